@@ -1,0 +1,3 @@
+//! A WebAssembly-sandboxed, scriptable collection agent for pattoo.
+
+pub mod pattoo;

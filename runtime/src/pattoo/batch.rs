@@ -1,0 +1,273 @@
+//! What one collection has emitted so far.
+//!
+//! Every datapoint is normalised, summed and written as it arrives; when the collection ends, the pieces are joined.
+//! Cost per datapoint does not depend on how many there are.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use thiserror::Error;
+
+use super::{
+    agent::Agent,
+    body::Body,
+    checksum::Checksum,
+    datapoint::{COLUMN, Candidate, Datapoint, Reason, Rejection, Rules},
+    pairs::Pairs,
+    text::{push_json, shown, strip},
+    value::{DataType, Scalar},
+};
+
+const POLLING_INTERVAL: &str = "pattoo_agent_polling_interval";
+const HOSTNAME: &str = "pattoo_agent_hostname";
+const AGENT_ID: &str = "pattoo_agent_id";
+const TARGET: &str = "pattoo_agent_polled_target";
+const PROGRAM: &str = "pattoo_agent_program";
+
+/// How far ahead of now a datapoint may be dated unless its operator says otherwise: enough for clocks that differ,
+/// far less than what would silence a series for long.
+pub const DEFAULT_FUTURE_BOUND: Duration = Duration::from_mins(5);
+
+/// The datapoints of one collection, grouped by target in the order in which targets first had one taken.
+#[derive(Debug)]
+pub struct Batch {
+    agent: Arc<Agent>,
+    /// Milliseconds.
+    future_bound: u64,
+    pairs: Pairs,
+    targets: HashMap<String, Target>,
+    datapoints: usize,
+    row_bytes: usize,
+    /// Numbers of the pairs listed last; most datapoints share them with the one before.
+    last_data_type: Option<(DataType, usize)>,
+    last_timestamp: Option<(u64, usize)>,
+}
+
+/// What belongs to one target.
+#[derive(Debug)]
+struct Target {
+    /// Its place among the targets.
+    order: usize,
+    /// Checksums before the agent's pairs, by which pattoo recognises a duplicate.
+    seen: HashSet<Checksum>,
+    /// `2,3,4,5,6,`: the numbers of the agent's and the target's pairs, which stand in each of its rows.
+    common: Vec<u8>,
+    /// `[...],[...]`: its share of `datapoint_pairs`.
+    rows: Vec<u8>,
+}
+
+impl Batch {
+    /// An empty one. `future_bound` is how far ahead of now a datapoint may be dated, as a rule
+    /// [`DEFAULT_FUTURE_BOUND`].
+    pub fn new(agent: Arc<Agent>, future_bound: Duration) -> Self {
+        Self {
+            agent,
+            future_bound: u64::try_from(future_bound.as_millis()).unwrap_or(u64::MAX),
+            pairs: Pairs::new(),
+            targets: HashMap::new(),
+            datapoints: 0,
+            row_bytes: 0,
+            last_data_type: None,
+            last_timestamp: None,
+        }
+    }
+
+    /// Takes the datapoints of one target that stand, and returns the others with the reason.
+    ///
+    /// `target` is stripped as pattoo strips it, so that ` a` and `a` are one. All calls for a target count together:
+    /// of datapoints with the same checksum the first is taken. `now_ms`, in Unix milliseconds, dates the datapoints
+    /// that bring no timestamp.
+    ///
+    /// # Errors
+    /// When the target is empty or does not fit the server's column; nothing is taken then.
+    pub fn emit(
+        &mut self,
+        target: &str,
+        candidates: Vec<Candidate>,
+        now_ms: u64,
+    ) -> Result<Vec<Rejection>, TargetError> {
+        let name = parse_target(target)?;
+        let agent = Arc::clone(&self.agent);
+        let latest = now_ms.saturating_add(self.future_bound);
+        let rules = Rules { program: &agent.program, now: now_ms, latest };
+        let mut rejections = Vec::new();
+        let (key, mut target) = self.targets.remove_entry(name).unwrap_or_else(|| {
+            let order = self.targets.len();
+            (name.to_owned(), Target { order, seen: HashSet::new(), common: Vec::new(), rows: Vec::new() })
+        });
+        let rows_before = target.rows.len();
+        for (index, candidate) in candidates.into_iter().enumerate() {
+            let taken = Datapoint::normalise(candidate, rules).and_then(|p| self.take(&agent, name, &mut target, &p));
+            if let Err(reason) = taken {
+                rejections.push(Rejection { index: u32::try_from(index).unwrap_or(u32::MAX), reason });
+            }
+        }
+        // A target exists from its first datapoint on: empty calls leave nothing behind.
+        if !target.rows.is_empty() {
+            self.row_bytes = self.row_bytes.saturating_add(target.rows.len().saturating_sub(rows_before));
+            self.targets.insert(key, target);
+        }
+        Ok(rejections)
+    }
+
+    /// Datapoints taken.
+    pub fn datapoints(&self) -> usize {
+        self.datapoints
+    }
+
+    /// Targets with at least one datapoint.
+    pub fn targets(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// What the body would take in bytes, but for its frame of some 200.
+    pub fn bytes(&self) -> usize {
+        self.pairs.bytes().saturating_add(self.row_bytes)
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.datapoints == 0
+    }
+
+    /// The body, or `None` when nothing was taken: an empty collection posts nothing.
+    pub fn into_body(self, built_at_ms: u64) -> Option<Body> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut head = Vec::with_capacity(256);
+        head.extend_from_slice(b"{\"pattoo_agent_timestamp\":");
+        Scalar::Unsigned(built_at_ms).push_json(&mut head);
+        head.extend_from_slice(b",\"pattoo_agent_id\":");
+        push_json(&mut head, self.agent.id.as_str());
+        head.extend_from_slice(b",\"pattoo_agent_polling_interval\":");
+        Scalar::Unsigned(self.agent.polling_interval.millis()).push_json(&mut head);
+        head.extend_from_slice(b",\"pattoo_datapoints\":{\"key_value_pairs\":{");
+        let middle = b"},\"datapoint_pairs\":[";
+        let tail = b"]}}";
+
+        let mut rows: Vec<(usize, Vec<u8>)> = self.targets.into_values().map(|t| (t.order, t.rows)).collect();
+        rows.sort_unstable_by_key(|(order, _)| *order);
+        let mut json = self.pairs.into_text();
+        let rest = [head.len(), middle.len(), self.row_bytes, rows.len(), tail.len()];
+        json.reserve_exact(rest.into_iter().fold(0, usize::saturating_add));
+        // In place, so that no second copy of a large body is ever held.
+        json.splice(..0, head);
+        json.extend_from_slice(middle);
+        for (index, (_, row)) in rows.into_iter().enumerate() {
+            if index > 0 {
+                json.push(b',');
+            }
+            json.extend_from_slice(&row);
+        }
+        json.extend_from_slice(tail);
+        json.shrink_to_fit();
+        Some(Body { agent_id: self.agent.id.clone(), timestamp: built_at_ms, datapoints: self.datapoints, json })
+    }
+
+    /// Sums a normalised datapoint and writes it down.
+    fn take(&mut self, agent: &Agent, name: &str, target: &mut Target, point: &Datapoint) -> Result<(), Reason> {
+        let identifying = point.metadata.iter().filter(|m| m.identifying);
+        let own = identifying.fold(Checksum::of(&point.key, point.value.data_type()), |c, m| c.then(&m.key, &m.value));
+        if !target.seen.insert(own) {
+            return Err(Reason::Duplicate);
+        }
+        let checksum = own
+            .then(HOSTNAME, agent.hostname.as_str())
+            .then(AGENT_ID, agent.id.as_str())
+            .then(TARGET, name)
+            .then(PROGRAM, agent.program.as_str());
+
+        // The order of the pairs is also the order in which they are numbered.
+        target.rows.extend_from_slice(if target.rows.is_empty() { b"[" } else { b",[" });
+        for metadatum in &point.metadata {
+            let id = self.pairs.id(&metadatum.key, Scalar::Text(&metadatum.value));
+            push_id(&mut target.rows, id);
+        }
+        if target.common.is_empty() {
+            self.list_common(agent, name, &mut target.common);
+        }
+        target.rows.extend_from_slice(&target.common);
+        push_id(&mut target.rows, self.pairs.id("pattoo_key", Scalar::Text(&point.key)));
+        push_id(&mut target.rows, self.data_type_id(point.value.data_type()));
+        push_id(&mut target.rows, self.pairs.id("pattoo_value", Scalar::from(&point.value)));
+        push_id(&mut target.rows, self.timestamp_id(point.timestamp));
+        // Unique in the body: `own` is unique in its target, and what follows is of fixed length or ends in the target.
+        let hex = checksum.hex();
+        let id = self.pairs.add_unique("pattoo_checksum", Scalar::Digits(&hex));
+        target.rows.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
+        target.rows.push(b']');
+        self.datapoints = self.datapoints.saturating_add(1);
+        Ok(())
+    }
+
+    fn list_common(&mut self, agent: &Agent, name: &str, row: &mut Vec<u8>) {
+        let interval = agent.polling_interval.millis().to_string();
+        for (key, value) in [
+            (POLLING_INTERVAL, interval.as_str()),
+            (HOSTNAME, agent.hostname.as_str()),
+            (AGENT_ID, agent.id.as_str()),
+            (TARGET, name),
+            (PROGRAM, agent.program.as_str()),
+        ] {
+            push_id(row, self.pairs.id(key, Scalar::Text(value)));
+        }
+    }
+
+    fn data_type_id(&mut self, data_type: DataType) -> usize {
+        match self.last_data_type {
+            Some((last, id)) if last == data_type => id,
+            _ => {
+                let id = self.pairs.id("pattoo_data_type", Scalar::Unsigned(u64::from(data_type.number())));
+                self.last_data_type = Some((data_type, id));
+                id
+            }
+        }
+    }
+
+    fn timestamp_id(&mut self, timestamp: u64) -> usize {
+        match self.last_timestamp {
+            Some((last, id)) if last == timestamp => id,
+            _ => {
+                let id = self.pairs.id("pattoo_timestamp", Scalar::Unsigned(timestamp));
+                self.last_timestamp = Some((timestamp, id));
+                id
+            }
+        }
+    }
+}
+
+fn push_id(row: &mut Vec<u8>, id: usize) {
+    row.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
+    row.push(b',');
+}
+
+fn parse_target(target: &str) -> Result<&str, TargetError> {
+    let name = strip(target);
+    if name.is_empty() {
+        return Err(TargetError::Empty);
+    }
+    if name.len() > COLUMN {
+        return Err(TargetError::TooLong { target: shown(name), bytes: name.len() });
+    }
+    Ok(name)
+}
+
+/// A target that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TargetError {
+    /// Nothing but white space.
+    #[error("the target is empty; it names the device or site that was polled")]
+    Empty,
+    /// More than the server's column holds.
+    #[error("the target {target} takes {bytes} bytes; the server has room for {COLUMN}")]
+    TooLong {
+        /// The target, quoted and cut.
+        target: String,
+        /// Its length.
+        bytes: usize,
+    },
+}

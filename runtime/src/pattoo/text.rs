@@ -1,0 +1,159 @@
+//! Text as pattoo treats it: Python's `str.lower()` and `str.strip()`, and JSON strings.
+//!
+//! Keys and metadata go into the checksum after this treatment, so a character treated otherwise than Python does would
+//! start a new series on the server. Both languages follow the Unicode tables; Rust's may be newer than those of the
+//! Python beside it, and then a letter which that Python does not know yet is lowered here and left alone there.
+
+/// What Python's `str.lower()` makes of it. In place where the text is ASCII.
+pub(super) fn lower(mut text: String) -> String {
+    if text.is_ascii() {
+        text.make_ascii_lowercase();
+        return text;
+    }
+    text.to_lowercase()
+}
+
+/// What Python's `str.strip()` leaves of it.
+pub(super) fn strip(text: &str) -> &str {
+    text.trim_matches(is_space)
+}
+
+/// [`strip`] in place, without another allocation.
+pub(super) fn strip_owned(mut text: String) -> String {
+    let end = text.trim_end_matches(is_space).len();
+    text.truncate(end);
+    let start = text.len().saturating_sub(text.trim_start_matches(is_space).len());
+    text.drain(..start);
+    text
+}
+
+/// Python counts the four information separators as white space; Unicode's `White_Space`, which Rust follows, does not.
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
+}
+
+/// Appends `text` as a JSON string.
+///
+/// Escaped is what JSON demands and also what could play tricks where a body is shown to a person: DEL, the C1 controls
+/// (U+009B starts a terminal sequence), line and paragraph separators, and the marks that turn the writing direction.
+pub(super) fn push_json(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    if text.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\') {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        for c in text.chars() {
+            push_json_char(out, c);
+        }
+    }
+    out.push(b'"');
+}
+
+fn push_json_char(out: &mut Vec<u8>, c: char) {
+    match c {
+        '"' => out.extend_from_slice(b"\\\""),
+        '\\' => out.extend_from_slice(b"\\\\"),
+        '\n' => out.extend_from_slice(b"\\n"),
+        '\r' => out.extend_from_slice(b"\\r"),
+        '\t' => out.extend_from_slice(b"\\t"),
+        // All of these lie below U+10000, so four digits hold them.
+        '\0'..='\u{1f}'
+        | '\u{7f}'..='\u{9f}'
+        | '\u{61c}'
+        | '\u{200e}'
+        | '\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}' => {
+            let code = u32::from(c);
+            out.extend_from_slice(b"\\u");
+            for shift in [12, 8, 4, 0] {
+                out.push(hex_digit(code.wrapping_shr(shift) & 0xf));
+            }
+        }
+        _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
+}
+
+/// The lower-case hexadecimal digit of a value below 16.
+pub(super) fn hex_digit(nibble: impl Into<u32>) -> u8 {
+    match nibble.into() {
+        0 => b'0',
+        1 => b'1',
+        2 => b'2',
+        3 => b'3',
+        4 => b'4',
+        5 => b'5',
+        6 => b'6',
+        7 => b'7',
+        8 => b'8',
+        9 => b'9',
+        10 => b'a',
+        11 => b'b',
+        12 => b'c',
+        13 => b'd',
+        14 => b'e',
+        _ => b'f',
+    }
+}
+
+/// `text` for a message: quoted, escaped, and cut where it is long.
+pub(super) fn shown(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST).and_then(|(cut, _)| text.get(..cut)) {
+        None => format!("{text:?}"),
+        Some(start) => format!("{start:?}... ({} bytes)", text.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_lowered_as_python_lowers_them() {
+        for (raw, lowered) in [
+            ("ABC", "abc"),
+            ("\u{130}", "i\u{307}"),
+            ("\u{1e9e}", "\u{df}"),
+            ("STRASSE \u{df}", "strasse \u{df}"),
+            ("\u{39f}\u{394}\u{39f}\u{3a3}", "\u{3bf}\u{3b4}\u{3bf}\u{3c2}"),
+            ("\u{3a3}", "\u{3c3}"),
+            ("\u{391}\u{3a3}\u{391}", "\u{3b1}\u{3c3}\u{3b1}"),
+            ("\u{391}\u{3a3}.", "\u{3b1}\u{3c2}."),
+            ("\u{391}\u{3a3}.\u{391}", "\u{3b1}\u{3c3}.\u{3b1}"),
+            ("\u{212a}", "k"),
+            ("\u{1c5}", "\u{1c6}"),
+        ] {
+            assert_eq!(lower(raw.to_owned()), lowered, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn what_python_calls_white_space_is_stripped_and_nothing_else() {
+        let spaces = "\t\n\u{b}\u{c}\r\u{1c}\u{1d}\u{1e}\u{1f} \u{85}\u{a0}\u{1680}\u{2000}\u{200a}\
+                      \u{2028}\u{2029}\u{202f}\u{205f}\u{3000}";
+        let padded = format!("{spaces}a b{spaces}");
+        assert_eq!(strip(&padded), "a b");
+        assert_eq!(strip_owned(padded), "a b");
+        assert_eq!(strip_owned(spaces.to_owned()), "");
+        for kept in ["\u{200b}", "\u{180e}", "\u{feff}", "\0", "\u{1b}"] {
+            assert_eq!(strip(kept), kept);
+        }
+    }
+
+    #[test]
+    fn any_text_survives_as_json_and_shows_no_control_character() {
+        let every: String = ('\0'..=char::MAX).collect();
+        let mut json = Vec::new();
+        push_json(&mut json, &every);
+        let text = String::from_utf8(json).unwrap();
+        assert!(!text.chars().any(char::is_control));
+        assert_eq!(serde_json::from_str::<String>(&text).unwrap(), every);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_in_messages() {
+        assert_eq!(shown("a\u{1b}b"), r#""a\u{1b}b""#);
+        let long = shown(&"\u{e9}".repeat(1000));
+        assert!(long.ends_with("... (2000 bytes)") && long.len() < 200, "{long}");
+    }
+}
