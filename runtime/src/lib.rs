@@ -1,3 +1,4 @@
 //! A WebAssembly-sandboxed, scriptable collection agent for pattoo.
 
+pub mod http;
 pub mod pattoo;

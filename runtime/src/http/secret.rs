@@ -1,0 +1,110 @@
+//! A value that is sent and never shown.
+
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use reqwest::header::HeaderValue;
+use thiserror::Error;
+
+/// Enough for any token or key; a file that is longer is some other file.
+const LONGEST: u64 = 16 * 1024;
+
+/// The value of a header that the host attaches: a token, a password, a key.
+///
+/// It cannot be printed: `Debug` shows `Secret(***)`, there is no `Display`, and nothing outside this layer gets at the
+/// value. One line end at its end (`\n` or `\r\n`) is not part of it, since editors and `echo` put one there; any other
+/// control character is an error, not something to be cut off silently.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(HeaderValue);
+
+/// Why there is no secret to attach. None of these texts holds any of its value.
+#[derive(Debug, Error)]
+pub enum SecretError {
+    /// The environment variable is not set.
+    #[error("the environment variable {name:?} of a secret is not set")]
+    NotSet {
+        /// Its name.
+        name: String,
+    },
+    /// The file could not be read.
+    #[error("the secret file {} cannot be read: {source}", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// There is nothing in it.
+    #[error("the secret from {place} is empty")]
+    Empty {
+        /// Where it came from.
+        place: String,
+    },
+    /// It is longer than any header should be.
+    #[error("the secret from {place} is longer than {LONGEST} bytes")]
+    TooLong {
+        /// Where it came from.
+        place: String,
+    },
+    /// It holds a line end or another character that no header value can have.
+    #[error("the secret from {place} holds a line end or another control character")]
+    Unsendable {
+        /// Where it came from.
+        place: String,
+    },
+}
+
+impl Secret {
+    /// A secret that is at hand.
+    pub fn new(value: impl AsRef<[u8]>) -> Result<Self, SecretError> {
+        Self::from_bytes(value.as_ref(), || "the given value".to_owned())
+    }
+
+    /// The secret in an environment variable of this process.
+    pub fn from_env(name: &str) -> Result<Self, SecretError> {
+        // Asking for the empty name, or one with `=` or NUL, is a panic on some systems.
+        let settable = !name.is_empty() && !name.contains(['=', '\0']);
+        let value = settable
+            .then(|| std::env::var_os(name))
+            .flatten()
+            .ok_or_else(|| SecretError::NotSet { name: name.to_owned() })?;
+        Self::from_bytes(value.as_encoded_bytes(), || format!("the environment variable {name:?}"))
+    }
+
+    /// The secret in a file, read now and once.
+    pub fn from_file(path: &Path) -> Result<Self, SecretError> {
+        let failed = |source| SecretError::File { path: path.to_owned(), source };
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)
+            .map_err(failed)?
+            // One more for a line end of two bytes, one more to see that it is too long.
+            .take(LONGEST.saturating_add(3))
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        Self::from_bytes(&bytes, || format!("the file {}", path.display()))
+    }
+
+    fn from_bytes(bytes: &[u8], place: impl Fn() -> String) -> Result<Self, SecretError> {
+        let value = bytes.strip_suffix(b"\n").map_or(bytes, |line| line.strip_suffix(b"\r").unwrap_or(line));
+        if value.is_empty() {
+            return Err(SecretError::Empty { place: place() });
+        }
+        if u64::try_from(value.len()).unwrap_or(u64::MAX) > LONGEST {
+            return Err(SecretError::TooLong { place: place() });
+        }
+        let mut header = HeaderValue::from_bytes(value).map_err(|_| SecretError::Unsendable { place: place() })?;
+        header.set_sensitive(true);
+        Ok(Self(header))
+    }
+
+    pub(super) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
