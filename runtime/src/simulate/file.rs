@@ -1,0 +1,268 @@
+//! The YAML format of simulated devices.
+//!
+//! Text comes in, a [`Simulation`] that can be bound comes out, or an error that says where in the text what was
+//! expected. Keys that the format does not know are errors.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor, value::MapAccessDeserializer};
+use thiserror::Error;
+
+use super::device::Unit;
+use super::value::{Bit, Movement, Register, Switching, Word};
+use crate::modbus::check_unit;
+
+/// Devices to simulate, as a file describes them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Simulation {
+    pub(super) devices: Vec<Device>,
+}
+
+/// A file that can't be simulated.
+#[derive(Debug, Error)]
+pub enum SimulationError {
+    /// The text is not YAML, or not in the format. The message names the place, and what would be right there.
+    #[error("{0}")]
+    Format(#[from] serde_yaml::Error),
+    /// `devices:` is an empty list.
+    #[error("`devices` lists no device")]
+    NoDevices,
+}
+
+impl Simulation {
+    /// Reads the format that the module's documentation describes.
+    ///
+    /// # Errors
+    /// [`SimulationError::Format`] with path, line and column of what is wrong.
+    pub fn from_yaml(text: &str) -> Result<Self, SimulationError> {
+        let simulation: Self = serde_yaml::from_str(text)?;
+        if simulation.devices.is_empty() {
+            return Err(SimulationError::NoDevices);
+        }
+        Ok(simulation)
+    }
+}
+
+/// One device: what listens on one address.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Device {
+    /// What people call it; for texts only.
+    pub(super) name: Option<String>,
+    #[serde(deserialize_with = "listen")]
+    pub(super) listen: SocketAddr,
+    #[serde(deserialize_with = "units")]
+    pub(super) units: BTreeMap<u8, Unit>,
+}
+
+/// An address with a port, or a port alone, which is on loopback.
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    struct Listen;
+    impl Visitor<'_> for Listen {
+        type Value = SocketAddr;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an IP address with a port such as `127.0.0.1:1502`, or a port alone")
+        }
+        fn visit_u64<E: de::Error>(self, port: u64) -> Result<SocketAddr, E> {
+            match u16::try_from(port) {
+                Ok(port) => Ok((Ipv4Addr::LOCALHOST, port).into()),
+                Err(_) => Err(E::invalid_value(Unexpected::Unsigned(port), &self)),
+            }
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<SocketAddr, E> {
+            text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+        }
+    }
+    deserializer.deserialize_any(Listen)
+}
+
+fn units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u8, Unit>, D::Error> {
+    struct Units;
+    impl<'de> Visitor<'de> for Units {
+        type Value = BTreeMap<u8, Unit>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("units by their number, such as `1: { holding: { 0: 732 } }`")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut units = BTreeMap::new();
+            while let Some(number) = map.next_key::<u64>()? {
+                let number = check_unit(number).map_err(de::Error::custom)?;
+                if units.insert(number, map.next_value()?).is_some() {
+                    return Err(de::Error::custom(format_args!("unit {number} is given twice")));
+                }
+            }
+            Ok(units)
+        }
+    }
+    deserializer.deserialize_map(Units)
+}
+
+/// The values of one table by address, one entry for each address.
+pub(super) fn table<'de, D, T>(deserializer: D) -> Result<BTreeMap<u16, T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Table<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {
+        type Value = BTreeMap<u16, T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("values by address, such as `0: 732`")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut cells = BTreeMap::new();
+            while let Some(first) = map.next_key::<u64>()? {
+                let OneOrMore(values) = map.next_value()?;
+                for (value, address) in values.into_iter().zip(first..) {
+                    let address = u16::try_from(address).map_err(|_| {
+                        de::Error::custom(format_args!("address {address} does not exist: addresses are 0 to 65535"))
+                    })?;
+                    if cells.insert(address, value).is_some() {
+                        return Err(de::Error::custom(format_args!("address {address} is given twice")));
+                    }
+                }
+            }
+            Ok(cells)
+        }
+    }
+    deserializer.deserialize_map(Table(PhantomData))
+}
+
+/// A list of values, or a value that stands for a list of one.
+struct OneOrMore<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List<T>(PhantomData<T>);
+        /// Hands everything that is no list on to the value's own format, so that its errors name the right alternatives.
+        macro_rules! one {
+            ($($method:ident($kind:ty),)*) => {$(
+                fn $method<E: de::Error>(self, value: $kind) -> Result<Self::Value, E> {
+                    T::deserialize(de::IntoDeserializer::into_deserializer(value)).map(|value| OneOrMore(vec![value]))
+                }
+            )*};
+        }
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+            type Value = OneOrMore<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value or a list of values")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = list.next_element()? {
+                    values.push(value);
+                }
+                Ok(OneOrMore(values))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(|value| OneOrMore(vec![value]))
+            }
+            one!(visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str),);
+        }
+        deserializer.deserialize_any(List(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for Register {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Cell;
+        impl<'de> Visitor<'de> for Cell {
+            type Value = Register;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a register's value, -32768 to 65535, or one of `ramp`, `counter`, `noise`")
+            }
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Register, E> {
+                Word::deserialize(de::IntoDeserializer::into_deserializer(value)).map(Register::Constant)
+            }
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Register, E> {
+                self.visit_i64(i64::try_from(value).unwrap_or(i64::MAX))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Register, A::Error> {
+                Movement::deserialize(MapAccessDeserializer::new(map)).map(Register::Moving)
+            }
+        }
+        deserializer.deserialize_any(Cell)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Cell;
+        impl<'de> Visitor<'de> for Cell {
+            type Value = Bit;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`true`, `false` or `blink`")
+            }
+            fn visit_bool<E: de::Error>(self, on: bool) -> Result<Bit, E> {
+                Ok(Bit::Constant(on))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Bit, A::Error> {
+                Switching::deserialize(MapAccessDeserializer::new(map)).map(Bit::Moving)
+            }
+        }
+        deserializer.deserialize_any(Cell)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulate::SAMPLE;
+
+    fn error(text: &str) -> String {
+        Simulation::from_yaml(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_sample_is_in_the_format_and_on_loopback() {
+        let sample = Simulation::from_yaml(SAMPLE).unwrap();
+        assert!(sample.devices.iter().all(|device| device.listen.ip().is_loopback()));
+    }
+
+    #[test]
+    fn a_port_alone_is_on_loopback_and_all_else_is_as_written() {
+        let listen = |text: &str| {
+            let text = format!("devices: [{{ listen: {text}, units: {{}} }}]");
+            Simulation::from_yaml(&text).unwrap().devices[0].listen.to_string()
+        };
+        assert_eq!(listen("1502"), "127.0.0.1:1502");
+        assert_eq!(listen("0.0.0.0:502"), "0.0.0.0:502");
+        assert_eq!(listen("'[::1]:0'"), "[::1]:0");
+    }
+
+    #[test]
+    fn each_mistake_is_told_with_its_place_and_what_would_be_right() {
+        let unit = |text: &str| error(&format!("devices:\n- listen: 1502\n  units:\n    1:\n      {text}\n"));
+        let cases = [
+            (error("devices: []"), vec!["`devices` lists no device"]),
+            (error("device: []"), vec!["unknown field `device`", "`devices`"]),
+            (error("devices: [{listen: 1, unit: {}}]"), vec!["devices[0]", "unknown field `unit`", "`units`"]),
+            (error("devices: [{listen: plc:1, units: {}}]"), vec!["devices[0].listen", "plc:1", "a port alone"]),
+            (error("devices: [{listen: 70000, units: {}}]"), vec!["devices[0].listen", "70000"]),
+            (error("devices: [{listen: 1, units: {250: {}}}]"), vec!["unit 250 does not exist"]),
+            (error("devices: [{listen: 1, units: {1: {}, 1: {}}}]"), vec!["unit 1 is given twice"]),
+            (unit("holdings: {}"), vec!["line 5", "unknown field `holdings`", "`holding`"]),
+            (unit("holding: {0: 65536}"), vec!["holding", "65536", "-32768 to 65535", "line 5"]),
+            (unit("holding: {0: 1.5}"), vec!["1.5", "a register's value", "line 5"]),
+            (unit("holding: {0: [1, 2], 1: 3}"), vec!["address 1 is given twice", "line 5"]),
+            (unit("holding: {65535: [1, 2]}"), vec!["address 65536 does not exist"]),
+            (unit("holding: {0: {rampe: {}}}"), vec!["unknown variant `rampe`", "`ramp`, `counter`, `noise`"]),
+            (unit("holding: {0: {ramp: {from: 0, to: 1}}}"), vec!["missing field `period`"]),
+            (unit("holding: {0: {ramp: {from: 0, to: 1, period: 0s}}}"), vec!["0s", "a duration above 0"]),
+            (unit("holding: {0: {counter: {per_second: -1}}}"), vec!["a rate of 0 or more"]),
+            (unit("holding: {0: {noise: {mean: 1, spread: 1}, ramp: {}}}"), vec!["line 5"]),
+            (unit("coils: {0: 1}"), vec!["integer `1`", "`true`, `false` or `blink`"]),
+            (unit("coils: {0: {blink: {}}}"), vec!["missing field `period`"]),
+        ];
+        for (message, parts) in cases {
+            for part in parts {
+                assert!(message.contains(part), "{part:?} is not in {message:?}");
+            }
+        }
+    }
+}
