@@ -1,6 +1,25 @@
 //! A WebAssembly-sandboxed, scriptable collection agent for pattoo.
+//!
+//! A datapoint's way through this crate:
+//!
+//! - [`cli`] reads what the operator typed, [`config`] what the operator wrote down;
+//! - [`sandbox`] loads a collector and runs one collection of it, with [`capability`] as all that it can reach;
+//! - [`modbus`] and [`http`] do the reading, and know nothing of wasm;
+//! - [`mod@pattoo`] normalises what was emitted into pattoo's JSON;
+//! - [`delivery`] hands it to the pattoo server.
+//!
+//! [`receive`] and [`simulate`] stand in for the server and for devices when something is tried out.
+//!
+//! Arrows run one way: `cli` → `sandbox`, `delivery` → `capability` → `modbus`, `http`, `pattoo`.
 
+pub mod capability;
+pub mod cli;
+pub mod config;
+pub mod delivery;
 pub mod http;
 pub mod modbus;
 pub mod pattoo;
+pub mod receive;
+pub mod sandbox;
 pub mod simulate;
+mod text;

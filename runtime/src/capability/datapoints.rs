@@ -1,0 +1,123 @@
+//! `pattoo:agent/datapoints`: the way of a measurement to pattoo.
+//!
+//! What is emitted is normalised as it arrives and outlives the guest: a collection that is stopped keeps what it emitted.
+
+use std::sync::Arc;
+
+use super::{Assignment, Host, LimitReached, Limits, bindings::pattoo::agent::datapoints, unix_millis};
+use crate::{
+    pattoo::{Batch, Candidate, Metadatum, Reason, Value},
+    text::one_line,
+};
+
+/// How many rejected datapoints of a collection are logged one by one; the others are only counted.
+const MAX_LOGGED_REJECTIONS: u64 = 10;
+/// How much of the target's name is shown in such a line, in bytes.
+const MAX_LOGGED_TARGET: usize = 128;
+
+/// What one collection has emitted so far.
+#[derive(Debug)]
+pub struct Emission {
+    /// The datapoints that stand.
+    pub batch: Batch,
+    /// How many were rejected.
+    pub rejected: u64,
+}
+
+impl Emission {
+    pub(super) fn new(assignment: &Assignment) -> Self {
+        Self { batch: Batch::new(Arc::clone(&assignment.agent), assignment.limits.timestamp_ahead), rejected: 0 }
+    }
+
+    /// Whether `more` datapoints may still be emitted.
+    fn admit(&self, more: usize, limits: &Limits) -> Result<(), LimitReached> {
+        if self.batch.datapoints().saturating_add(more) > limits.datapoints {
+            return Err(LimitReached {
+                what: "datapoints of one collection",
+                value: limits.datapoints.to_string(),
+                setting: "datapoints",
+            });
+        }
+        if self.batch.bytes() > limits.datapoint_bytes {
+            return Err(LimitReached {
+                what: "the datapoints of one collection",
+                value: bytesize::ByteSize(limits.datapoint_bytes as u64).display().iec().to_string(),
+                setting: "datapoint_bytes",
+            });
+        }
+        Ok(())
+    }
+}
+
+impl datapoints::Host for Host {
+    fn emit(
+        &mut self,
+        target: String,
+        points: Vec<datapoints::Datapoint>,
+    ) -> wasmtime::Result<Result<Vec<datapoints::Rejection>, datapoints::Error>> {
+        let program = &self.assignment.agent.program;
+        let count = points.len();
+        if let Err(limit) = self.emission.admit(count, &self.assignment.limits) {
+            tracing::warn!("{program}: {count} datapoints not taken: {limit}");
+            return Ok(Err(datapoints::Error::Quota(limit.to_string())));
+        }
+        let candidates = points.into_iter().map(Candidate::from).collect();
+        let rejections = match self.emission.batch.emit(&target, candidates, unix_millis()) {
+            Ok(rejections) => rejections,
+            Err(error) => {
+                tracing::warn!("{program}: {count} datapoints not taken: {error}");
+                return Ok(Err(datapoints::Error::Target(error.to_string())));
+            }
+        };
+        for rejection in &rejections {
+            self.emission.rejected = self.emission.rejected.saturating_add(1);
+            if self.emission.rejected <= MAX_LOGGED_REJECTIONS {
+                let target = one_line(&target, MAX_LOGGED_TARGET);
+                tracing::warn!("{program}: of {count} datapoints of `{target}` not taken: {rejection}");
+            }
+        }
+        Ok(Ok(rejections.into_iter().map(Into::into).collect()))
+    }
+}
+
+impl From<datapoints::Datapoint> for Candidate {
+    fn from(point: datapoints::Datapoint) -> Self {
+        Self {
+            key: point.key,
+            value: point.value.into(),
+            timestamp: point.timestamp,
+            metadata: point
+                .metadata
+                .into_iter()
+                .map(|datum| Metadatum { key: datum.key, value: datum.value, identifying: datum.identifying })
+                .collect(),
+        }
+    }
+}
+
+impl From<super::bindings::pattoo::agent::types::Value> for Value {
+    fn from(value: super::bindings::pattoo::agent::types::Value) -> Self {
+        use super::bindings::pattoo::agent::types::Value as Wit;
+        match value {
+            Wit::Integer(number) => Self::Integer(number),
+            Wit::Scaled(number) => Self::Scaled(number),
+            Wit::Float(number) => Self::Float(number),
+            Wit::Counter32(count) => Self::Counter32(count),
+            Wit::Counter64(count) => Self::Counter64(count),
+            Wit::Text(text) => Self::Text(text),
+        }
+    }
+}
+
+impl From<crate::pattoo::Rejection> for datapoints::Rejection {
+    fn from(rejection: crate::pattoo::Rejection) -> Self {
+        let reason = match rejection.reason {
+            Reason::Key(why) => datapoints::Reason::Key(why),
+            Reason::Value(why) => datapoints::Reason::Value(why),
+            Reason::Metadata(why) => datapoints::Reason::Metadata(why),
+            Reason::Timestamp(why) => datapoints::Reason::Timestamp(why),
+            Reason::Duplicate => datapoints::Reason::Duplicate,
+        };
+        Self { index: rejection.index, reason }
+    }
+}

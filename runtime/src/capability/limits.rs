@@ -1,0 +1,75 @@
+//! How much one collection may use.
+
+use std::time::Duration;
+
+/// The limits of one collection. Reaching one either ends the collection or is an error value that the guest can handle;
+/// either way the message names the limit, its value and the setting that raises it.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Wall-clock time for the whole collection: guest time, host waiting and instantiation.
+    pub timeout: Duration,
+    /// Bytes of linear memory, all memories of the instance together.
+    pub memory: usize,
+    /// Elements of tables, all tables of the instance together. A table element is a pointer of the host's memory.
+    pub table_elements: usize,
+    /// Core instances, memories and tables of one component, each: language toolchains compose a component out of several
+    /// core modules, Python's out of about twenty.
+    pub instances: usize,
+    /// Bytes that the guest may hand to the host in one call, in all strings and lists together.
+    pub call_bytes: usize,
+    /// Handles of WASI resources that are open at the same time.
+    pub resources: usize,
+    /// Random bytes in one call.
+    pub random_bytes: u64,
+    /// Datapoints emitted.
+    pub datapoints: usize,
+    /// Bytes of normalised datapoints.
+    pub datapoint_bytes: usize,
+    /// How far ahead of the host's clock a timestamp may lie.
+    pub timestamp_ahead: Duration,
+    /// Log lines, standard output and error included.
+    pub log_lines: u32,
+    /// Bytes of one log line.
+    pub log_line_bytes: usize,
+    /// HTTP requests, each counted once however often it is redirected.
+    pub fetches: u32,
+    /// HTTP requests under way at the same time.
+    pub concurrent_fetches: usize,
+    /// Modbus spans read.
+    pub spans: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1 << 20;
+        Self {
+            timeout: Duration::from_secs(10),
+            memory: 64 * MIB,
+            table_elements: 100_000,
+            instances: 50,
+            call_bytes: 16 * MIB,
+            resources: 1_000,
+            random_bytes: 64 << 10,
+            datapoints: 10_000,
+            datapoint_bytes: 16 * MIB,
+            timestamp_ahead: Duration::from_mins(5),
+            log_lines: 1_000,
+            log_line_bytes: 4_096,
+            fetches: 1_000,
+            concurrent_fetches: 16,
+            spans: 10_000,
+        }
+    }
+}
+
+/// A limit that a collection reached.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the limit of {value} on {what} is reached")]
+pub struct LimitReached {
+    /// What is limited, in words: `memory`.
+    pub what: &'static str,
+    /// Its value with its unit: `64.0 MiB`.
+    pub value: String,
+    /// The setting that raises it, under `limits:` of the collector.
+    pub setting: &'static str,
+}

@@ -1,0 +1,70 @@
+//! `pattoo:agent/log`, and where standard output and error go: a collector's words for its operator.
+//!
+//! Lines are counted together, whichever way they come. What goes beyond the limit is left out, and how much is said at
+//! the end: a flood of words is no reason to lose measurements.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use super::{Host, Limits, bindings::pattoo::agent::log};
+use crate::{pattoo::Program, text::one_line};
+
+/// The log of one collection. Clones write to the same log.
+#[derive(Debug, Clone)]
+pub struct GuestLog {
+    program: Program,
+    max_lines: u32,
+    max_line_bytes: usize,
+    lines: Arc<AtomicU32>,
+}
+
+impl GuestLog {
+    /// An empty log of `program`.
+    pub fn new(program: &Program, limits: &Limits) -> Self {
+        Self {
+            program: program.clone(),
+            max_lines: limits.log_lines,
+            max_line_bytes: limits.log_line_bytes,
+            lines: Arc::default(),
+        }
+    }
+
+    /// The longest line that is kept whole, in bytes.
+    pub(super) fn max_line_bytes(&self) -> usize {
+        self.max_line_bytes
+    }
+
+    /// Writes one line, made safe for a log: see [`one_line`].
+    pub(super) fn write(&self, level: log::Level, message: &str) {
+        if self.lines.fetch_add(1, Ordering::Relaxed) >= self.max_lines {
+            return;
+        }
+        let message = one_line(message, self.max_line_bytes);
+        let program = &self.program;
+        match level {
+            log::Level::Trace => tracing::trace!(target: "guest", "{program}: {message}"),
+            log::Level::Debug => tracing::debug!(target: "guest", "{program}: {message}"),
+            log::Level::Info => tracing::info!(target: "guest", "{program}: {message}"),
+            log::Level::Warn => tracing::warn!(target: "guest", "{program}: {message}"),
+            log::Level::Error => tracing::error!(target: "guest", "{program}: {message}"),
+        }
+    }
+
+    /// Says how many lines were left out, if any.
+    pub(super) fn finish(&self) {
+        let left_out = self.lines.load(Ordering::Relaxed).saturating_sub(self.max_lines);
+        if left_out > 0 {
+            let (program, kept) = (&self.program, self.max_lines);
+            tracing::warn!("{program}: {left_out} log lines left out after the first {kept} of this collection");
+        }
+    }
+}
+
+impl log::Host for Host {
+    fn log(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        self.log.write(level, &message);
+        Ok(())
+    }
+}

@@ -1,0 +1,240 @@
+//! `pattoo:agent/modbus`: reading the devices that were granted.
+//!
+//! A guest names a device; the grant says where that is, which units it has and what may be read there. What lies outside
+//! is refused before anything is sent.
+
+mod grant;
+
+use std::collections::HashMap;
+
+use futures_util::future::join_all;
+
+pub use self::grant::{DEFAULT_UNIT, DeviceGrant, DeviceName, DeviceNameError};
+use super::{Denial, Host, LimitReached, bindings::pattoo::agent::modbus as wit};
+use crate::{
+    modbus::{Endpoint, Endpoints, ReadError, Span, Table, Words},
+    text::one_line,
+};
+
+/// How much of a device name that was not granted is shown, in bytes.
+const MAX_SHOWN_NAME: usize = 128;
+
+/// The devices that a collector may read, each with the endpoint that serves it.
+#[derive(Debug, Default)]
+pub struct Devices {
+    granted: Vec<(DeviceGrant, Endpoint)>,
+}
+
+/// How much of the field one collection has used.
+#[derive(Debug, Default)]
+pub struct ModbusUse {
+    spans: u32,
+}
+
+impl Devices {
+    /// Gives `grants` their endpoints out of those that the process shares. Of two grants with one name the first counts.
+    pub fn new(grants: Vec<DeviceGrant>, endpoints: &Endpoints) -> Self {
+        let granted = grants
+            .into_iter()
+            .map(|grant| {
+                let endpoint = endpoints.endpoint(&grant.endpoint, &grant.settings);
+                (grant, endpoint)
+            })
+            .collect();
+        Self { granted }
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.granted.iter().position(|(grant, _)| grant.name.as_str() == name)
+    }
+}
+
+/// The name of a table in a grant.
+fn grant_key(table: Table) -> &'static str {
+    match table {
+        Table::Coils => "coils",
+        Table::DiscreteInputs => "discrete",
+        Table::HoldingRegisters => "holding",
+        Table::InputRegisters => "input",
+    }
+}
+
+impl Host {
+    /// Counts `more` spans, or says that there were too many.
+    fn count_spans(&mut self, more: usize) -> Result<(), wit::Error> {
+        let limit = self.assignment.limits.spans;
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        let spans = self.modbus.spans.saturating_add(more);
+        if spans > limit {
+            let reached =
+                LimitReached { what: "Modbus spans of one collection", value: limit.to_string(), setting: "spans" };
+            return Err(wit::Error::Quota(reached.to_string()));
+        }
+        self.modbus.spans = spans;
+        Ok(())
+    }
+
+    /// The place of the device in the grants and the span to read there, if both are granted.
+    fn admit(&mut self, span: &wit::Span) -> Result<(usize, Span), wit::Error> {
+        let Some(place) = self.assignment.modbus.position(&span.device) else {
+            let name = one_line(&span.device, MAX_SHOWN_NAME);
+            self.deny(Denial {
+                what: format!("Modbus device `{name}`"),
+                flag: Some(format!("--modbus {name}=tcp://HOST:502")),
+                line: Some(format!("modbus: {{ {name}: {{ url: \"tcp://HOST:502\" }} }}")),
+            });
+            return Err(wit::Error::UnknownDevice);
+        };
+        let Some((grant, _)) = self.assignment.modbus.granted.get(place) else {
+            return Err(wit::Error::UnknownDevice);
+        };
+        let unit = span.unit.unwrap_or_else(|| grant.default_unit());
+        let wanted = Span::new(unit, span.table.into(), span.address, span.count)
+            .map_err(|error| wit::Error::Invalid(error.to_string()))?;
+        if let Err(refusal) = grant.check(wanted) {
+            let text = format!("{} is not granted", refusal.what);
+            self.deny(Denial { what: refusal.what, flag: refusal.flag, line: Some(refusal.line) });
+            return Err(wit::Error::Denied(text));
+        }
+        Ok((place, wanted))
+    }
+
+    async fn read_spans(&mut self, spans: Vec<wit::Span>) -> Vec<Result<wit::Words, wit::Error>> {
+        if let Err(quota) = self.count_spans(spans.len()) {
+            return spans.iter().map(|_| Err(quota.clone())).collect();
+        }
+        let admitted: Vec<_> = spans.iter().map(|span| self.admit(span)).collect();
+        let mut by_device: HashMap<usize, (Vec<usize>, Vec<Span>)> = HashMap::new();
+        for (index, admission) in admitted.iter().enumerate() {
+            if let Ok((place, span)) = admission {
+                let (indices, wanted) = by_device.entry(*place).or_default();
+                indices.push(index);
+                wanted.push(*span);
+            }
+        }
+        let devices = &self.assignment.modbus.granted;
+        let reads = by_device.iter().filter_map(|(place, (indices, wanted))| {
+            let (grant, endpoint) = devices.get(*place)?;
+            Some(async move { (indices, endpoint.read(wanted, &grant.readable).await) })
+        });
+        let mut read: HashMap<usize, Result<Words, ReadError>> = HashMap::with_capacity(spans.len());
+        for (indices, results) in join_all(reads).await {
+            read.extend(indices.iter().copied().zip(results));
+        }
+        admitted
+            .into_iter()
+            .enumerate()
+            .map(|(index, admission)| {
+                admission?;
+                match read.remove(&index) {
+                    Some(Ok(words)) => Ok(words.into()),
+                    Some(Err(error)) => Err(error.into()),
+                    None => Err(wit::Error::Other("the device task ended".to_owned())),
+                }
+            })
+            .collect()
+    }
+
+    async fn read_one(&mut self, span: wit::Span) -> Result<wit::Words, wit::Error> {
+        self.read_spans(vec![span]).await.pop().unwrap_or(Err(wit::Error::UnknownDevice))
+    }
+
+    async fn read_bits(&mut self, span: wit::Span) -> Result<Vec<bool>, wit::Error> {
+        match self.read_one(span).await? {
+            wit::Words::Bits(bits) => Ok(bits),
+            wit::Words::Registers(_) => Err(wit::Error::Other("the device answered with registers".to_owned())),
+        }
+    }
+
+    async fn read_registers(&mut self, span: wit::Span) -> Result<Vec<u16>, wit::Error> {
+        match self.read_one(span).await? {
+            wit::Words::Registers(registers) => Ok(registers),
+            wit::Words::Bits(_) => Err(wit::Error::Other("the device answered with bits".to_owned())),
+        }
+    }
+}
+
+impl wit::Host for Host {
+    fn devices(&mut self) -> wasmtime::Result<Vec<wit::Device>> {
+        let device = |(grant, _): &(DeviceGrant, Endpoint)| wit::Device {
+            name: grant.name.to_string(),
+            units: grant.all_units().to_vec(),
+        };
+        Ok(self.assignment.modbus.granted.iter().map(device).collect())
+    }
+
+    async fn read_coils(
+        &mut self,
+        device: String,
+        unit: Option<u8>,
+        address: u16,
+        count: u16,
+    ) -> wasmtime::Result<Result<Vec<bool>, wit::Error>> {
+        Ok(self.read_bits(wit::Span { device, unit, table: wit::Table::Coils, address, count }).await)
+    }
+
+    async fn read_discrete_inputs(
+        &mut self,
+        device: String,
+        unit: Option<u8>,
+        address: u16,
+        count: u16,
+    ) -> wasmtime::Result<Result<Vec<bool>, wit::Error>> {
+        Ok(self.read_bits(wit::Span { device, unit, table: wit::Table::DiscreteInputs, address, count }).await)
+    }
+
+    async fn read_holding_registers(
+        &mut self,
+        device: String,
+        unit: Option<u8>,
+        address: u16,
+        count: u16,
+    ) -> wasmtime::Result<Result<Vec<u16>, wit::Error>> {
+        Ok(self.read_registers(wit::Span { device, unit, table: wit::Table::HoldingRegisters, address, count }).await)
+    }
+
+    async fn read_input_registers(
+        &mut self,
+        device: String,
+        unit: Option<u8>,
+        address: u16,
+        count: u16,
+    ) -> wasmtime::Result<Result<Vec<u16>, wit::Error>> {
+        Ok(self.read_registers(wit::Span { device, unit, table: wit::Table::InputRegisters, address, count }).await)
+    }
+
+    async fn read_many(&mut self, spans: Vec<wit::Span>) -> wasmtime::Result<Vec<Result<wit::Words, wit::Error>>> {
+        Ok(self.read_spans(spans).await)
+    }
+}
+
+impl From<wit::Table> for Table {
+    fn from(table: wit::Table) -> Self {
+        match table {
+            wit::Table::Coils => Self::Coils,
+            wit::Table::DiscreteInputs => Self::DiscreteInputs,
+            wit::Table::HoldingRegisters => Self::HoldingRegisters,
+            wit::Table::InputRegisters => Self::InputRegisters,
+        }
+    }
+}
+
+impl From<Words> for wit::Words {
+    fn from(words: Words) -> Self {
+        match words {
+            Words::Bits(bits) => Self::Bits(bits),
+            Words::Registers(registers) => Self::Registers(registers),
+        }
+    }
+}
+
+impl From<ReadError> for wit::Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Denied(_) => Self::Denied(error.to_string()),
+            ReadError::Exception(code) => Self::Exception(code.0),
+            ReadError::Timeout(_) => Self::Timeout,
+            ReadError::Connection(what) | ReadError::Protocol(what) => Self::Connection(what),
+        }
+    }
+}

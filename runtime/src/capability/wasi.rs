@@ -1,0 +1,130 @@
+//! WASI 0.2, linked and empty.
+//!
+//! Many language toolchains import WASI without using it, so it has to be there. Nothing is granted through it: no files,
+//! no environment, no arguments, no sockets, no name look-up. Standard output and error become log lines, standard
+//! input is at its end.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::{
+    WasiCtx, async_trait,
+    cli::{IsTerminal, StdoutStream},
+    p2::{OutputStream, Pollable, StreamResult},
+};
+
+use super::{GuestLog, Limits, bindings::pattoo::agent::log::Level};
+
+/// A WASI context with nothing in it but a way to `log`.
+pub(super) fn empty(log: &GuestLog, limits: &Limits) -> WasiCtx {
+    WasiCtx::builder()
+        .stdout(LogLines::new(log.clone(), Level::Info))
+        .stderr(LogLines::new(log.clone(), Level::Warn))
+        .max_random_size(limits.random_bytes)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .build()
+}
+
+/// A standard stream whose lines go to the log. Clones are the same stream.
+#[derive(Clone)]
+struct LogLines(Arc<Mutex<Line>>);
+
+/// The line that is being written.
+struct Line {
+    log: GuestLog,
+    level: Level,
+    unfinished: Vec<u8>,
+}
+
+impl LogLines {
+    fn new(log: GuestLog, level: Level) -> Self {
+        Self(Arc::new(Mutex::new(Line { log, level, unfinished: Vec::new() })))
+    }
+
+    fn write_bytes(&self, bytes: &[u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes);
+    }
+}
+
+impl Line {
+    fn write(&mut self, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, ends) = part.strip_suffix(b"\n").map_or((part, false), |text| (text, true));
+            // One byte more than is kept, so that the cut shows.
+            let room = self.log.max_line_bytes().saturating_add(1).saturating_sub(self.unfinished.len());
+            self.unfinished.extend(text.iter().take(room));
+            if ends {
+                self.finish();
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        let line = std::mem::take(&mut self.unfinished);
+        self.log.write(self.level, &String::from_utf8_lossy(&line));
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.unfinished.is_empty() {
+            self.finish();
+        }
+    }
+}
+
+impl IsTerminal for LogLines {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for LogLines {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl OutputStream for LogLines {
+    fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
+        self.write_bytes(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).log.max_line_bytes())
+    }
+}
+
+#[async_trait]
+impl Pollable for LogLines {
+    async fn ready(&mut self) {}
+}
+
+impl AsyncWrite for LogLines {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.write_bytes(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

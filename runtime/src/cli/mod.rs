@@ -1,0 +1,126 @@
+//! The command line: what was typed, and what it comes to.
+//!
+//! One file per subcommand. Each parses what was typed into types that cannot be wrong before it does anything, and ends in
+//! an `Exit`, whose numbers are a promise to scripts.
+
+mod completions;
+mod demo;
+mod logging;
+mod output;
+mod receive;
+mod report;
+mod run;
+mod simulate;
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+pub(crate) use self::report::{Exit, Failure};
+
+/// Runs WebAssembly collectors for pattoo, each with exactly the devices and web origins granted to it.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Say more: -v for debug messages, -vv for all
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+
+    /// Say less: warnings and errors only
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pattoo-wasm run collector.wasm
+      One collection; what would be posted goes to stdout as JSON
+  pattoo-wasm run collector.wasm --http https://site-a.example.org --modbus plc1=tcp://192.0.2.10:502
+      The same, with one web origin and one Modbus device granted
+  pattoo-wasm run collector.wasm --post http://192.0.2.5:20201
+      One collection, posted to the pattoo server
+
+Exit codes:
+  0  collected, and with --post delivered
+  1  a fault of our own
+  2  usage or configuration
+  3  the collector returned an error
+  4  the collector was stopped: trap, deadline, memory or another limit
+  5  collected, but not delivered";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make one collection of one module, and print or post it
+    Run(Box<run::Args>),
+    /// Receive what agents post, as the pattoo server would: for trying things out
+    Receive(receive::Args),
+    /// Be Modbus TCP devices described in a YAML file
+    Simulate(simulate::Args),
+    /// Show it all at work on loopback: devices, a web site, two collectors and a receiver
+    Demo(demo::Args),
+    /// Print the completion script of a shell
+    Completions(completions::Args),
+    /// Write the man pages into a folder
+    Man(completions::ManArgs),
+}
+
+/// Parses the command line, runs the command, and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(cli.verbose, cli.quiet);
+    let result = match cli.command {
+        Command::Completions(args) => completions::print(&args),
+        Command::Man(args) => completions::write_man_pages(&args),
+        Command::Run(args) => in_runtime(run::run(*args, None)),
+        Command::Receive(args) => in_runtime(receive::receive(args)),
+        Command::Simulate(args) => in_runtime(simulate::simulate(args)),
+        Command::Demo(args) => in_runtime(demo::demo(args)),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.print();
+            failure.exit.into()
+        }
+    }
+}
+
+fn in_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::fault(format!("the runtime does not start: {error}")))?;
+    let result = runtime.block_on(command);
+    // A name look-up cannot be cancelled and may hang for long; nobody waits for its answer any more.
+    runtime.shutdown_background();
+    result
+}
+
+/// Waits for the signal to stop: SIGINT (Ctrl-C) or SIGTERM.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wait = async |kind| match signal(kind) {
+        Ok(mut signals) => {
+            signals.recv().await;
+        }
+        // Without a handler the signal has its default effect, which ends the process.
+        Err(_) => std::future::pending().await,
+    };
+    tokio::select! {
+        () = wait(SignalKind::interrupt()) => {}
+        () = wait(SignalKind::terminate()) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,166 @@
+//! A posted body, read as the pattoo server reads it (`converter.cache_to_keypairs` of pattoo_shared).
+
+use serde_json::{Map, Value};
+
+/// Pattoo's names for what every datapoint carries.
+const REQUIRED: [&str; 10] = [
+    "pattoo_agent_hostname",
+    "pattoo_agent_id",
+    "pattoo_agent_polled_target",
+    "pattoo_agent_polling_interval",
+    "pattoo_agent_program",
+    "pattoo_checksum",
+    "pattoo_data_type",
+    "pattoo_key",
+    "pattoo_timestamp",
+    "pattoo_value",
+];
+
+/// A body that the server would take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Received {
+    /// The agent that built it.
+    pub agent_id: String,
+    /// When it was built, in Unix milliseconds.
+    pub timestamp: u64,
+    /// The agent's polling interval in milliseconds.
+    pub polling_interval: u64,
+    /// Its datapoints, in their order.
+    pub records: Vec<Record>,
+}
+
+/// One datapoint with its ids resolved: pattoo's pairs and the guest's metadata, in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record(Vec<(String, Value)>);
+
+impl Record {
+    /// The first value of a key, such as `pattoo_value`.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    /// The same as text; empty if there is none.
+    pub fn text(&self, key: &str) -> String {
+        match self.get(key) {
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+            None => String::new(),
+        }
+    }
+
+    /// All pairs in their order.
+    pub fn pairs(&self) -> &[(String, Value)] {
+        &self.0
+    }
+}
+
+/// Why the server would not take a body.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceivedError {
+    /// It is not JSON.
+    #[error("it is not JSON: {0}")]
+    NotJson(#[from] serde_json::Error),
+    /// A part of it is missing, has the wrong type, or does not belong there.
+    #[error("{0} {1}")]
+    Shape(String, &'static str),
+    /// A datapoint names an id that is not in the table.
+    #[error("datapoint {datapoint} refers to the id {id}, which is not in `key_value_pairs`")]
+    UnknownId {
+        /// Its place in `datapoint_pairs`, from 0.
+        datapoint: usize,
+        /// The id.
+        id: u64,
+    },
+    /// A datapoint lacks what every datapoint carries.
+    #[error("datapoint {datapoint} has no `{key}`")]
+    MissingPair {
+        /// Its place in `datapoint_pairs`, from 0.
+        datapoint: usize,
+        /// What it lacks.
+        key: &'static str,
+    },
+    /// The body was posted to the address of another agent.
+    #[error("the body is from the agent {found} and was posted to the address of {expected}")]
+    OtherAgent {
+        /// The agent in the URL.
+        expected: String,
+        /// The agent in the body.
+        found: String,
+    },
+}
+
+fn shape(place: impl Into<String>, wrong: &'static str) -> ReceivedError {
+    ReceivedError::Shape(place.into(), wrong)
+}
+
+/// The value of `key`, which must be there.
+fn take<'a>(object: &'a Map<String, Value>, key: &str) -> Result<&'a Value, ReceivedError> {
+    object.get(key).ok_or_else(|| shape(format!("`{key}`"), "is missing"))
+}
+
+/// The objects of a body have these keys and no others.
+fn exactly(object: &Map<String, Value>, keys: &[&str]) -> Result<(), ReceivedError> {
+    match object.keys().find(|key| !keys.contains(&key.as_str())) {
+        Some(other) => Err(shape(format!("{other:?}"), "does not belong there")),
+        None => Ok(()),
+    }
+}
+
+impl Received {
+    /// Reads a body that was posted to the address of `agent_id`.
+    ///
+    /// # Errors
+    ///
+    /// When the server would not take it.
+    pub fn parse(agent_id: &str, json: &[u8]) -> Result<Self, ReceivedError> {
+        let body: Value = serde_json::from_slice(json)?;
+        let body = body.as_object().ok_or_else(|| shape("the body", "is not an object"))?;
+        exactly(
+            body,
+            &["pattoo_agent_timestamp", "pattoo_agent_id", "pattoo_agent_polling_interval", "pattoo_datapoints"],
+        )?;
+        let number = |key: &str| {
+            take(body, key)?.as_u64().ok_or_else(|| shape(format!("`{key}`"), "is not a whole number of milliseconds"))
+        };
+        let found = take(body, "pattoo_agent_id")?.as_str().unwrap_or_default();
+        if found != agent_id {
+            return Err(ReceivedError::OtherAgent { expected: agent_id.to_owned(), found: found.to_owned() });
+        }
+        let datapoints = take(body, "pattoo_datapoints")?
+            .as_object()
+            .ok_or_else(|| shape("`pattoo_datapoints`", "is not an object"))?;
+        exactly(datapoints, &["key_value_pairs", "datapoint_pairs"])?;
+        Ok(Self {
+            agent_id: found.to_owned(),
+            timestamp: number("pattoo_agent_timestamp")?,
+            polling_interval: number("pattoo_agent_polling_interval")?,
+            records: records(datapoints)?,
+        })
+    }
+}
+
+fn records(datapoints: &Map<String, Value>) -> Result<Vec<Record>, ReceivedError> {
+    let pairs = take(datapoints, "key_value_pairs")?
+        .as_object()
+        .ok_or_else(|| shape("`key_value_pairs`", "is not an object"))?;
+    let lists =
+        take(datapoints, "datapoint_pairs")?.as_array().ok_or_else(|| shape("`datapoint_pairs`", "is not a list"))?;
+    let record = |(datapoint, ids): (usize, &Value)| {
+        let ids = ids.as_array().ok_or_else(|| shape(format!("datapoint {datapoint}"), "is not a list of ids"))?;
+        let resolved = ids.iter().map(|id| {
+            let id =
+                id.as_u64().ok_or_else(|| shape(format!("datapoint {datapoint}"), "has an id that is not a number"))?;
+            let pair = pairs.get(&id.to_string()).ok_or(ReceivedError::UnknownId { datapoint, id })?;
+            match pair.as_array().map(Vec::as_slice) {
+                Some([Value::String(key), value]) => Ok((key.clone(), value.clone())),
+                _ => Err(shape(format!("pair {id}"), "is not a list of a key and a value")),
+            }
+        });
+        let record = Record(resolved.collect::<Result<_, _>>()?);
+        match REQUIRED.into_iter().find(|key| record.get(key).is_none()) {
+            Some(key) => Err(ReceivedError::MissingPair { datapoint, key }),
+            None => Ok(record),
+        }
+    };
+    lists.iter().enumerate().map(record).collect()
+}

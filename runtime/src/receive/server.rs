@@ -1,0 +1,108 @@
+//! The HTTP side of the receiver.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path, Request, State},
+    http::{StatusCode, header, uri::Authority},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
+use tokio::net::TcpListener;
+
+use super::{Received, ReceivedError};
+
+/// The largest body that is read, in bytes.
+const MAX_BODY: usize = 64 << 20;
+/// How long one request may take to arrive and be answered.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Takes what was received. An error is answered with status 500, so that the agent keeps the body.
+pub type Sink = Arc<dyn Fn(&Received, &[u8]) -> std::io::Result<()> + Send + Sync>;
+
+/// A receiver that is bound to its address.
+#[derive(Debug)]
+pub struct Receiver {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Receiver {
+    /// Binds `address`; port 0 is any free one.
+    ///
+    /// # Errors
+    ///
+    /// When the address is not free or not ours.
+    pub async fn bind(address: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// The address that is bound, with its real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is ready, handing each good body to `sink`.
+    ///
+    /// # Errors
+    ///
+    /// When the listener fails.
+    pub async fn serve(self, sink: Sink, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        let router = Router::new()
+            .route("/pattoo/api/v1/agent/receive/{agent_id}", post(receive))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(middleware::from_fn(within_time))
+            .layer(middleware::from_fn_with_state(self.address, only_for_us))
+            .with_state(sink);
+        axum::serve(self.listener, router).with_graceful_shutdown(stop).await
+    }
+}
+
+async fn receive(State(sink): State<Sink>, Path(agent_id): Path<String>, body: Bytes) -> Response {
+    let received = match Received::parse(&agent_id, &body) {
+        Ok(received) => received,
+        // Pattoo's own answer to a bad body.
+        Err(error) => return refuse(StatusCode::NOT_FOUND, &error),
+    };
+    match sink(&received, &body) {
+        Ok(()) => (StatusCode::OK, "OK").into_response(),
+        Err(error) => {
+            tracing::error!("a body could not be stored: {error}");
+            (StatusCode::INTERNAL_SERVER_ERROR, "it could not be stored").into_response()
+        }
+    }
+}
+
+fn refuse(status: StatusCode, error: &ReceivedError) -> Response {
+    let text = crate::text::one_line(&error.to_string(), 1000);
+    tracing::warn!("refused a body: {text}");
+    (status, text).into_response()
+}
+
+/// Ends a request whose body does not come.
+async fn within_time(request: Request, next: Next) -> Response {
+    tokio::time::timeout(TIMEOUT, next.run(request))
+        .await
+        .unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
+}
+
+/// Refuses requests that a browser was tricked into sending here under another name (DNS rebinding): a receiver on loopback
+/// answers to `localhost` and to addresses only.
+async fn only_for_us(State(address): State<SocketAddr>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = host.and_then(|host| host.parse::<Authority>().ok());
+    let ours = authority.is_some_and(|authority| {
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok()
+    });
+    if ours || !address.ip().is_loopback() {
+        next.run(request).await
+    } else {
+        (StatusCode::MISDIRECTED_REQUEST, "this receiver answers to `localhost` and to addresses").into_response()
+    }
+}

@@ -1,0 +1,196 @@
+//! One collection: a fresh instance, a deadline, a call, and what came of it.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use wasmtime::{ResourceLimiter, Store};
+use wasmtime_wasi::{I32Exit, WasiCtxView, WasiView};
+
+use super::{Collector, Sandbox};
+use crate::{
+    capability::{Assignment, Denial, Emission, Host, LimitReached, Limits},
+    text::one_line,
+};
+
+/// How much of a guest's own error text is kept, in bytes.
+const MAX_GUEST_ERROR: usize = 4096;
+
+/// What a collection came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub ending: Ending,
+    /// What it emitted: kept whatever the ending.
+    pub emission: Emission,
+    /// The calls that were refused for want of a grant, each once.
+    pub denials: BTreeSet<Denial>,
+    /// From the start to the end, instantiation included.
+    pub duration: Duration,
+    /// The most linear memory that it had, in bytes.
+    pub peak_memory: usize,
+}
+
+/// How a collection ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// The guest returned.
+    Completed,
+    /// The guest returned this error, or called `exit` with a status that is not 0. The text is on one line.
+    Failed(String),
+    /// The guest was stopped.
+    Stopped(Stop),
+}
+
+/// Why a guest was stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// It ran into its own mistake: `unreachable`, a memory access out of bounds, a stack that is too deep.
+    #[error("the guest trapped: {what}")]
+    Trap {
+        /// What happened.
+        what: String,
+        /// The innermost functions first, as far as the module names them.
+        frames: Vec<String>,
+    },
+    /// It took longer than it may.
+    #[error("the guest was stopped at its deadline of {}", humantime::format_duration(*.0))]
+    Deadline(Duration),
+    /// It wanted more than it may have.
+    #[error("the guest was stopped: {0}")]
+    Limit(LimitReached),
+}
+
+impl Sandbox {
+    /// Runs one collection of `collector`, and drops everything of it but the outcome.
+    ///
+    /// Dropping the future stops the collection at its next yield or host call.
+    pub async fn collect(&self, collector: &Collector, assignment: Arc<Assignment>) -> Outcome {
+        let started = Instant::now();
+        let timeout = assignment.limits.timeout;
+        let cell = Cell { limiter: Limiter::new(&assignment.limits), host: Host::new(Arc::clone(&assignment)) };
+        let mut store = Store::new(&self.engine, cell);
+        store.limiter(|cell| &mut cell.limiter);
+        store.set_hostcall_fuel(assignment.limits.call_bytes);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        let call = async {
+            let instance = collector.pre.instantiate_async(&mut store).await?;
+            instance.call_collect(&mut store).await
+        };
+        let ending = match tokio::time::timeout(timeout, call).await {
+            Ok(Ok(Ok(()))) => Ending::Completed,
+            Ok(Ok(Err(message))) => Ending::Failed(one_line(&message, MAX_GUEST_ERROR)),
+            Ok(Err(error)) => ending_of(&error),
+            Err(_) => Ending::Stopped(Stop::Deadline(timeout)),
+        };
+        let cell = store.into_data();
+        let (emission, denials) = cell.host.finish();
+        Outcome { ending, emission, denials, duration: started.elapsed(), peak_memory: cell.limiter.peak_memory }
+    }
+}
+
+/// What an error out of guest code means.
+fn ending_of(error: &wasmtime::Error) -> Ending {
+    if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        return match exit.0 {
+            0 => Ending::Completed,
+            status => Ending::Failed(format!("the guest exited with status {status}")),
+        };
+    }
+    if let Some(limit) = error.downcast_ref::<LimitReached>() {
+        return Ending::Stopped(Stop::Limit(limit.clone()));
+    }
+    let what = error.downcast_ref::<wasmtime::Trap>().map_or_else(
+        || one_line(&error.root_cause().to_string(), MAX_GUEST_ERROR),
+        |trap| trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
+    );
+    let frames = error.downcast_ref::<wasmtime::WasmBacktrace>().map_or_else(Vec::new, |backtrace| {
+        backtrace.frames().iter().filter_map(|frame| frame.func_name().map(|name| one_line(name, 200))).collect()
+    });
+    Ending::Stopped(Stop::Trap { what, frames })
+}
+
+/// The data of a collection's store: what it can reach, and what holds it in bounds.
+pub(super) struct Cell {
+    pub(super) host: Host,
+    limiter: Limiter,
+}
+
+impl WasiView for Cell {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.host.ctx()
+    }
+}
+
+/// Counts what the store allocates for the guest. Asking for more than the limit ends the collection there, so that
+/// the operator reads the reason and not the guest's guess at it.
+struct Limiter {
+    max_memory: usize,
+    max_table_elements: usize,
+    instances: usize,
+    memory: usize,
+    peak_memory: usize,
+    table_elements: usize,
+}
+
+impl Limiter {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            max_memory: limits.memory,
+            max_table_elements: limits.table_elements,
+            instances: limits.instances,
+            memory: 0,
+            peak_memory: 0,
+            table_elements: 0,
+        }
+    }
+}
+
+/// The new total when one of several things grows from `current` to `desired`.
+fn grown(total: usize, current: usize, desired: usize) -> usize {
+    total.saturating_sub(current).saturating_add(desired)
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let total = grown(self.memory, current, desired);
+        if total > self.max_memory {
+            let value = bytesize::ByteSize(self.max_memory as u64).display().iec().to_string();
+            return Err(LimitReached { what: "memory", value, setting: "memory" }.into());
+        }
+        self.memory = total;
+        self.peak_memory = self.peak_memory.max(total);
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let total = grown(self.table_elements, current, desired);
+        if total > self.max_table_elements {
+            let value = self.max_table_elements.to_string();
+            return Err(LimitReached { what: "table elements", value, setting: "table_elements" }.into());
+        }
+        self.table_elements = total;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.instances
+    }
+
+    fn memories(&self) -> usize {
+        self.instances
+    }
+}

@@ -1,0 +1,119 @@
+//! The engine: how wasmtime is set up.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm, component::Linker,
+};
+
+use super::collection::Cell;
+use crate::capability;
+
+/// How often guest code is made to yield.
+const EPOCH: Duration = Duration::from_millis(10);
+/// The stack of a guest. What recurses deeper traps.
+const WASM_STACK: usize = 512 << 10;
+/// The stack on which a guest and the host functions it calls run.
+const ASYNC_STACK: usize = 2 << 20;
+/// Core instances, memories and tables that one component may have, each. Components made by language toolchains are
+/// composed of several core modules; Python's are of about twenty.
+const CORE_PER_COMPONENT: u32 = 50;
+
+/// Everything that collectors share: the compiler and runtime, the capabilities, and the ticking epoch.
+///
+/// One per process. Dropping it ends the epoch's thread.
+pub struct Sandbox {
+    pub(super) engine: Engine,
+    pub(super) linker: Linker<Cell>,
+    _ticker: Ticker,
+}
+
+/// The machine cannot run the engine as it is set up.
+#[derive(Debug, thiserror::Error)]
+#[error("the WebAssembly engine does not start: {0}")]
+pub struct EngineError(String);
+
+impl Sandbox {
+    /// Starts an engine that can run `concurrent` collections at the same time.
+    ///
+    /// # Errors
+    ///
+    /// When the machine does not offer what the engine needs, such as address space: 4 GiB of it, reserved and not used,
+    /// for each memory of each concurrent collection.
+    pub fn new(concurrent: u32) -> Result<Self, EngineError> {
+        let explain = |error: wasmtime::Error| EngineError(format!("{error:#}"));
+        let engine = Engine::new(&config(concurrent)).map_err(explain)?;
+        let mut linker = Linker::new(&engine);
+        capability::add_to_linker(&mut linker, |cell: &mut Cell| &mut cell.host).map_err(explain)?;
+        let ticker = Ticker::start(engine.clone()).map_err(|error| EngineError(error.to_string()))?;
+        Ok(Self { engine, linker, _ticker: ticker })
+    }
+}
+
+fn config(concurrent: u32) -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(concurrent)
+        .total_core_instances(concurrent.saturating_mul(CORE_PER_COMPONENT))
+        .total_memories(concurrent.saturating_mul(2))
+        .total_tables(concurrent.saturating_mul(CORE_PER_COMPONENT))
+        .total_stacks(concurrent)
+        .max_core_instances_per_component(CORE_PER_COMPONENT)
+        .max_memories_per_component(2)
+        .max_tables_per_component(CORE_PER_COMPONENT)
+        .max_memories_per_module(1)
+        // A component's size is bounded by the module that it came from.
+        .max_component_instance_size(8 << 20)
+        .max_core_instance_size(8 << 20)
+        .table_elements(100_000);
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(ASYNC_STACK)
+        .cranelift_regalloc_algorithm(RegallocAlgorithm::Backtracking)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(10))
+        // What no collector needs, and what needs more than the store's limiter to be bounded.
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .wasm_relaxed_simd(false);
+    config
+}
+
+/// The thread that advances the epoch while the engine lives.
+struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: Engine) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new().name("epoch".into()).spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                std::thread::park_timeout(EPOCH);
+                engine.increment_epoch();
+            }
+        })?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // The thread does nothing that could panic; there is nothing to learn from its end.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! From a file to a collector that can be run: what it is, what it imports, whether it can be served.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+
+use super::{Sandbox, collection::Cell};
+use crate::{
+    capability::{ServedPre, served_interfaces},
+    text::one_line,
+};
+
+/// The largest module file that is read, in bytes. Python's are of 18 MB.
+const MAX_MODULE_BYTES: u64 = 64 << 20;
+/// How much of a foreign message is shown, in bytes.
+const MAX_DETAIL: usize = 1000;
+
+/// The bytes of a module, read once: what is hashed is what is compiled.
+pub struct Module {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+/// A collector that was compiled and whose imports are all there.
+pub struct Collector {
+    pub(super) pre: ServedPre<Cell>,
+    sha256: String,
+}
+
+/// Why a module cannot be run. Each names the file.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("{}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The file is larger than any module is taken to be.
+    #[error("{} has {size} bytes, and a module may have {MAX_MODULE_BYTES}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// The file is neither WebAssembly nor its text format.
+    #[error("{} is not WebAssembly: {detail}", path.display())]
+    NotWasm {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        detail: String,
+    },
+    /// A core module where a component is needed.
+    #[error("{} is a core WebAssembly module, and a collector is a component", path.display())]
+    CoreModule {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is damaged, cut off, or uses what this engine does not offer.
+    #[error("{} does not compile: {detail}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What the compiler said, on one line.
+        detail: String,
+    },
+    /// It imports what nobody provides.
+    #[error("{} imports `{import}`, which this runtime does not provide", path.display())]
+    UnknownImport {
+        /// The file.
+        path: PathBuf,
+        /// The full name of the import.
+        import: String,
+    },
+    /// It is made for another world.
+    #[error("{} does not export `collect`; it exports {}", path.display(), list(exports))]
+    NoCollect {
+        /// The file.
+        path: PathBuf,
+        /// What it exports.
+        exports: Vec<String>,
+    },
+    /// An import or export has the right name and the wrong type.
+    #[error("{} does not fit the world `pattoo:agent/collector`: {detail}", path.display())]
+    WrongType {
+        /// The file.
+        path: PathBuf,
+        /// Which one and how, on one line.
+        detail: String,
+    },
+}
+
+impl LoadError {
+    /// What to do about it.
+    pub fn help(&self) -> Cow<'static, str> {
+        match self {
+            Self::Unreadable { .. } => "give the path of a .wasm or .wat file that this user may read".into(),
+            Self::TooLarge { .. } => "build it without debug information (`wasm-tools strip`)".into(),
+            Self::NotWasm { .. } => "give a WebAssembly component (.wasm) or its text format (.wat)".into(),
+            Self::CoreModule { .. } => "build it as a component: for Rust, `cargo build --target wasm32-wasip2`".into(),
+            Self::Invalid { .. } => "build the module anew; if it was copied, compare its size and digest".into(),
+            Self::UnknownImport { .. } => {
+                let served: Vec<_> = served_interfaces().filter(|name| !name.contains("/types@")).collect();
+                format!("build it against `pattoo:agent@0.1.0`; provided are {} and WASI 0.2", served.join(", ")).into()
+            }
+            Self::NoCollect { .. } => {
+                "build it for the world `pattoo:agent/collector`, which exports `collect: func() -> result<_, string>`"
+                    .into()
+            }
+            Self::WrongType { .. } => "build it against the wit/ folder of this version".into(),
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() {
+        return "nothing".to_owned();
+    }
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl Module {
+    /// Reads a module: a `.wasm` file, or `.wat` text, told apart by what is in it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is too large, or is neither.
+    pub fn read(path: &Path) -> Result<Self, LoadError> {
+        use std::io::Read as _;
+        let unreadable = |error| LoadError::Unreadable { path: path.to_owned(), error };
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        // One byte more than allowed tells "too large" from "just fits", whatever the file's length claims.
+        file.take(MAX_MODULE_BYTES.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+        let size = bytes.len() as u64;
+        if size > MAX_MODULE_BYTES {
+            return Err(LoadError::TooLarge { path: path.to_owned(), size });
+        }
+        Self::from_bytes(path, bytes)
+    }
+
+    /// Takes bytes for the module at `path`, which only serves to name it.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, LoadError> {
+        let path = path.to_owned();
+        let not_wasm = |detail: String| LoadError::NotWasm { path: path.clone(), detail };
+        if bytes.is_empty() {
+            return Err(not_wasm("the file is empty".to_owned()));
+        }
+        let bytes = if bytes.starts_with(b"\0asm") {
+            bytes
+        } else {
+            let text = std::str::from_utf8(&bytes).map_err(|_| {
+                not_wasm("it begins neither with the bytes of a WebAssembly binary nor is it text".to_owned())
+            })?;
+            wat::parse_str(text).map_err(|error| not_wasm(wat_fault(&error)))?
+        };
+        // The layer field, bytes 6 and 7: 0 is a core module, 1 a component (component-model binary format).
+        match bytes.get(6..8) {
+            Some([0, 0]) => Err(LoadError::CoreModule { path }),
+            Some(_) => Ok(Self { path, bytes }),
+            None => Err(not_wasm("it is cut off within its first 8 bytes".to_owned())),
+        }
+    }
+
+    /// The SHA-256 digest of the bytes that are compiled, in lower-case hex.
+    pub fn sha256(&self) -> String {
+        Hex(&Sha256::digest(&self.bytes)).to_string()
+    }
+}
+
+/// What is wrong with a text and where, without the lines of the text that the parser quotes.
+fn wat_fault(error: &wat::Error) -> String {
+    let text = error.to_string();
+    let mut lines = text.lines();
+    let what = one_line(lines.next().unwrap_or_default(), MAX_DETAIL);
+    let place = lines.find_map(|line| line.trim().strip_prefix("--> <anon>:"));
+    match place.and_then(|place| place.split_once(':')) {
+        Some((line, column)) => format!("line {line}, column {column}: {what}"),
+        None => what,
+    }
+}
+
+/// Whether an import of this name is there for a collector.
+fn is_served(name: &str) -> bool {
+    const WASI: [&str; 6] =
+        ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+    served_interfaces().any(|served| served == name) || WASI.iter().any(|package| name.starts_with(package))
+}
+
+/// Bytes in lower-case hexadecimal.
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl Collector {
+    /// The digest of the module it was made from, in lower-case hex.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+}
+
+impl Sandbox {
+    /// Compiles a module and checks that everything it imports is there.
+    ///
+    /// # Errors
+    ///
+    /// When it does not compile, or is not a collector of the world that `wit/` describes.
+    pub fn load(&self, module: &Module) -> Result<Collector, LoadError> {
+        let path = &module.path;
+        let component = Component::from_binary(&self.engine, &module.bytes).map_err(|error| LoadError::Invalid {
+            path: path.clone(),
+            detail: one_line(&format!("{error:#}"), MAX_DETAIL),
+        })?;
+        let wrong_type = |error: wasmtime::Error| LoadError::WrongType {
+            path: path.clone(),
+            detail: one_line(&format!("{error:#}"), MAX_DETAIL),
+        };
+        self.check_world(path, &component)?;
+        let pre = self.linker.instantiate_pre(&component).map_err(wrong_type)?;
+        let pre = ServedPre::new(pre).map_err(wrong_type)?;
+        Ok(Collector { pre, sha256: module.sha256() })
+    }
+
+    /// Names the first import that nobody provides, or the export that is missing.
+    fn check_world(&self, path: &Path, component: &Component) -> Result<(), LoadError> {
+        let world = component.component_type();
+        for (name, _) in world.imports(&self.engine) {
+            if !is_served(name) {
+                return Err(LoadError::UnknownImport { path: path.to_owned(), import: one_line(name, MAX_DETAIL) });
+            }
+        }
+        let collect = world.get_export(&self.engine, "collect");
+        if collect.is_none() {
+            let exports = world.exports(&self.engine).map(|(name, _)| one_line(name, 200)).take(20).collect();
+            return Err(LoadError::NoCollect { path: path.to_owned(), exports });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,17 @@
+//! Where untrusted code runs: the engine, the loading of collectors, and one collection of one of them.
+//!
+//! Every collection has an instance of its own that is dropped afterwards, so nothing leaks from one to the next. Two clocks
+//! bound it. An epoch that ticks every 10 ms makes guest code yield, so that a spinning guest never starves others on its thread;
+//! and one timeout around the whole collection drops it wherever it is, in guest code or waiting for the host.
+//!
+//! This module decides how long and how much; what a collector can *reach* is [`capability`](crate::capability)'s.
+
+mod collection;
+mod engine;
+mod load;
+
+pub use self::{
+    collection::{Ending, Outcome, Stop},
+    engine::{EngineError, Sandbox},
+    load::{Collector, LoadError, Module},
+};
