@@ -1,0 +1,6 @@
+//! The whole of pattoo-wasm against real peers: pymodbus devices, Python's web server, and `pattoo_shared`.
+
+mod bad_input;
+mod modbus;
+mod run;
+mod wire;

@@ -1,0 +1,253 @@
+//! What the end-to-end tests share: the command under test, the built collectors, and the peers.
+//!
+//! `cargo xtask test` builds what is needed and says where it is; a test that finds it missing says so.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test helper fails the test, with the reason, by panicking"
+)]
+
+use std::{
+    env, fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use serde_json::Value;
+
+fn from_xtask(variable: &str) -> PathBuf {
+    env::var_os(variable).map_or_else(|| panic!("{variable} is not set: run `cargo xtask test`"), PathBuf::from)
+}
+
+/// The interpreter that has the Python peers installed.
+pub fn python() -> PathBuf {
+    from_xtask("PATTOO_PEERS_PYTHON")
+}
+
+/// A script of a peer, in `tests/peers`.
+pub fn peer(script: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script)
+}
+
+/// A built collector, such as `lava_script`.
+pub fn guest(name: &str) -> PathBuf {
+    let path = from_xtask("PATTOO_GUESTS").join(format!("{name}.wasm"));
+    assert!(path.exists(), "{} does not exist: run `cargo xtask guests`", path.display());
+    path
+}
+
+/// What a finished command left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit code, if it was not killed.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// The body that was printed, as JSON.
+    pub fn body(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("stdout is no JSON: {error}\n{self:#?}"))
+    }
+}
+
+/// `pattoo-wasm` in a folder and home of its own.
+#[derive(Debug)]
+pub struct Cli {
+    home: tempfile::TempDir,
+}
+
+impl Default for Cli {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Cli {
+    /// A fresh home, which is also the folder where commands run.
+    pub fn new() -> Self {
+        Self { home: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// Writes a file into the folder where commands run.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.home.path().join(name);
+        fs::write(&path, content).expect("a writable temporary folder");
+        path
+    }
+
+    /// The folder where commands run.
+    pub fn folder(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The command with these arguments, ready to start. It sees no configuration of this machine.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(from_xtask("PATTOO_WASM_BINARY"));
+        command
+            .args(arguments)
+            .current_dir(self.home.path())
+            .env_remove("XDG_STATE_HOME")
+            .env_remove("PATTOO_CONFIGDIR")
+            .env("HOME", self.home.path())
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        let output = self.command(arguments).output().expect("the command starts");
+        Finished {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Starts `receive` on a free port, storing into `received.jsonl`.
+    pub fn receive(&self) -> Running {
+        let mut command = self.command(&["receive", "--listen", "127.0.0.1:0", "--store", "received.jsonl"]);
+        command.stdout(Stdio::null());
+        Running::start(&mut command, Said::OnStderr, |line| {
+            line.split_once("receiving on http://")?.1.trim().parse().ok()
+        })
+    }
+
+    /// The bodies that `receive` stored, in their order.
+    pub fn received(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.home.path().join("received.jsonl")).unwrap_or_default();
+        let body = |line: &str| serde_json::from_str::<Value>(line).expect("a JSON line").get("body").cloned();
+        text.lines().map(|line| body(line).expect("a body")).collect()
+    }
+}
+
+/// Where a process says that it is ready.
+#[derive(Debug, Clone, Copy)]
+pub enum Said {
+    /// On its standard output.
+    OnStdout,
+    /// On its standard error.
+    OnStderr,
+}
+
+/// A process that serves on loopback. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    address: SocketAddr,
+    lines: std::sync::mpsc::Receiver<String>,
+}
+
+impl Running {
+    /// Starts a process and waits until a line of it tells its address.
+    pub fn start(command: &mut Command, said: Said, ready: impl Fn(&str) -> Option<SocketAddr>) -> Self {
+        match said {
+            Said::OnStdout => command.stdout(Stdio::piped()),
+            Said::OnStderr => command.stderr(Stdio::piped()),
+        };
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let output: Box<dyn std::io::Read + Send> = match said {
+            Said::OnStdout => Box::new(child.stdout.take().expect("a pipe")),
+            Said::OnStderr => Box::new(child.stderr.take().expect("a pipe")),
+        };
+        let (sender, lines) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut heard = Vec::new();
+        let address = loop {
+            let Ok(line) = lines.recv() else { panic!("{command:?} ended before it was ready: {heard:#?}") };
+            if let Some(address) = ready(&line) {
+                break address;
+            }
+            heard.push(line);
+        };
+        Self { child, address, lines }
+    }
+
+    /// Where it serves.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The next line that it said, waiting for it.
+    pub fn next_line(&self) -> String {
+        self.lines.recv().expect("another line")
+    }
+
+    /// Asks it to end, as a terminal does with Ctrl-C, and waits until it has.
+    pub fn interrupt(mut self) -> ExitStatus {
+        let kill = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(kill.is_ok_and(|status| status.success()), "the process is there");
+        self.child.wait().expect("the process ends")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A Modbus TCP device out of pymodbus, which says every request that it gets.
+pub fn modbus_device(tables: &Value) -> Running {
+    let mut command = Command::new(python());
+    command.arg(peer("modbus_device.py")).arg(tables.to_string());
+    Running::start(&mut command, Said::OnStdout, |line| {
+        let port = serde_json::from_str::<Value>(line).ok()?.get("port")?.as_u64()?;
+        Some(SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).ok()?)))
+    })
+}
+
+/// A web site of the files in `folder`, out of Python's `http.server`.
+pub fn web_site(folder: &Path) -> Running {
+    let mut command = Command::new(python());
+    command.args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"]).arg(folder);
+    command.stderr(Stdio::null());
+    Running::start(&mut command, Said::OnStdout, |line| {
+        // "Serving HTTP on 127.0.0.1 port 40123 (http://127.0.0.1:40123/) ..."
+        line.split_once("(http://")?.1.split('/').next()?.parse().ok()
+    })
+}
+
+/// A web site that answers what the path asks for: `/status/500`, `/bytes/9000000`, `/redirect?URL`.
+pub fn moody_site() -> Running {
+    let mut command = Command::new(python());
+    command.arg(peer("moody_site.py"));
+    Running::start(&mut command, Said::OnStdout, |line| line.split_once("(http://")?.1.split('/').next()?.parse().ok())
+}
+
+/// The datapoints of a body as the pattoo server reads them, by `pattoo_shared` itself.
+pub fn pattoo_records(body: &Value) -> Vec<Value> {
+    let mut child = Command::new(python())
+        .arg(peer("records.py"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the interpreter of the peers starts");
+    let mut questions = child.stdin.take().expect("a pipe");
+    questions.write_all(body.to_string().as_bytes()).expect("the peer reads");
+    drop(questions);
+    let output = child.wait_with_output().expect("the peer ends");
+    serde_json::from_slice(&output.stdout).expect("the peer answers with JSON")
+}
+
+/// An address of loopback where nobody listens: it was free a moment ago.
+pub fn nobody() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address")
+}

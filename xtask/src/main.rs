@@ -1,0 +1,104 @@
+//! The project's own commands: `cargo xtask demo`, `guests` and `test`.
+//!
+//! They need Rust, and install the rest: the wasm target through rustup, test peers into `target/peers`.
+
+mod steps;
+mod tools;
+
+use std::process::ExitCode;
+
+use steps::Steps;
+
+const USAGE: &str = "\
+Usage: cargo xtask COMMAND
+
+  demo     build everything and show it at work on loopback
+  guests   build the example collectors into target/wasm32-wasip2/guest
+  test     format, lints, licences, every test; with CI=true a skipped step is a failure
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let result = match (arguments.next().as_deref(), arguments.next()) {
+        (Some("demo"), None) => demo(),
+        (Some("guests"), None) => guests(),
+        (Some("test"), None) => test(),
+        (Some("help" | "--help" | "-h"), None) => {
+            steps::say(USAGE);
+            Ok(())
+        }
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            steps::complain(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What went wrong, in words for the person at the terminal.
+type Result<T> = std::result::Result<T, String>;
+
+fn demo() -> Result<()> {
+    let mut steps = Steps::begin();
+    build(&mut steps)?;
+    steps.run("the demo", tools::program(&tools::binary()).arg("demo").arg(tools::guests()))
+}
+
+fn guests() -> Result<()> {
+    build_guests(&mut Steps::begin())
+}
+
+fn test() -> Result<()> {
+    let mut steps = Steps::begin();
+    steps.run("format", &mut tools::cargo(&["fmt", "--all", "--check"]))?;
+    build(&mut steps)?;
+    tools::install_peers(&mut steps)?;
+    steps.run(
+        "lints",
+        &mut tools::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]),
+    )?;
+    let guests = ["clippy", "--package", "lava-script", "--package", "modbus-registers", "--lib", "--locked"];
+    steps.run(
+        "lints of the collectors",
+        tools::cargo(&guests).args(["--target", tools::GUEST_TARGET, "--", "--deny", "warnings"]),
+    )?;
+    match tools::cargo_deny() {
+        // Its advisory database is not to be had on every machine that runs this; the other checks need nothing.
+        Some(mut deny) => {
+            steps.run("licences, sources, duplicates", deny.args(["check", "licenses", "bans", "sources"]))?;
+        }
+        None => {
+            steps.skip("licences, sources, duplicates", "cargo-deny is not installed (cargo install cargo-deny)")?;
+        }
+    }
+    let mut tests = tools::cargo(&["test", "--workspace", "--locked"]);
+    steps.run("tests", tools::with_peers(&mut tests))?;
+    steps.run(
+        "documentation",
+        tools::cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings"),
+    )?;
+    steps.finish();
+    Ok(())
+}
+
+fn build(steps: &mut Steps) -> Result<()> {
+    build_guests(steps)?;
+    // The whole workspace at once: built one by one, the crates would choose different features of what they share.
+    steps.run("pattoo-wasm", &mut tools::cargo(&["build", "--workspace", "--locked"]))
+}
+
+fn build_guests(steps: &mut Steps) -> Result<()> {
+    tools::install_target(steps)?;
+    steps.run(
+        "the collectors",
+        tools::cargo(&["build", "--profile", "guest", "--target", tools::GUEST_TARGET, "--locked"]).args([
+            "--package",
+            "lava-script",
+            "--package",
+            "modbus-registers",
+        ]),
+    )
+}

@@ -1,0 +1,63 @@
+//! Steps of a command: each is announced, timed, and ends the command when it fails.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use crate::Result;
+
+/// The steps that were taken so far.
+pub(crate) struct Steps {
+    taken: Vec<(String, Duration)>,
+    skipped: Vec<String>,
+}
+
+impl Steps {
+    pub(crate) fn begin() -> Self {
+        Self { taken: Vec::new(), skipped: Vec::new() }
+    }
+
+    /// Runs a step to its end, its output going where ours goes.
+    pub(crate) fn run(&mut self, name: &str, command: &mut Command) -> Result<()> {
+        complain(&format!("==> {name}"));
+        let started = Instant::now();
+        let status = command.status().map_err(|error| format!("{name}: {command:?}: {error}"))?;
+        if !status.success() {
+            return Err(format!("{name} failed ({status}): {command:?}"));
+        }
+        self.taken.push((name.to_owned(), started.elapsed()));
+        Ok(())
+    }
+
+    /// Leaves a step out and says so. Where `CI=true` that is a failure: there nothing may be missing.
+    pub(crate) fn skip(&mut self, name: &str, why: &str) -> Result<()> {
+        if std::env::var_os("CI").is_some_and(|ci| ci == "true") {
+            return Err(format!("{name} cannot be skipped with CI=true: {why}"));
+        }
+        self.skipped.push(format!("{name}: {why}"));
+        Ok(())
+    }
+
+    /// Says what was done and what was left out.
+    pub(crate) fn finish(&self) {
+        for (name, time) in &self.taken {
+            complain(&format!("{:>6.1} s  {name}", time.as_secs_f64()));
+        }
+        for skipped in &self.skipped {
+            complain(&format!("skipped  {skipped}"));
+        }
+    }
+}
+
+/// Prints to stdout.
+#[expect(clippy::print_stdout, reason = "a command's own answer")]
+pub(crate) fn say(text: &str) {
+    println!("{}", text.trim_end());
+}
+
+/// Prints to stderr.
+#[expect(clippy::print_stderr, reason = "progress and errors of a command")]
+pub(crate) fn complain(text: &str) {
+    eprintln!("{}", text.trim_end());
+}
