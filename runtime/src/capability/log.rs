@@ -11,6 +11,9 @@ use std::sync::{
 use super::{Host, Limits, bindings::pattoo::agent::log};
 use crate::{pattoo::Program, text::one_line};
 
+/// Under which target what guests say is logged.
+pub const GUEST_LOG: &str = "guest";
+
 /// The log of one collection. Clones write to the same log.
 #[derive(Debug, Clone)]
 pub struct GuestLog {
@@ -44,11 +47,11 @@ impl GuestLog {
         let message = one_line(message, self.max_line_bytes);
         let program = &self.program;
         match level {
-            log::Level::Trace => tracing::trace!(target: "guest", "{program}: {message}"),
-            log::Level::Debug => tracing::debug!(target: "guest", "{program}: {message}"),
-            log::Level::Info => tracing::info!(target: "guest", "{program}: {message}"),
-            log::Level::Warn => tracing::warn!(target: "guest", "{program}: {message}"),
-            log::Level::Error => tracing::error!(target: "guest", "{program}: {message}"),
+            log::Level::Trace => tracing::trace!(target: GUEST_LOG, "{program}: {message}"),
+            log::Level::Debug => tracing::debug!(target: GUEST_LOG, "{program}: {message}"),
+            log::Level::Info => tracing::info!(target: GUEST_LOG, "{program}: {message}"),
+            log::Level::Warn => tracing::warn!(target: GUEST_LOG, "{program}: {message}"),
+            log::Level::Error => tracing::error!(target: GUEST_LOG, "{program}: {message}"),
         }
     }
 

@@ -32,7 +32,7 @@ pub use self::{
     datapoints::Emission,
     http::HttpUse,
     limits::{LimitReached, Limits},
-    log::GuestLog,
+    log::{GUEST_LOG, GuestLog},
     modbus::ModbusUse,
 };
 use crate::pattoo::Agent;
