@@ -54,13 +54,11 @@ fn a_module_that_is_none_is_refused_by_name() {
 #[test]
 fn a_module_of_another_world_is_told_what_is_missing() {
     let cli = Cli::new();
-    cli.file("core.wat", "(module (func (export \"collect\")))");
     cli.file("other.wat", "(component (core module $m) (core instance (instantiate $m)))");
     cli.file("import.wat", "(component (import \"acme:weather/forecast@1.2.0\" (instance)))");
     cli.file("wasi.wat", "(component (import \"wasi:http/outgoing-handler@0.2.0\" (instance)))");
     let signature = wat("(func (export \"collect\") (result i32) i32.const 0)").replace("(error string)", "");
     cli.file("signature.wat", signature.replace(" (memory (core memory $instance \"memory\"))", ""));
-    assert_refused(&cli.run(&["run", "core.wat"]), 2, &["core WebAssembly module", "wasm32-wasip2"]);
     assert_refused(&cli.run(&["run", "other.wat"]), 2, &["does not export `collect`", "it exports nothing"]);
     assert_refused(
         &cli.run(&["run", "import.wat"]),

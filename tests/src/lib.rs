@@ -40,6 +40,13 @@ pub fn guest(name: &str) -> PathBuf {
     path
 }
 
+/// Whether a foreign program is there. Where it is not, `cargo xtask test` has said that its tests are skipped; with
+/// `CI=true` that is a failure there.
+pub fn has_program(name: &str) -> bool {
+    let found = Command::new("sh").args(["-c", &format!("command -v {name}")]).stdout(Stdio::null()).status();
+    found.is_ok_and(|status| status.success())
+}
+
 /// What a finished command left behind.
 #[derive(Debug)]
 pub struct Finished {

@@ -56,6 +56,7 @@ fn test() -> Result<()> {
     steps.run("format", &mut tools::cargo(&["fmt", "--all", "--check"]))?;
     build(&mut steps)?;
     tools::install_peers(&mut steps)?;
+    tools::install_debian_packages(&mut steps)?;
     steps.run(
         "lints",
         &mut tools::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]),

@@ -84,6 +84,36 @@ pub(crate) fn install_peers(steps: &mut Steps) -> Result<()> {
     std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
 }
 
+/// Foreign programs that tests need, each with the Debian package that has it.
+const DEBIAN_PACKAGES: [(&str, &str); 2] = [("clang", "clang"), ("wasm-ld", "lld")];
+
+/// Installs what is missing of [`DEBIAN_PACKAGES`], where we may.
+pub(crate) fn install_debian_packages(steps: &mut Steps) -> Result<()> {
+    let runs = |program: &str| {
+        let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status();
+        found.is_ok_and(|status| status.success())
+    };
+    let missing: Vec<&str> =
+        DEBIAN_PACKAGES.iter().filter(|(program, _)| !runs(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+    if !root || !runs("apt-get") {
+        let command = format!("apt-get install {}", missing.join(" "));
+        return steps.skip("tests that need foreign programs", &format!("install them as root: {command}"));
+    }
+    // The lists of a fresh machine may be empty or old.
+    steps.run("Debian's package lists", Command::new("apt-get").args(["update", "--quiet", "--quiet"]))?;
+    steps.run(
+        "Debian packages for the tests",
+        Command::new("apt-get")
+            .args(["install", "--yes", "--quiet", "--quiet", "--no-install-recommends"])
+            .args(missing)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+}
+
 /// Tells the tests where the command, the collectors and the peers are.
 pub(crate) fn with_peers(command: &mut Command) -> &mut Command {
     command

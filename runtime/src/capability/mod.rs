@@ -26,7 +26,7 @@ use std::{
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-pub(crate) use self::bindings::ServedPre;
+pub(crate) use self::bindings::{COMPONENT_TYPE, ServedPre};
 pub use self::{
     bindings::served_interfaces,
     datapoints::Emission,

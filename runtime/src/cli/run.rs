@@ -43,7 +43,7 @@ stderr. A body that --post could not deliver is printed to stdout as well, with 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The collector: a WebAssembly component (.wasm) or its text format (.wat)
+    /// The collector: a WebAssembly component or core module (.wasm), or the text format of either (.wat)
     module: PathBuf,
 
     /// Name of the program towards pattoo [default: the module's file name without its ending]

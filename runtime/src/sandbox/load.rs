@@ -9,7 +9,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
-use super::{Sandbox, collection::Cell};
+use super::{LiftError, Sandbox, collection::Cell, lift::lift};
 use crate::{
     capability::{ServedPre, served_interfaces},
     text::one_line,
@@ -24,6 +24,15 @@ const MAX_DETAIL: usize = 1000;
 pub struct Module {
     path: PathBuf,
     bytes: Vec<u8>,
+    layer: Layer,
+}
+
+/// What kind of WebAssembly a module is.
+enum Layer {
+    /// A core module, which is made a component when it is loaded.
+    Core,
+    /// A component.
+    Component,
 }
 
 /// A collector that was compiled and whose imports are all there.
@@ -59,11 +68,13 @@ pub enum LoadError {
         /// What it is instead.
         detail: String,
     },
-    /// A core module where a component is needed.
-    #[error("{} is a core WebAssembly module, and a collector is a component", path.display())]
+    /// A core module that cannot be made a component with our contract.
+    #[error("{} is a core module that is no collector: {error}", path.display())]
     CoreModule {
         /// The file.
         path: PathBuf,
+        /// What about it is not so.
+        error: Box<LiftError>,
     },
     /// The file is damaged, cut off, or uses what this engine does not offer.
     #[error("{} does not compile: {detail}", path.display())]
@@ -105,8 +116,12 @@ impl LoadError {
         match self {
             Self::Unreadable { .. } => "give the path of a .wasm or .wat file that this user may read".into(),
             Self::TooLarge { .. } => "build it without debug information (`wasm-tools strip`)".into(),
-            Self::NotWasm { .. } => "give a WebAssembly component (.wasm) or its text format (.wat)".into(),
-            Self::CoreModule { .. } => "build it as a component: for Rust, `cargo build --target wasm32-wasip2`".into(),
+            Self::NotWasm { .. } => {
+                "give a WebAssembly component or core module (.wasm), or the text format of either (.wat)".into()
+            }
+            Self::CoreModule { .. } => {
+                "what a core module imports and exports is on the page docs/guests/abi.md; or build a component".into()
+            }
             Self::Invalid { .. } => "build the module anew; if it was copied, compare its size and digest".into(),
             Self::UnknownImport { .. } => {
                 let served: Vec<_> = served_interfaces().filter(|name| !name.contains("/types@")).collect();
@@ -169,8 +184,8 @@ impl Module {
         };
         // The layer field, bytes 6 and 7: 0 is a core module, 1 a component (component-model binary format).
         match bytes.get(6..8) {
-            Some([0, 0]) => Err(LoadError::CoreModule { path }),
-            Some(_) => Ok(Self { path, bytes }),
+            Some([0, 0]) => Ok(Self { path, bytes, layer: Layer::Core }),
+            Some(_) => Ok(Self { path, bytes, layer: Layer::Component }),
             None => Err(not_wasm("it is cut off within its first 8 bytes".to_owned())),
         }
     }
@@ -224,7 +239,14 @@ impl Sandbox {
     /// When it does not compile, or is not a collector of the world that `wit/` describes.
     pub fn load(&self, module: &Module) -> Result<Collector, LoadError> {
         let path = &module.path;
-        let component = Component::from_binary(&self.engine, &module.bytes).map_err(|error| LoadError::Invalid {
+        let bytes = match module.layer {
+            Layer::Core => Cow::Owned(
+                lift(&module.bytes)
+                    .map_err(|error| LoadError::CoreModule { path: path.clone(), error: Box::new(error) })?,
+            ),
+            Layer::Component => Cow::Borrowed(module.bytes.as_slice()),
+        };
+        let component = Component::from_binary(&self.engine, &bytes).map_err(|error| LoadError::Invalid {
             path: path.clone(),
             detail: one_line(&format!("{error:#}"), MAX_DETAIL),
         })?;

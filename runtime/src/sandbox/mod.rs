@@ -8,10 +8,12 @@
 
 mod collection;
 mod engine;
+mod lift;
 mod load;
 
 pub use self::{
     collection::{Ending, Outcome, Stop},
     engine::{EngineError, Sandbox},
+    lift::{LiftError, Signature},
     load::{Collector, LoadError, Module},
 };
