@@ -28,6 +28,11 @@ pub fn python() -> PathBuf {
     from_xtask("PATTOO_PEERS_PYTHON")
 }
 
+/// The command under test.
+pub fn binary() -> PathBuf {
+    from_xtask("PATTOO_WASM_BINARY")
+}
+
 /// A script of a peer, in `tests/peers`.
 pub fn peer(script: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script)
@@ -97,11 +102,12 @@ impl Cli {
 
     /// The command with these arguments, ready to start. It sees no configuration of this machine.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(from_xtask("PATTOO_WASM_BINARY"));
+        let mut command = Command::new(binary());
         command
             .args(arguments)
             .current_dir(self.home.path())
             .env_remove("XDG_STATE_HOME")
+            .env_remove("XDG_CACHE_HOME")
             .env_remove("PATTOO_CONFIGDIR")
             .env("HOME", self.home.path())
             .env("NO_COLOR", "1")

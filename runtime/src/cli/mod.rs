@@ -3,6 +3,7 @@
 //! One file per subcommand. Each parses what was typed into types that cannot be wrong before it does anything, and ends in
 //! an `Exit`, whose numbers are a promise to scripts.
 
+mod compile;
 mod completions;
 mod demo;
 mod logging;
@@ -12,11 +13,12 @@ mod report;
 mod run;
 mod simulate;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::{ArgAction, Parser, Subcommand};
 
 pub(crate) use self::report::{Exit, Failure};
+use crate::sandbox::{Cache, CompileLimits, Compiler};
 
 /// Runs WebAssembly collectors for pattoo, each with exactly the devices and web origins granted to it.
 #[derive(Debug, Parser)]
@@ -61,6 +63,9 @@ enum Command {
     Simulate(simulate::Args),
     /// Show it all at work on loopback: devices, a web site, two collectors and a receiver
     Demo(demo::Args),
+    /// Compile a module from stdin to stdout: the child process of the others
+    #[command(hide = true)]
+    Compile(compile::Args),
     /// Print the completion script of a shell
     Completions(completions::Args),
     /// Write the man pages into a folder
@@ -72,6 +77,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.verbose, cli.quiet);
     let result = match cli.command {
+        Command::Compile(args) => compile::compile(&args),
         Command::Completions(args) => completions::print(&args),
         Command::Man(args) => completions::write_man_pages(&args),
         Command::Run(args) => in_runtime(run::run(*args, None)),
@@ -97,6 +103,18 @@ fn in_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Ex
     // A name look-up cannot be cancelled and may hang for long; nobody waits for its answer any more.
     runtime.shutdown_background();
     result
+}
+
+/// The compiler that runs this very program.
+fn compiler() -> Result<Compiler, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::fault(format!("this program does not know where it is: {error}")))?;
+    Ok(Compiler::new(program, CompileLimits::default()))
+}
+
+/// The cache in this folder. Without one every start compiles anew, which is slow and nothing worse.
+fn cache(folder: &Path) -> Option<Cache> {
+    Cache::open(folder).inspect_err(|error| tracing::warn!("compiled code is not kept: {error}")).ok()
 }
 
 /// Waits for the signal to stop: SIGINT (Ctrl-C) or SIGTERM.

@@ -133,7 +133,11 @@ pub(super) async fn run(args: Args, directory: Option<DataDirectory>) -> Result<
 async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Failure> {
     let module = Module::read(&args.module).map_err(load_failure)?;
     let settings = settings(&args)?;
-    let agent = Arc::new(agent(&args, directory)?);
+    let directory = directory.map_or_else(DataDirectory::find, Ok).map_err(|error| {
+        let help = error.help();
+        Failure::usage(error).help(help)
+    })?;
+    let agent = Arc::new(agent(&args, &directory)?);
     let grants = grants(&args)?;
     let poster = args
         .post
@@ -150,14 +154,15 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     let http = http::Client::new(grants.http, http::Limits::default(), own).map_err(Failure::usage)?;
     let modbus = Devices::new(grants.modbus, &Endpoints::new());
     let assignment = Arc::new(Assignment { agent, settings, modbus, http, limits });
-    let (sandbox, collector) = load(&args.module, module).await?;
+    let (sandbox, collector) = load(&args.module, module, &directory).await?;
     Ok(Job { sandbox, collector, assignment, poster, pretty: args.pretty })
 }
 
 /// Compiles the module, and says so on a terminal when that takes a while.
-async fn load(path: &Path, module: Module) -> Result<(Sandbox, Collector), Failure> {
+async fn load(path: &Path, module: Module, directory: &DataDirectory) -> Result<(Sandbox, Collector), Failure> {
+    let compiled = directory.compiled().to_owned();
     let mut loading = tokio::task::spawn_blocking(move || {
-        let sandbox = Sandbox::new(1).map_err(|error| {
+        let sandbox = Sandbox::new(1, super::compiler()?, super::cache(&compiled)).map_err(|error| {
             Failure::fault(error)
                 .help("a limit on address space (`ulimit -v`) may be too low: 16 GiB are reserved, not used")
         })?;
@@ -190,7 +195,7 @@ fn settings(args: &Args) -> Result<String, Failure> {
     config::to_json(settings).map_err(Failure::usage)
 }
 
-fn agent(args: &Args, directory: Option<DataDirectory>) -> Result<Agent, Failure> {
+fn agent(args: &Args, directory: &DataDirectory) -> Result<Agent, Failure> {
     let program = if let Some(program) = &args.program {
         program.clone()
     } else {
@@ -202,10 +207,6 @@ fn agent(args: &Args, directory: Option<DataDirectory>) -> Result<Agent, Failure
         None => config::fully_qualified_hostname()
             .map_err(|error| Failure::fault(error).help("name this machine with --hostname NAME"))?,
     };
-    let directory = directory.map_or_else(DataDirectory::find, Ok).map_err(|error| {
-        let help = error.help();
-        Failure::usage(error).help(help)
-    })?;
     let id = AgentId::load_or_create(&directory.agent_ids(), &program).map_err(|error| {
         let help = error.help();
         let failure = Failure::usage(error);

@@ -19,7 +19,10 @@ const DEFAULT_CONFIGDIR: &str = "/etc/pattoo";
 /// Where agent ids and our own data are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataDirectory {
+    /// What pattoo's agents share.
     root: PathBuf,
+    /// Compiled modules.
+    compiled: PathBuf,
 }
 
 /// Why there is no such place.
@@ -45,7 +48,7 @@ pub enum DirectoriesError {
     #[error("{} does not set `daemon_directory`, neither under `pattoo:` nor under `main:`", .0.display())]
     NoDaemonDirectory(PathBuf),
     /// There is no configuration, and no home either.
-    #[error("there is no {DEFAULT_CONFIGDIR}/pattoo.yaml, and neither XDG_STATE_HOME nor HOME is set")]
+    #[error("there is no {DEFAULT_CONFIGDIR}/pattoo.yaml, and HOME is not set")]
     NoHome,
 }
 
@@ -81,11 +84,11 @@ struct Section {
 impl DataDirectory {
     /// This very directory.
     pub fn at(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), compiled: root.join("pattoo_wasm/compiled") }
     }
 
     /// Finds it: `daemon_directory` of `pattoo.yaml` in `PATTOO_CONFIGDIR` or `/etc/pattoo`; where there is no such
-    /// file, `pattoo_wasm` in the user's XDG state directory.
+    /// file, `pattoo_wasm` in the user's XDG state directory (and its cache directory, for compiled modules).
     ///
     /// # Errors
     ///
@@ -97,7 +100,7 @@ impl DataDirectory {
             Ok(text) => Self::from_pattoo_yaml(&file, &text),
             // Only a directory that somebody named must hold one.
             Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-                Self::of_user(env::var_os("XDG_STATE_HOME"), env::var_os("HOME"))
+                Self::of_user(env::var_os("XDG_STATE_HOME"), env::var_os("XDG_CACHE_HOME"), env::var_os("HOME"))
             }
             Err(error) => Err(DirectoriesError::Unreadable { path: file, error }),
         }
@@ -108,17 +111,28 @@ impl DataDirectory {
             .map_err(|error| DirectoriesError::Malformed { path: file.to_owned(), detail: error.to_string() })?;
         let yaml = yaml.unwrap_or_default();
         let root = [yaml.pattoo, yaml.main].into_iter().flatten().find_map(|section| section.daemon_directory);
-        root.map(|root| Self { root }).ok_or_else(|| DirectoriesError::NoDaemonDirectory(file.to_owned()))
+        root.map(|root| Self::at(&root)).ok_or_else(|| DirectoriesError::NoDaemonDirectory(file.to_owned()))
     }
 
-    fn of_user(state_home: Option<OsString>, home: Option<OsString>) -> Result<Self, DirectoriesError> {
+    fn of_user(
+        state_home: Option<OsString>,
+        cache_home: Option<OsString>,
+        home: Option<OsString>,
+    ) -> Result<Self, DirectoriesError> {
         // "All paths must be absolute. If an implementation encounters a relative path it should ignore it": XDG Base
         // Directory Specification 0.8.
         let absolute = |path: Option<OsString>| path.map(PathBuf::from).filter(|path| path.is_absolute());
-        absolute(state_home)
-            .or_else(|| absolute(home).map(|home| home.join(".local/state")))
-            .map(|state| Self { root: state.join("pattoo_wasm") })
-            .ok_or(DirectoriesError::NoHome)
+        let home = absolute(home);
+        let of = |named, usual: &str| {
+            let folder = absolute(named).or_else(|| home.as_ref().map(|home| home.join(usual)));
+            folder.map(|folder| folder.join("pattoo_wasm")).ok_or(DirectoriesError::NoHome)
+        };
+        Ok(Self { root: of(state_home, ".local/state")?, compiled: of(cache_home, ".cache")?.join("compiled") })
+    }
+
+    /// The directory of compiled modules.
+    pub fn compiled(&self) -> &Path {
+        &self.compiled
     }
 
     /// The directory of the agent id files, shared with pattoo's own agents.
@@ -158,9 +172,11 @@ mod tests {
 
     #[test]
     fn without_a_configuration_it_is_the_state_directory_of_the_user() {
-        let of = |state: Option<&str>, home: Option<&str>| {
-            DataDirectory::of_user(state.map(Into::into), home.map(Into::into)).map(|dir| dir.agent_ids())
+        let user = |state: Option<&str>, home: Option<&str>| {
+            DataDirectory::of_user(state.map(Into::into), None, home.map(Into::into))
         };
+        let of = |state, home| user(state, home).map(|dir| dir.agent_ids());
+        assert_eq!(user(Some("/s"), Some("/h")).unwrap().compiled(), Path::new("/h/.cache/pattoo_wasm/compiled"));
         assert_eq!(of(Some("/s"), Some("/h")).unwrap(), Path::new("/s/pattoo_wasm/agent_id"));
         assert_eq!(of(Some("relative"), Some("/h")).unwrap(), Path::new("/h/.local/state/pattoo_wasm/agent_id"));
         assert!(matches!(of(None, None), Err(DirectoriesError::NoHome)));

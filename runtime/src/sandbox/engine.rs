@@ -13,7 +13,7 @@ use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm, component::Linker,
 };
 
-use super::collection::Cell;
+use super::{Cache, Compiler, collection::Cell};
 use crate::capability;
 
 /// How often guest code is made to yield.
@@ -31,6 +31,8 @@ const CORE_PER_COMPONENT: u32 = 50;
 /// One per process. Dropping it ends the epoch's thread.
 pub struct Sandbox {
     pub(super) engine: Engine,
+    pub(super) compiler: Compiler,
+    pub(super) cache: Option<Cache>,
     pub(super) linker: Linker<Cell>,
     _ticker: Ticker,
 }
@@ -41,19 +43,20 @@ pub struct Sandbox {
 pub struct EngineError(String);
 
 impl Sandbox {
-    /// Starts an engine that can run `concurrent` collections at the same time.
+    /// Starts an engine that can run `concurrent` collections at the same time. Modules are compiled by `compiler`, and their
+    /// compiled form is kept in `cache`, if there is one.
     ///
     /// # Errors
     ///
     /// When the machine does not offer what the engine needs, such as address space: 4 GiB of it, reserved and not used,
     /// for each memory of each concurrent collection.
-    pub fn new(concurrent: u32) -> Result<Self, EngineError> {
+    pub fn new(concurrent: u32, compiler: Compiler, cache: Option<Cache>) -> Result<Self, EngineError> {
         let explain = |error: wasmtime::Error| EngineError(format!("{error:#}"));
         let engine = Engine::new(&config(concurrent)).map_err(explain)?;
         let mut linker = Linker::new(&engine);
         capability::add_to_linker(&mut linker, |cell: &mut Cell| &mut cell.host).map_err(explain)?;
         let ticker = Ticker::start(engine.clone()).map_err(|error| EngineError(error.to_string()))?;
-        Ok(Self { engine, linker, _ticker: ticker })
+        Ok(Self { engine, compiler, cache, linker, _ticker: ticker })
     }
 }
 
@@ -72,13 +75,19 @@ fn config(concurrent: u32) -> Config {
         .max_component_instance_size(8 << 20)
         .max_core_instance_size(8 << 20)
         .table_elements(100_000);
+    let mut config = compiler_config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// The settings that decide what compiled code looks like: those of the engine that compiles and of the one that runs.
+pub(super) fn compiler_config() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(ASYNC_STACK)
         .cranelift_regalloc_algorithm(RegallocAlgorithm::Backtracking)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(10))
         // What no collector needs, and what needs more than the store's limiter to be bounded.
         .wasm_memory64(false)

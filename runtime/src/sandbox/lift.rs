@@ -28,7 +28,7 @@ const MAX_SHOWN: usize = 300;
 
 /// Why a core module is no collector.
 #[derive(Debug, thiserror::Error)]
-pub enum LiftError {
+pub(super) enum LiftError {
     /// It is damaged, or uses what the engine does not offer.
     #[error("it is not valid: {0}")]
     Invalid(String),
@@ -73,7 +73,7 @@ pub enum LiftError {
 
 /// The signature of a core function.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signature {
+pub(super) struct Signature {
     parameters: Vec<ValType>,
     results: Vec<ValType>,
 }

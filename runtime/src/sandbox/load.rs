@@ -9,7 +9,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
-use super::{LiftError, Sandbox, collection::Cell, lift::lift};
+use super::{CompileError, Sandbox, collection::Cell};
 use crate::{
     capability::{ServedPre, served_interfaces},
     text::one_line,
@@ -24,15 +24,6 @@ const MAX_DETAIL: usize = 1000;
 pub struct Module {
     path: PathBuf,
     bytes: Vec<u8>,
-    layer: Layer,
-}
-
-/// What kind of WebAssembly a module is.
-enum Layer {
-    /// A core module, which is made a component when it is loaded.
-    Core,
-    /// A component.
-    Component,
 }
 
 /// A collector that was compiled and whose imports are all there.
@@ -69,12 +60,20 @@ pub enum LoadError {
         detail: String,
     },
     /// A core module that cannot be made a component with our contract.
-    #[error("{} is a core module that is no collector: {error}", path.display())]
+    #[error("{} is a core module that is no collector: {detail}", path.display())]
     CoreModule {
         /// The file.
         path: PathBuf,
         /// What about it is not so.
-        error: Box<LiftError>,
+        detail: String,
+    },
+    /// The compiler did not get to its end.
+    #[error("{}: {error}", path.display())]
+    NotCompiled {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: CompileError,
     },
     /// The file is damaged, cut off, or uses what this engine does not offer.
     #[error("{} does not compile: {detail}", path.display())]
@@ -122,6 +121,10 @@ impl LoadError {
             Self::CoreModule { .. } => {
                 "what a core module imports and exports is on the page docs/guests/abi.md; or build a component".into()
             }
+            Self::NotCompiled { error: CompileError::Stopped { .. }, .. } => {
+                "a module that costs the compiler so much is broken or hostile; find out where it comes from".into()
+            }
+            Self::NotCompiled { .. } => "check that this program can start itself, and that memory is left".into(),
             Self::Invalid { .. } => "build the module anew; if it was copied, compare its size and digest".into(),
             Self::UnknownImport { .. } => {
                 let served: Vec<_> = served_interfaces().filter(|name| !name.contains("/types@")).collect();
@@ -182,10 +185,8 @@ impl Module {
             })?;
             wat::parse_str(text).map_err(|error| not_wasm(wat_fault(&error)))?
         };
-        // The layer field, bytes 6 and 7: 0 is a core module, 1 a component (component-model binary format).
         match bytes.get(6..8) {
-            Some([0, 0]) => Ok(Self { path, bytes, layer: Layer::Core }),
-            Some(_) => Ok(Self { path, bytes, layer: Layer::Component }),
+            Some(_) => Ok(Self { path, bytes }),
             None => Err(not_wasm("it is cut off within its first 8 bytes".to_owned())),
         }
     }
@@ -239,17 +240,16 @@ impl Sandbox {
     /// When it does not compile, or is not a collector of the world that `wit/` describes.
     pub fn load(&self, module: &Module) -> Result<Collector, LoadError> {
         let path = &module.path;
-        let bytes = match module.layer {
-            Layer::Core => Cow::Owned(
-                lift(&module.bytes)
-                    .map_err(|error| LoadError::CoreModule { path: path.clone(), error: Box::new(error) })?,
-            ),
-            Layer::Component => Cow::Borrowed(module.bytes.as_slice()),
-        };
-        let component = Component::from_binary(&self.engine, &bytes).map_err(|error| LoadError::Invalid {
+        let sha256 = module.sha256();
+        let code = self.compiled(module, &sha256)?;
+        let invalid = |error: wasmtime::Error| LoadError::Invalid {
             path: path.clone(),
             detail: one_line(&format!("{error:#}"), MAX_DETAIL),
-        })?;
+        };
+        #[expect(unsafe_code, reason = "loading native code is what this is about")]
+        // SAFETY: `code` comes from our own compiler in our own child process, or from the cache, which gave it back under an
+        // authentication code that only this user can have made.
+        let component = unsafe { Component::deserialize(&self.engine, code) }.map_err(invalid)?;
         let wrong_type = |error: wasmtime::Error| LoadError::WrongType {
             path: path.clone(),
             detail: one_line(&format!("{error:#}"), MAX_DETAIL),
@@ -257,7 +257,26 @@ impl Sandbox {
         self.check_world(path, &component)?;
         let pre = self.linker.instantiate_pre(&component).map_err(wrong_type)?;
         let pre = ServedPre::new(pre).map_err(wrong_type)?;
-        Ok(Collector { pre, sha256: module.sha256() })
+        Ok(Collector { pre, sha256 })
+    }
+
+    /// The compiled form of a module: out of the cache, else made now and kept there.
+    fn compiled(&self, module: &Module, sha256: &str) -> Result<Vec<u8>, LoadError> {
+        if let Some(code) = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, sha256)) {
+            return Ok(code);
+        }
+        let path = module.path.clone();
+        let code = self.compiler.compile(&module.bytes).map_err(|error| match error {
+            CompileError::NotACollector(detail) => LoadError::CoreModule { path, detail },
+            CompileError::Invalid(detail) => LoadError::Invalid { path, detail },
+            error => LoadError::NotCompiled { path, error },
+        })?;
+        if let Some(cache) = &self.cache
+            && let Err(error) = cache.put(&self.engine, sha256, &code)
+        {
+            tracing::warn!("{}: its compiled form is not kept: {error}", module.path.display());
+        }
+        Ok(code)
     }
 
     /// Names the first import that nobody provides, or the export that is missing.

@@ -6,14 +6,17 @@
 //!
 //! This module decides how long and how much; what a collector can *reach* is [`capability`](crate::capability)'s.
 
+mod cache;
 mod collection;
+mod compile;
 mod engine;
 mod lift;
 mod load;
 
 pub use self::{
+    cache::Cache,
     collection::{Ending, Outcome, Stop},
+    compile::{CompileError, CompileLimits, Compiler, serve},
     engine::{EngineError, Sandbox},
-    lift::{LiftError, Signature},
     load::{Collector, LoadError, Module},
 };

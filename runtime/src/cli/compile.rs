@@ -1,0 +1,21 @@
+//! The hidden `pattoo-wasm compile`: the child process in which modules are compiled. See [`crate::sandbox::serve`].
+
+use std::time::Duration;
+
+use super::{Exit, Failure};
+use crate::sandbox::{CompileLimits, serve};
+
+/// Arguments of `compile`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Seconds of processor time
+    time: u64,
+    /// Bytes of address space
+    memory: u64,
+}
+
+pub(super) fn compile(args: &Args) -> Result<Exit, Failure> {
+    let limits = CompileLimits { time: Duration::from_secs(args.time), memory: args.memory };
+    serve(limits).map_err(|error| Failure::fault(format!("the compiler ended: {error}")))?;
+    Ok(Exit::Good)
+}

@@ -1,0 +1,165 @@
+//! Compilation of untrusted modules, in a process of its own.
+//!
+//! The compiler cannot be cancelled, and a module can be made to cost it minutes and gigabytes. So it runs in a child (this very
+//! program, under a hidden command) that has limits on its processor time and memory, an empty environment, and nothing
+//! but the module; what exceeds a limit is killed with the child. The child also lifts core modules, since that reads them.
+
+use std::{
+    borrow::Cow,
+    io::{Read as _, Write as _},
+    os::unix::process::ExitStatusExt as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+use wasmtime::Engine;
+
+use super::{engine::compiler_config, lift::lift};
+use crate::text::one_line;
+
+/// The hidden command under which the child runs.
+pub(super) const COMMAND: &str = "compile";
+/// The largest compiled form that is taken from a child, in bytes. Python's is of some 50 MB.
+const MAX_COMPILED: u64 = 1 << 30;
+/// The largest fault text that a child is given room for, in bytes.
+const MAX_FAULT: usize = 1000;
+/// What the first byte of a child's answer says.
+const COMPILED: u8 = b'C';
+const NOT_A_COLLECTOR: u8 = b'L';
+const INVALID: u8 = b'I';
+
+/// How modules are compiled.
+#[derive(Debug, Clone)]
+pub struct Compiler {
+    /// The program that has the hidden command: ours.
+    program: PathBuf,
+    limits: CompileLimits,
+}
+
+/// What one compilation may use. Half a gigabyte and twenty seconds are what the largest language runtimes need.
+#[derive(Debug, Clone, Copy)]
+pub struct CompileLimits {
+    /// Processor time, all threads together.
+    pub time: Duration,
+    /// Address space, in bytes.
+    pub memory: u64,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self { time: Duration::from_mins(2), memory: 4 << 30 }
+    }
+}
+
+/// Why a module was not compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// A core module is not what the contract says.
+    #[error("{0}")]
+    NotACollector(String),
+    /// The module is damaged, or uses what the engine does not offer.
+    #[error("{0}")]
+    Invalid(String),
+    /// It took more than it may.
+    #[error(
+        "the compiler was stopped ({how}); it may use {} and {}",
+        humantime::format_duration(limits.time),
+        bytesize::ByteSize(limits.memory).display().iec()
+    )]
+    Stopped {
+        /// How it ended.
+        how: String,
+        /// What it may use.
+        limits: CompileLimits,
+    },
+    /// The child could not be started or talked to.
+    #[error("the compiler does not run: {0}")]
+    Child(std::io::Error),
+}
+
+impl Compiler {
+    /// A compiler that runs `program`, which must be this one.
+    pub fn new(program: PathBuf, limits: CompileLimits) -> Self {
+        Self { program, limits }
+    }
+
+    /// The compiled form of a component or core module: native code that only an engine of the same settings loads.
+    ///
+    /// # Errors
+    ///
+    /// When the module cannot be compiled within the limits.
+    pub(super) fn compile(&self, module: &[u8]) -> Result<Vec<u8>, CompileError> {
+        let mut child = Command::new(&self.program)
+            .arg(COMMAND)
+            .args([self.limits.time.as_secs().to_string(), self.limits.memory.to_string()])
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(CompileError::Child)?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        // The child answers only when it has read everything, so that one direction after the other is enough.
+        let sent = stdin.map_or(Ok(()), |mut stdin| stdin.write_all(module));
+        let mut answer = Vec::new();
+        let received = stdout.map_or(Ok(0), |stdout| stdout.take(MAX_COMPILED).read_to_end(&mut answer));
+        let status = child.wait().map_err(CompileError::Child)?;
+        if let Some(signal) = status.signal() {
+            let how = match signal {
+                libc::SIGKILL | libc::SIGXCPU => "out of time".to_owned(),
+                libc::SIGABRT | libc::SIGSEGV => "out of memory".to_owned(),
+                other => format!("signal {other}"),
+            };
+            return Err(CompileError::Stopped { how, limits: self.limits });
+        }
+        sent.and(received).map_err(CompileError::Child)?;
+        match answer.first() {
+            Some(&COMPILED) if status.success() => {
+                answer.remove(0);
+                Ok(answer)
+            }
+            Some(&kind @ (NOT_A_COLLECTOR | INVALID)) => {
+                let text = String::from_utf8_lossy(answer.get(1..).unwrap_or_default());
+                let text = one_line(&text, MAX_FAULT);
+                Err(if kind == INVALID { CompileError::Invalid(text) } else { CompileError::NotACollector(text) })
+            }
+            _ => Err(CompileError::Stopped { how: status.to_string(), limits: self.limits }),
+        }
+    }
+}
+
+/// The child's side: limits itself, reads a module from stdin, and writes the answer to stdout.
+///
+/// # Errors
+///
+/// When the limits cannot be set, or the pipes are gone.
+pub fn serve(limits: CompileLimits) -> std::io::Result<()> {
+    let limit = |resource, value| setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) });
+    limit(Resource::Cpu, limits.time.as_secs())?;
+    limit(Resource::As, limits.memory)?;
+    limit(Resource::Core, 0)?;
+    let mut module = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut module)?;
+    let (kind, answer) = match compile(&module) {
+        Ok(code) => (COMPILED, code),
+        Err(CompileError::NotACollector(text)) => (NOT_A_COLLECTOR, text.into_bytes()),
+        Err(error) => (INVALID, error.to_string().into_bytes()),
+    };
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(&[kind])?;
+    stdout.write_all(&answer)?;
+    stdout.flush()
+}
+
+fn compile(module: &[u8]) -> Result<Vec<u8>, CompileError> {
+    // The layer field, bytes 6 and 7: 0 is a core module, 1 a component (component-model binary format).
+    let component = match module.get(6..8) {
+        Some([0, 0]) => Cow::Owned(lift(module).map_err(|error| CompileError::NotACollector(error.to_string()))?),
+        _ => Cow::Borrowed(module),
+    };
+    let invalid = |error: wasmtime::Error| CompileError::Invalid(one_line(&format!("{error:#}"), MAX_FAULT));
+    Engine::new(&compiler_config()).and_then(|engine| engine.precompile_component(&component)).map_err(invalid)
+}
