@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What one collector may reach. The default is nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Web origins.
     pub http: Vec<OriginGrant>,
