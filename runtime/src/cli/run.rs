@@ -202,10 +202,7 @@ fn agent(args: &Args, directory: Option<DataDirectory>) -> Result<Agent, Failure
         None => config::fully_qualified_hostname()
             .map_err(|error| Failure::fault(error).help("name this machine with --hostname NAME"))?,
     };
-    let directory = directory.map_or_else(DataDirectory::find, Ok).map_err(|error| {
-        let help = error.help();
-        Failure::usage(error).help(help)
-    })?;
+    let directory = directory.map_or_else(DataDirectory::find, Ok)?;
     let id = AgentId::load_or_create(&directory.agent_ids(), &program).map_err(|error| {
         let help = error.help();
         let failure = Failure::usage(error);
@@ -215,8 +212,7 @@ fn agent(args: &Args, directory: Option<DataDirectory>) -> Result<Agent, Failure
 }
 
 fn grants(args: &Args) -> Result<Grants, Failure> {
-    let mut grants =
-        args.grants.as_deref().map_or_else(|| Ok(Grants::default()), Grants::read).map_err(Failure::usage)?;
+    let mut grants = args.grants.as_deref().map_or_else(|| Ok(Grants::default()), Grants::read)?;
     grants.http.extend(args.origins.iter().cloned().map(OriginGrant::new));
     for device in &args.devices {
         if grants.modbus.iter().any(|other| other.name == device.name) {

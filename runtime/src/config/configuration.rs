@@ -1,6 +1,6 @@
 //! All that an operator configured, typed.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 
@@ -24,6 +24,14 @@ pub struct Configuration {
     pub hostname: Hostname,
     /// How much is logged.
     pub log_level: LevelFilter,
+    /// Where the daemon tells how it is; nowhere if none. Port 0 is any that is free.
+    pub status: Option<SocketAddr>,
+    /// How many collections may be under way at once, 1 to 1000.
+    pub concurrent: u32,
+    /// How many bytes may wait for the server.
+    pub spool_bytes: u64,
+    /// How long anything waits for the server before it falls off.
+    pub spool_age: Duration,
     /// The collectors, each with a program name of its own, in the order of the file.
     pub collectors: Vec<CollectorSettings>,
 }
