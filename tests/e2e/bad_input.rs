@@ -103,14 +103,20 @@ fn a_grants_file_is_told_where_it_is_wrong() {
     let cli = Cli::new();
     cli.file("idle.wat", wat("(func (export \"collect\") (result i32) i32.const 0)"));
     for (grants, words) in [
-        ("http: [", &["grants.yaml", "line"][..]),
-        ("modbuss: {}\n", &["unknown field `modbuss`", "`http`", "`modbus`"]),
-        ("modbus:\n  plc1: { url: 'tcp://192.0.2.1', unit: 248 }\n", &["modbus.plc1.unit", "248"]),
-        ("modbus:\n  plc1: { url: 'tcp://192.0.2.1', holding: ['0-70000'] }\n", &["modbus.plc1.holding", "70000"]),
-        ("http:\n  - { origin: 'https://a.example.org', methods: ['G T'] }\n", &["http[0].methods"]),
+        ("http: [", &["grants.yaml:1:"][..]),
+        ("modbuss: {}\n", &["`modbuss` is not a key", "grants.yaml:1:1", "did you mean `modbus`?"]),
+        (
+            "modbus:\n  plc1:\n    url: tcp://192.0.2.1\n    unit: 248\n",
+            &["unit 248 does not exist", "grants.yaml:4:11", "unit: 248", "write for example `unit: 7`"],
+        ),
+        ("modbus:\n  plc1: { url: 'tcp://192.0.2.1', holding: ['0-70000'] }\n", &["grants.yaml:2:45", "70000"]),
+        (
+            "http:\n  - { origin: 'https://a.example.org', methods: ['G T'] }\n",
+            &["grants.yaml:2:50", "methods: [GET, POST]"],
+        ),
         (
             "http:\n  - { origin: 'https://a.example.org', headers: { authorization: { secret: PATTOO_UNSET } } }\n",
-            &["PATTOO_UNSET"],
+            &["PATTOO_UNSET", "grants.yaml:2:76"],
         ),
     ] {
         cli.file("grants.yaml", grants);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The limits of one collection. Reaching one either ends the collection or is an error value that the guest can handle;
 /// either way the message names the limit, its value and the setting that raises it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Wall-clock time for the whole collection: guest time, host waiting and instantiation.
     pub timeout: Duration,

@@ -1,8 +1,13 @@
 //! How a command ends: an exit code, and words for the person who typed it.
 
-use std::process::ExitCode;
+use std::{fmt, process::ExitCode};
 
-use miette::MietteDiagnostic;
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+
+use crate::config::{ConfigError, Place, Problem, Severity};
+
+/// How many problems of a configuration are shown at once.
+const MAX_SHOWN: usize = 20;
 
 /// The exit codes, a promise to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +37,22 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
-    // Boxed: it is many times the size of what a command returns when all is well.
-    diagnostic: Box<MietteDiagnostic>,
+    findings: Vec<Finding>,
+}
+
+/// One thing to say: what, where, and what to do about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Finding {
+    what: String,
+    help: Option<String>,
+    severity: Severity,
+    place: Option<(NamedSource<String>, LabeledSpan)>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, what: impl ToString) -> Self {
-        Self { exit, diagnostic: Box::new(MietteDiagnostic::new(what.to_string())) }
+        let finding = Finding { what: what.to_string(), help: None, severity: Severity::Error, place: None };
+        Self { exit, findings: vec![finding] }
     }
 
     /// Usage or configuration.
@@ -53,16 +67,76 @@ impl Failure {
 
     /// Adds what to do about it.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.diagnostic.help = Some(help.into());
+        if let Some(finding) = self.findings.last_mut() {
+            finding.help = Some(help.into());
+        }
         self
     }
 
+    /// Prints it to stderr.
+    pub(crate) fn print(&self) {
+        let left_out = self.findings.len().saturating_sub(MAX_SHOWN);
+        self.findings.iter().take(MAX_SHOWN).for_each(Finding::print);
+        if left_out > 0 {
+            Self::new(self.exit, format!("{left_out} more are not shown")).findings.iter().for_each(Finding::print);
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    /// A configuration that cannot be used.
+    fn from(error: ConfigError) -> Self {
+        Self { exit: Exit::Usage, findings: error.problems().iter().map(Finding::from).collect() }
+    }
+}
+
+impl From<&Problem> for Finding {
+    fn from(problem: &Problem) -> Self {
+        let place = problem.place.as_ref().map(|Place { file, span }| {
+            let source = NamedSource::new(file.path.display().to_string(), file.text.clone());
+            (source, LabeledSpan::new_with_span(None, span.clone()))
+        });
+        let help = Some(problem.help.clone()).filter(|help| !help.is_empty());
+        Self { what: problem.what.clone(), help, severity: problem.severity, place }
+    }
+}
+
+impl Finding {
     /// Prints it to stderr. Lines are left to the terminal to wrap, so that a flag or URL can be copied whole.
     #[expect(clippy::print_stderr, reason = "this is the one place where a command's failure is printed")]
     pub(crate) fn print(&self) {
         let handler = miette::MietteHandlerOpts::new().wrap_lines(false);
         // It can only be set once, and then it is this one.
         let _ = miette::set_hook(Box::new(move |_| Box::new(handler.clone().build())));
-        eprintln!("{:?}", miette::Report::new(MietteDiagnostic::clone(&self.diagnostic)));
+        eprintln!("{:?}", miette::Report::new(self.clone()));
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Finding {}
+
+impl Diagnostic for Finding {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as _)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.place.as_ref().map(|(source, _)| source as _)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        self.place.as_ref().map(|(_, label)| Box::new(std::iter::once(label.clone())) as _)
     }
 }

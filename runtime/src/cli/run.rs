@@ -133,10 +133,7 @@ pub(super) async fn run(args: Args, directory: Option<DataDirectory>) -> Result<
 async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Failure> {
     let module = Module::read(&args.module).map_err(load_failure)?;
     let settings = settings(&args)?;
-    let directory = directory.map_or_else(DataDirectory::find, Ok).map_err(|error| {
-        let help = error.help();
-        Failure::usage(error).help(help)
-    })?;
+    let directory = directory.map_or_else(DataDirectory::find, Ok)?;
     let agent = Arc::new(agent(&args, &directory)?);
     let grants = grants(&args)?;
     let poster = args
@@ -216,8 +213,7 @@ fn agent(args: &Args, directory: &DataDirectory) -> Result<Agent, Failure> {
 }
 
 fn grants(args: &Args) -> Result<Grants, Failure> {
-    let mut grants =
-        args.grants.as_deref().map_or_else(|| Ok(Grants::default()), Grants::read).map_err(Failure::usage)?;
+    let mut grants = args.grants.as_deref().map_or_else(|| Ok(Grants::default()), Grants::read)?;
     grants.http.extend(args.origins.iter().cloned().map(OriginGrant::new));
     for device in &args.devices {
         if grants.modbus.iter().any(|other| other.name == device.name) {

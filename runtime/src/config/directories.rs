@@ -1,7 +1,7 @@
-//! Where our own data lies.
+//! Where the configuration is, and where our own data lies.
 //!
-//! Beside a pattoo installation it is pattoo's `daemon_directory`, so that an agent keeps the id that it had under Python.
-//! Without one it is the user's own state directory.
+//! Beside a pattoo installation our data lies in pattoo's `daemon_directory`, so that an agent keeps the id that it had under
+//! Python. Without one it lies in the user's own state directory.
 
 use std::{
     env,
@@ -9,125 +9,122 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use super::{
+    pattoo::PattooFiles,
+    source::{ConfigError, Problem},
+};
 
 /// The variable that names pattoo's configuration directory.
 const CONFIGDIR: &str = "PATTOO_CONFIGDIR";
 /// The configuration directory when the variable is not set.
 const DEFAULT_CONFIGDIR: &str = "/etc/pattoo";
+/// The directory of our own data within pattoo's.
+const OWN: &str = "pattoo_wasm";
+/// The directory of compiled modules within that.
+const COMPILED: &str = "compiled";
+
+/// The directory that has pattoo's configuration files and ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigDirectory {
+    path: PathBuf,
+    /// Whether somebody named it: then it must hold a configuration.
+    named: bool,
+}
+
+impl ConfigDirectory {
+    /// The one that `PATTOO_CONFIGDIR` names, else `/etc/pattoo`. A `~` at the beginning is the user's home.
+    pub fn find() -> Self {
+        let named = env::var_os(CONFIGDIR).filter(|dir| !dir.is_empty());
+        let path = named.as_deref().map_or_else(|| PathBuf::from(DEFAULT_CONFIGDIR), |dir| expand_home(Path::new(dir)));
+        Self { path, named: named.is_some() }
+    }
+
+    /// This very directory.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), named: true }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn is_named(&self) -> bool {
+        self.named
+    }
+}
+
+/// A path with a `~` at its beginning replaced by the user's home, as Python's `os.path.expanduser` does.
+pub(super) fn expand_home(path: &Path) -> PathBuf {
+    let home = || env::var_os("HOME").filter(|home| !home.is_empty());
+    match path.strip_prefix("~") {
+        Ok(rest) => home().map_or_else(|| path.to_owned(), |home| Path::new(&home).join(rest)),
+        Err(_) => path.to_owned(),
+    }
+}
 
 /// Where agent ids and our own data are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataDirectory {
     /// What pattoo's agents share.
     root: PathBuf,
+    /// What is ours alone.
+    own: PathBuf,
     /// Compiled modules.
     compiled: PathBuf,
 }
 
-/// Why there is no such place.
-#[derive(Debug, thiserror::Error)]
-pub enum DirectoriesError {
-    /// The configuration file cannot be read.
-    #[error("{}: {error}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        error: std::io::Error,
-    },
-    /// The configuration file is not YAML of the shape that pattoo documents.
-    #[error("{}: {detail}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong and where.
-        detail: String,
-    },
-    /// It does not say where agents keep their data.
-    #[error("{} does not set `daemon_directory`, neither under `pattoo:` nor under `main:`", .0.display())]
-    NoDaemonDirectory(PathBuf),
-    /// There is no configuration, and no home either.
-    #[error("there is no {DEFAULT_CONFIGDIR}/pattoo.yaml, and HOME is not set")]
-    NoHome,
-}
-
-impl DirectoriesError {
-    /// What to do about it.
-    pub fn help(&self) -> &'static str {
-        match self {
-            Self::Unreadable { .. } => {
-                "make it readable for this user, or set PATTOO_CONFIGDIR to the directory that has pattoo.yaml"
-            }
-            Self::Malformed { .. } => "mend the file; `main: daemon_directory: /var/lib/pattoo` is what is read of it",
-            Self::NoDaemonDirectory(_) => "add the line `daemon_directory: /var/lib/pattoo` under `main:`",
-            Self::NoHome => "set HOME, or PATTOO_CONFIGDIR to a directory that has pattoo.yaml",
-        }
-    }
-}
-
-/// What is read of `pattoo.yaml`: the shape that pattoo_shared reads, and the documented one. Other keys are other programs'.
-#[derive(Debug, Default, Deserialize)]
-struct PattooYaml {
-    #[serde(default)]
-    pattoo: Option<Section>,
-    #[serde(default)]
-    main: Option<Section>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Section {
-    #[serde(default)]
-    daemon_directory: Option<PathBuf>,
-}
-
 impl DataDirectory {
-    /// This very directory.
+    /// This very directory, shared with pattoo's agents.
     pub fn at(root: &Path) -> Self {
-        Self { root: root.to_owned(), compiled: root.join("pattoo_wasm/compiled") }
+        let own = root.join(OWN);
+        Self { root: root.to_owned(), compiled: own.join(COMPILED), own }
     }
 
-    /// Finds it: `daemon_directory` of `pattoo.yaml` in `PATTOO_CONFIGDIR` or `/etc/pattoo`; where there is no such
-    /// file, `pattoo_wasm` in the user's XDG state directory (and its cache directory, for compiled modules).
+    /// Finds it: `daemon_directory` of `pattoo.yaml` in the configuration directory; where there is no such file,
+    /// `pattoo_wasm` in the user's XDG state directory (and in the cache directory, for compiled modules).
     ///
     /// # Errors
     ///
     /// When a configuration is there and cannot be used, or nothing says where to keep data.
-    pub fn find() -> Result<Self, DirectoriesError> {
-        let named = env::var_os(CONFIGDIR).filter(|dir| !dir.is_empty()).map(PathBuf::from);
-        let file = named.as_deref().unwrap_or(Path::new(DEFAULT_CONFIGDIR)).join("pattoo.yaml");
-        match std::fs::read_to_string(&file) {
-            Ok(text) => Self::from_pattoo_yaml(&file, &text),
-            // Only a directory that somebody named must hold one.
-            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-                Self::of_user(env::var_os("XDG_STATE_HOME"), env::var_os("XDG_CACHE_HOME"), env::var_os("HOME"))
-            }
-            Err(error) => Err(DirectoriesError::Unreadable { path: file, error }),
-        }
+    pub fn find() -> Result<Self, ConfigError> {
+        let files = PattooFiles::read(&ConfigDirectory::find()).map_err(ConfigError::from)?;
+        Ok(Self::of(&files)?)
     }
 
-    fn from_pattoo_yaml(file: &Path, text: &str) -> Result<Self, DirectoriesError> {
-        let yaml: Option<PattooYaml> = serde_yaml::from_str(text)
-            .map_err(|error| DirectoriesError::Malformed { path: file.to_owned(), detail: error.to_string() })?;
-        let yaml = yaml.unwrap_or_default();
-        let root = [yaml.pattoo, yaml.main].into_iter().flatten().find_map(|section| section.daemon_directory);
-        root.map(|root| Self::at(&root)).ok_or_else(|| DirectoriesError::NoDaemonDirectory(file.to_owned()))
+    /// The one that pattoo's files name, else the user's.
+    pub(super) fn of(files: &PattooFiles) -> Result<Self, Problem> {
+        match &files.daemon_directory {
+            Some(root) => Ok(Self::at(root)),
+            None => Self::of_user(env::var_os("XDG_STATE_HOME"), env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")),
+        }
     }
 
     fn of_user(
         state_home: Option<OsString>,
         cache_home: Option<OsString>,
         home: Option<OsString>,
-    ) -> Result<Self, DirectoriesError> {
+    ) -> Result<Self, Problem> {
         // "All paths must be absolute. If an implementation encounters a relative path it should ignore it": XDG Base
         // Directory Specification 0.8.
         let absolute = |path: Option<OsString>| path.map(PathBuf::from).filter(|path| path.is_absolute());
         let home = absolute(home);
-        let of = |named, usual: &str| {
+        let ours = |named, usual: &str| {
             let folder = absolute(named).or_else(|| home.as_ref().map(|home| home.join(usual)));
-            folder.map(|folder| folder.join("pattoo_wasm")).ok_or(DirectoriesError::NoHome)
+            folder.map(|folder| folder.join(OWN)).ok_or_else(|| {
+                Problem::without_place(
+                    format!("there is no {DEFAULT_CONFIGDIR}/pattoo.yaml, and HOME is not set"),
+                    "set HOME, or PATTOO_CONFIGDIR to a directory that has pattoo.yaml",
+                )
+            })
         };
-        Ok(Self { root: of(state_home, ".local/state")?, compiled: of(cache_home, ".cache")?.join("compiled") })
+        let root = ours(state_home, ".local/state")?;
+        Ok(Self { own: root.clone(), root, compiled: ours(cache_home, ".cache")?.join(COMPILED) })
+    }
+
+    /// The directory that is shared with pattoo's own agents.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The directory of compiled modules.
@@ -139,46 +136,36 @@ impl DataDirectory {
     pub fn agent_ids(&self) -> PathBuf {
         self.root.join("agent_id")
     }
+
+    /// The directory of what is ours alone.
+    pub fn own(&self) -> &Path {
+        &self.own
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::{DataDirectory, DirectoriesError};
-
-    fn root(text: &str) -> Result<DataDirectory, DirectoriesError> {
-        DataDirectory::from_pattoo_yaml(Path::new("pattoo.yaml"), text)
-    }
+    use super::DataDirectory;
 
     #[test]
-    fn both_shapes_of_the_file_are_read_and_pattoo_comes_first() {
-        for text in [
-            "main:\n  daemon_directory: /d\n  log_directory: /l\npolling:\n  polling_interval: 20\n",
-            "pattoo:\n  daemon_directory: /d\n",
-            "main:\n  daemon_directory: /other\npattoo:\n  daemon_directory: /d\n",
-        ] {
-            assert_eq!(root(text).unwrap().agent_ids(), Path::new("/d/agent_id"), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_file_without_the_directory_is_an_error_that_names_it() {
-        for text in ["", "main:\n", "main:\n  log_directory: /l\n"] {
-            assert!(root(text).unwrap_err().to_string().starts_with("pattoo.yaml does not set"), "{text}");
-        }
-        assert!(matches!(root("main: [").unwrap_err(), DirectoriesError::Malformed { .. }));
+    fn what_is_ours_lies_in_a_directory_of_its_own() {
+        let directory = DataDirectory::at(Path::new("/d"));
+        assert_eq!(directory.agent_ids(), Path::new("/d/agent_id"));
+        assert_eq!(directory.own(), Path::new("/d/pattoo_wasm"));
     }
 
     #[test]
     fn without_a_configuration_it_is_the_state_directory_of_the_user() {
-        let user = |state: Option<&str>, home: Option<&str>| {
+        let of = |state: Option<&str>, home: Option<&str>| {
             DataDirectory::of_user(state.map(Into::into), None, home.map(Into::into))
         };
-        let of = |state, home| user(state, home).map(|dir| dir.agent_ids());
-        assert_eq!(user(Some("/s"), Some("/h")).unwrap().compiled(), Path::new("/h/.cache/pattoo_wasm/compiled"));
-        assert_eq!(of(Some("/s"), Some("/h")).unwrap(), Path::new("/s/pattoo_wasm/agent_id"));
-        assert_eq!(of(Some("relative"), Some("/h")).unwrap(), Path::new("/h/.local/state/pattoo_wasm/agent_id"));
-        assert!(matches!(of(None, None), Err(DirectoriesError::NoHome)));
+        assert_eq!(of(Some("/s"), Some("/h")).unwrap().agent_ids(), Path::new("/s/pattoo_wasm/agent_id"));
+        let home = of(Some("relative"), Some("/h")).unwrap();
+        assert_eq!(home.agent_ids(), Path::new("/h/.local/state/pattoo_wasm/agent_id"));
+        assert_eq!(home.own(), Path::new("/h/.local/state/pattoo_wasm"));
+        assert_eq!(home.compiled(), Path::new("/h/.cache/pattoo_wasm/compiled"));
+        assert!(of(None, None).is_err());
     }
 }

@@ -45,7 +45,7 @@ impl DeviceName {
 }
 
 /// One device that a collector may read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceGrant {
     /// Its name towards the collector.
     pub name: DeviceName,

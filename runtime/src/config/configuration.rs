@@ -1,0 +1,76 @@
+//! All that an operator configured, typed.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use tracing::level_filters::LevelFilter;
+
+use super::{CollectorLimits, DataDirectory, Digest, Grants};
+use crate::{
+    delivery::ServerUrl,
+    http::Secret,
+    pattoo::{Hostname, PollingInterval, Program},
+};
+
+/// The configuration as a whole: pattoo's own files and ours.
+///
+/// Two are equal when they mean the same, whatever their files look like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configuration {
+    /// Where things are kept.
+    pub directories: Directories,
+    /// Where bodies go. Without one they wait.
+    pub server: Option<Server>,
+    /// The name of this machine towards pattoo.
+    pub hostname: Hostname,
+    /// How much is logged.
+    pub log_level: LevelFilter,
+    /// Where the daemon tells how it is; nowhere if none. Port 0 is any that is free.
+    pub status: Option<SocketAddr>,
+    /// How many collections may be under way at once, 1 to 1000.
+    pub concurrent: u32,
+    /// How many bytes may wait for the server.
+    pub spool_bytes: u64,
+    /// How long anything waits for the server before it falls off.
+    pub spool_age: Duration,
+    /// The collectors, each with a program name of its own, in the order of the file.
+    pub collectors: Vec<CollectorSettings>,
+}
+
+/// Where things are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directories {
+    /// pattoo's `daemon_directory`: agent ids, and our own data.
+    pub daemon: DataDirectory,
+    /// pattoo's `log_directory`, if it is set.
+    pub log: Option<PathBuf>,
+    /// pattoo's `cache_directory`, if it is set: where its Python agents keep bodies that they could not deliver.
+    pub cache: Option<PathBuf>,
+}
+
+/// The pattoo server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Its base URL.
+    pub url: ServerUrl,
+    /// What is sent as a bearer token, if anything.
+    pub token: Option<Secret>,
+}
+
+/// One collector: what it is, when it collects, what it is given, and what it may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectorSettings {
+    /// Its name towards pattoo, unique in a configuration.
+    pub program: Program,
+    /// Its module; a path in the file is relative to that file.
+    pub module: PathBuf,
+    /// The digest that the module must have.
+    pub sha256: Option<Digest>,
+    /// How often it collects.
+    pub polling_interval: PollingInterval,
+    /// What it is given: the text of a JSON object.
+    pub settings: String,
+    /// How much one collection may use.
+    pub limits: CollectorLimits,
+    /// What it may reach.
+    pub grants: Grants,
+}

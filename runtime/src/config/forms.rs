@@ -1,0 +1,292 @@
+//! The forms of our files, and of what we read in pattoo's.
+
+use super::{
+    devices::ENDPOINT,
+    form::{Form, Key, Kind},
+    limits::{CollectorLimits, LIMITS},
+    spool::{SPOOL, SpoolBounds},
+};
+use crate::{modbus::EndpointSettings, pattoo::PollingInterval};
+
+const SECONDS: Kind = Kind::Integer(1, PollingInterval::MAX_SECONDS as u64);
+const UNIT: Kind = Kind::Integer(0, 255);
+const TEXTS: Kind = Kind::List(&Kind::Text);
+const UNITS: Kind = Kind::List(&UNIT);
+const ADDRESSES: Kind = Kind::List(&Kind::Addresses);
+const PORT: Kind = Kind::Integer(1, u16::MAX as u64);
+/// As Python's logging calls them.
+pub(super) const LOG_LEVELS: &[&str] = &["debug", "info", "warning", "error", "critical"];
+
+/// `pattoo_wasm.yaml` as a whole.
+pub(super) fn pattoo_wasm_yaml() -> Form {
+    Form::new(
+        "pattoo_wasm.yaml",
+        vec![Key::new("pattoo_wasm", Kind::Form(pattoo_wasm), "all that is set here stands below it", "").required()],
+    )
+}
+
+pub(super) fn pattoo_wasm() -> Form {
+    Form::new(
+        "`pattoo_wasm`",
+        vec![
+            Key::new(
+                "server",
+                Kind::Form(server),
+                "the pattoo server; without it the one that `ip_address` and `ip_bind_port` of pattoo's own files name",
+                "{ url: \"https://pattoo.example.org\" }",
+            ),
+            Key::new(
+                "hostname",
+                Kind::Text,
+                "the name of this machine towards pattoo; without it its fully qualified name, as Python's `socket.getfqdn()` \
+                 gives it",
+                "gateway-7",
+            ),
+            Key::new(
+                "status",
+                Kind::Text,
+                "the address where the daemon tells its health and metrics, with its port; `none` for nowhere, port 0 for any that \
+                 is free",
+                "\"127.0.0.1:20203\"",
+            )
+            .or("\"127.0.0.1:20203\""),
+            Key::new("concurrent", Kind::Integer(1, 1000), "how many collections are under way at once", "256").or("256"),
+            Key::new("spool", Kind::Form(spool), "how much may wait for the server", "{ size: 1GiB, age: 30d }"),
+            Key::new(
+                "collectors",
+                Kind::List(&Kind::Form(collector)),
+                "what collects",
+                "[{ program: LAVA_SCRIPT, module: collectors/lava_script.wasm }]",
+            ),
+        ],
+    )
+}
+
+pub(super) fn spool() -> Form {
+    Form::new("the spool", Key::of_quantities(SPOOL, &SpoolBounds::default()))
+}
+
+pub(super) fn server() -> Form {
+    Form::new(
+        "a server",
+        vec![
+            Key::new(
+                "url",
+                Kind::Text,
+                "the base URL of the server, to which pattoo's path is appended",
+                "\"https://pattoo.example.org\"",
+            )
+            .required(),
+            Key::new(
+                "token",
+                Kind::Form(secret),
+                "what is sent to it as `Authorization: Bearer …`",
+                "{ secret: PATTOO_TOKEN }",
+            ),
+        ],
+    )
+}
+
+pub(super) fn secret() -> Form {
+    Form::new(
+        "a secret",
+        vec![
+            Key::new("secret", Kind::Text, "the environment variable that has it", "SITE_A_TOKEN"),
+            Key::new(
+                "secret_file",
+                Kind::Text,
+                "the file that has it; a path is relative to the file that names it",
+                "secrets/site_a",
+            ),
+        ],
+    )
+    .one_of()
+}
+
+pub(super) fn collector() -> Form {
+    Form::new(
+        "a collector",
+        vec![
+            Key::new(
+                "program",
+                Kind::Text,
+                "its name towards pattoo, once in the file: 1 to 64 letters, digits, `_`, `.` and `-`, of which `.` and `-` are \
+                 not the first",
+                "LAVA_SCRIPT",
+            )
+            .required(),
+            Key::new(
+                "module",
+                Kind::Text,
+                "its WebAssembly file; a path is relative to this file",
+                "collectors/lava_script.wasm",
+            )
+            .required(),
+            Key::new(
+                "sha256",
+                Kind::Text,
+                "the digest of the module as 64 hex digits, as `sha256sum` prints it; another file is refused",
+                "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            ),
+            Key::new(
+                "polling_interval",
+                SECONDS,
+                "seconds from one collection to the next; without it those of `pattoo.yaml`, else 300",
+                "20",
+            ),
+            Key::new(
+                "settings",
+                Kind::Object,
+                "anything that the collector wants to know, handed to it as JSON",
+                "{ tickers: [ABC, DEF] }",
+            )
+            .or("{}"),
+            Key::new("limits", Kind::Form(limits), "how much one collection may use", "{ timeout: 5s, memory: 64MiB }"),
+            Key::new(
+                "grants",
+                Kind::Form(grants),
+                "what it may reach; without it nothing",
+                "{ http: [{ origin: \"https://site-a.example.org\" }] }",
+            ),
+        ],
+    )
+}
+
+pub(super) fn limits() -> Form {
+    Form::new("`limits`", Key::of_quantities(LIMITS, &CollectorLimits::default()))
+}
+
+/// `grants:` of a collector, and the whole of a `--grants` file.
+pub(super) fn grants() -> Form {
+    Form::new(
+        "`grants`",
+        vec![
+            Key::new(
+                "http",
+                Kind::List(&Kind::Form(origin)),
+                "web origins",
+                "[{ origin: \"https://site-a.example.org\" }]",
+            ),
+            Key::new(
+                "modbus",
+                Kind::Named(device),
+                "Modbus devices by the names under which the collector knows them: 1 to 128 letters, digits, `.`, `-`, `_` or `:`",
+                "{ plc1: { url: \"tcp://192.0.2.10:502\" } }",
+            ),
+        ],
+    )
+}
+
+pub(super) fn origin() -> Form {
+    Form::new(
+        "a web origin",
+        vec![
+            Key::new(
+                "origin",
+                Kind::Text,
+                "scheme, host and port of a site, without wildcards",
+                "\"https://site-a.example.org\"",
+            )
+            .required(),
+            Key::new("methods", TEXTS, "the HTTP methods that are allowed", "[GET, POST]").or("[GET, HEAD]"),
+            Key::new("paths", TEXTS, "the beginnings of paths that are allowed; without it every path", "[/v1/]"),
+            Key::new(
+                "headers",
+                Kind::Named(secret),
+                "headers by their names, each with a secret that is added to every request and never shown to the collector",
+                "{ authorization: { secret: SITE_A_TOKEN } }",
+            ),
+            Key::new(
+                "private",
+                Kind::Flag,
+                "whether the name may lead to a private, loopback or link-local address",
+                "true",
+            )
+            .or("false"),
+        ],
+    )
+}
+
+pub(super) fn device() -> Form {
+    let mut keys = vec![
+        Key::new("url", Kind::Text, "where it is", "\"tcp://192.0.2.10:502\"").required(),
+        Key::new(
+            "unit",
+            UNIT,
+            "the unit that is read unless the collector names another: 0 to 247 or 255; without it the one in `url`, else the \
+             first of `units`, else 1",
+            "7",
+        ),
+        Key::new("units", UNITS, "further units that may be read", "[1, 2, 7]"),
+        Key::new(
+            "coils",
+            ADDRESSES,
+            "the coils that may be read, as addresses from 0; without any of these four keys everything may be read, with any \
+             only what it says",
+            "[\"0-99\", 200]",
+        ),
+        Key::new("discrete", ADDRESSES, "the discrete inputs that may be read", "[\"0-99\", 200]"),
+        Key::new("holding", ADDRESSES, "the holding registers that may be read", "[\"0-99\", 200]"),
+        Key::new("input", ADDRESSES, "the input registers that may be read", "[\"0-99\", 200]"),
+    ];
+    keys.extend(Key::of_quantities(ENDPOINT, &EndpointSettings::default()));
+    Form::new("a Modbus device", keys)
+}
+
+/// `pattoo.yaml`, as far as we read it, in both of its shapes.
+pub(super) fn pattoo_yaml() -> Form {
+    let key = |name, form| Key::new(name, Kind::Form(form), "", "");
+    Form::new(
+        "pattoo.yaml",
+        vec![
+            key("pattoo", directories),
+            key("main", directories),
+            key("pattoo_agent_api", api),
+            key("polling", polling),
+        ],
+    )
+    .open()
+}
+
+/// `pattoo_agent.yaml`, as far as we read it.
+pub(super) fn pattoo_agent_yaml() -> Form {
+    Form::new("pattoo_agent.yaml", vec![Key::new("pattoo_agent_api", Kind::Form(api), "", "")]).open()
+}
+
+/// `pattoo:` and `main:`.
+pub(super) fn directories() -> Form {
+    Form::new(
+        "this section",
+        vec![
+            Key::new("daemon_directory", Kind::Text, "where agent ids and our own data are kept", "/var/lib/pattoo"),
+            Key::new("log_directory", Kind::Text, "where logs are written", "/var/log/pattoo"),
+            Key::new(
+                "cache_directory",
+                Kind::Text,
+                "where Python agents keep what they could not deliver",
+                "/var/cache/pattoo",
+            ),
+            Key::new("log_level", Kind::Choice(LOG_LEVELS), "how much is logged", "info").or("info"),
+        ],
+    )
+    .open()
+}
+
+/// `pattoo_agent_api:`.
+pub(super) fn api() -> Form {
+    Form::new(
+        "this section",
+        vec![
+            Key::new("ip_address", Kind::Text, "the address or name of the pattoo server", "192.0.2.5").or("localhost"),
+            Key::new("ip_bind_port", PORT, "the port of the pattoo server", "20201").or("20201"),
+        ],
+    )
+    .open()
+}
+
+/// `polling:`.
+pub(super) fn polling() -> Form {
+    let mut form = api();
+    form.keys.push(Key::new("polling_interval", SECONDS, "seconds from one collection to the next", "300").or("300"));
+    form
+}

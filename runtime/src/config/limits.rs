@@ -1,0 +1,246 @@
+//! `limits:` of a collector: each limit by its name, with its unit and its range.
+
+use super::quantity::{
+    GIB, HOUR, KIB, MIB, Quantity, Unit,
+    convert::{duration, millis, narrow, same, widen},
+    quantity,
+};
+use crate::{capability, http};
+
+/// How much one collection may use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CollectorLimits {
+    /// Of everything but one fetch.
+    pub collection: capability::Limits,
+    /// Of each fetch.
+    pub http: http::Limits,
+}
+
+/// One limit that can be set.
+pub type Limit = Quantity<CollectorLimits>;
+
+/// Every limit that can be set, in the order in which the reference lists them.
+pub static LIMITS: &[Limit] = &[
+    quantity!(
+        "timeout",
+        "time for the whole collection, waiting included",
+        Time,
+        1,
+        24 * HOUR,
+        collection.timeout,
+        millis,
+        duration
+    ),
+    quantity!(
+        "memory",
+        "linear memory, all memories together",
+        Size,
+        64 * KIB,
+        4 * GIB,
+        collection.memory,
+        widen,
+        narrow
+    ),
+    quantity!(
+        "table_elements",
+        "elements of tables, all tables together",
+        Count,
+        0,
+        100_000,
+        collection.table_elements,
+        widen,
+        narrow
+    ),
+    quantity!(
+        "instances",
+        "core instances, memories and tables of one component, each",
+        Count,
+        1,
+        50,
+        collection.instances,
+        widen,
+        narrow
+    ),
+    quantity!(
+        "call_bytes",
+        "bytes handed to the host in one call",
+        Size,
+        KIB,
+        GIB,
+        collection.call_bytes,
+        widen,
+        narrow
+    ),
+    quantity!(
+        "resources",
+        "handles of WASI resources at the same time",
+        Count,
+        16,
+        1_000_000,
+        collection.resources,
+        widen,
+        narrow
+    ),
+    quantity!("random_bytes", "random bytes in one call", Size, 0, 64 * MIB, collection.random_bytes, same, same),
+    quantity!("datapoints", "datapoints", Count, 0, 1_000_000, collection.datapoints, widen, narrow),
+    quantity!(
+        "datapoint_bytes",
+        "bytes of normalised datapoints",
+        Size,
+        KIB,
+        GIB,
+        collection.datapoint_bytes,
+        widen,
+        narrow
+    ),
+    quantity!(
+        "timestamp_ahead",
+        "how far a timestamp may lie ahead of the host's clock",
+        Time,
+        0,
+        24 * HOUR,
+        collection.timestamp_ahead,
+        millis,
+        duration
+    ),
+    quantity!(
+        "log_lines",
+        "log lines, standard output and error included",
+        Count,
+        0,
+        1_000_000,
+        collection.log_lines,
+        u64::from,
+        narrow
+    ),
+    quantity!("log_line_bytes", "bytes of a log line", Size, 64, MIB, collection.log_line_bytes, widen, narrow),
+    quantity!("fetches", "HTTP requests", Count, 0, 1_000_000, collection.fetches, u64::from, narrow),
+    quantity!(
+        "concurrent_fetches",
+        "HTTP requests at the same time",
+        Count,
+        1,
+        1_000,
+        collection.concurrent_fetches,
+        widen,
+        narrow
+    ),
+    quantity!("spans", "Modbus spans", Count, 0, 1_000_000, collection.spans, u64::from, narrow),
+    quantity!(
+        "fetch_timeout",
+        "time for one fetch, all redirects included",
+        Time,
+        1,
+        HOUR,
+        http.total,
+        millis,
+        duration
+    ),
+    quantity!(
+        "fetch_connect_timeout",
+        "time for one connection: name, TCP and TLS",
+        Time,
+        1,
+        HOUR,
+        http.connect,
+        millis,
+        duration
+    ),
+    quantity!("fetch_idle_timeout", "silence of a site", Time, 1, HOUR, http.idle, millis, duration),
+    quantity!("redirects", "redirects that one fetch follows", Count, 0, 20, http.redirects, u64::from, narrow),
+    quantity!("url_bytes", "bytes of a URL", Size, 64, 64 * KIB, http.url_bytes, same, same),
+    quantity!("request_bytes", "bytes of a request body", Size, 0, GIB, http.request_bytes, same, same),
+    quantity!("request_headers", "header fields of a request", Count, 0, 1_000, http.request_headers, widen, narrow),
+    quantity!(
+        "request_header_bytes",
+        "bytes of a request's header fields",
+        Size,
+        0,
+        256 * KIB,
+        http.request_header_bytes,
+        same,
+        same
+    ),
+    quantity!(
+        "response_bytes",
+        "bytes of a response body, decompressed",
+        Size,
+        0,
+        GIB,
+        http.response_bytes,
+        same,
+        same
+    ),
+    quantity!(
+        "compressed_bytes",
+        "bytes of a response body on the wire",
+        Size,
+        0,
+        GIB,
+        http.compressed_bytes,
+        same,
+        same
+    ),
+    quantity!("response_headers", "header fields of a response", Count, 1, 1_000, http.response_headers, widen, narrow),
+    quantity!(
+        "response_header_bytes",
+        "bytes of a response's header fields",
+        Size,
+        KIB,
+        256 * KIB,
+        http.response_header_bytes,
+        same,
+        same
+    ),
+];
+
+impl Limit {
+    /// The limit of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        LIMITS.iter().find(|limit| limit.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CollectorLimits, LIMITS, Limit};
+    use crate::http::Cap;
+
+    #[test]
+    fn every_default_is_in_its_range_and_reads_back_as_it_is_shown() {
+        for limit in LIMITS {
+            let mut limits = CollectorLimits::default();
+            let shown = limit.show(&limits);
+            limit.set(&mut limits, &shown).unwrap();
+            assert_eq!(limits, CollectorLimits::default(), "{}", limit.name);
+            for edge in [limit.min, limit.max] {
+                limit.set(&mut limits, &limit.unit.show(edge)).unwrap();
+                assert_eq!((limit.get)(&limits), edge, "{}", limit.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_limit_that_a_message_names_can_be_set() {
+        for name in ["memory", "table_elements", "spans", "fetches", "datapoints", "datapoint_bytes"] {
+            assert!(Limit::named(name).is_some(), "{name}");
+        }
+        for cap in [
+            Cap::ResponseBody,
+            Cap::CompressedBody,
+            Cap::ResponseHeaders,
+            Cap::ResponseHeaderBytes,
+            Cap::RequestBody,
+            Cap::RequestHeaders,
+            Cap::RequestHeaderBytes,
+        ] {
+            assert!(Limit::named(cap.setting()).is_some(), "{}", cap.setting());
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_refused_with_the_range() {
+        let error = Limit::named("memory").unwrap().set(&mut CollectorLimits::default(), "1KiB").unwrap_err();
+        assert_eq!(error.to_string(), "`memory` is 64KiB to 4GiB, not 1KiB");
+    }
+}

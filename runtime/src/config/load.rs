@@ -1,0 +1,251 @@
+//! From files to a [`Configuration`].
+
+use std::{
+    collections::HashMap,
+    io::ErrorKind,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::Value;
+use tracing::level_filters::LevelFilter;
+
+use super::{
+    CollectorLimits, CollectorSettings, ConfigDirectory, ConfigError, Configuration, DataDirectory, Directories,
+    Server, forms, fully_qualified_hostname,
+    grants::{grants, secret},
+    limits::LIMITS,
+    pattoo::PattooFiles,
+    reader::{Fields, Reported, all, read},
+    source::{Problem, SourceFile},
+    spool::{SPOOL, SpoolBounds},
+    yaml::{Document, Node},
+};
+use crate::pattoo::{Hostname, PollingInterval};
+
+/// Where the daemon says how it is, unless told otherwise.
+pub(super) const DEFAULT_STATUS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 20_203));
+/// How many collections are under way at once, unless told otherwise.
+pub(super) const DEFAULT_CONCURRENT: u32 = 256;
+/// Our own file.
+const FILE: &str = "pattoo_wasm.yaml";
+
+/// A file and what it says.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) file: Arc<SourceFile>,
+    pub(super) document: Document,
+}
+
+/// Why there is no such file as a tree.
+#[derive(Debug)]
+pub(super) enum SourceError {
+    Unreadable(PathBuf, std::io::Error),
+    Malformed(Problem),
+}
+
+impl SourceError {
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Unreadable(_, error) if error.kind() == ErrorKind::NotFound)
+    }
+
+    pub(super) fn into_problem(self) -> Problem {
+        match self {
+            Self::Unreadable(path, error) => Problem::without_place(
+                format!("{}: {error}", path.display()),
+                "give a file of YAML that this user may read",
+            ),
+            Self::Malformed(problem) => problem,
+        }
+    }
+}
+
+impl Source {
+    pub(super) fn read(path: &Path) -> Result<Self, SourceError> {
+        let file = SourceFile::read(path).map_err(|error| SourceError::Unreadable(path.to_owned(), error))?;
+        Self::of(file).map_err(SourceError::Malformed)
+    }
+
+    pub(super) fn of(file: Arc<SourceFile>) -> Result<Self, Problem> {
+        let document = Document::parse(&file)?;
+        Ok(Self { file, document })
+    }
+
+    /// The folder that paths in it are relative to.
+    pub(super) fn folder(&self) -> &Path {
+        self.file.path.parent().unwrap_or(Path::new(""))
+    }
+}
+
+/// A configuration, and the files that it came from.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) configuration: Configuration,
+}
+
+impl Configuration {
+    /// Reads `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml` of a directory, the secrets that they name, and the
+    /// name of this machine if they do not say it. Blocks while it reads, and while it looks up that name.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with them, a missing secret included. Whether modules are there is not looked at.
+    pub fn load(directory: &ConfigDirectory) -> Result<Self, ConfigError> {
+        Loaded::load(directory).map(|loaded| loaded.configuration)
+    }
+}
+
+impl Loaded {
+    /// As [`Configuration::load`].
+    pub(crate) fn load(directory: &ConfigDirectory) -> Result<Self, ConfigError> {
+        let pattoo = PattooFiles::read(directory);
+        let path = directory.path().join(FILE);
+        let ours = Source::read(&path).map_err(|error| {
+            let missing = error.is_missing();
+            let problem = error.into_problem();
+            let help = "write it: the collectors, and what each may reach, stand in it";
+            if missing { Problem { help: help.to_owned(), ..problem } } else { problem }
+        });
+        let (pattoo, ours) = match (pattoo, ours) {
+            (Ok(pattoo), Ok(ours)) => (pattoo, ours),
+            // Errors of values in our file are said as well, if it can be read at all.
+            (Err(mut problems), Ok(ours)) => {
+                problems.extend(Self::read_ours(&ours, &PattooFiles::default()).err().unwrap_or_default());
+                return Err(problems.into());
+            }
+            (pattoo, Err(problem)) => {
+                let mut problems = pattoo.err().unwrap_or_default();
+                problems.push(problem);
+                return Err(problems.into());
+            }
+        };
+        let daemon = DataDirectory::of(&pattoo)?;
+        let read = Self::read_ours(&ours, &pattoo)?;
+        let hostname = match read.hostname {
+            Some(hostname) => hostname,
+            None => fully_qualified_hostname().map_err(|error| {
+                Problem::without_place(error.to_string(), format!("name this machine in {FILE}: `hostname: gateway-7`"))
+            })?,
+        };
+        let configuration = Configuration {
+            directories: Directories { daemon, log: pattoo.log_directory, cache: pattoo.cache_directory },
+            server: read.server.or(pattoo.server.map(|url| Server { url, token: None })),
+            hostname,
+            log_level: pattoo.log_level.unwrap_or(LevelFilter::INFO),
+            status: read.status,
+            concurrent: read.concurrent,
+            spool_bytes: read.spool.bytes,
+            spool_age: read.spool.age,
+            collectors: read.collectors,
+        };
+        Ok(Self { configuration })
+    }
+
+    fn read_ours(source: &Source, pattoo: &PattooFiles) -> Result<Ours, Vec<Problem>> {
+        read(&source.file, &source.document, &forms::pattoo_wasm_yaml(), |fields| {
+            let (form, node) = (forms::pattoo_wasm(), fields.node("pattoo_wasm").ok_or(Reported)?);
+            ours(fields.of(&form, node), source.folder(), pattoo)
+        })
+    }
+}
+
+/// What our file says.
+struct Ours {
+    server: Option<Server>,
+    hostname: Option<Hostname>,
+    status: Option<SocketAddr>,
+    concurrent: u32,
+    spool: SpoolBounds,
+    collectors: Vec<CollectorSettings>,
+}
+
+fn ours(fields: Fields<'_>, folder: &Path, pattoo: &PattooFiles) -> Result<Ours, Reported> {
+    let server = fields.node("server").map(|node| server(fields.of(&forms::server(), node), folder)).transpose();
+    let hostname = fields.optional("hostname");
+    let status = status(fields);
+    let concurrent = fields.integer("concurrent");
+    let mut spool = SpoolBounds::default();
+    let bounds = fields.node("spool").map(|node| fields.of(&forms::spool(), node).quantities(SPOOL, &mut spool));
+    let form = forms::collector();
+    let default_interval = pattoo.polling_interval.unwrap_or_default();
+    let collectors = fields.list("collectors");
+    let read = all(collectors.iter().map(|node| collector(fields.of(&form, node), folder, default_interval)));
+    unique_programs(fields, collectors)?;
+    bounds.transpose()?;
+    Ok(Ours {
+        server: server?,
+        hostname: hostname?,
+        status: status?,
+        concurrent: concurrent?.map_or(Ok(DEFAULT_CONCURRENT), u32::try_from).map_err(|_| Reported)?,
+        spool,
+        collectors: read?,
+    })
+}
+
+fn server(fields: Fields<'_>, folder: &Path) -> Result<Server, Reported> {
+    let url = fields.required("url");
+    let form = forms::secret();
+    let token = fields.node("token").map(|node| secret(fields.of(&form, node), folder)).transpose();
+    Ok(Server { url: url?, token: token? })
+}
+
+/// Where the daemon says how it is: an address, or `none`.
+fn status(fields: Fields<'_>) -> Result<Option<SocketAddr>, Reported> {
+    match fields.node("status") {
+        None => Ok(Some(DEFAULT_STATUS)),
+        Some(node) if node.text() == Some("none") => Ok(None),
+        Some(node) => fields.parse_node("status", node).map(Some),
+    }
+}
+
+fn collector(fields: Fields<'_>, folder: &Path, interval: PollingInterval) -> Result<CollectorSettings, Reported> {
+    let program = fields.required("program");
+    let module = fields.required::<PathBuf>("module");
+    let sha256 = fields.optional("sha256");
+    let polling_interval = fields.interval("polling_interval");
+    let settings = settings(fields);
+    let mut limits = CollectorLimits::default();
+    let set = fields.node("limits").map(|node| fields.of(&forms::limits(), node).quantities(LIMITS, &mut limits));
+    let form = forms::grants();
+    let grants = fields.node("grants").map(|node| grants(fields.of(&form, node), folder)).transpose();
+    set.transpose()?;
+    Ok(CollectorSettings {
+        program: program?,
+        module: folder.join(module?),
+        sha256: sha256?,
+        polling_interval: polling_interval?.unwrap_or(interval),
+        settings: settings?,
+        limits,
+        grants: grants?.unwrap_or_default(),
+    })
+}
+
+/// The settings of a collector as JSON.
+fn settings(fields: Fields<'_>) -> Result<String, Reported> {
+    let Some(node) = fields.node("settings") else { return Ok("{}".to_owned()) };
+    match node.to_json() {
+        Ok(Value::Object(settings)) => super::to_json(settings).map_err(|error| fields.wrong("settings", node, error)),
+        // What is no mapping, and what JSON cannot hold, was reported when the form was checked.
+        _ => Err(Reported),
+    }
+}
+
+/// Refuses a program that is named twice: both would be one agent.
+fn unique_programs(fields: Fields<'_>, collectors: &[Node]) -> Result<(), Reported> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let mut unique = Ok(());
+    for node in collectors {
+        let Some(entry) = node.entry("program") else { continue };
+        let Some(program) = entry.node.text() else { continue };
+        let line = fields.report.line(entry.node.span.clone());
+        if let Some(first) = seen.insert(program, line) {
+            let help = format!(
+                "name one of them otherwise; the other is in line {first}. A second collector of the same module is fine"
+            );
+            let what = format!("the program `{}` is named twice", super::reader::shown(program));
+            unique = Err(fields.wrong_with(&entry.node, what, help));
+        }
+    }
+    unique
+}

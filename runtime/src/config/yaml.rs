@@ -1,0 +1,398 @@
+//! YAML as a tree in which everything knows its place.
+//!
+//! serde forgets where a value stood by the time that it can be judged. So the files that an operator writes are read into this
+//! tree first, and whatever is wrong with a value later is said with its line. Scalars mean what the core schema of YAML 1.2 says
+//! (chapter 10.3), as in the settings that [`serde_yaml`] reads; keys may be merged in with `<<`, as `PyYAML` does.
+//!
+//! Nothing here can run away: depth and number of nodes are bounded, aliases included.
+
+mod scalar;
+
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+pub(super) use self::scalar::Meaning;
+use super::source::{Place, Problem, SourceFile};
+use crate::text::one_line;
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
+
+/// How deep lists and mappings may be nested.
+const MAX_DEPTH: usize = 64;
+/// How many nodes a file may have, those that aliases repeat counted each time.
+const MAX_NODES: usize = 500_000;
+/// How much of a foreign text is shown in a message, in bytes.
+const MAX_SHOWN: usize = 120;
+
+/// A value and its place.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) value: Value,
+    /// Bytes of the file. Of a list or mapping, its beginning.
+    pub(super) span: Range<usize>,
+}
+
+/// What a node is.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    /// A text, or what is written like one: `plain` scalars may mean a number, a truth value or nothing.
+    Scalar { text: String, plain: bool },
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping, in its order.
+    Map(Vec<Entry>),
+}
+
+/// One key of a mapping.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) key_span: Range<usize>,
+    pub(super) node: Node,
+}
+
+/// A file as a tree.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// Its root; a file without content has an empty scalar.
+    pub(super) root: Node,
+    /// Keys that are given twice in a mapping; the last one counts, as in `PyYAML`.
+    pub(super) duplicates: Vec<Problem>,
+}
+
+impl Document {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// When it is not YAML, has more than one document, or is too deep or too large.
+    pub(super) fn parse(file: &Arc<SourceFile>) -> Result<Self, Problem> {
+        let mut builder = Builder::new(file);
+        let root = builder.document()?;
+        Ok(Self { root, duplicates: builder.duplicates })
+    }
+}
+
+impl Node {
+    /// Whether it is nothing: no value, `~` or `null`.
+    pub(super) fn is_null(&self) -> bool {
+        self.meaning() == Some(Meaning::Null)
+    }
+
+    /// What it means, if it is a scalar.
+    pub(super) fn meaning(&self) -> Option<Meaning> {
+        match &self.value {
+            Value::Scalar { text, plain: true } => Some(Meaning::of(text)),
+            Value::Scalar { plain: false, .. } => Some(Meaning::Text),
+            Value::List(_) | Value::Map(_) => None,
+        }
+    }
+
+    /// Its text, if it is a scalar and not nothing: numbers and truth values as they are written.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } if !self.is_null() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Its truth value, if it is one.
+    pub(super) fn flag(&self) -> Option<bool> {
+        if let Some(Meaning::Bool(truth)) = self.meaning() { Some(truth) } else { None }
+    }
+
+    /// Its members, if it is a list.
+    pub(super) fn list(&self) -> Option<&[Self]> {
+        if let Value::List(nodes) = &self.value { Some(nodes) } else { None }
+    }
+
+    /// Its entries, if it is a mapping.
+    pub(super) fn map(&self) -> Option<&[Entry]> {
+        if let Value::Map(entries) = &self.value { Some(entries) } else { None }
+    }
+
+    /// The entry of this key.
+    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.map()?.iter().find(|entry| entry.key == key)
+    }
+
+    /// What it is, in words.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.meaning() {
+            None if self.list().is_some() => "a list",
+            None => "a mapping",
+            Some(Meaning::Null) => "nothing",
+            Some(Meaning::Bool(_)) => "a truth value",
+            Some(Meaning::Number(_) | Meaning::Unholdable) => "a number",
+            Some(Meaning::Text) => "a text",
+        }
+    }
+
+    /// It as JSON; else the node that JSON cannot hold.
+    pub(super) fn to_json(&self) -> Result<serde_json::Value, &Self> {
+        use serde_json::Value as Json;
+        Ok(match &self.value {
+            Value::List(nodes) => Json::Array(nodes.iter().map(Self::to_json).collect::<Result<_, _>>()?),
+            Value::Map(entries) => {
+                let mut object = serde_json::Map::new();
+                for entry in entries {
+                    object.insert(entry.key.clone(), entry.node.to_json()?);
+                }
+                Json::Object(object)
+            }
+            Value::Scalar { text, .. } => match self.meaning() {
+                Some(Meaning::Null) => Json::Null,
+                Some(Meaning::Bool(truth)) => Json::Bool(truth),
+                Some(Meaning::Number(number)) => Json::Number(number),
+                Some(Meaning::Unholdable) => return Err(self),
+                Some(Meaning::Text) | None => Json::String(text.clone()),
+            },
+        })
+    }
+}
+
+/// Builds the tree out of the parser's events.
+struct Builder<'a> {
+    file: &'a Arc<SourceFile>,
+    parser: Parser<'a, StrInput<'a>>,
+    /// The byte at which each character begins, since the parser counts characters.
+    bytes: Vec<usize>,
+    anchors: HashMap<usize, Node>,
+    nodes: usize,
+    duplicates: Vec<Problem>,
+}
+
+const SYNTAX_HELP: &str =
+    "mend the YAML: indent with spaces, and put a text that has `: `, ` #` or a bracket at its beginning in quotes";
+
+impl<'a> Builder<'a> {
+    fn new(file: &'a Arc<SourceFile>) -> Self {
+        Self {
+            file,
+            parser: Parser::new_from_str(&file.text),
+            bytes: file.text.char_indices().map(|(byte, _)| byte).collect(),
+            anchors: HashMap::new(),
+            nodes: 0,
+            duplicates: Vec::new(),
+        }
+    }
+
+    fn byte(&self, marker: Marker) -> usize {
+        self.bytes.get(marker.index()).copied().unwrap_or(self.file.text.len())
+    }
+
+    /// The bytes of a span, as far as its first line goes.
+    fn span(&self, span: Span) -> Range<usize> {
+        let start = self.byte(span.start);
+        let end = self.byte(span.end).max(start);
+        let text = self.file.text.get(start..end).unwrap_or_default();
+        let line = text.lines().next().unwrap_or_default().trim_end();
+        start..start.saturating_add(line.len())
+    }
+
+    fn problem(&self, span: Range<usize>, what: impl Into<String>, help: &str) -> Problem {
+        Problem::error(what, Place { file: Arc::clone(self.file), span }, help)
+    }
+
+    fn next(&mut self) -> Result<(Event<'a>, Range<usize>), Problem> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => {
+                let span = self.span(span);
+                Ok((event, span))
+            }
+            Some(Err(error)) => {
+                let start = self.byte(*error.marker());
+                Err(self.problem(start..start, one_line(error.info(), MAX_SHOWN), SYNTAX_HELP))
+            }
+            None => Ok((Event::StreamEnd, self.file.text.len()..self.file.text.len())),
+        }
+    }
+
+    fn document(&mut self) -> Result<Node, Problem> {
+        let mut root = None;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => break,
+                Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
+                event if root.is_none() => root = Some(self.node(event, span, 0)?),
+                _ => {
+                    let help = "keep one document: leave out the `---` before it and what follows";
+                    return Err(self.problem(span, "a second document begins here", help));
+                }
+            }
+        }
+        let nothing = || Node { value: Value::Scalar { text: String::new(), plain: true }, span: 0..0 };
+        Ok(root.unwrap_or_else(nothing))
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Range<usize>, depth: usize) -> Result<Node, Problem> {
+        if depth > MAX_DEPTH {
+            let help = "write it flatter";
+            return Err(self.problem(span, format!("this is nested more than {MAX_DEPTH} deep"), help));
+        }
+        self.count(1, &span)?;
+        let (value, anchor) = match event {
+            Event::Alias(anchor) => {
+                let known = self.anchors.get(&anchor).cloned();
+                let Some(node) = known else {
+                    let help = "an anchor is known after the end of what it names";
+                    return Err(self.problem(span, "this refers to an anchor that is not known here", help));
+                };
+                self.count(size(&node), &span)?;
+                return Ok(Node { span, ..node });
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = self.is_plain(style, tag.as_deref(), &span)?;
+                (Value::Scalar { text: text.into_owned(), plain }, anchor)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.refuse_tag(tag.as_deref(), &span)?;
+                (self.list(depth)?, anchor)
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.refuse_tag(tag.as_deref(), &span)?;
+                (self.mapping(depth)?, anchor)
+            }
+            _ => return Err(self.problem(span, "a value is missing here", SYNTAX_HELP)),
+        };
+        let node = Node { value, span };
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn count(&mut self, nodes: usize, span: &Range<usize>) -> Result<(), Problem> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        if self.nodes > MAX_NODES {
+            let what = format!("with this, the file has more than {MAX_NODES} values");
+            return Err(self.problem(span.clone(), what, "split it, or leave out aliases that repeat aliases"));
+        }
+        Ok(())
+    }
+
+    /// Whether a scalar may mean something else than its text.
+    fn is_plain(&self, style: ScalarStyle, tag: Option<&Tag>, span: &Range<usize>) -> Result<bool, Problem> {
+        match tag {
+            None => Ok(style == ScalarStyle::Plain),
+            Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok(false),
+            Some(tag) => self.refuse_tag(Some(tag), span).map(|()| true),
+        }
+    }
+
+    /// Refuses all but the tags of the core schema, which say what is so anyway.
+    fn refuse_tag(&self, tag: Option<&Tag>, span: &Range<usize>) -> Result<(), Problem> {
+        match tag {
+            Some(tag) if !tag.is_yaml_core_schema() => {
+                let shown = one_line(&format!("{tag}"), MAX_SHOWN);
+                Err(self.problem(span.clone(), format!("the tag `{shown}` has no meaning here"), "leave it out"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Value, Problem> {
+        let mut nodes = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::SequenceEnd) {
+                return Ok(Value::List(nodes));
+            }
+            nodes.push(self.node(event, span, depth.saturating_add(1))?);
+        }
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<Value, Problem> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut merged = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                break;
+            }
+            let key = self.node(event, span, depth.saturating_add(1))?;
+            let (event, span) = self.next()?;
+            let node = self.node(event, span, depth.saturating_add(1))?;
+            match key.value {
+                Value::Scalar { text, plain: true } if text == "<<" => merged.push(node),
+                Value::Scalar { text, plain } if !(plain && text.is_empty()) => {
+                    let entry = Entry { key: text, key_span: key.span, node };
+                    if let Some(first) = places.get(&entry.key).and_then(|place| entries.get_mut(*place)) {
+                        let first = std::mem::replace(first, entry.clone());
+                        self.duplicate(&first, &entry);
+                    } else {
+                        places.insert(entry.key.clone(), entries.len());
+                        entries.push(entry);
+                    }
+                }
+                _ => {
+                    let help = "give each entry a name: `name: value`";
+                    return Err(self.problem(key.span, format!("a key is {}, not a name", describe(&key.value)), help));
+                }
+            }
+        }
+        for node in merged {
+            self.merge(&mut entries, &mut places, node)?;
+        }
+        Ok(Value::Map(entries))
+    }
+
+    fn duplicate(&mut self, first: &Entry, second: &Entry) {
+        let place = Place { file: Arc::clone(self.file), span: first.key_span.clone() };
+        let what = format!("`{}` is given twice", one_line(&second.key, MAX_SHOWN));
+        let help = format!("keep one of them; the other is in line {}", place.line_and_column().0);
+        let problem = self.problem(second.key_span.clone(), what, &help);
+        self.duplicates.push(problem);
+    }
+
+    /// Adds the entries of a mapping, or of each of a list of them, that are not there yet.
+    fn merge(&self, entries: &mut Vec<Entry>, places: &mut HashMap<String, usize>, node: Node) -> Result<(), Problem> {
+        let span = node.span;
+        let more = match node.value {
+            Value::Map(more) => more,
+            Value::List(nodes) => {
+                return nodes.into_iter().try_for_each(|node| match node.value {
+                    Value::Map(_) => self.merge(entries, places, node),
+                    _ => Err(self.not_mergeable(node.span)),
+                });
+            }
+            Value::Scalar { .. } => return Err(self.not_mergeable(span)),
+        };
+        for entry in more {
+            if !places.contains_key(&entry.key) {
+                places.insert(entry.key.clone(), entries.len());
+                entries.push(entry);
+            }
+        }
+        Ok(())
+    }
+
+    fn not_mergeable(&self, span: Range<usize>) -> Problem {
+        self.problem(
+            span,
+            "`<<` merges a mapping, and this is none",
+            "write `<<: *name`, where `&name` marks a mapping",
+        )
+    }
+}
+
+fn describe(value: &Value) -> &'static str {
+    match value {
+        Value::List(_) => "a list",
+        Value::Map(_) => "a mapping",
+        Value::Scalar { .. } => "empty",
+    }
+}
+
+/// How many nodes are in a node.
+fn size(node: &Node) -> usize {
+    let below = match &node.value {
+        Value::Scalar { .. } => 0,
+        Value::List(nodes) => nodes.iter().map(size).fold(0, usize::saturating_add),
+        Value::Map(entries) => entries.iter().map(|entry| size(&entry.node)).fold(0, usize::saturating_add),
+    };
+    below.saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests;
