@@ -15,6 +15,7 @@
 pub mod capability;
 pub mod cli;
 pub mod config;
+mod database;
 pub mod delivery;
 pub mod http;
 pub mod modbus;

@@ -114,7 +114,12 @@ impl Cli {
 
     /// Starts `receive` on a free port, storing into `received.jsonl`.
     pub fn receive(&self) -> Running {
-        let mut command = self.command(&["receive", "--listen", "127.0.0.1:0", "--store", "received.jsonl"]);
+        self.receive_at("127.0.0.1:0")
+    }
+
+    /// The same at this address.
+    pub fn receive_at(&self, address: &str) -> Running {
+        let mut command = self.command(&["receive", "--listen", address, "--store", "received.jsonl"]);
         command.stdout(Stdio::null());
         Running::start(&mut command, Said::OnStderr, |line| {
             line.split_once("receiving on http://")?.1.trim().parse().ok()

@@ -16,10 +16,16 @@ const CONFIGDIR: &str = "PATTOO_CONFIGDIR";
 /// The configuration directory when the variable is not set.
 const DEFAULT_CONFIGDIR: &str = "/etc/pattoo";
 
+/// The directory of our own data within it.
+const OWN: &str = "pattoo_wasm";
+
 /// Where agent ids and our own data are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataDirectory {
+    /// What pattoo's agents share.
     root: PathBuf,
+    /// What is ours alone.
+    own: PathBuf,
 }
 
 /// Why there is no such place.
@@ -81,7 +87,7 @@ struct Section {
 impl DataDirectory {
     /// This very directory.
     pub fn at(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), own: root.join(OWN) }
     }
 
     /// Finds it: `daemon_directory` of `pattoo.yaml` in `PATTOO_CONFIGDIR` or `/etc/pattoo`; where there is no such
@@ -108,7 +114,7 @@ impl DataDirectory {
             .map_err(|error| DirectoriesError::Malformed { path: file.to_owned(), detail: error.to_string() })?;
         let yaml = yaml.unwrap_or_default();
         let root = [yaml.pattoo, yaml.main].into_iter().flatten().find_map(|section| section.daemon_directory);
-        root.map(|root| Self { root }).ok_or_else(|| DirectoriesError::NoDaemonDirectory(file.to_owned()))
+        root.map(|root| Self::at(&root)).ok_or_else(|| DirectoriesError::NoDaemonDirectory(file.to_owned()))
     }
 
     fn of_user(state_home: Option<OsString>, home: Option<OsString>) -> Result<Self, DirectoriesError> {
@@ -117,13 +123,29 @@ impl DataDirectory {
         let absolute = |path: Option<OsString>| path.map(PathBuf::from).filter(|path| path.is_absolute());
         absolute(state_home)
             .or_else(|| absolute(home).map(|home| home.join(".local/state")))
-            .map(|state| Self { root: state.join("pattoo_wasm") })
+            .map(|state| state.join(OWN))
+            .map(|root| Self { own: root.clone(), root })
             .ok_or(DirectoriesError::NoHome)
     }
 
     /// The directory of the agent id files, shared with pattoo's own agents.
     pub fn agent_ids(&self) -> PathBuf {
         self.root.join("agent_id")
+    }
+
+    /// The directory of what is ours alone.
+    pub fn own(&self) -> &Path {
+        &self.own
+    }
+
+    /// The file of the spool, in a directory of its own.
+    pub fn spool(&self) -> PathBuf {
+        self.own.join("spool/spool.sqlite3")
+    }
+
+    /// The file of what collectors keep between collections.
+    pub fn state(&self) -> PathBuf {
+        self.own.join("state/state.sqlite3")
     }
 }
 
@@ -144,7 +166,9 @@ mod tests {
             "pattoo:\n  daemon_directory: /d\n",
             "main:\n  daemon_directory: /other\npattoo:\n  daemon_directory: /d\n",
         ] {
-            assert_eq!(root(text).unwrap().agent_ids(), Path::new("/d/agent_id"), "{text}");
+            let directory = root(text).unwrap();
+            assert_eq!(directory.agent_ids(), Path::new("/d/agent_id"), "{text}");
+            assert_eq!(directory.spool(), Path::new("/d/pattoo_wasm/spool/spool.sqlite3"), "{text}");
         }
     }
 
@@ -159,10 +183,12 @@ mod tests {
     #[test]
     fn without_a_configuration_it_is_the_state_directory_of_the_user() {
         let of = |state: Option<&str>, home: Option<&str>| {
-            DataDirectory::of_user(state.map(Into::into), home.map(Into::into)).map(|dir| dir.agent_ids())
+            DataDirectory::of_user(state.map(Into::into), home.map(Into::into))
         };
-        assert_eq!(of(Some("/s"), Some("/h")).unwrap(), Path::new("/s/pattoo_wasm/agent_id"));
-        assert_eq!(of(Some("relative"), Some("/h")).unwrap(), Path::new("/h/.local/state/pattoo_wasm/agent_id"));
+        assert_eq!(of(Some("/s"), Some("/h")).unwrap().agent_ids(), Path::new("/s/pattoo_wasm/agent_id"));
+        let home = of(Some("relative"), Some("/h")).unwrap();
+        assert_eq!(home.agent_ids(), Path::new("/h/.local/state/pattoo_wasm/agent_id"));
+        assert_eq!(home.state(), Path::new("/h/.local/state/pattoo_wasm/state/state.sqlite3"));
         assert!(matches!(of(None, None), Err(DirectoriesError::NoHome)));
     }
 }
