@@ -3,4 +3,5 @@
 mod bad_input;
 mod modbus;
 mod run;
+mod state;
 mod wire;

@@ -40,6 +40,15 @@ pub fn guest(name: &str) -> PathBuf {
     path
 }
 
+/// The smallest collector: `collect` returns a pointer to four zero bytes, which is `ok`.
+pub const IDLE: &str = r#"(component
+  (core module $guest
+    (memory (export "memory") 1)
+    (func (export "collect") (result i32) i32.const 0))
+  (core instance $instance (instantiate $guest))
+  (func (export "collect") (result (result (error string)))
+    (canon lift (core func $instance "collect") (memory (core memory $instance "memory")))))"#;
+
 /// What a finished command left behind.
 #[derive(Debug)]
 pub struct Finished {

@@ -23,6 +23,7 @@ use crate::{
     modbus::{DeviceUrl, Endpoints},
     pattoo::{Agent, AgentId, Body, Hostname, PollingInterval, Program},
     sandbox::{Collector, Ending, Module, Outcome, Sandbox},
+    state::StateStore,
 };
 
 /// After how long a compilation is announced, on a terminal.
@@ -152,8 +153,9 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     };
     let own = own_endpoints(args.post.as_ref());
     let http = http::Client::new(grants.http, http::Limits::default(), own).map_err(Failure::usage)?;
+    let state = StateStore::at(&directory.state());
     let modbus = Devices::new(grants.modbus, &Endpoints::new());
-    let assignment = Arc::new(Assignment { agent, settings, modbus, http, limits });
+    let assignment = Arc::new(Assignment { agent, settings, modbus, http, state, limits });
     let (sandbox, collector) = load(&args.module, module).await?;
     Ok(Job { sandbox, collector, assignment, post, pretty: args.pretty })
 }
@@ -262,6 +264,12 @@ impl Job {
             tracing::info!("{}: nothing was emitted, so nothing is sent", self.assignment.agent.program);
             Ok(())
         };
+        if let Some(changes) = outcome.state {
+            changes.keep().await.map_err(|error| {
+                let help = error.help();
+                Failure::fault(error).help(help)
+            })?;
+        }
         let failure = match outcome.ending {
             Ending::Completed => None,
             Ending::Failed(message) => {
@@ -383,6 +391,7 @@ fn stopped(stop: &crate::sandbox::Stop) -> Failure {
         Stop::Deadline(_) => "give it longer with --timeout, or find out what it waits for with -v".to_owned(),
         Stop::Limit(limit) if limit.setting == "memory" => "give it more with --memory".to_owned(),
         Stop::Limit(limit) => format!("the limit is `{}`", limit.setting),
+        Stop::State(error) => error.help().to_owned(),
     };
     Failure::new(Exit::GuestStopped, stop).help(help)
 }
