@@ -6,15 +6,16 @@
 //! - [`sandbox`] loads a collector and runs one collection of it, with [`capability`] as all that it can reach;
 //! - [`modbus`] and [`http`] do the reading, and know nothing of wasm;
 //! - [`mod@pattoo`] normalises what was emitted into pattoo's JSON;
-//! - [`delivery`] hands it to the pattoo server.
+//! - [`delivery`] hands it to the pattoo server, and [`state`] keeps what a collector wants to find the next time.
 //!
 //! [`receive`] and [`simulate`] stand in for the server and for devices when something is tried out.
 //!
-//! Arrows run one way: `cli` → `sandbox`, `delivery` → `capability` → `modbus`, `http`, `pattoo`.
+//! Arrows run one way: `cli` → `sandbox`, `delivery` → `capability` → `modbus`, `http`, `state`, `pattoo`.
 
 pub mod capability;
 pub mod cli;
 pub mod config;
+mod database;
 pub mod delivery;
 pub mod http;
 pub mod modbus;
@@ -22,4 +23,5 @@ pub mod pattoo;
 pub mod receive;
 pub mod sandbox;
 pub mod simulate;
+pub mod state;
 mod text;

@@ -262,24 +262,50 @@ fn a_site_that_fails_costs_only_its_own_and_is_named() {
 }
 
 #[test]
-fn what_could_not_be_delivered_is_printed_instead() {
+fn what_could_not_be_delivered_stays_in_the_spool_and_goes_first_the_next_time() {
     let cli = Cli::new();
-    cli.file("quotes.json", json!({"ABC": 1.5}).to_string());
     let (site, moody) = (web_site(cli.folder()), moody_site());
     let origin = format!("http://{}", site.address());
     let setting =
         format!("sources={}", json!([{"target": "SITE_A", "url": format!("{origin}/quotes.json"), "keys": ["ABC"]}]));
     let module = guest("lava_script").display().to_string();
-    for (server, words) in [
-        (format!("http://{}", nobody()), &["not delivered", "cannot be reached", "refused"][..]),
-        // A server that is no pattoo: it knows no POST.
-        (format!("http://{}", moody.address()), &["not delivered", "answered 501"]),
-    ] {
-        let run = cli.run(&["run", &module, "--setting", &setting, "--http", &origin, "--post", &server]);
-        assert_eq!(run.code, Some(5), "{run:#?}");
-        assert_eq!(pattoo_records(&run.body()).len(), 1);
-        assert_says(&run, words);
-    }
+    let run = |quote: f64, server: &str| {
+        cli.file("quotes.json", json!({"ABC": quote}).to_string());
+        cli.run(&["run", &module, "--setting", &setting, "--http", &origin, "--post", server])
+    };
+    let away = format!("http://{}", nobody());
+    assert_refused(&run(1.5, &away), 5, &["not delivered", "cannot be reached", "refused", "body 1 in the spool"]);
+    // A server that is no pattoo: it knows no POST.
+    let other = format!("http://{}", moody.address());
+    assert_refused(&run(2.5, &other), 5, &["not delivered", "answered 501", "body 2 in the spool"]);
+    let receiver = cli.receive_at(away.trim_start_matches("http://"));
+    let delivered = run(3.5, &away);
+    assert_eq!((delivered.code, delivered.stdout.as_str()), (Some(0), ""), "{delivered:#?}");
+    let values: Vec<_> = cli.received().iter().map(|body| pattoo_records(body)[0]["value"].clone()).collect();
+    assert_eq!(values, [json!(1.5), json!(3.5)], "the oldest first, and what is for another server stays");
+    assert!(receiver.interrupt().success());
+}
+
+#[test]
+fn what_cannot_even_be_stored_is_printed() {
+    let cli = Cli::new();
+    cli.file("quotes.json", json!({"ABC": 1.5}).to_string());
+    let site = web_site(cli.folder());
+    let origin = format!("http://{}", site.address());
+    let setting =
+        format!("sources={}", json!([{"target": "SITE_A", "url": format!("{origin}/quotes.json"), "keys": ["ABC"]}]));
+    let module = guest("lava_script").display().to_string();
+    let server = format!("http://{}", nobody());
+    let post = ["run", &module, "--setting", &setting, "--http", &origin, "--post", &server];
+    assert_eq!(cli.run(&post).code, Some(5));
+    // As a disk without room would.
+    let spool = cli.folder().join(".local/state/pattoo_wasm/spool/spool.sqlite3");
+    let full = rusqlite::Connection::open(&spool).unwrap();
+    full.execute_batch("CREATE TRIGGER full BEFORE INSERT ON body BEGIN SELECT raise(ABORT, 'no room'); END").unwrap();
+    let run = cli.run(&post);
+    assert_eq!(run.code, Some(5), "{run:#?}");
+    assert_eq!(pattoo_records(&run.body()).len(), 1);
+    assert_says(&run, &["not stored", "no room", "on stdout"]);
 }
 
 #[test]

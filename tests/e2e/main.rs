@@ -5,4 +5,5 @@ mod compile;
 mod lift;
 mod modbus;
 mod run;
+mod state;
 mod wire;

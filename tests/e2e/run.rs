@@ -179,22 +179,13 @@ fn it_keeps_collecting_until_it_is_interrupted() {
 #[test]
 fn a_collector_in_text_format_that_emits_nothing_posts_nothing() {
     let cli = Cli::new();
-    cli.file("idle.wat", IDLE);
+    cli.file("idle.wat", pattoo_tests::IDLE);
     let receiver = cli.receive();
     let run = cli.run(&["run", "idle.wat", "--post", &format!("http://{}", receiver.address())]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{run:#?}");
     assert!(run.stderr.contains("nothing was emitted"), "{}", run.stderr);
     assert!(cli.received().is_empty());
 }
-
-/// The smallest collector: `collect` returns a pointer to four zero bytes, which is `ok`.
-const IDLE: &str = r#"(component
-  (core module $guest
-    (memory (export "memory") 1)
-    (func (export "collect") (result i32) i32.const 0))
-  (core instance $instance (instantiate $guest))
-  (func (export "collect") (result (result (error string)))
-    (canon lift (core func $instance "collect") (memory (core memory $instance "memory")))))"#;
 
 #[test]
 fn the_name_of_this_machine_is_the_one_that_pattoo_would_use() {

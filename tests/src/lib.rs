@@ -52,6 +52,15 @@ pub fn has_program(name: &str) -> bool {
     found.is_ok_and(|status| status.success())
 }
 
+/// The smallest collector: `collect` returns a pointer to four zero bytes, which is `ok`.
+pub const IDLE: &str = r#"(component
+  (core module $guest
+    (memory (export "memory") 1)
+    (func (export "collect") (result i32) i32.const 0))
+  (core instance $instance (instantiate $guest))
+  (func (export "collect") (result (result (error string)))
+    (canon lift (core func $instance "collect") (memory (core memory $instance "memory")))))"#;
+
 /// What a finished command left behind.
 #[derive(Debug)]
 pub struct Finished {
@@ -127,7 +136,12 @@ impl Cli {
 
     /// Starts `receive` on a free port, storing into `received.jsonl`.
     pub fn receive(&self) -> Running {
-        let mut command = self.command(&["receive", "--listen", "127.0.0.1:0", "--store", "received.jsonl"]);
+        self.receive_at("127.0.0.1:0")
+    }
+
+    /// The same at this address.
+    pub fn receive_at(&self, address: &str) -> Running {
+        let mut command = self.command(&["receive", "--listen", address, "--store", "received.jsonl"]);
         command.stdout(Stdio::null());
         Running::start(&mut command, Said::OnStderr, |line| {
             line.split_once("receiving on http://")?.1.trim().parse().ok()

@@ -15,25 +15,13 @@
 
 wasmtime::component::bindgen!({
     path: "../wit",
-    // The interfaces of `pattoo:agent/collector` that this runtime provides.
-    inline: "
-        package pattoo:host;
-        world served {
-            import pattoo:agent/types@0.1.0;
-            import pattoo:agent/agent@0.1.0;
-            import pattoo:agent/datapoints@0.1.0;
-            import pattoo:agent/modbus@0.1.0;
-            import pattoo:agent/http@0.1.0;
-            import pattoo:agent/log@0.1.0;
-            import pattoo:agent/clock@0.1.0;
-            export collect: func() -> result<_, string>;
-        }
-    ",
-    // Only what waits for a device or a site is async; the rest answers at once.
+    world: "pattoo:agent/collector",
+    // Only what waits for a device, a site or a disk is async; the rest answers at once.
     imports: {
         "pattoo:agent/modbus.devices": trappable,
         "pattoo:agent/modbus": async | trappable,
         "pattoo:agent/http": async | trappable,
+        "pattoo:agent/state": async | trappable,
         default: trappable,
     },
     exports: { default: async },
@@ -53,6 +41,7 @@ pub fn served_interfaces() -> impl Iterator<Item = &'static str> {
         "pattoo:agent/http@0.1.0",
         "pattoo:agent/log@0.1.0",
         "pattoo:agent/clock@0.1.0",
+        "pattoo:agent/state@0.1.0",
     ]
     .into_iter()
 }

@@ -37,6 +37,8 @@ pub struct Limits {
     pub concurrent_fetches: usize,
     /// Modbus spans read.
     pub spans: u32,
+    /// Bytes of all keys and values that the program keeps.
+    pub state_bytes: usize,
 }
 
 impl Default for Limits {
@@ -58,6 +60,7 @@ impl Default for Limits {
             fetches: 1_000,
             concurrent_fetches: 16,
             spans: 10_000,
+            state_bytes: MIB,
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod http;
 mod limits;
 mod log;
 pub mod modbus;
+mod state;
 mod wasi;
 
 use std::{
@@ -26,7 +27,7 @@ use std::{
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-pub(crate) use self::bindings::{COMPONENT_TYPE, ServedPre};
+pub(crate) use self::bindings::{COMPONENT_TYPE, CollectorPre};
 pub use self::{
     bindings::served_interfaces,
     datapoints::Emission,
@@ -34,8 +35,9 @@ pub use self::{
     limits::{LimitReached, Limits},
     log::{GUEST_LOG, GuestLog},
     modbus::ModbusUse,
+    state::{StateChanges, StateUse},
 };
-use crate::pattoo::Agent;
+use crate::{pattoo::Agent, state::StateStore};
 
 /// Who a collector is, what it was granted and how much it may use: everything about it that outlives a collection.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub struct Assignment {
     pub modbus: modbus::Devices,
     /// The client for the web origins that were granted.
     pub http: crate::http::Client,
+    /// Where it keeps values from one collection to the next.
+    pub state: StateStore,
     /// How much one collection may use.
     pub limits: Limits,
 }
@@ -76,6 +80,7 @@ pub struct Host {
     emission: Emission,
     http: HttpUse,
     modbus: ModbusUse,
+    state: StateUse,
     log: GuestLog,
     denials: BTreeSet<Denial>,
     wasi: WasiCtx,
@@ -94,6 +99,7 @@ impl Host {
             emission: Emission::new(&assignment),
             http: HttpUse::default(),
             modbus: ModbusUse::default(),
+            state: StateUse::default(),
             wasi: wasi::empty(&log, &assignment.limits),
             resources,
             log,
@@ -102,13 +108,13 @@ impl Host {
         }
     }
 
-    /// What the collection emitted and which of its calls were refused, once it has ended.
-    pub fn finish(self) -> (Emission, BTreeSet<Denial>) {
-        let Self { emission, denials, log, wasi, resources, .. } = self;
+    /// What the collection emitted, which of its calls were refused, and what it wants to be kept, once it has ended.
+    pub fn finish(self) -> (Emission, BTreeSet<Denial>, Option<StateChanges>) {
+        let Self { emission, denials, log, wasi, resources, state, assignment, .. } = self;
         // The standard streams hold what may be a last, unfinished line.
         drop((wasi, resources));
         log.finish();
-        (emission, denials)
+        (emission, denials, state.into_changes(&assignment))
     }
 
     fn deny(&mut self, denial: Denial) {
@@ -133,7 +139,7 @@ pub fn add_to_linker<T: WasiView + 'static>(
     linker: &mut Linker<T>,
     host: fn(&mut T) -> &mut Host,
 ) -> wasmtime::Result<()> {
-    bindings::Served::add_to_linker::<T, HasSelf<Host>>(linker, host)?;
+    bindings::Collector::add_to_linker::<T, HasSelf<Host>>(linker, host)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)
 }
 

@@ -18,15 +18,18 @@ use crate::{
         unix_millis,
     },
     config::{self, DataDirectory, Grants},
-    delivery::{Poster, ServerUrl},
+    delivery::{DeliverySettings, ServerUrl, Spool, SpoolError, SpoolLimits, deliver_now},
     http::{self, OriginGrant, OwnEndpoints},
     modbus::{DeviceUrl, Endpoints},
     pattoo::{Agent, AgentId, Body, Hostname, PollingInterval, Program},
     sandbox::{Collector, Ending, Module, Outcome, Sandbox},
+    state::StateStore,
 };
 
 /// After how long a compilation is announced, on a terminal.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long `--post` takes at most, together with what was stored before.
+const POST_BOUND: Duration = Duration::from_mins(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,7 +40,8 @@ Examples:
   pattoo-wasm run collector.wasm --grants grants.yaml --post http://192.0.2.5:20201
 
 Without --post nothing is sent: the body that would be posted goes to stdout as one line of JSON, logs go to
-stderr. A body that --post could not deliver is printed to stdout as well, with exit code 5.";
+stderr. With --post it is stored first. If the server does not take it, it stays in the spool with exit code 5: the
+next run of the same program, or the daemon, delivers it (see `pattoo-wasm spool`).";
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -116,11 +120,11 @@ struct Job {
     sandbox: Sandbox,
     collector: Collector,
     assignment: Arc<Assignment>,
-    poster: Option<Poster>,
+    post: Option<(ServerUrl, Spool)>,
     pretty: bool,
 }
 
-/// Runs the command. Agent ids are kept in `directory`, else where the configuration says.
+/// Runs the command. Its data is kept in `directory`, else where the configuration says.
 pub(super) async fn run(args: Args, directory: Option<DataDirectory>) -> Result<Exit, Failure> {
     let every = args.every.map(Duration::from_secs);
     let job = prepare(args, directory).await?;
@@ -136,12 +140,9 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     let directory = directory.map_or_else(DataDirectory::find, Ok)?;
     let agent = Arc::new(agent(&args, &directory)?);
     let grants = grants(&args)?;
-    let poster = args
-        .post
-        .clone()
-        .map(Poster::new)
-        .transpose()
-        .map_err(|error| Failure::fault(error).help("check the system's trust store for TLS certificates"))?;
+    let spool = args.post.is_some().then(|| Spool::open(&directory.spool(), SpoolLimits::default()));
+    let spool = spool.transpose().map_err(spool_failure)?;
+    let post = args.post.clone().zip(spool);
     let limits = Limits {
         timeout: args.timeout,
         memory: usize::try_from(args.memory.as_u64()).unwrap_or(usize::MAX),
@@ -149,10 +150,11 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     };
     let own = own_endpoints(args.post.as_ref());
     let http = http::Client::new(grants.http, http::Limits::default(), own).map_err(Failure::usage)?;
+    let state = StateStore::at(&directory.state());
     let modbus = Devices::new(grants.modbus, &Endpoints::new());
-    let assignment = Arc::new(Assignment { agent, settings, modbus, http, limits });
+    let assignment = Arc::new(Assignment { agent, settings, modbus, http, state, limits });
     let (sandbox, collector) = load(&args.module, module, &directory).await?;
-    Ok(Job { sandbox, collector, assignment, poster, pretty: args.pretty })
+    Ok(Job { sandbox, collector, assignment, post, pretty: args.pretty })
 }
 
 /// Compiles the module, and says so on a terminal when that takes a while.
@@ -181,6 +183,12 @@ async fn load(path: &Path, module: Module, directory: &DataDirectory) -> Result<
 fn load_failure(error: crate::sandbox::LoadError) -> Failure {
     let help = error.help().into_owned();
     Failure::usage(error).help(help)
+}
+
+fn spool_failure(error: SpoolError) -> Failure {
+    let help = error.help();
+    let failure = Failure::usage(error);
+    if let Some(help) = help { failure.help(help) } else { failure }
 }
 
 fn settings(args: &Args) -> Result<String, Failure> {
@@ -253,6 +261,12 @@ impl Job {
             tracing::info!("{}: nothing was emitted, so nothing is sent", self.assignment.agent.program);
             Ok(())
         };
+        if let Some(changes) = outcome.state {
+            changes.keep().await.map_err(|error| {
+                let help = error.help();
+                Failure::fault(error).help(help)
+            })?;
+        }
         let failure = match outcome.ending {
             Ending::Completed => None,
             Ending::Failed(message) => {
@@ -260,7 +274,7 @@ impl Job {
             }
             Ending::Stopped(stop) => Some(stopped(&stop)),
         };
-        // What was not delivered is on stdout and somebody has to act on it: that outranks how the guest ended.
+        // That nothing reached the server matters more to whoever looks at the code than how the guest ended.
         match (delivered, failure) {
             (Ok(()), None) => Ok(Exit::Good),
             (Ok(()), Some(failure)) => Err(failure),
@@ -273,21 +287,30 @@ impl Job {
         }
     }
 
-    /// Posts or prints a body. The inner error says that it was not delivered, and is on stdout instead.
+    /// Posts or prints a body. The inner error says that it was not delivered, and where it is instead.
     async fn deliver(&self, body: &Body) -> Result<Result<(), Failure>, Failure> {
-        let Some(poster) = &self.poster else {
+        let Some((server, spool)) = &self.post else {
             return self.print(body).map(Ok);
         };
-        match poster.post(body).await {
-            Ok(()) => {
-                tracing::info!("{}: {} datapoints delivered", self.assignment.agent.program, body.datapoints());
-                Ok(Ok(()))
-            }
+        let program = &self.assignment.agent.program;
+        let id = match spool.store(body, program, server).await {
+            Ok(id) => id,
             Err(error) => {
                 self.print(body)?;
-                Ok(Err(Failure::new(Exit::NotDelivered, format!("not delivered: {error}"))
-                    .help("the body is on stdout; check the URL given with --post and that the server runs")))
+                let failure = Failure::new(Exit::NotDelivered, format!("not stored, so not sent: {error}"));
+                return Ok(Err(failure.help("the body is on stdout instead")));
             }
+        };
+        let settings = DeliverySettings::default();
+        match deliver_now(spool, settings, body.agent_id(), server, id, POST_BOUND).await {
+            Ok(()) => {
+                tracing::info!("{program}: {} datapoints delivered", body.datapoints());
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err(Failure::new(Exit::NotDelivered, format!("not delivered: {error}")).help(format!(
+                "it is body {id} in the spool, and is posted before others by the next run of {program} with --post, or by the \
+                 daemon; check the URL given with --post and that the server runs"
+            )))),
         }
     }
 
@@ -365,6 +388,7 @@ fn stopped(stop: &crate::sandbox::Stop) -> Failure {
         Stop::Deadline(_) => "give it longer with --timeout, or find out what it waits for with -v".to_owned(),
         Stop::Limit(limit) if limit.setting == "memory" => "give it more with --memory".to_owned(),
         Stop::Limit(limit) => format!("the limit is `{}`", limit.setting),
+        Stop::State(error) => error.help().to_owned(),
     };
     Failure::new(Exit::GuestStopped, stop).help(help)
 }

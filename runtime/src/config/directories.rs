@@ -141,6 +141,16 @@ impl DataDirectory {
     pub fn own(&self) -> &Path {
         &self.own
     }
+
+    /// The file of the spool, in a directory of its own.
+    pub fn spool(&self) -> PathBuf {
+        self.own.join("spool/spool.sqlite3")
+    }
+
+    /// The file of what collectors keep between collections.
+    pub fn state(&self) -> PathBuf {
+        self.own.join("state/state.sqlite3")
+    }
 }
 
 #[cfg(test)]
@@ -153,7 +163,7 @@ mod tests {
     fn what_is_ours_lies_in_a_directory_of_its_own() {
         let directory = DataDirectory::at(Path::new("/d"));
         assert_eq!(directory.agent_ids(), Path::new("/d/agent_id"));
-        assert_eq!(directory.own(), Path::new("/d/pattoo_wasm"));
+        assert_eq!(directory.spool(), Path::new("/d/pattoo_wasm/spool/spool.sqlite3"));
     }
 
     #[test]

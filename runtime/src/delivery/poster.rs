@@ -1,13 +1,20 @@
 //! Posting a body to the pattoo server, once.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
 
+use reqwest::header;
 use url::Url;
 
-use crate::{http::Trust, pattoo::Body, text::one_line};
+use crate::{
+    http::{Secret, Trust},
+    pattoo::AgentId,
+    text::one_line,
+};
 
-/// How long a post may take, from the connection to the last byte of the answer.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of the server's answer is read for the message about a refusal, in bytes.
@@ -16,7 +23,7 @@ const MAX_ANSWER: usize = 1000;
 const RECEIVE_PATH: &str = "/pattoo/api/v1/agent/receive/";
 
 /// The base URL of a pattoo server, such as `http://192.0.2.5:20201`. Pattoo's own path is appended to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerUrl(Url);
 
 /// Why a text is no server URL.
@@ -41,14 +48,20 @@ impl FromStr for ServerUrl {
     type Err = ServerUrlError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let url = Url::parse(text).map_err(|error| ServerUrlError::NotAUrl { url: text.to_owned(), error })?;
+        let mut url = Url::parse(text).map_err(|error| ServerUrlError::NotAUrl { url: text.to_owned(), error })?;
         let plain = matches!(url.scheme(), "http" | "https")
             && url.has_host()
             && url.username().is_empty()
             && url.password().is_none()
             && url.query().is_none()
             && url.fragment().is_none();
-        if plain { Ok(Self(url)) } else { Err(ServerUrlError::NotAServer(text.to_owned())) }
+        if !plain {
+            return Err(ServerUrlError::NotAServer(text.to_owned()));
+        }
+        // One server has one name here, whether or not somebody typed a slash behind it.
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        Ok(Self(url))
     }
 }
 
@@ -64,8 +77,8 @@ impl ServerUrl {
         &self.0
     }
 
-    fn receive_url(&self, body: &Body) -> String {
-        format!("{self}{RECEIVE_PATH}{}", body.agent_id())
+    fn receive_url(&self, agent: &AgentId) -> String {
+        format!("{self}{RECEIVE_PATH}{agent}")
     }
 }
 
@@ -76,17 +89,19 @@ pub enum PostError {
     #[error("{server} answered {status}{}", if answer.is_empty() { String::new() } else { format!(": {answer}") })]
     Refused {
         /// The base URL of the server.
-        server: ServerUrl,
+        server: String,
         /// The HTTP status.
         status: u16,
         /// The beginning of its answer, on one line.
         answer: String,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
     },
     /// No client for it can be made.
     #[error("{server} cannot be posted to: {detail}")]
     Unusable {
         /// The base URL of the server.
-        server: ServerUrl,
+        server: String,
         /// Why.
         detail: String,
     },
@@ -94,13 +109,46 @@ pub enum PostError {
     #[error("{server} cannot be reached: {detail}")]
     Unreachable {
         /// The base URL of the server.
-        server: ServerUrl,
+        server: String,
         /// What happened.
         detail: String,
     },
 }
 
-/// A client of one pattoo server.
+/// Whom an answer that is no success speaks about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The server is not to be had at the moment: no answer, 408, 429, and what stands in front of it says so (502, 503, 504).
+    Away,
+    /// It does not know us: 401, 403.
+    Unauthorised,
+    /// It did not take this body. Pattoo answers 404 or 500 to a bad body, and to a good one when it is in trouble itself: which
+    /// of the two is not to be seen from one answer.
+    Refused,
+}
+
+impl PostError {
+    /// Whom it speaks about.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Refused { status: 401 | 403, .. } => Verdict::Unauthorised,
+            Self::Refused { status: 408 | 429 | 502 | 503 | 504, .. }
+            | Self::Unusable { .. }
+            | Self::Unreachable { .. } => Verdict::Away,
+            Self::Refused { .. } => Verdict::Refused,
+        }
+    }
+
+    /// How long the server asked to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            Self::Unusable { .. } | Self::Unreachable { .. } => None,
+        }
+    }
+}
+
+/// A client of one pattoo server, which keeps its connections.
 ///
 /// The server was chosen by the operator, so its address is not subject to the policy for guests. It is reached directly: a
 /// proxy named in the environment is not used, and a redirect is a refusal, since a body must not end up elsewhere.
@@ -108,51 +156,64 @@ pub enum PostError {
 pub struct Poster {
     server: ServerUrl,
     client: reqwest::Client,
+    token: Option<Secret>,
 }
 
 impl Poster {
-    /// A client of `server`.
+    /// A client of `server`, which sends `token` as a bearer token if there is one. A post may take `timeout`, from the
+    /// connection to the last byte of the answer.
     ///
     /// # Errors
     ///
     /// When the system's trust store cannot be used.
-    pub fn new(server: ServerUrl) -> Result<Self, PostError> {
-        let unusable = |detail: String| PostError::Unusable { server: server.clone(), detail };
-        let tls = Trust::default().client_config().map_err(|error| unusable(error.to_string()))?;
+    pub fn new(server: ServerUrl, token: Option<Secret>, trust: &Trust, timeout: Duration) -> Result<Self, PostError> {
+        let unusable = |detail: String| PostError::Unusable { server: server.to_string(), detail };
+        let tls = trust.client_config().map_err(|error| unusable(error.to_string()))?;
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
+            .timeout(timeout)
             .build()
             .map_err(|error| unusable(chain(&error)))?;
-        Ok(Self { server, client })
+        Ok(Self { server, client, token })
     }
 
-    /// Posts `body` once. Success is any status from 200 to 299.
+    /// Posts a body of `agent` once. Success is any status from 200 to 299.
     ///
     /// # Errors
     ///
     /// When the server refused it or did not answer.
-    pub async fn post(&self, body: &Body) -> Result<(), PostError> {
+    pub async fn post(&self, agent: &AgentId, json: Vec<u8>) -> Result<(), PostError> {
         let unreachable =
-            |error: reqwest::Error| PostError::Unreachable { server: self.server.clone(), detail: chain(&error) };
-        let response = self
-            .client
-            .post(self.server.receive_url(body))
-            .header(reqwest::header::CONTENT_TYPE, "application/json")
-            .body(body.json().to_owned())
-            .send()
-            .await
-            .map_err(unreachable)?;
+            |error: reqwest::Error| PostError::Unreachable { server: self.server.to_string(), detail: chain(&error) };
+        let mut request =
+            self.client.post(self.server.receive_url(agent)).header(header::CONTENT_TYPE, "application/json");
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, token.bearer());
+        }
+        let response = request.body(json).send().await.map_err(unreachable)?;
         let status = response.status();
+        let retry_after = response.headers().get(header::RETRY_AFTER).and_then(retry_after);
         if status.is_success() {
+            // Read to its end, so that the connection can be used again.
+            let _ = beginning(response).await;
             return Ok(());
         }
         let answer = beginning(response).await;
-        Err(PostError::Refused { server: self.server.clone(), status: status.as_u16(), answer })
+        Err(PostError::Refused { server: self.server.to_string(), status: status.as_u16(), answer, retry_after })
     }
+}
+
+/// How long the server wants to be left alone: seconds, or a date (RFC 9110, section 10.2.3).
+fn retry_after(value: &header::HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 /// The first bytes of an answer, on one line.
@@ -182,7 +243,9 @@ fn chain(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::ServerUrl;
+    use std::time::{Duration, SystemTime};
+
+    use super::{ServerUrl, retry_after};
 
     #[test]
     fn a_base_url_may_have_a_path_and_a_trailing_slash() {
@@ -193,6 +256,23 @@ mod tests {
         ] {
             assert_eq!(given.parse::<ServerUrl>().unwrap().to_string(), shown);
         }
+    }
+
+    #[test]
+    fn a_server_is_the_same_with_and_without_a_slash() {
+        let parse = |text: &str| text.parse::<ServerUrl>().unwrap();
+        assert_eq!(parse("http://a/b/"), parse("http://a/b"));
+        assert_eq!(parse("HTTP://A:80"), parse("http://a/"));
+    }
+
+    #[test]
+    fn a_server_says_in_seconds_or_by_date_how_long_it_wants_to_be_left_alone() {
+        let parse = |text: &str| retry_after(&text.parse().unwrap());
+        assert_eq!(parse("120"), Some(Duration::from_mins(2)));
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_hours(1));
+        assert!(parse(&date).is_some_and(|wait| wait > Duration::from_mins(59) && wait <= Duration::from_hours(1)));
+        assert_eq!(parse("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!((parse("soon"), parse("-1")), (None, None));
     }
 
     #[test]

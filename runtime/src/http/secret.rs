@@ -101,6 +101,15 @@ impl Secret {
     pub(super) fn header(&self) -> HeaderValue {
         self.0.clone()
     }
+
+    /// The value of an `authorization` header that has this as its bearer token (RFC 6750).
+    pub(crate) fn bearer(&self) -> HeaderValue {
+        let value = [b"Bearer ", self.0.as_bytes()].concat();
+        // What was sendable is so behind a word.
+        let mut header = HeaderValue::from_bytes(&value).unwrap_or_else(|_| self.0.clone());
+        header.set_sensitive(true);
+        header
+    }
 }
 
 impl fmt::Debug for Secret {

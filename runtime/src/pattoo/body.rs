@@ -40,3 +40,11 @@ impl Body {
         self.json
     }
 }
+
+#[cfg(test)]
+impl Body {
+    /// A body that only delivery looks at, with this JSON.
+    pub(crate) fn of_test(agent_id: AgentId, json: impl Into<Vec<u8>>) -> Self {
+        Self { agent_id, timestamp: 1_578_071_455_335, datapoints: 1, json: json.into() }
+    }
+}

@@ -11,7 +11,8 @@ use wasmtime_wasi::{I32Exit, WasiCtxView, WasiView};
 
 use super::{Collector, Sandbox};
 use crate::{
-    capability::{Assignment, Denial, Emission, Host, LimitReached, Limits},
+    capability::{Assignment, Denial, Emission, Host, LimitReached, Limits, StateChanges},
+    state::StateError,
     text::one_line,
 };
 
@@ -27,6 +28,8 @@ pub struct Outcome {
     pub emission: Emission,
     /// The calls that were refused for want of a grant, each once.
     pub denials: BTreeSet<Denial>,
+    /// What it wants to be kept for the next one: only after a good end, and not kept yet. See [`StateChanges`].
+    pub state: Option<StateChanges>,
     /// From the start to the end, instantiation included.
     pub duration: Duration,
     /// The most linear memory that it had, in bytes.
@@ -61,6 +64,9 @@ pub enum Stop {
     /// It wanted more than it may have.
     #[error("the guest was stopped: {0}")]
     Limit(LimitReached),
+    /// It asked for what it kept, and that could not be read.
+    #[error("the guest was stopped: {0}")]
+    State(StateError),
 }
 
 impl Sandbox {
@@ -87,8 +93,9 @@ impl Sandbox {
             Err(_) => Ending::Stopped(Stop::Deadline(timeout)),
         };
         let cell = store.into_data();
-        let (emission, denials) = cell.host.finish();
-        Outcome { ending, emission, denials, duration: started.elapsed(), peak_memory: cell.limiter.peak_memory }
+        let (emission, denials, changes) = cell.host.finish();
+        let state = changes.filter(|_| matches!(ending, Ending::Completed));
+        Outcome { ending, emission, denials, state, duration: started.elapsed(), peak_memory: cell.limiter.peak_memory }
     }
 }
 
@@ -102,6 +109,9 @@ fn ending_of(error: &wasmtime::Error) -> Ending {
     }
     if let Some(limit) = error.downcast_ref::<LimitReached>() {
         return Ending::Stopped(Stop::Limit(limit.clone()));
+    }
+    if let Some(error) = error.downcast_ref::<StateError>() {
+        return Ending::Stopped(Stop::State(error.clone()));
     }
     let what = error.downcast_ref::<wasmtime::Trap>().map_or_else(
         || one_line(&error.root_cause().to_string(), MAX_GUEST_ERROR),

@@ -11,7 +11,7 @@ use wasmtime::component::Component;
 
 use super::{CompileError, Sandbox, collection::Cell};
 use crate::{
-    capability::{ServedPre, served_interfaces},
+    capability::{CollectorPre, served_interfaces},
     text::one_line,
 };
 
@@ -28,7 +28,7 @@ pub struct Module {
 
 /// A collector that was compiled and whose imports are all there.
 pub struct Collector {
-    pub(super) pre: ServedPre<Cell>,
+    pub(super) pre: CollectorPre<Cell>,
     sha256: String,
 }
 
@@ -256,7 +256,7 @@ impl Sandbox {
         };
         self.check_world(path, &component)?;
         let pre = self.linker.instantiate_pre(&component).map_err(wrong_type)?;
-        let pre = ServedPre::new(pre).map_err(wrong_type)?;
+        let pre = CollectorPre::new(pre).map_err(wrong_type)?;
         Ok(Collector { pre, sha256 })
     }
 

@@ -1,0 +1,396 @@
+//! SQLite files that we keep: one thread for each, and group commit.
+//!
+//! Whoever has something to read or write hands it to the thread that owns the connection and waits for the answer. The
+//! thread takes all that waits at that moment, does it in one transaction, and answers when that is on disk: a commit
+//! costs the disk one flush however many share it, so a busy file is as durable as an idle one and hardly slower.
+//!
+//! Several processes may have the same file open; SQLite's own locks keep them apart.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use tokio::sync::oneshot;
+
+/// How long one process waits for another that has the file locked. Each holds it for one commit at a time.
+const BUSY: Duration = Duration::from_secs(20);
+/// The most that is done in one transaction.
+const MAX_BATCH: usize = 1024;
+
+/// What a file is for, and what it holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Schema {
+    /// `PRAGMA application_id`, by which `file` and we tell one kind of file from another.
+    pub(crate) application: i32,
+    /// `PRAGMA user_version`.
+    pub(crate) version: i32,
+    /// What makes an empty file one of this kind.
+    pub(crate) sql: &'static str,
+}
+
+/// Why a file could not be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DatabaseError {
+    /// The file or its folder cannot be made, opened, read or written.
+    #[error("{}: {detail}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system or SQLite said.
+        detail: String,
+    },
+    /// The file system is full.
+    #[error("{}: there is no space left", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What is in the file is not what was written there.
+    #[error("{} is damaged: {detail}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        detail: String,
+    },
+    /// It is a file of another program, or of a later version of this one.
+    #[error("{} is not for this version: {detail}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        detail: String,
+    },
+    /// The file was closed.
+    #[error("{} was closed", path.display())]
+    Closed {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl DatabaseError {
+    pub(crate) fn new(path: &Path, error: &rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full { path },
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Damaged { path, detail: error.to_string() }
+            }
+            // Rows of another type than we wrote, or statements about tables that were there.
+            _ if !matches!(error, rusqlite::Error::SqliteFailure(..)) => {
+                Self::Damaged { path, detail: error.to_string() }
+            }
+            Some(ErrorCode::Unknown) => Self::Damaged { path, detail: error.to_string() },
+            _ => Self::Io { path, detail: error.to_string() },
+        }
+    }
+
+    pub(crate) fn io(path: &Path, error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::StorageFull {
+            return Self::Full { path: path.to_owned() };
+        }
+        Self::Io { path: path.to_owned(), detail: error.to_string() }
+    }
+}
+
+/// An open file. Clones share the thread, which ends with the last of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    path: Arc<Path>,
+    jobs: mpsc::Sender<Message>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+enum Message {
+    Do(Box<dyn Job>),
+    Close,
+}
+
+impl Database {
+    /// Opens the file, which is made where there is none: readable for its owner only, in folders that only the owner can enter.
+    pub(crate) fn open(path: &Path, schema: Schema) -> Result<Self, DatabaseError> {
+        make(path).map_err(|error| DatabaseError::io(path, &error))?;
+        let connection = connect(path, schema)?;
+        let (jobs, waiting) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("sqlite".into())
+            .spawn(move || serve(connection, &waiting))
+            .map_err(|error| DatabaseError::io(path, &error))?;
+        Ok(Self { path: path.into(), jobs, thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// Whether both are the same open file.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.thread, &other.thread)
+    }
+
+    /// Reads. What `work` sees was committed, or is about to be together with what others do at this moment.
+    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.submit(work, false).await
+    }
+
+    /// Writes, all of it or nothing; durable when it returns. `work` is called again when a transaction that it shared
+    /// with others failed because of one of them, so it does nothing but with the connection.
+    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.submit(work, true).await
+    }
+
+    async fn submit<T, F>(&self, work: F, writes: bool) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let closed = || DatabaseError::Closed { path: self.path.to_path_buf() };
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Task { work, value: None, reply, writes });
+        self.jobs.send(Message::Do(job)).map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?.map_err(|error| DatabaseError::new(&self.path, &error))
+    }
+
+    /// Closes the file for all clones, and returns when that is done. Blocks.
+    pub(crate) fn close(&self) {
+        // If the thread has ended already, the file is closed.
+        let _ = self.jobs.send(Message::Close);
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Makes the folders and the file where they are not there yet.
+fn make(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Ok(_) | Err(_) => {}
+    }
+    // A new folder is durable once its parent is.
+    for made in folder.ancestors().take(3).filter(|made| !made.as_os_str().is_empty()) {
+        File::open(made)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Opens the file as all processes that share it do.
+fn connect(path: &Path, schema: Schema) -> Result<Connection, DatabaseError> {
+    let explain = |error: rusqlite::Error| DatabaseError::new(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(explain)?;
+    connection.busy_timeout(BUSY).map_err(explain)?;
+    // Incremental: the file gives back what an outage made it grow to. It has to be said before the first table is made.
+    let pragmas = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
+    let begun = Instant::now();
+    // Of two processes that make the file at the same time one is turned away here, however patient it is told to be.
+    while let Err(error) = connection.execute_batch(pragmas) {
+        let busy = matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
+        if !busy || begun.elapsed() > BUSY {
+            return Err(explain(error));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
+    prepare(&transaction, path, schema)?;
+    transaction.commit().map_err(explain)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Makes an empty file one of this kind, and refuses one that is of another.
+fn prepare(transaction: &Transaction<'_>, path: &Path, schema: Schema) -> Result<(), DatabaseError> {
+    let explain = |error: rusqlite::Error| DatabaseError::new(path, &error);
+    let pragma = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(explain);
+    let (application, version) = (pragma("application_id")?, pragma("user_version")?);
+    let tables: i64 =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(explain)?;
+    if application == 0 && version == 0 && tables == 0 {
+        transaction.pragma_update(None, "application_id", schema.application).map_err(explain)?;
+        transaction.pragma_update(None, "user_version", schema.version).map_err(explain)?;
+        return transaction.execute_batch(schema.sql).map_err(explain);
+    }
+    let foreign = |detail: String| Err(DatabaseError::Foreign { path: path.to_owned(), detail });
+    if application != schema.application {
+        return foreign(format!("its application id is {application}, and not {}", schema.application));
+    }
+    if version != schema.version {
+        return foreign(format!("its version is {version}, and this program knows {}", schema.version));
+    }
+    Ok(())
+}
+
+/// Something to be done with the connection, and somebody who waits for it.
+trait Job: Send {
+    fn writes(&self) -> bool;
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
+    fn done(self: Box<Self>, result: rusqlite::Result<()>);
+}
+
+struct Task<T, F> {
+    work: F,
+    value: Option<T>,
+    reply: oneshot::Sender<rusqlite::Result<T>>,
+    writes: bool,
+}
+
+impl<T, F> Job for Task<T, F>
+where
+    T: Send,
+    F: FnMut(&Connection) -> rusqlite::Result<T> + Send,
+{
+    fn writes(&self) -> bool {
+        self.writes
+    }
+
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.value = Some((self.work)(connection)?);
+        Ok(())
+    }
+
+    fn done(self: Box<Self>, result: rusqlite::Result<()>) {
+        let Self { value, reply, .. } = *self;
+        // Nobody may wait any more: what was done is done all the same.
+        let _ = reply.send(result.and_then(|()| value.ok_or(rusqlite::Error::QueryReturnedNoRows)));
+    }
+}
+
+/// Does what is asked for until nobody is left to ask.
+fn serve(mut connection: Connection, waiting: &mpsc::Receiver<Message>) {
+    while let Ok(Message::Do(first)) = waiting.recv() {
+        let mut batch = vec![first];
+        let mut closing = false;
+        while batch.len() < MAX_BATCH {
+            match waiting.try_recv() {
+                Ok(Message::Do(job)) => batch.push(job),
+                Ok(Message::Close) => {
+                    closing = true;
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        commit(&mut connection, batch);
+        if closing {
+            return;
+        }
+    }
+}
+
+/// Does a batch in one transaction. When that fails, each job has one of its own, so that it fails only for its own reasons.
+fn commit(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>) {
+    match together(connection, &mut batch) {
+        Ok(()) => batch.into_iter().for_each(|job| job.done(Ok(()))),
+        Err(error) if batch.len() == 1 => {
+            if let Some(job) = batch.pop() {
+                job.done(Err(error));
+            }
+        }
+        Err(_) => {
+            for mut job in batch {
+                let result = together(connection, std::slice::from_mut(&mut job));
+                job.done(result);
+            }
+        }
+    }
+}
+
+fn together(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+    let behavior = if batch.iter().any(|job| job.writes()) {
+        TransactionBehavior::Immediate
+    } else {
+        TransactionBehavior::Deferred
+    };
+    let transaction = connection.transaction_with_behavior(behavior)?;
+    for job in batch {
+        job.run(&transaction)?;
+    }
+    transaction.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Database, DatabaseError, Schema};
+
+    const SCHEMA: Schema =
+        Schema { application: 7, version: 1, sql: "CREATE TABLE number (value INTEGER NOT NULL UNIQUE) STRICT" };
+
+    async fn put(database: &Database, value: i64) -> Result<(), DatabaseError> {
+        database.write(move |db| db.execute("INSERT INTO number VALUES (?1)", [value]).map(|_| ())).await
+    }
+
+    async fn all(database: &Database) -> Vec<i64> {
+        database
+            .read(|db| {
+                db.prepare("SELECT value FROM number ORDER BY value")?.query_map([], |row| row.get(0))?.collect()
+            })
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn of_those_who_share_a_commit_only_the_one_that_fails_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("a/b/numbers.sqlite3"), SCHEMA).unwrap();
+        put(&database, 3).await.unwrap();
+        let results = futures_util::future::join_all((0..8).map(|value| put(&database, value))).await;
+        let failed: Vec<_> =
+            results.iter().enumerate().filter(|(_, result)| result.is_err()).map(|(at, _)| at).collect();
+        assert_eq!(failed, [3]);
+        assert_eq!(all(&database).await, (0..8).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_file_and_its_folders_are_for_their_owner_only() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/numbers.sqlite3");
+        let database = Database::open(&path, SCHEMA).unwrap();
+        put(&database, 1).await.unwrap();
+        let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&folder.path().join("a"))), (0o600, 0o700));
+        assert_eq!(mode(&folder.path().join("a/numbers.sqlite3-wal")), 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_file_of_another_kind_is_refused_and_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("numbers.sqlite3");
+        let database = Database::open(&path, SCHEMA).unwrap();
+        put(&database, 1).await.unwrap();
+        database.close();
+        for other in [Schema { application: 8, ..SCHEMA }, Schema { version: 2, ..SCHEMA }] {
+            assert!(matches!(Database::open(&path, other), Err(DatabaseError::Foreign { .. })));
+        }
+        std::fs::write(folder.path().join("notes.txt"), "x".repeat(5000)).unwrap();
+        let error = Database::open(&folder.path().join("notes.txt"), SCHEMA).unwrap_err();
+        assert!(matches!(error, DatabaseError::Damaged { .. }), "{error}");
+        assert_eq!(all(&Database::open(&path, SCHEMA).unwrap()).await, [1]);
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_after_the_end_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("numbers.sqlite3"), SCHEMA).unwrap();
+        let clone = database.clone();
+        database.close();
+        assert!(matches!(put(&clone, 1).await, Err(DatabaseError::Closed { .. })));
+    }
+}

@@ -1,0 +1,235 @@
+//! Delivery at work: every lane in its turn, many at a time, for as long as the process lives.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinHandle, JoinSet},
+};
+
+use super::{
+    DeliverySettings, Lane, Spool, SpoolError,
+    courier::Courier,
+    lanes::{End, Lanes},
+};
+
+/// How often the file is looked at for what other processes did.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often what is too old is dropped.
+const SWEEP: Duration = Duration::from_mins(1);
+/// How much the wall clock and the monotonic one may disagree between two sweeps.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
+/// How often [`Delivery::drain`] looks whether anything is left.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// Delivers what is in a spool, until it is shut down.
+#[derive(Debug)]
+pub struct Delivery {
+    spool: Spool,
+    stop: watch::Sender<Option<Duration>>,
+    service: JoinHandle<()>,
+}
+
+impl Delivery {
+    /// Starts delivering: first what is in the spool, then whatever is stored. Call it within a tokio runtime.
+    ///
+    /// The file is looked through in the background; if it is damaged, what is intact is saved and delivered.
+    pub fn start(spool: Spool, settings: DeliverySettings) -> Self {
+        let (offer, offers) = mpsc::unbounded_channel();
+        spool.watch(offer);
+        let (stop, stopped) = watch::channel(None);
+        let service = Service {
+            courier: Arc::new(Courier::new(spool.clone(), settings.clone())),
+            spool: spool.clone(),
+            lanes: Lanes::new(jitter),
+            parallel: settings.parallel.max(1),
+            turns: JoinSet::new(),
+            under_way: HashMap::new(),
+            seen: None,
+            clocks: (Instant::now(), SystemTime::now()),
+            said: HashMap::new(),
+        };
+        let verify = spool.clone();
+        tokio::spawn(async move {
+            if let Err(error) = verify.verify().await {
+                tracing::error!("{error}");
+            }
+        });
+        let service = tokio::spawn(service.run(offers, stopped));
+        Self { spool, stop, service }
+    }
+
+    /// Waits until nothing is queued, at most `bound`. Whether that came about.
+    pub async fn drain(&self, bound: Duration) -> bool {
+        let empty = async {
+            loop {
+                if self.spool.stats().await.is_ok_and(|stats| stats.queued == 0) {
+                    return;
+                }
+                tokio::time::sleep(DRAIN_LOOK).await;
+            }
+        };
+        tokio::time::timeout(bound, empty).await.is_ok()
+    }
+
+    /// Begins no further post, and waits for those under way, at most `bound`. A post that is abandoned may have arrived: it
+    /// stays in the spool and is posted again.
+    pub async fn shutdown(self, bound: Duration) {
+        // It may have ended by itself.
+        let _ = self.stop.send(Some(bound));
+        let _ = self.service.await;
+    }
+}
+
+struct Service {
+    courier: Arc<Courier>,
+    spool: Spool,
+    lanes: Lanes,
+    parallel: usize,
+    turns: JoinSet<End>,
+    under_way: HashMap<tokio::task::Id, Lane>,
+    /// The state of the file when its lanes were last read.
+    seen: Option<i64>,
+    clocks: (Instant, SystemTime),
+    /// What was last said about each server, so that an outage is one line and not one for each try.
+    said: HashMap<String, String>,
+}
+
+impl Service {
+    async fn run(mut self, mut offers: mpsc::UnboundedReceiver<Lane>, mut stopped: watch::Receiver<Option<Duration>>) {
+        let mut look = tokio::time::interval(LOOK);
+        let mut sweep = tokio::time::interval(SWEEP);
+        for ticks in [&mut look, &mut sweep] {
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        }
+        loop {
+            while self.turns.len() < self.parallel {
+                let Some(lane) = self.lanes.next(Instant::now()) else { break };
+                self.begin(lane);
+            }
+            let wake = self.lanes.wake_at().filter(|_| self.turns.len() < self.parallel);
+            let sleep = async {
+                match wake {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = stopped.changed() => {
+                    let bound = if changed.is_ok() { stopped.borrow().unwrap_or_default() } else { Duration::ZERO };
+                    return self.end(bound).await;
+                }
+                Some(lane) = offers.recv() => {
+                    self.lanes.offer(lane);
+                    // Whatever else came at the same time.
+                    while let Ok(lane) = offers.try_recv() {
+                        self.lanes.offer(lane);
+                    }
+                }
+                Some(ended) = self.turns.join_next_with_id() => self.ended(ended),
+                () = sleep => {}
+                _ = look.tick() => self.look().await,
+                _ = sweep.tick() => self.sweep().await,
+            }
+        }
+    }
+
+    fn begin(&mut self, lane: Lane) {
+        let courier = Arc::clone(&self.courier);
+        let works_on = lane.clone();
+        let turn = self.turns.spawn(async move { courier.work(&works_on).await });
+        self.under_way.insert(turn.id(), lane);
+    }
+
+    fn ended(&mut self, ended: Result<(tokio::task::Id, End), tokio::task::JoinError>) {
+        let (id, end) = match ended {
+            Ok((id, end)) => (id, end),
+            Err(error) => (error.id(), End::Trouble { text: error.to_string() }),
+        };
+        if let Some(lane) = self.under_way.remove(&id) {
+            self.say(&lane, &end);
+            self.lanes.ended(lane, &end, Instant::now());
+        }
+    }
+
+    /// Says what changed.
+    fn say(&mut self, lane: &Lane, end: &End) {
+        let server = lane.server.to_string();
+        match end {
+            End::Elsewhere => {}
+            End::Empty | End::More => {
+                if self.said.remove(&server).is_some() {
+                    tracing::info!("{server} takes bodies again");
+                }
+            }
+            End::Refused { text, .. } | End::Away { text, .. } | End::Unauthorised { text } | End::Trouble { text } => {
+                if self.said.get(&server) == Some(text) {
+                    tracing::debug!("not delivered: {text}");
+                } else if matches!(end, End::Unauthorised { .. }) {
+                    tracing::error!("its queue is held until its token is right: {text}");
+                } else {
+                    tracing::warn!("not delivered, and kept in the spool: {text}");
+                }
+                self.said.insert(server, text.clone());
+            }
+        }
+    }
+
+    /// Picks up what other processes left in the spool, and at first what lay there already.
+    async fn look(&mut self) {
+        let looked = async {
+            let now = self.spool.foreign_changes().await?;
+            if self.seen == Some(now) {
+                return Ok(());
+            }
+            for lane in self.spool.lanes().await? {
+                self.lanes.offer(lane);
+            }
+            self.seen = Some(now);
+            Ok::<_, SpoolError>(())
+        };
+        if let Err(error) = looked.await {
+            tracing::error!("{error}");
+        }
+    }
+
+    /// Drops what is too old, unless the clock has just been set: then nobody knows what is.
+    async fn sweep(&mut self) {
+        let (monotonic, wall) = (Instant::now(), SystemTime::now());
+        let passed = monotonic.saturating_duration_since(self.clocks.0);
+        let claimed = wall.duration_since(self.clocks.1).unwrap_or_default();
+        self.clocks = (monotonic, wall);
+        // The first time there is nothing to compare with.
+        if passed < CLOCK_TOLERANCE {
+            return;
+        }
+        if passed.abs_diff(claimed) > CLOCK_TOLERANCE {
+            tracing::warn!("the clock was set: nothing is dropped for its age this time");
+            return;
+        }
+        let now = i64::try_from(crate::capability::unix_millis()).unwrap_or(i64::MAX);
+        match self.spool.sweep(now).await {
+            Ok(0) => {}
+            Ok(dropped) => tracing::error!("{dropped} bodies lay in the spool for too long and were dropped"),
+            Err(error) => tracing::error!("{error}"),
+        }
+    }
+
+    async fn end(mut self, bound: Duration) {
+        let ended = async { while self.turns.join_next().await.is_some() {} };
+        if tokio::time::timeout(bound, ended).await.is_err() {
+            tracing::warn!("{} posts were abandoned; what they carry is still in the spool", self.turns.len());
+        }
+        self.turns.shutdown().await;
+    }
+}
+
+/// A random number below 1.
+fn jitter() -> f64 {
+    let bits = getrandom::u32().unwrap_or(u32::MAX / 2);
+    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+}

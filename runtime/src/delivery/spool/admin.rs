@@ -1,0 +1,215 @@
+//! The spool as a person sees it: counts, lists, single bodies, and what can be done to them.
+
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension as _, Row, ToSql, params_from_iter};
+
+use super::{
+    Spool, SpoolError, StoredId,
+    queue::{digest, millis},
+};
+use crate::delivery::ServerUrl;
+
+/// What there is, and what was. The last three count over the life of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Bodies that wait to be posted.
+    pub queued: u64,
+    /// Their bytes.
+    pub queued_bytes: u64,
+    /// How long the oldest of them has been waiting.
+    pub oldest: Option<Duration>,
+    /// Bodies in quarantine.
+    pub quarantined: u64,
+    /// Their bytes.
+    pub quarantined_bytes: u64,
+    /// Bodies that a server took.
+    pub delivered: u64,
+    /// Answers that were refusals.
+    pub refused: u64,
+    /// Bodies that fell off at a limit on size or age, or were dropped by a person.
+    pub dropped: u64,
+}
+
+/// One body, without its JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number.
+    pub id: StoredId,
+    /// Whether it is in quarantine; else it is queued.
+    pub quarantined: bool,
+    /// Where it goes.
+    pub server: String,
+    /// Whose it is.
+    pub agent: String,
+    /// What collected it.
+    pub program: String,
+    /// When it was built, in Unix milliseconds.
+    pub built: i64,
+    /// When it was stored, in Unix milliseconds.
+    pub stored: i64,
+    /// Its datapoints.
+    pub datapoints: i64,
+    /// Its size.
+    pub bytes: i64,
+    /// How often it was refused.
+    pub attempts: i64,
+    /// What the server said the last time.
+    pub refusal: Option<String>,
+}
+
+/// A body with its JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What is known of it.
+    pub entry: Entry,
+    /// What is posted.
+    pub json: Vec<u8>,
+    /// Whether it is what was stored.
+    pub intact: bool,
+}
+
+/// Which bodies are meant. What is not given does not narrow it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// These numbers only.
+    pub ids: Vec<StoredId>,
+    /// Those in quarantine, or those that are not.
+    pub quarantined: Option<bool>,
+    /// Those of this program only.
+    pub program: Option<String>,
+    /// Those for this server only.
+    pub server: Option<ServerUrl>,
+}
+
+impl Selection {
+    /// As the condition of a statement, with its values.
+    fn condition(&self) -> (String, Vec<Box<dyn ToSql>>) {
+        let mut parts = vec!["1".to_owned()];
+        let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+        if !self.ids.is_empty() {
+            let ids: Vec<String> = self.ids.iter().map(ToString::to_string).collect();
+            parts.push(format!("id IN ({})", ids.join(", ")));
+        }
+        if let Some(quarantined) = self.quarantined {
+            parts.push(format!("status = {}", i32::from(quarantined)));
+        }
+        if let Some(program) = &self.program {
+            parts.push("program = ?".to_owned());
+            values.push(Box::new(program.clone()));
+        }
+        if let Some(server) = &self.server {
+            parts.push("server = ?".to_owned());
+            values.push(Box::new(server.to_string()));
+        }
+        (parts.join(" AND "), values)
+    }
+}
+
+const ENTRY: &str =
+    "id, status, server, agent, program, built, stored, datapoints, bytes, attempts, refusal, digest, json";
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        id: StoredId(row.get(0)?),
+        quarantined: row.get::<_, i64>(1)? == 1,
+        server: row.get(2)?,
+        agent: row.get(3)?,
+        program: row.get(4)?,
+        built: row.get(5)?,
+        stored: row.get(6)?,
+        datapoints: row.get(7)?,
+        bytes: row.get(8)?,
+        attempts: row.get(9)?,
+        refusal: row.get(10)?,
+    })
+}
+
+impl Spool {
+    /// What there is, and what was.
+    pub async fn stats(&self) -> Result<Stats, SpoolError> {
+        self.read(|db| {
+            let totals =
+                "SELECT queued, queued_bytes, quarantined, quarantined_bytes, delivered, refused, dropped FROM totals";
+            let mut stats = db.prepare_cached(totals)?.query_row([], |row| {
+                let number = |at| row.get::<_, i64>(at).map(|number| u64::try_from(number).unwrap_or(0));
+                Ok(Stats {
+                    queued: number(0)?,
+                    queued_bytes: number(1)?,
+                    oldest: None,
+                    quarantined: number(2)?,
+                    quarantined_bytes: number(3)?,
+                    delivered: number(4)?,
+                    refused: number(5)?,
+                    dropped: number(6)?,
+                })
+            })?;
+            let oldest = "SELECT stored FROM body NOT INDEXED WHERE status = 0 ORDER BY id LIMIT 1";
+            let stored = db.prepare_cached(oldest)?.query_row([], |row| row.get::<_, i64>(0)).optional()?;
+            stats.oldest =
+                stored.map(|stored| Duration::from_millis(u64::try_from(millis().saturating_sub(stored)).unwrap_or(0)));
+            Ok(stats)
+        })
+        .await
+    }
+
+    /// The bodies that are meant, oldest first, at most `limit` of them.
+    pub async fn list(&self, selection: Selection, limit: u32) -> Result<Vec<Entry>, SpoolError> {
+        self.read(move |db| {
+            let (condition, values) = selection.condition();
+            let mut select =
+                db.prepare(&format!("SELECT {ENTRY} FROM body WHERE {condition} ORDER BY id LIMIT {limit}"))?;
+            select.query_map(params_from_iter(&values), entry)?.collect()
+        })
+        .await
+    }
+
+    /// One body, if it is there.
+    pub async fn show(&self, id: StoredId) -> Result<Option<Found>, SpoolError> {
+        self.read(move |db| {
+            let mut select = db.prepare(&format!("SELECT {ENTRY} FROM body WHERE id = ?1"))?;
+            let found = select.query_row([id.0], |row| {
+                let entry = entry(row)?;
+                let (kept, json): (Vec<u8>, Vec<u8>) = (row.get(11)?, row.get(12)?);
+                let lane = super::lane_of(&entry.server, &entry.agent);
+                let intact = lane.is_some_and(|lane| digest(&lane.agent, &lane.server, &json) == kept);
+                Ok(Found { entry, json, intact })
+            });
+            found.optional()
+        })
+        .await
+    }
+
+    /// Puts the bodies that are meant back into the queue, with nothing held against them. Returns how many.
+    pub async fn retry(&self, selection: Selection) -> Result<u64, SpoolError> {
+        let (count, lanes) = self
+            .write(move |db| {
+                let (condition, values) = selection.condition();
+                let mut lanes = db.prepare(&format!("SELECT DISTINCT server, agent FROM body WHERE {condition}"))?;
+                let lanes: Vec<(String, String)> = lanes
+                    .query_map(params_from_iter(&values), |row| Ok((row.get(0)?, row.get(1)?)))?
+                    .collect::<Result<_, _>>()?;
+                let update = format!(
+                    "UPDATE body SET status = 0, strikes = 0, accepted_at_strike = 0, refused_since = NULL WHERE {condition}"
+                );
+                Ok((db.execute(&update, params_from_iter(&values))? as u64, lanes))
+            })
+            .await?;
+        for lane in lanes.iter().filter_map(|(server, agent)| super::lane_of(server, agent)) {
+            self.tell(lane);
+        }
+        Ok(count)
+    }
+
+    /// Deletes the bodies that are meant. Returns how many.
+    pub async fn drop_bodies(&self, selection: Selection) -> Result<u64, SpoolError> {
+        self.write(move |db| {
+            let (condition, values) = selection.condition();
+            let count = db.execute(&format!("DELETE FROM body WHERE {condition}"), params_from_iter(&values))?;
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            super::queue::count_dropped(db, count)?;
+            Ok(u64::try_from(count).unwrap_or(0))
+        })
+        .await
+    }
+}

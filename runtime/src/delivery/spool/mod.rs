@@ -1,0 +1,357 @@
+//! The durable queue: a SQLite file of bodies.
+
+mod admin;
+mod queue;
+mod salvage;
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use rusqlite::Connection;
+use tokio::sync::mpsc::UnboundedSender;
+
+pub use self::admin::{Entry, Found, Selection, Stats};
+pub(super) use self::queue::{Judgement, Queued, Refusal};
+use super::{
+    ServerUrl,
+    lock::{LaneLock, LaneLocks},
+};
+use crate::{
+    database::{Database, DatabaseError, Schema},
+    pattoo::AgentId,
+};
+
+/// `totals` is kept by triggers, so that no reader has to count a million rows. A body is kept with the digest of what was
+/// stored, by which damage is told from what an agent really sent.
+const SCHEMA: Schema = Schema {
+    application: 0x7057_5350, // "pWSP"
+    version: 1,
+    sql: "
+        CREATE TABLE body (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            status INTEGER NOT NULL DEFAULT 0,         -- 0 queued, 1 quarantined
+            server TEXT NOT NULL,
+            agent TEXT NOT NULL,
+            program TEXT NOT NULL,
+            built INTEGER NOT NULL,                    -- Unix ms
+            stored INTEGER NOT NULL,                   -- Unix ms
+            datapoints INTEGER NOT NULL,
+            attempts INTEGER NOT NULL DEFAULT 0,       -- answers that were refusals
+            strikes INTEGER NOT NULL DEFAULT 0,        -- of them, those with another body accepted since the one before
+            accepted_at_strike INTEGER NOT NULL DEFAULT 0,
+            refused_since INTEGER,                     -- Unix ms
+            refusal TEXT,
+            bytes INTEGER NOT NULL,
+            digest BLOB NOT NULL,                      -- SHA-256 of agent, server and json
+            json BLOB NOT NULL
+        ) STRICT;
+        CREATE INDEX lane ON body (status, server, agent, id);
+        CREATE TABLE server (url TEXT PRIMARY KEY, accepted INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+        CREATE TABLE totals (
+            queued INTEGER NOT NULL, queued_bytes INTEGER NOT NULL,
+            quarantined INTEGER NOT NULL, quarantined_bytes INTEGER NOT NULL,
+            delivered INTEGER NOT NULL, refused INTEGER NOT NULL, dropped INTEGER NOT NULL
+        ) STRICT;
+        INSERT INTO totals VALUES (0, 0, 0, 0, 0, 0, 0);
+        CREATE TRIGGER stored AFTER INSERT ON body BEGIN
+            UPDATE totals SET queued = queued + (NEW.status = 0), queued_bytes = queued_bytes + NEW.bytes * (NEW.status = 0),
+                quarantined = quarantined + (NEW.status = 1), quarantined_bytes = quarantined_bytes + NEW.bytes * (NEW.status = 1);
+        END;
+        CREATE TRIGGER removed AFTER DELETE ON body BEGIN
+            UPDATE totals SET queued = queued - (OLD.status = 0), queued_bytes = queued_bytes - OLD.bytes * (OLD.status = 0),
+                quarantined = quarantined - (OLD.status = 1), quarantined_bytes = quarantined_bytes - OLD.bytes * (OLD.status = 1);
+        END;
+        CREATE TRIGGER moved AFTER UPDATE OF status ON body WHEN OLD.status <> NEW.status BEGIN
+            UPDATE totals SET queued = queued + (NEW.status = 0) - (OLD.status = 0),
+                queued_bytes = queued_bytes + NEW.bytes * ((NEW.status = 0) - (OLD.status = 0)),
+                quarantined = quarantined + (NEW.status = 1) - (OLD.status = 1),
+                quarantined_bytes = quarantined_bytes + NEW.bytes * ((NEW.status = 1) - (OLD.status = 1));
+        END;
+    ",
+};
+
+/// How long a damaged file waits for other processes to let go of it.
+const RECOVERY_PATIENCE: Duration = Duration::from_secs(5);
+/// Up to this size a file is looked over whenever it is opened, in bytes; [`Spool::verify`] looks at any.
+const QUICK_CHECK: u64 = 16 << 20;
+
+/// How much may wait, and for how long. What falls off is counted and logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpoolLimits {
+    /// Bytes of all bodies together. When more comes in, what is in quarantine falls off first, then the oldest.
+    pub bytes: u64,
+    /// How long a body may lie here.
+    pub age: Duration,
+}
+
+impl Default for SpoolLimits {
+    /// 1 GiB and 30 days.
+    fn default() -> Self {
+        Self { bytes: 1 << 30, age: Duration::from_hours(30 * 24) }
+    }
+}
+
+/// Why the spool did not do what was asked of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpoolError {
+    /// The file could not be used.
+    #[error("the spool {0}")]
+    Database(#[from] DatabaseError),
+    /// The file is damaged, and another process has it open, so that it cannot be replaced.
+    #[error("the spool {} is damaged ({detail}), and another process uses it", path.display())]
+    DamagedAndInUse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The body alone is larger than all that may wait.
+    #[error("a body of {bytes} bytes does not fit into a spool of {limit}")]
+    TooLarge {
+        /// The size of the body.
+        bytes: u64,
+        /// The limit on all bodies together.
+        limit: u64,
+    },
+}
+
+impl SpoolError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Database(DatabaseError::Full { .. }) => Some("make room on its file system"),
+            Self::Database(DatabaseError::Io { .. }) => Some("this user must be able to write the file and its folder"),
+            Self::Database(DatabaseError::Foreign { .. }) => {
+                Some("move the file away, or use the version that made it")
+            }
+            Self::Database(_) => None,
+            Self::DamagedAndInUse { .. } => Some("stop the other process; whoever opens it then saves what is intact"),
+            Self::TooLarge { .. } => Some("raise the limit on the spool, or let the collector emit less at once"),
+        }
+    }
+}
+
+/// What waits in a row: the bodies of one agent for one server.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane {
+    /// Where they go.
+    pub server: ServerUrl,
+    /// Whose they are.
+    pub agent: AgentId,
+}
+
+/// The number of a stored body. It grows, and none is used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoredId(pub i64);
+
+impl std::fmt::Display for StoredId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// The durable queue. Clones share the file.
+#[derive(Debug, Clone)]
+pub struct Spool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    limits: SpoolLimits,
+    database: RwLock<Database>,
+    /// Held shared while the file is open, alone while it is replaced.
+    in_use: File,
+    recovering: tokio::sync::Mutex<()>,
+    locks: LaneLocks,
+    /// Who wants to know which lanes have something new.
+    watcher: Mutex<Option<UnboundedSender<Lane>>>,
+}
+
+impl Spool {
+    /// Opens the spool at `path`, which is made where there is none. Blocks for as long as the disk takes.
+    ///
+    /// A file that is damaged is moved aside under a name with the time; what is intact in it is taken over into a new one.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be made or opened, or is damaged and in use.
+    pub fn open(path: &Path, limits: SpoolLimits) -> Result<Self, SpoolError> {
+        let beside = |name: &str| path.with_file_name(name);
+        let failed =
+            |path: &Path, error: &io::Error| DatabaseError::Io { path: path.to_owned(), detail: error.to_string() };
+        let folder = path.parent().unwrap_or(Path::new("."));
+        std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
+            .create(folder)
+            .map_err(|error| failed(folder, &error))?;
+        let lock = beside("spool.lock");
+        let in_use = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock)
+            .map_err(|error| failed(&lock, &error))?;
+        let posting = beside("posting.lock");
+        let locks = LaneLocks::open(&posting).map_err(|error| failed(&posting, &error))?;
+        in_use.lock_shared().map_err(|error| failed(&lock, &error))?;
+        let opened = Database::open(path, SCHEMA).and_then(|database| match quick_check(path) {
+            Ok(()) => Ok(database),
+            Err(error) => {
+                database.close();
+                Err(error)
+            }
+        });
+        let database = match opened {
+            Ok(database) => database,
+            Err(DatabaseError::Damaged { detail, .. }) => recover(path, &in_use, &detail)?,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self(Arc::new(Inner {
+            path: path.to_owned(),
+            limits,
+            database: RwLock::new(database),
+            in_use,
+            recovering: tokio::sync::Mutex::default(),
+            locks,
+            watcher: Mutex::default(),
+        })))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    fn database(&self) -> Database {
+        self.0.database.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn read<T, F>(&self, work: F) -> Result<T, SpoolError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Clone + Send + 'static,
+    {
+        let database = self.database();
+        match database.read(work.clone()).await {
+            Err(error) if self.recovered(&database, &error).await? => Ok(self.database().read(work).await?),
+            result => Ok(result?),
+        }
+    }
+
+    async fn write<T, F>(&self, work: F) -> Result<T, SpoolError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Clone + Send + 'static,
+    {
+        let database = self.database();
+        match database.write(work.clone()).await {
+            Err(error) if self.recovered(&database, &error).await? => Ok(self.database().write(work).await?),
+            result => Ok(result?),
+        }
+    }
+
+    /// Whether the file was replaced by an intact one because of `error`, so that trying again makes sense.
+    async fn recovered(&self, failed: &Database, error: &DatabaseError) -> Result<bool, SpoolError> {
+        let detail = match error {
+            DatabaseError::Damaged { detail, .. } => detail.clone(),
+            DatabaseError::Closed { .. } => "it was closed".to_owned(),
+            _ => return Ok(false),
+        };
+        let _alone = self.0.recovering.lock().await;
+        if !failed.is(&self.database()) {
+            return Ok(true);
+        }
+        let spool = self.clone();
+        let failed = failed.clone();
+        let replaced = tokio::task::spawn_blocking(move || {
+            failed.close();
+            recover(&spool.0.path, &spool.0.in_use, &detail).map(|database| {
+                *spool.0.database.write().unwrap_or_else(PoisonError::into_inner) = database;
+            })
+        });
+        match replaced.await {
+            Ok(result) => result.map(|()| true),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Looks through the whole file, and replaces it by what is intact of it if it is damaged. Takes seconds for a gigabyte,
+    /// and holds up nobody meanwhile.
+    pub async fn verify(&self) -> Result<(), SpoolError> {
+        let path = self.0.path.clone();
+        let checked = tokio::task::spawn_blocking(move || salvage::check(&path, "integrity_check")).await;
+        match checked {
+            Ok(Err(error)) => self.recovered(&self.database(), &error).await.map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The queue of a lane, unless another process (or task) posts it at the moment.
+    pub(super) fn take(&self, lane: &Lane) -> io::Result<Option<LaneLock>> {
+        self.0.locks.take(lane)
+    }
+
+    /// From now on `watcher` hears of every lane that gets something.
+    pub(super) fn watch(&self, watcher: UnboundedSender<Lane>) {
+        *self.0.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(watcher);
+    }
+
+    fn tell(&self, lane: Lane) {
+        if let Some(watcher) = &*self.0.watcher.lock().unwrap_or_else(PoisonError::into_inner) {
+            // A watcher that has gone away looks at the file when it comes back.
+            let _ = watcher.send(lane);
+        }
+    }
+}
+
+/// A look at a file that is small enough to be looked at each time.
+fn quick_check(path: &Path) -> Result<(), DatabaseError> {
+    if std::fs::metadata(path).is_ok_and(|file| file.len() > QUICK_CHECK) {
+        return Ok(());
+    }
+    salvage::check(path, "quick_check")
+}
+
+/// Replaces a damaged file by a new one with what is intact of it. `in_use` is held shared before and after.
+fn recover(path: &Path, in_use: &File, detail: &str) -> Result<Database, SpoolError> {
+    let failed = |error: io::Error| DatabaseError::Io { path: path.to_owned(), detail: error.to_string() };
+    in_use.unlock().map_err(failed)?;
+    let begun = std::time::Instant::now();
+    while let Err(error) = in_use.try_lock() {
+        if begun.elapsed() > RECOVERY_PATIENCE {
+            in_use.lock_shared().map_err(failed)?;
+            return Err(match error {
+                std::fs::TryLockError::WouldBlock => {
+                    SpoolError::DamagedAndInUse { path: path.to_owned(), detail: detail.to_owned() }
+                }
+                std::fs::TryLockError::Error(error) => failed(error).into(),
+            });
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Another process may have done it in the meantime.
+    let result = match Database::open(path, SCHEMA).and_then(|database| {
+        salvage::check(path, "integrity_check").map(|()| database.clone()).inspect_err(|_| database.close())
+    }) {
+        Ok(database) => Ok(database),
+        Err(DatabaseError::Damaged { .. }) => {
+            tracing::error!("the spool {} is damaged: {detail}", path.display());
+            salvage::replace(path)
+        }
+        Err(error) => Err(error),
+    };
+    in_use.lock_shared().map_err(failed)?;
+    Ok(result?)
+}
+
+/// Rows of text that are no lane are damage, and not worth stopping for.
+fn lane_of(server: &str, agent: &str) -> Option<Lane> {
+    Some(Lane { server: server.parse().ok()?, agent: agent.parse().ok()? })
+}

@@ -1,0 +1,318 @@
+//! Into the queue, and out of it.
+
+use std::{sync::Arc, time::Duration};
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use sha2::{Digest as _, Sha256};
+
+use super::{Lane, Spool, SpoolError, StoredId, lane_of};
+use crate::{
+    capability::unix_millis,
+    delivery::ServerUrl,
+    pattoo::{AgentId, Body, Program},
+};
+
+/// How many bodies are fetched at once for posting, at most.
+const MAX_FETCHED: u32 = 32;
+/// How many bytes of bodies are fetched at once; one body is fetched however large it is.
+const MAX_FETCHED_BYTES: usize = 4 << 20;
+/// How much of a refusal's text is kept, in bytes.
+const MAX_REFUSAL: usize = 1000;
+
+/// A body in the queue, as it is posted.
+#[derive(Debug, Clone)]
+pub(in crate::delivery) struct Queued {
+    pub(in crate::delivery) id: StoredId,
+    pub(in crate::delivery) program: String,
+    pub(in crate::delivery) datapoints: i64,
+    pub(in crate::delivery) attempts: i64,
+    /// Unix milliseconds.
+    pub(in crate::delivery) refused_since: Option<i64>,
+    pub(in crate::delivery) json: Vec<u8>,
+    digest: Vec<u8>,
+}
+
+impl Queued {
+    /// Whether it is what was stored.
+    pub(in crate::delivery) fn is_intact(&self, lane: &Lane) -> bool {
+        self.digest == digest(&lane.agent, &lane.server, &self.json)
+    }
+}
+
+/// A refusal, and by what rule it counts.
+#[derive(Debug, Clone)]
+pub(in crate::delivery) struct Refusal {
+    /// What the server said.
+    pub(in crate::delivery) text: String,
+    /// Whether it can mean the body, so that it may lead to quarantine.
+    pub(in crate::delivery) of_the_body: bool,
+    /// How many such refusals, each with another body accepted since the one before, are enough.
+    pub(in crate::delivery) strikes: u32,
+}
+
+/// What became of a body that was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::delivery) enum Judgement {
+    /// It stays in the queue.
+    Kept,
+    /// It is in quarantine now.
+    Quarantined,
+}
+
+/// What a stored body is known again by.
+pub(super) fn digest(agent: &AgentId, server: &ServerUrl, json: &[u8]) -> Vec<u8> {
+    let head = format!("{agent}\n{server}\n");
+    Sha256::new().chain_update(head).chain_update(json).finalize().to_vec()
+}
+
+pub(super) fn millis() -> i64 {
+    i64::try_from(unix_millis()).unwrap_or(i64::MAX)
+}
+
+impl Spool {
+    /// Stores a body for `server`. It is on disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be stored: then it is not in the spool.
+    pub async fn store(&self, body: &Body, program: &Program, server: &ServerUrl) -> Result<StoredId, SpoolError> {
+        let lane = Lane { server: server.clone(), agent: body.agent_id().clone() };
+        self.insert(lane, program, body.timestamp(), body.datapoints(), body.json(), false).await
+    }
+
+    /// Stores a body; one that is there already only if `again`.
+    pub(in crate::delivery) async fn insert(
+        &self,
+        lane: Lane,
+        program: &Program,
+        built: u64,
+        datapoints: usize,
+        json: &[u8],
+        once: bool,
+    ) -> Result<StoredId, SpoolError> {
+        let limit = self.0.limits.bytes;
+        if json.len() as u64 > limit {
+            return Err(SpoolError::TooLarge { bytes: json.len() as u64, limit });
+        }
+        let row = Arc::new((lane.clone(), program.clone(), digest(&lane.agent, &lane.server, json), json.to_vec()));
+        let (built, datapoints) = (to_sql(built), to_sql(datapoints as u64));
+        let (id, dropped) = self
+            .write(move |db| {
+                let (lane, program, digest, json) = &*row;
+                let (server, agent) = (lane.server.to_string(), lane.agent.as_str());
+                if once {
+                    let there = "SELECT id FROM body WHERE status = 0 AND server = ?1 AND agent = ?2 AND digest = ?3";
+                    let there = db.prepare_cached(there)?.query_row(params![server, agent, digest], |row| row.get(0));
+                    if let Some(id) = there.optional()? {
+                        return Ok((StoredId(id), 0));
+                    }
+                }
+                let insert = "INSERT INTO body (server, agent, program, built, stored, datapoints, bytes, digest, json)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+                let bytes = to_sql(json.len() as u64);
+                db.prepare_cached(insert)?.execute(params![
+                    server,
+                    agent,
+                    program.as_str(),
+                    built,
+                    millis(),
+                    datapoints,
+                    bytes,
+                    digest,
+                    json
+                ])?;
+                let id = StoredId(db.last_insert_rowid());
+                Ok((id, drop_beyond(db, to_sql(limit))?))
+            })
+            .await?;
+        if dropped > 0 {
+            tracing::error!(
+                "the spool is larger than {limit} bytes: {dropped} bodies were dropped, those in quarantine first, then the oldest"
+            );
+        }
+        self.tell(lane);
+        Ok(id)
+    }
+
+    /// The next bodies of a lane, oldest first.
+    pub(in crate::delivery) async fn next(&self, lane: &Lane) -> Result<Vec<Queued>, SpoolError> {
+        let lane = lane.clone();
+        self.read(move |db| {
+            let mut select = db.prepare_cached(
+                "SELECT id, program, datapoints, attempts, refused_since, json, digest FROM body
+                    WHERE status = 0 AND server = ?1 AND agent = ?2 ORDER BY id LIMIT ?3",
+            )?;
+            let mut rows = select.query(params![lane.server.to_string(), lane.agent.as_str(), MAX_FETCHED])?;
+            let (mut bodies, mut bytes) = (Vec::new(), 0usize);
+            while let Some(row) = rows.next()? {
+                let body = queued(row)?;
+                bytes = bytes.saturating_add(body.json.len());
+                if bytes > MAX_FETCHED_BYTES && !bodies.is_empty() {
+                    break;
+                }
+                bodies.push(body);
+            }
+            Ok(bodies)
+        })
+        .await
+    }
+
+    /// Deletes a body that `server` took, and remembers that it takes bodies.
+    pub(in crate::delivery) async fn delivered(&self, id: StoredId, server: &ServerUrl) -> Result<(), SpoolError> {
+        let server = server.to_string();
+        self.write(move |db| {
+            db.prepare_cached("DELETE FROM body WHERE id = ?1")?.execute([id.0])?;
+            db.prepare_cached("UPDATE totals SET delivered = delivered + 1")?.execute([])?;
+            let accepted = "INSERT INTO server VALUES (?1, 1) ON CONFLICT DO UPDATE SET accepted = accepted + 1";
+            db.prepare_cached(accepted)?.execute([&server])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes down that a body was refused, and puts it into quarantine if that was once too often.
+    pub(in crate::delivery) async fn refused(
+        &self,
+        id: StoredId,
+        server: &ServerUrl,
+        refusal: Refusal,
+    ) -> Result<Judgement, SpoolError> {
+        let server = server.to_string();
+        self.write(move |db| {
+            let text = crate::text::one_line(&refusal.text, MAX_REFUSAL);
+            let update =
+                "UPDATE body SET attempts = attempts + 1, refusal = ?2, refused_since = coalesce(refused_since, ?3)
+                WHERE id = ?1";
+            db.prepare_cached(update)?.execute(params![id.0, text, millis()])?;
+            db.prepare_cached("UPDATE totals SET refused = refused + 1")?.execute([])?;
+            if !refusal.of_the_body {
+                return Ok(Judgement::Kept);
+            }
+            let accepted = db
+                .prepare_cached("SELECT accepted FROM server WHERE url = ?1")?
+                .query_row([&server], |row| row.get::<_, i64>(0))
+                .optional()?
+                .unwrap_or(0);
+            // The first refusal counts as it is, each further one only if the server took something else since.
+            let strike = "UPDATE body SET strikes = strikes + 1, accepted_at_strike = ?2
+                WHERE id = ?1 AND (strikes = 0 OR accepted_at_strike < ?2)";
+            db.prepare_cached(strike)?.execute(params![id.0, accepted])?;
+            let quarantine = "UPDATE body SET status = 1 WHERE id = ?1 AND status = 0 AND strikes >= ?2";
+            match db.prepare_cached(quarantine)?.execute(params![id.0, refusal.strikes])? {
+                0 => Ok(Judgement::Kept),
+                _ => Ok(Judgement::Quarantined),
+            }
+        })
+        .await
+    }
+
+    /// Puts a body into quarantine at once, for a reason of our own.
+    pub(in crate::delivery) async fn quarantine(&self, id: StoredId, reason: &'static str) -> Result<(), SpoolError> {
+        self.write(move |db| {
+            let update = "UPDATE body SET status = 1, refusal = ?2 WHERE id = ?1";
+            db.prepare_cached(update)?.execute(params![id.0, reason]).map(|_| ())
+        })
+        .await
+    }
+
+    /// Every lane that has something queued.
+    pub(in crate::delivery) async fn lanes(&self) -> Result<Vec<Lane>, SpoolError> {
+        self.read(|db| {
+            // From each lane straight to the next: a million bodies of ten agents are ten steps.
+            let mut next = db.prepare_cached(
+                "SELECT server, agent FROM body WHERE status = 0 AND (server, agent) > (?1, ?2)
+                    ORDER BY server, agent LIMIT 1",
+            )?;
+            let (mut lanes, mut last) = (Vec::new(), (String::new(), String::new()));
+            let step = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            while let Some(found) = next.query_row([&last.0, &last.1], step).optional()? {
+                last = found;
+                lanes.extend(lane_of(&last.0, &last.1));
+            }
+            Ok(lanes)
+        })
+        .await
+    }
+
+    /// A number that changes when another process has written.
+    pub(in crate::delivery) async fn foreign_changes(&self) -> Result<i64, SpoolError> {
+        self.read(|db| db.query_row("PRAGMA data_version", [], |row| row.get(0))).await
+    }
+
+    /// Drops what has lain here for longer than the limit, and gives free space back to the file system. Returns how many
+    /// were dropped.
+    pub(in crate::delivery) async fn sweep(&self, now: i64) -> Result<i64, SpoolError> {
+        let oldest = now.saturating_sub(duration_millis(self.0.limits.age));
+        let dropped = self
+            .write(move |db| {
+                let mut dropped = 0i64;
+                // What was stored first has the smallest number, so this ends at the first that is young enough.
+                let first = "SELECT id, stored FROM body NOT INDEXED ORDER BY id LIMIT 1";
+                let mut first = db.prepare_cached(first)?;
+                let mut delete = db.prepare_cached("DELETE FROM body WHERE id = ?1")?;
+                let oldest_row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+                while let Some((id, stored)) = first.query_row([], oldest_row).optional()? {
+                    if stored >= oldest {
+                        break;
+                    }
+                    delete.execute([id])?;
+                    dropped = dropped.saturating_add(1);
+                }
+                count_dropped(db, dropped)?;
+                Ok(dropped)
+            })
+            .await?;
+        self.write(|db| {
+            // The pragma does a page for each row that is fetched of it.
+            let mut vacuum = db.prepare("PRAGMA incremental_vacuum(2000)")?;
+            let mut pages = vacuum.query([])?;
+            while pages.next()?.is_some() {}
+            Ok(())
+        })
+        .await?;
+        Ok(dropped)
+    }
+}
+
+/// Drops bodies until what is left fits: first those in quarantine, then the oldest. Returns how many.
+fn drop_beyond(db: &Connection, limit: i64) -> rusqlite::Result<i64> {
+    let mut dropped = 0i64;
+    let mut bytes = db.prepare_cached("SELECT queued_bytes + quarantined_bytes FROM totals")?;
+    while bytes.query_row([], |row| row.get::<_, i64>(0))? > limit {
+        let quarantined = "DELETE FROM body WHERE id = (SELECT min(id) FROM body WHERE status = 1)";
+        let oldest = "DELETE FROM body WHERE id = (SELECT min(id) FROM body NOT INDEXED)";
+        if db.prepare_cached(quarantined)?.execute([])? == 0 && db.prepare_cached(oldest)?.execute([])? == 0 {
+            break;
+        }
+        dropped = dropped.saturating_add(1);
+    }
+    count_dropped(db, dropped)?;
+    Ok(dropped)
+}
+
+pub(super) fn count_dropped(db: &Connection, dropped: i64) -> rusqlite::Result<()> {
+    if dropped > 0 {
+        db.prepare_cached("UPDATE totals SET dropped = dropped + ?1")?.execute([dropped])?;
+    }
+    Ok(())
+}
+
+fn queued(row: &Row<'_>) -> rusqlite::Result<Queued> {
+    Ok(Queued {
+        id: StoredId(row.get(0)?),
+        program: row.get(1)?,
+        datapoints: row.get(2)?,
+        attempts: row.get(3)?,
+        refused_since: row.get(4)?,
+        json: row.get(5)?,
+        digest: row.get(6)?,
+    })
+}
+
+pub(super) fn to_sql(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn duration_millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
