@@ -27,6 +27,21 @@ pub(crate) fn one_line(text: &str, limit: usize) -> String {
     line
 }
 
+/// `text` with the same characters shown as escapes, but for line ends: for a paragraph that is not a line of a log.
+pub(crate) fn printable(text: &str) -> String {
+    text.lines().map(|line| one_line(line, line.len())).collect::<Vec<_>>().join("\n")
+}
+
+/// `text` with the same characters masked, each by as many `?` as it has bytes: for a source whose places are named by
+/// their offsets.
+pub(crate) fn masked(text: &str) -> String {
+    let mask = |character: char| {
+        let shown = if is_unsafe(character) && !matches!(character, '\n' | '\t') { '?' } else { character };
+        std::iter::repeat_n(shown, if shown == '?' { character.len_utf8() } else { 1 })
+    };
+    text.chars().flat_map(mask).collect()
+}
+
 /// Whether a character can do something to the line or terminal it stands in, other than being read.
 fn is_unsafe(character: char) -> bool {
     character.is_control()

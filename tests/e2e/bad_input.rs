@@ -1,6 +1,10 @@
 //! Bad input gets a clear message, an exit code that scripts can rely on, and nothing half done.
 
-use pattoo_tests::{Cli, Finished, guest, modbus_device, moody_site, nobody, pattoo_records, web_site};
+use std::process::Stdio;
+
+use pattoo_tests::{
+    Cli, Finished, IDLE, Running, Said, guest, modbus_device, moody_site, nobody, pattoo_records, web_site,
+};
 use serde_json::json;
 
 /// The exit code, and that the message has all of `words` in it and nothing went to stdout.
@@ -181,7 +185,7 @@ fn what_is_not_granted_is_denied_with_the_flag_that_grants_it() {
     let run = cli.run(&["run", &module, "--setting", span]);
     assert_refused(&run, 3, &["Modbus device `plc1`", "--modbus plc1=tcp://"]);
     let run = cli.run(&["run", &module, "--setting", span, "--modbus", "plc1=tcp://192.0.2.1?unit=1"]);
-    assert_refused(&run, 3, &["unit 7 of `plc1`", "--modbus plc1=tcp://192.0.2.1:502?unit=7"]);
+    assert_refused(&run, 3, &["unit 7 of `plc1` is not granted", "`units: [1, 7]` under `plc1`"]);
 }
 
 #[test]
@@ -196,7 +200,7 @@ fn a_span_outside_the_grant_never_reaches_the_device() {
     let run = cli.run(&["run", &module, "--grants", "grants.yaml", "--setting", &spans]);
     assert_eq!(run.code, Some(0), "{run:#?}");
     assert_eq!(pattoo_records(&run.body()).len(), 2);
-    assert_says(&run, &["holding: [\"1-2\"]", "holding: [\"2-2\"]"]);
+    assert_says(&run, &["\"1-2\" in `holding:` under `plc1`", "\"2-2\" in `holding:`"]);
     assert_eq!(device.next_line(), "[1, 3, 0, 2]");
 }
 
@@ -315,4 +319,171 @@ fn a_guest_may_not_fetch_from_the_server_that_is_posted_to() {
     let server = format!("http://{}", receiver.address());
     cli.file("idle.wat", wat("(func (export \"collect\") (result i32) i32.const 0)"));
     assert_refused(&cli.run(&["run", "idle.wat", "--http", &server, "--post", &server]), 2, &[&server]);
+}
+
+#[test]
+fn datapoints_that_nobody_reads_are_an_error_and_not_a_silence() {
+    let cli = Cli::new();
+    let device = modbus_device(&json!({"1": {"holding": {"0": 1}}}));
+    let module = guest("modbus_registers").display().to_string();
+    let granted = format!("plc1=tcp://{}", device.address());
+    let span = "spans=[{device: plc1, table: holding, address: 0, count: 1}]";
+    let mut command = cli.command(&["run", &module, "--modbus", &granted, "--setting", span]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("the command ends");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("1 datapoints are lost"), "{stderr}");
+}
+
+#[test]
+fn an_interrupted_collection_keeps_what_it_emitted() {
+    let cli = Cli::new();
+    // Emits one datapoint, says so, and goes on for ever.
+    cli.file(
+        "endless.wat",
+        r#"(module
+          (import "pattoo:agent/datapoints@0.1.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))
+          (import "pattoo:agent/log@0.1.0" "log" (func $log (param i32 i32 i32)))
+          (memory (export "memory") 1)
+          (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 4096)
+          (data (i32.const 0) "\40\00\00\00\03\00\00\00\00\00\00\00\00\00\00\00\07")
+          (data (i32.const 64) "key")
+          (data (i32.const 80) "target")
+          (func (export "collect") (result i32)
+            (call $emit (i32.const 80) (i32.const 6) (i32.const 0) (i32.const 1) (i32.const 1024))
+            (call $log (i32.const 2) (i32.const 80) (i32.const 6))
+            (loop br 0)
+            unreachable))"#,
+    );
+    let mut command = cli.command(&["run", "endless.wat", "--timeout", "10m"]);
+    command.stdout(Stdio::piped());
+    let mut running = Running::start(&mut command, Said::OnStderr, |line| line.contains("target").then(nobody));
+    let mut stdout = running.take_stdout();
+    running.signal("TERM");
+    let mut body = String::new();
+    std::io::Read::read_to_string(&mut stdout, &mut body).expect("the command ends");
+    assert_eq!(running.wait().code(), Some(4));
+    let records = pattoo_records(&serde_json::from_str(&body).expect("a body"));
+    assert_eq!((records.len(), &records[0]["key"]), (1, &json!("key")));
+}
+
+#[test]
+fn what_cannot_be_used_leaves_nothing_behind() {
+    let cli = Cli::new();
+    cli.file("idle.wat", IDLE);
+    cli.file("other.wat", "(component)");
+    for arguments in [
+        &["run", "idle.wat", "--grants", "missing.yaml"][..],
+        &["run", "other.wat"],
+        &["run", "idle.wat", "--http", "http://127.0.0.1:9", "--post", "http://127.0.0.1:9"],
+    ] {
+        assert_eq!(cli.run(arguments).code, Some(2), "{arguments:?}");
+    }
+    assert!(!cli.folder().join(".local").exists());
+}
+
+#[test]
+fn the_server_that_is_posted_to_cannot_be_reached_under_another_name_either() {
+    let cli = Cli::new();
+    let receiver = cli.receive();
+    let port = receiver.address().port();
+    // `localhost` is the name, 127.0.0.1 the address behind it.
+    let (name, address) = (format!("http://localhost:{port}"), format!("http://127.0.0.1:{port}"));
+    let sources = json!([{"target": "SITE_A", "url": format!("{address}/"), "keys": ["ABC"]}]);
+    let module = guest("lava_script").display().to_string();
+    let setting = format!("sources={sources}");
+    let run = |granted: &str, posted: &str| {
+        cli.run(&["run", &module, "--setting", &setting, "--http", granted, "--post", posted])
+    };
+    assert_refused(&run(&address, &name), 2, &[&address]);
+    // A name is only known for what it is when it is asked for.
+    let setting = setting.replace("127.0.0.1", "localhost");
+    let run = cli.run(&["run", &module, "--setting", &setting, "--http", &name, "--post", &address]);
+    assert_refused(&run, 3, &["no guest may talk to pattoo-wasm or its pattoo server"]);
+    assert!(cli.received().is_empty());
+}
+
+#[test]
+fn a_guest_cannot_flood_the_log_with_datapoints_that_are_refused() {
+    let cli = Cli::new();
+    // Emits to a target without a name, ten thousand times.
+    cli.file(
+        "flood.wat",
+        r#"(module
+          (import "pattoo:agent/datapoints@0.1.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))
+          (memory (export "memory") 1)
+          (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 4096)
+          (func (export "collect") (result i32) (local $left i32)
+            (local.set $left (i32.const 10000))
+            (loop $again
+              (call $emit (i32.const 0) (i32.const 0) (i32.const 512) (i32.const 1) (i32.const 1024))
+              (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+            (i32.const 2048)))"#,
+    );
+    let run = cli.run(&["run", "flood.wat"]);
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    assert!(run.stderr.lines().count() < 20, "{} lines", run.stderr.lines().count());
+    assert!(run.stderr.contains("10000 datapoints were rejected"), "{}", run.stderr);
+}
+
+#[test]
+fn what_a_guest_hands_over_in_one_call_has_a_limit() {
+    let cli = Cli::new();
+    // Logs a message of 32 MiB.
+    cli.file(
+        "large.wat",
+        r#"(module
+          (import "pattoo:agent/log@0.1.0" "log" (func $log (param i32 i32 i32)))
+          (memory (export "memory") 600)
+          (func (export "collect") (result i32)
+            (call $log (i32.const 2) (i32.const 0) (i32.const 33554432))
+            i32.const 0))"#,
+    );
+    let run = cli.run(&["run", "large.wat"]);
+    assert_refused(&run, 4, &["the limit of 16.0 MiB on one call", "call_bytes"]);
+}
+
+#[test]
+fn responses_beyond_the_limit_of_a_collection_are_refused_one_by_one() {
+    let cli = Cli::new();
+    let site = moody_site();
+    let origin = format!("http://{}", site.address());
+    let sources: Vec<_> =
+        (0..10).map(|_| json!({"target": "a", "url": format!("{origin}/bytes/8000000"), "keys": ["ABC"]})).collect();
+    let module = guest("lava_script").display().to_string();
+    let setting = format!("sources={}", json!(sources));
+    let run = cli.run(&["run", &module, "--setting", &setting, "--http", &origin, "--memory", "512MiB"]);
+    assert_refused(
+        &run,
+        3,
+        &["10 of 10 sources failed", "the limit of 64.0 MiB on the response bodies of one collection"],
+    );
+}
+
+#[test]
+fn pretty_output_keeps_the_escapes_of_the_body() {
+    let cli = Cli::new();
+    // Emits the text `a<U+009B>31m`, which would colour a terminal.
+    cli.file(
+        "colour.wat",
+        r#"(module
+          (import "pattoo:agent/datapoints@0.1.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))
+          (memory (export "memory") 1)
+          (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 4096)
+          (data (i32.const 0) "\40\00\00\00\03\00\00\00\05\00\00\00\00\00\00\00\48\00\00\00\06\00\00\00")
+          (data (i32.const 64) "key")
+          (data (i32.const 72) "a\c2\9b31m")
+          (func (export "collect") (result i32)
+            (call $emit (i32.const 64) (i32.const 3) (i32.const 0) (i32.const 1) (i32.const 1024))
+            i32.const 2048))"#,
+    );
+    for more in [&[][..], &["--pretty"]] {
+        let arguments: Vec<&str> = ["run", "colour.wat"].into_iter().chain(more.iter().copied()).collect();
+        let run = cli.run(&arguments);
+        assert_eq!(run.code, Some(0), "{run:#?}");
+        assert!(!run.stdout.contains('\u{9b}'), "{run:#?}");
+        assert_eq!(pattoo_records(&run.body())[0]["value"], "a\u{9b}31m");
+    }
 }

@@ -14,7 +14,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
 };
 
 use serde_json::Value;
@@ -215,10 +215,25 @@ impl Running {
     }
 
     /// Asks it to end, as a terminal does with Ctrl-C, and waits until it has.
-    pub fn interrupt(mut self) -> ExitStatus {
-        let kill = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+    pub fn interrupt(self) -> ExitStatus {
+        self.signal("INT");
+        self.wait()
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let kill = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(kill.is_ok_and(|status| status.success()), "the process is there");
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(mut self) -> ExitStatus {
         self.child.wait().expect("the process ends")
+    }
+
+    /// Its standard output, where that was made a pipe and nobody reads it yet.
+    pub fn take_stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("a pipe")
     }
 }
 

@@ -10,8 +10,8 @@ use crate::{
     text::one_line,
 };
 
-/// How many rejected datapoints of a collection are logged one by one; the others are only counted.
-const MAX_LOGGED_REJECTIONS: u64 = 10;
+/// How many times a collection's trouble with datapoints is logged; the rest is only counted.
+const MAX_LOGGED: u32 = 10;
 /// How much of the target's name is shown in such a line, in bytes.
 const MAX_LOGGED_TARGET: usize = 128;
 
@@ -20,13 +20,26 @@ const MAX_LOGGED_TARGET: usize = 128;
 pub struct Emission {
     /// The datapoints that stand.
     pub batch: Batch,
-    /// How many were rejected.
-    pub rejected: u64,
+    /// How many were not taken.
+    pub rejected: usize,
+    /// How many log lines said why.
+    logged: u32,
 }
 
 impl Emission {
     pub(super) fn new(assignment: &Assignment) -> Self {
-        Self { batch: Batch::new(Arc::clone(&assignment.agent), assignment.limits.timestamp_ahead), rejected: 0 }
+        Self {
+            batch: Batch::new(Arc::clone(&assignment.agent), assignment.limits.timestamp_ahead),
+            rejected: 0,
+            logged: 0,
+        }
+    }
+
+    /// Counts datapoints that were not taken, and says whether there is a line left to say why.
+    fn reject(&mut self, datapoints: usize) -> bool {
+        self.rejected = self.rejected.saturating_add(datapoints);
+        self.logged = self.logged.saturating_add(1);
+        self.logged <= MAX_LOGGED
     }
 
     /// Whether `more` datapoints may still be emitted.
@@ -58,20 +71,23 @@ impl datapoints::Host for Host {
         let program = &self.assignment.agent.program;
         let count = points.len();
         if let Err(limit) = self.emission.admit(count, &self.assignment.limits) {
-            tracing::warn!("{program}: {count} datapoints not taken: {limit}");
+            if self.emission.reject(count) {
+                tracing::warn!("{program}: {count} datapoints not taken: {limit}");
+            }
             return Ok(Err(datapoints::Error::Quota(limit.to_string())));
         }
         let candidates = points.into_iter().map(Candidate::from).collect();
         let rejections = match self.emission.batch.emit(&target, candidates, unix_millis()) {
             Ok(rejections) => rejections,
             Err(error) => {
-                tracing::warn!("{program}: {count} datapoints not taken: {error}");
+                if self.emission.reject(count) {
+                    tracing::warn!("{program}: {count} datapoints not taken: {error}");
+                }
                 return Ok(Err(datapoints::Error::Target(error.to_string())));
             }
         };
         for rejection in &rejections {
-            self.emission.rejected = self.emission.rejected.saturating_add(1);
-            if self.emission.rejected <= MAX_LOGGED_REJECTIONS {
+            if self.emission.reject(1) {
                 let target = one_line(&target, MAX_LOGGED_TARGET);
                 tracing::warn!("{program}: of {count} datapoints of `{target}` not taken: {rejection}");
             }

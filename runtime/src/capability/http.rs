@@ -2,7 +2,7 @@
 //!
 //! The policy itself is that of [`crate::http`], which knows nothing of wasm; here is how a guest asks, and how much it may.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 
@@ -13,6 +13,7 @@ use crate::http::{Denied, Error, Request, Response};
 #[derive(Debug, Default)]
 pub struct HttpUse {
     fetches: u32,
+    bytes: usize,
 }
 
 impl Host {
@@ -31,22 +32,40 @@ impl Host {
         Ok(())
     }
 
-    /// An answer as the guest gets it; what was denied is remembered for the operator.
+    /// An answer as the guest gets it: counted, if there is room for it. What was denied is remembered for the operator.
     fn answer(&mut self, result: Result<Response, Error>) -> Result<wit::Response, wit::Error> {
-        if let Err(Error::Denied(denied)) = &result {
-            self.deny(denial(denied));
+        match result {
+            Ok(response) => {
+                let limit = self.assignment.limits.fetched_bytes;
+                let bytes = self.http.bytes.saturating_add(response.body.len());
+                if bytes > limit {
+                    let value = bytesize::ByteSize(limit as u64).display().iec().to_string();
+                    let what = "the response bodies of one collection";
+                    let reached = LimitReached { what, value, setting: "fetched_bytes" };
+                    return Err(wit::Error::Quota(reached.to_string()));
+                }
+                self.http.bytes = bytes;
+                Ok(response.into())
+            }
+            Err(error) => {
+                if let Error::Denied(denied) = &error {
+                    self.deny(denial(denied));
+                }
+                Err(error.into())
+            }
         }
-        result.map(Into::into).map_err(Into::into)
     }
 }
 
 /// What would have to be granted, for the operator's eyes.
 fn denial(denied: &Denied) -> Denial {
-    let (flag, line) = match denied.grant_hint() {
-        Some(hint) => (hint.flag, Some(hint.yaml)),
-        None => (None, None),
-    };
-    Denial { what: denied.to_string(), flag, line }
+    let hint = denied.grant_hint();
+    // Its lines as one flow mapping: `- { origin: …, methods: [POST] }`.
+    let line = hint.as_ref().map(|hint| {
+        let entries: Vec<&str> = hint.yaml.trim_start_matches("- ").lines().map(str::trim).collect();
+        format!("http: [{{ {} }}]", entries.join(", "))
+    });
+    Denial { what: denied.to_string(), flag: hint.and_then(|hint| hint.flag), line }
 }
 
 impl wit::Host for Host {
@@ -64,16 +83,21 @@ impl wit::Host for Host {
     ) -> wasmtime::Result<Vec<Result<wit::Response, wit::Error>>> {
         let counted: Vec<_> =
             requests.into_iter().map(|request| self.count_fetch().map(|()| Request::from(request))).collect();
-        let client = &self.assignment.http;
-        let fetches = counted.into_iter().map(|request| async move {
+        let assignment = Arc::clone(&self.assignment);
+        let fetches = counted.into_iter().map(|request| async {
             match request {
-                Ok(request) => Ok(client.fetch(request).await),
+                Ok(request) => Ok(assignment.http.fetch(request).await),
                 Err(quota) => Err(quota),
             }
         });
-        let concurrent = self.assignment.limits.concurrent_fetches.max(1);
-        let fetched: Vec<_> = stream::iter(fetches).buffered(concurrent).collect().await;
-        Ok(fetched.into_iter().map(|result| result.and_then(|result| self.answer(result))).collect())
+        // Each is counted as it comes, so that beyond the limit there are never more bodies than fetches under way.
+        let concurrent = assignment.limits.concurrent_fetches.max(1);
+        let mut fetched = stream::iter(fetches).buffered(concurrent);
+        let mut answers = Vec::new();
+        while let Some(result) = fetched.next().await {
+            answers.push(result.and_then(|result| self.answer(result)));
+        }
+        Ok(answers)
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Limits {
     pub fetches: u32,
     /// HTTP requests under way at the same time.
     pub concurrent_fetches: usize,
+    /// Bytes of all response bodies of one collection.
+    pub fetched_bytes: usize,
     /// Modbus spans read.
     pub spans: u32,
     /// Bytes of all keys and values that the program keeps.
@@ -59,6 +61,7 @@ impl Default for Limits {
             log_line_bytes: 4_096,
             fetches: 1_000,
             concurrent_fetches: 16,
+            fetched_bytes: 64 * MIB,
             spans: 10_000,
             state_bytes: MIB,
         }

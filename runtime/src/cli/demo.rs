@@ -14,7 +14,7 @@ use clap::Parser as _;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch};
 
-use super::{Cli, Command, Exit, Failure, output::print_line, receive::line, run};
+use super::{Cli, Command, Exit, Failure, interrupted, output::print_line, receive::line, run};
 use crate::{
     capability::unix_millis,
     config::DataDirectory,
@@ -31,6 +31,14 @@ pub(super) struct Args {
 }
 
 pub(super) async fn demo(args: Args) -> Result<Exit, Failure> {
+    tokio::select! {
+        shown = show(args) => shown,
+        // What was started ends with the runtime, and the scratch folder with the future that is dropped here.
+        () = interrupted() => Ok(Exit::Good),
+    }
+}
+
+async fn show(args: Args) -> Result<Exit, Failure> {
     let scratch = tempfile::tempdir().map_err(Failure::fault)?;
     let (stop, stopped) = watch::channel(());
     let stop_signal = || {

@@ -117,6 +117,33 @@ fn cache(folder: &Path) -> Option<Cache> {
     Cache::open(folder).inspect_err(|error| tracing::warn!("compiled code is not kept: {error}")).ok()
 }
 
+/// The wish of whoever runs a command that it stop.
+#[derive(Debug)]
+struct Interruption(tokio::sync::watch::Receiver<bool>);
+
+impl Interruption {
+    /// Listens from now on. The first signal is a wish, which the command fulfils as it sees fit; the second ends the process
+    /// there and then.
+    fn listen() -> Self {
+        let (sender, receiver) = tokio::sync::watch::channel(false);
+        tokio::spawn(async move {
+            interrupted().await;
+            let _ = sender.send(true);
+            interrupted().await;
+            std::process::exit(Exit::GuestStopped as i32);
+        });
+        Self(receiver)
+    }
+
+    /// Waits for the wish; ready at once when it was uttered before.
+    async fn wait(&mut self) {
+        // An error means that nobody listens any more, so that nothing will come.
+        if self.0.wait_for(|wished| *wished).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// Waits for the signal to stop: SIGINT (Ctrl-C) or SIGTERM.
 async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};

@@ -1,10 +1,13 @@
 //! How a command ends: an exit code, and words for the person who typed it.
 
-use std::{fmt, process::ExitCode};
+use std::{fmt, io::Write as _, process::ExitCode};
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
-use crate::config::{ConfigError, Place, Problem, Severity};
+use crate::{
+    config::{ConfigError, Place, Problem, Severity},
+    text::{masked, printable},
+};
 
 /// How many problems of a configuration are shown at once.
 const MAX_SHOWN: usize = 20;
@@ -93,7 +96,7 @@ impl From<ConfigError> for Failure {
 impl From<&Problem> for Finding {
     fn from(problem: &Problem) -> Self {
         let place = problem.place.as_ref().map(|Place { file, span }| {
-            let source = NamedSource::new(file.path.display().to_string(), file.text.clone());
+            let source = NamedSource::new(printable(&file.path.display().to_string()), masked(&file.text));
             (source, LabeledSpan::new_with_span(None, span.clone()))
         });
         let help = Some(problem.help.clone()).filter(|help| !help.is_empty());
@@ -103,18 +106,19 @@ impl From<&Problem> for Finding {
 
 impl Finding {
     /// Prints it to stderr. Lines are left to the terminal to wrap, so that a flag or URL can be copied whole.
-    #[expect(clippy::print_stderr, reason = "this is the one place where a command's failure is printed")]
+    ///
+    /// Where stderr cannot be written there is nobody to tell; the exit code still says it.
     pub(crate) fn print(&self) {
         let handler = miette::MietteHandlerOpts::new().wrap_lines(false);
         // It can only be set once, and then it is this one.
         let _ = miette::set_hook(Box::new(move |_| Box::new(handler.clone().build())));
-        eprintln!("{:?}", miette::Report::new(self.clone()));
+        let _ = writeln!(std::io::stderr(), "{:?}", miette::Report::new(self.clone()));
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.what)
+        formatter.write_str(&printable(&self.what))
     }
 }
 
@@ -129,7 +133,7 @@ impl Diagnostic for Finding {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as _)
+        self.help.as_ref().map(|help| Box::new(printable(help)) as _)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

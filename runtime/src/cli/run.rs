@@ -10,7 +10,10 @@ use std::{
 use bytesize::ByteSize;
 use serde_json::Map;
 
-use super::{Exit, Failure, interrupted, output::print_line};
+use super::{
+    Exit, Failure, Interruption,
+    output::{indented, print_datapoints},
+};
 use crate::{
     capability::{
         Assignment, Denial, Limits,
@@ -128,9 +131,10 @@ struct Job {
 pub(super) async fn run(args: Args, directory: Option<DataDirectory>) -> Result<Exit, Failure> {
     let every = args.every.map(Duration::from_secs);
     let job = prepare(args, directory).await?;
+    let mut stop = Interruption::listen();
     match every {
-        None => job.once().await,
-        Some(period) => job.repeatedly(period).await,
+        None => job.once(stop.wait()).await,
+        Some(period) => job.repeatedly(period, stop).await,
     }
 }
 
@@ -138,22 +142,22 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     let module = Module::read(&args.module).map_err(load_failure)?;
     let settings = settings(&args)?;
     let directory = directory.map_or_else(DataDirectory::find, Ok)?;
-    let agent = Arc::new(agent(&args, &directory)?);
     let grants = grants(&args)?;
-    let spool = args.post.is_some().then(|| Spool::open(&directory.spool(), SpoolLimits::default()));
-    let spool = spool.transpose().map_err(spool_failure)?;
-    let post = args.post.clone().zip(spool);
     let limits = Limits {
         timeout: args.timeout,
         memory: usize::try_from(args.memory.as_u64()).unwrap_or(usize::MAX),
         ..Limits::default()
     };
-    let own = own_endpoints(args.post.as_ref());
+    let own = own_endpoints(args.post.as_ref()).await;
     let http = http::Client::new(grants.http, http::Limits::default(), own).map_err(Failure::usage)?;
     let state = StateStore::at(&directory.state());
     let modbus = Devices::new(grants.modbus, &Endpoints::new());
-    let assignment = Arc::new(Assignment { agent, settings, modbus, http, state, limits });
     let (sandbox, collector) = load(&args.module, module, &directory).await?;
+    // Only now, when nothing else can be wrong, is anything made that stays.
+    let spool = args.post.is_some().then(|| Spool::open(&directory.spool(), SpoolLimits::default()));
+    let post = args.post.clone().zip(spool.transpose().map_err(spool_failure)?);
+    let agent = Arc::new(agent(&args, &directory)?);
+    let assignment = Arc::new(Assignment { agent, settings, modbus, http, state, limits });
     Ok(Job { sandbox, collector, assignment, post, pretty: args.pretty })
 }
 
@@ -234,15 +238,25 @@ fn grants(args: &Args) -> Result<Grants, Failure> {
     Ok(grants)
 }
 
-/// The endpoints that no guest may talk to: the server that we post to.
-fn own_endpoints(server: Option<&ServerUrl>) -> OwnEndpoints {
-    let origins = server.and_then(|server| server.url().origin().ascii_serialization().parse().ok());
-    OwnEndpoints { origins: origins.into_iter().collect(), ..OwnEndpoints::default() }
+/// The endpoints that no guest may talk to: the server that we post to, by its name and by the addresses behind it.
+async fn own_endpoints(server: Option<&ServerUrl>) -> OwnEndpoints {
+    let Some(url) = server.map(ServerUrl::url) else { return OwnEndpoints::default() };
+    let origin = url.origin().ascii_serialization().parse().ok();
+    let addresses = match (url.host_str(), url.port_or_known_default()) {
+        (Some(host), Some(port)) => {
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            // A name that cannot be looked up now has no address yet; posting will say so.
+            tokio::net::lookup_host((host, port)).await.map(Iterator::collect).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    };
+    OwnEndpoints { origins: origin.into_iter().collect(), addresses }
 }
 
 impl Job {
-    async fn once(&self) -> Result<Exit, Failure> {
-        let outcome = self.sandbox.collect(&self.collector, Arc::clone(&self.assignment)).await;
+    /// Makes one collection. When `stop` is ready the guest is stopped, and what it emitted until then goes its way.
+    async fn once(&self, stop: impl Future<Output = ()>) -> Result<Exit, Failure> {
+        let outcome = self.sandbox.collect_until(&self.collector, Arc::clone(&self.assignment), stop).await;
         self.report_denials(&outcome);
         tracing::debug!(
             "{}: {} datapoints taken, {} rejected, in {:?}, with {} of memory",
@@ -296,9 +310,16 @@ impl Job {
         let id = match spool.store(body, program, server).await {
             Ok(id) => id,
             Err(error) => {
-                self.print(body)?;
                 let failure = Failure::new(Exit::NotDelivered, format!("not stored, so not sent: {error}"));
-                return Ok(Err(failure.help("the body is on stdout instead")));
+                let failure = failure.help("the body is on stdout instead");
+                // If not even that succeeds, both are to be read.
+                return match self.print(body) {
+                    Ok(()) => Ok(Err(failure)),
+                    Err(lost) => {
+                        failure.print();
+                        Err(lost)
+                    }
+                };
             }
         };
         let settings = DeliverySettings::default();
@@ -316,11 +337,9 @@ impl Job {
 
     fn print(&self, body: &Body) -> Result<(), Failure> {
         if !self.pretty {
-            return print_line(body.json());
+            return print_datapoints(body.json(), body.datapoints());
         }
-        let value: serde_json::Value = serde_json::from_slice(body.json())
-            .map_err(|error| Failure::fault(format!("our own body is not JSON: {error}")))?;
-        print_line(format!("{value:#}"))
+        print_datapoints(indented(&String::from_utf8_lossy(body.json())), body.datapoints())
     }
 
     fn report_denials(&self, outcome: &Outcome) {
@@ -328,39 +347,27 @@ impl Job {
         for Denial { what, flag, line } in &outcome.denials {
             let mend = match (flag, line) {
                 (Some(flag), _) => format!("; to grant it: {flag}"),
-                (None, Some(line)) => format!("; to grant it, in the --grants file:\n{line}"),
+                (None, Some(line)) => format!("; to grant it, write into a --grants file: {line}"),
                 (None, None) => String::new(),
             };
-            tracing::warn!("{program}: not granted: {what}{mend}");
+            tracing::warn!("{program}: {what}{mend}");
         }
     }
 
     /// Collects once every `period` until interrupted, and ends as the last collection did. One that fails is reported and
-    /// ends nothing; one that is under way is finished, unless interrupted again.
-    async fn repeatedly(&self, period: Duration) -> Result<Exit, Failure> {
+    /// ends nothing.
+    async fn repeatedly(&self, period: Duration, mut stop: Interruption) -> Result<Exit, Failure> {
         let mut ticks = tokio::time::interval(period);
         // An overrun skips, and never piles up.
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut last = Exit::Good;
         loop {
             tokio::select! {
-                () = interrupted() => return Ok(last),
+                biased;
+                () = stop.wait() => return Ok(last),
                 _ = ticks.tick() => {}
             }
-            let collection = self.once();
-            tokio::pin!(collection);
-            let mut stopping = false;
-            let ended = loop {
-                tokio::select! {
-                    ended = &mut collection => break ended,
-                    () = interrupted(), if stopping => return Ok(last),
-                    () = interrupted() => {
-                        tracing::info!("finishing the collection under way; interrupt again to abandon it");
-                        stopping = true;
-                    }
-                }
-            };
-            last = match ended {
+            last = match self.once(stop.wait()).await {
                 Ok(exit) => exit,
                 Err(failure) if failure.exit == Exit::Fault => return Err(failure),
                 Err(failure) => {
@@ -368,9 +375,6 @@ impl Job {
                     failure.exit
                 }
             };
-            if stopping {
-                return Ok(last);
-            }
         }
     }
 }
@@ -385,9 +389,10 @@ fn stopped(stop: &crate::sandbox::Stop) -> Failure {
         Stop::Trap { frames, .. } => {
             format!("this is a mistake in the collector, in {}; what it emitted before is kept", frames.join(" ← "))
         }
+        Stop::Interrupted => "what it emitted before is kept".to_owned(),
         Stop::Deadline(_) => "give it longer with --timeout, or find out what it waits for with -v".to_owned(),
         Stop::Limit(limit) if limit.setting == "memory" => "give it more with --memory".to_owned(),
-        Stop::Limit(limit) => format!("the limit is `{}`", limit.setting),
+        Stop::Limit(limit) => format!("the limit is `{}`: see docs/reference/limits.md", limit.setting),
         Stop::State(error) => error.help().to_owned(),
     };
     Failure::new(Exit::GuestStopped, stop).help(help)

@@ -118,7 +118,7 @@ impl Resolve for Checked {
                         fit.push(to);
                     }
                     Err(reason) => {
-                        tracing::warn!(origin = %reachable.origin, address = %found.ip(), "refused to connect: {reason}");
+                        tracing::debug!(origin = %reachable.origin, address = %found.ip(), "refused to connect: {reason}");
                         refused = Some(reason);
                     }
                 }

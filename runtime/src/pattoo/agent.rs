@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::{
     agent_id::AgentId,
+    datapoint::COLUMN,
     text::{shown, strip},
 };
 
@@ -183,6 +184,9 @@ impl FromStr for Hostname {
         if stripped.is_empty() {
             return Err(HostnameError::Empty);
         }
+        if stripped.len() > COLUMN {
+            return Err(HostnameError::TooLong { bytes: stripped.len() });
+        }
         if let Some(character) = stripped.chars().find(|c| c.is_control()) {
             return Err(HostnameError::Control { name: shown(name), character });
         }
@@ -202,6 +206,12 @@ pub enum HostnameError {
     /// Nothing but white space.
     #[error("the host name is empty")]
     Empty,
+    /// More than the server's column holds.
+    #[error("the host name takes {bytes} bytes; the server has room for {COLUMN}")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
     /// A control character inside.
     #[error("the host name {name} has the control character {character:?} in it")]
     Control {

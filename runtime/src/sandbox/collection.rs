@@ -19,6 +19,10 @@ use crate::{
 /// How much of a guest's own error text is kept, in bytes.
 const MAX_GUEST_ERROR: usize = 4096;
 
+/// What the engine says when a call hands the host more than it may; it has no public type for that.
+const CALL_TOO_LARGE: &str =
+    "too much data is being copied between the host and the guest: fuel allocated for hostcalls has been exhausted";
+
 /// What a collection came to.
 #[derive(Debug)]
 pub struct Outcome {
@@ -64,6 +68,9 @@ pub enum Stop {
     /// It wanted more than it may have.
     #[error("the guest was stopped: {0}")]
     Limit(LimitReached),
+    /// Whoever runs it asked for that.
+    #[error("the guest was stopped before its end")]
+    Interrupted,
     /// It asked for what it kept, and that could not be read.
     #[error("the guest was stopped: {0}")]
     State(StateError),
@@ -74,6 +81,16 @@ impl Sandbox {
     ///
     /// Dropping the future stops the collection at its next yield or host call.
     pub async fn collect(&self, collector: &Collector, assignment: Arc<Assignment>) -> Outcome {
+        self.collect_until(collector, assignment, std::future::pending()).await
+    }
+
+    /// The same, and stops the guest when `stop` is ready. What it emitted until then is in the outcome.
+    pub async fn collect_until(
+        &self,
+        collector: &Collector,
+        assignment: Arc<Assignment>,
+        stop: impl Future<Output = ()>,
+    ) -> Outcome {
         let started = Instant::now();
         let timeout = assignment.limits.timeout;
         let cell = Cell { limiter: Limiter::new(&assignment.limits), host: Host::new(Arc::clone(&assignment)) };
@@ -86,11 +103,14 @@ impl Sandbox {
             let instance = collector.pre.instantiate_async(&mut store).await?;
             instance.call_collect(&mut store).await
         };
-        let ending = match tokio::time::timeout(timeout, call).await {
-            Ok(Ok(Ok(()))) => Ending::Completed,
-            Ok(Ok(Err(message))) => Ending::Failed(one_line(&message, MAX_GUEST_ERROR)),
-            Ok(Err(error)) => ending_of(&error),
-            Err(_) => Ending::Stopped(Stop::Deadline(timeout)),
+        let ending = tokio::select! {
+            called = tokio::time::timeout(timeout, call) => match called {
+                Ok(Ok(Ok(()))) => Ending::Completed,
+                Ok(Ok(Err(message))) => Ending::Failed(one_line(&message, MAX_GUEST_ERROR)),
+                Ok(Err(error)) => ending_of(&error, &assignment.limits),
+                Err(_) => Ending::Stopped(Stop::Deadline(timeout)),
+            },
+            () = stop => Ending::Stopped(Stop::Interrupted),
         };
         let cell = store.into_data();
         let (emission, denials, changes) = cell.host.finish();
@@ -100,7 +120,7 @@ impl Sandbox {
 }
 
 /// What an error out of guest code means.
-fn ending_of(error: &wasmtime::Error) -> Ending {
+fn ending_of(error: &wasmtime::Error, limits: &Limits) -> Ending {
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         return match exit.0 {
             0 => Ending::Completed,
@@ -109,6 +129,10 @@ fn ending_of(error: &wasmtime::Error) -> Ending {
     }
     if let Some(limit) = error.downcast_ref::<LimitReached>() {
         return Ending::Stopped(Stop::Limit(limit.clone()));
+    }
+    if error.root_cause().to_string() == CALL_TOO_LARGE {
+        let value = bytesize::ByteSize(limits.call_bytes as u64).display().iec().to_string();
+        return Ending::Stopped(Stop::Limit(LimitReached { what: "one call", value, setting: "call_bytes" }));
     }
     if let Some(error) = error.downcast_ref::<StateError>() {
         return Ending::Stopped(Stop::State(error.clone()));

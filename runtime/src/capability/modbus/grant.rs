@@ -106,8 +106,7 @@ impl DeviceGrant {
             let units: Vec<String> = self.units.iter().chain([&unit]).map(u8::to_string).collect();
             return Err(Refusal {
                 what: format!("unit {unit} of `{}`", self.name),
-                flag: Some(format!("--modbus {}={}?unit={unit}", self.name, self.endpoint)),
-                line: format!("modbus: {{ {}: {{ units: [{}] }} }}", self.name, units.join(", ")),
+                line: format!("`units: [{}]` under `{}`", units.join(", "), self.name),
             });
         }
         if !self.readable.contains(&span) {
@@ -115,9 +114,7 @@ impl DeviceGrant {
             let (first, last) = (span.address(), span.last());
             return Err(Refusal {
                 what: format!("{span} of `{}`", self.name),
-                // A flag grants all four tables: the grant that fell short came from a file.
-                flag: None,
-                line: format!("modbus: {{ {}: {{ {table}: [\"{first}-{last}\"] }} }}", self.name),
+                line: format!("\"{first}-{last}\" in `{table}:` under `{}`", self.name),
             });
         }
         Ok(())
@@ -128,9 +125,7 @@ impl DeviceGrant {
 pub(super) struct Refusal {
     /// What was asked for.
     pub(super) what: String,
-    /// The flag that allows it, where one can.
-    pub(super) flag: Option<String>,
-    /// The addition to the grants that allows it.
+    /// What to write in the grants file. (A flag grants all tables of one unit: what falls short of that is beyond flags.)
     pub(super) line: String,
 }
 
@@ -173,7 +168,7 @@ mod tests {
         let some = grant("tcp://192.0.2.1").readable(readable);
         assert!(some.check(holding(1, 0, 100)).is_ok());
         let refusal = some.check(holding(1, 99, 2)).err().unwrap();
-        assert_eq!(refusal.line, "modbus: { plc1: { holding: [\"99-100\"] } }");
+        assert_eq!(refusal.line, "\"99-100\" in `holding:` under `plc1`");
         assert!(some.check(Span::new(1, Table::Coils, 0, 1).unwrap()).is_err());
     }
 }

@@ -60,10 +60,17 @@ fn grant_key(table: Table) -> &'static str {
 }
 
 impl Host {
-    /// Counts `more` spans, or says that there were too many.
-    fn count_spans(&mut self, more: usize) -> Result<(), wit::Error> {
+    /// Counts the spans of one call, or says that there were too many, or too much in them.
+    fn count_spans(&mut self, wanted: &[wit::Span]) -> Result<(), wit::Error> {
+        let bytes = wanted.iter().fold(0usize, |bytes, span| bytes.saturating_add(usize::from(span.count) * 2));
+        let call_bytes = self.assignment.limits.call_bytes;
+        if bytes > call_bytes {
+            let value = bytesize::ByteSize(call_bytes as u64).display().iec().to_string();
+            let reached = LimitReached { what: "the values of one call", value, setting: "call_bytes" };
+            return Err(wit::Error::Quota(reached.to_string()));
+        }
         let limit = self.assignment.limits.spans;
-        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        let more = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
         let spans = self.modbus.spans.saturating_add(more);
         if spans > limit {
             let reached =
@@ -77,11 +84,13 @@ impl Host {
     /// The place of the device in the grants and the span to read there, if both are granted.
     fn admit(&mut self, span: &wit::Span) -> Result<(usize, Span), wit::Error> {
         let Some(place) = self.assignment.modbus.position(&span.device) else {
-            let name = one_line(&span.device, MAX_SHOWN_NAME);
+            let shown = one_line(&span.device, MAX_SHOWN_NAME);
+            // Only what can be the name of a device is put into words that somebody may paste.
+            let name = span.device.parse::<DeviceName>().ok();
             self.deny(Denial {
-                what: format!("Modbus device `{name}`"),
-                flag: Some(format!("--modbus {name}=tcp://HOST:502")),
-                line: Some(format!("modbus: {{ {name}: {{ url: \"tcp://HOST:502\" }} }}")),
+                what: format!("the Modbus device `{shown}` is not granted"),
+                flag: name.as_ref().map(|name| format!("--modbus {name}=tcp://HOST:502")),
+                line: name.map(|name| format!("modbus: {{ {name}: {{ url: \"tcp://HOST:502\" }} }}")),
             });
             return Err(wit::Error::UnknownDevice);
         };
@@ -93,14 +102,14 @@ impl Host {
             .map_err(|error| wit::Error::Invalid(error.to_string()))?;
         if let Err(refusal) = grant.check(wanted) {
             let text = format!("{} is not granted", refusal.what);
-            self.deny(Denial { what: refusal.what, flag: refusal.flag, line: Some(refusal.line) });
+            self.deny(Denial { what: text.clone(), flag: None, line: Some(refusal.line) });
             return Err(wit::Error::Denied(text));
         }
         Ok((place, wanted))
     }
 
     async fn read_spans(&mut self, spans: Vec<wit::Span>) -> Vec<Result<wit::Words, wit::Error>> {
-        if let Err(quota) = self.count_spans(spans.len()) {
+        if let Err(quota) = self.count_spans(&spans) {
             return spans.iter().map(|_| Err(quota.clone())).collect();
         }
         let admitted: Vec<_> = spans.iter().map(|span| self.admit(span)).collect();
