@@ -3,5 +3,6 @@
 mod bad_input;
 mod modbus;
 mod run;
+mod spool;
 mod state;
 mod wire;
