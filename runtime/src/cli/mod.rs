@@ -41,7 +41,8 @@ const EXAMPLES: &str = "\
 Examples:
   pattoo-wasm run collector.wasm
       One collection; what would be posted goes to stdout as JSON
-  pattoo-wasm run collector.wasm --http https://site-a.example.org --modbus plc1=tcp://192.0.2.10:502
+  pattoo-wasm run collector.wasm --http https://site-a.example.org \\
+          --modbus plc1=tcp://192.0.2.10:502
       The same, with one web origin and one Modbus device granted
   pattoo-wasm run collector.wasm --post http://192.0.2.5:20201
       One collection, posted to the pattoo server

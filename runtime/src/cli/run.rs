@@ -36,15 +36,18 @@ const POST_BOUND: Duration = Duration::from_mins(1);
 
 const EXAMPLES: &str = "\
 Examples:
-  pattoo-wasm run lava_script.wasm --program LAVA_SCRIPT --interval 20 --settings settings.yaml \\
-      --http http://site-a.example.org --http http://work-1.example.org
-  pattoo-wasm run modbus_registers.wasm --modbus 'plc1=tcp://192.0.2.10:502?unit=1' \\
-      --setting 'spans=[{device: plc1, table: holding, address: 0, count: 4}]' --pretty
-  pattoo-wasm run collector.wasm --grants grants.yaml --post http://192.0.2.5:20201
+  pattoo-wasm run lava_script.wasm --program LAVA_SCRIPT --interval 20 \\
+      --settings settings.yaml --http http://site-a.example.org
+  pattoo-wasm run modbus_registers.wasm --pretty \\
+      --modbus 'plc1=tcp://192.0.2.10:502?unit=1' \\
+      --setting 'spans=[{device: plc1, table: holding, address: 0, count: 4}]'
+  pattoo-wasm run collector.wasm --grants grants.yaml \\
+      --post http://192.0.2.5:20201
 
-Without --post nothing is sent: the body that would be posted goes to stdout as one line of JSON, logs go to
-stderr. With --post it is stored first. If the server does not take it, it stays in the spool with exit code 5: the
-next run of the same program, or the daemon, delivers it (see `pattoo-wasm spool`).";
+Without --post nothing is sent: the body that would be posted goes to stdout
+as one line of JSON, logs go to stderr. With --post it is stored first. If the
+server does not take it, it stays in the spool with exit code 5: the next run
+of the same program, or the daemon, delivers it (see `pattoo-wasm spool`).";
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]

@@ -125,6 +125,16 @@ pub static LIMITS: &[Limit] = &[
         widen,
         narrow
     ),
+    quantity!(
+        "fetched_bytes",
+        "bytes of all response bodies together",
+        Size,
+        KIB,
+        4 * GIB,
+        collection.fetched_bytes,
+        widen,
+        narrow
+    ),
     quantity!("spans", "Modbus spans", Count, 0, 1_000_000, collection.spans, u64::from, narrow),
     quantity!(
         "fetch_timeout",

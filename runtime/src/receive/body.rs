@@ -1,6 +1,13 @@
 //! A posted body, read as the pattoo server reads it (`converter.cache_to_keypairs` of pattoo_shared).
 
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
 use serde_json::{Map, Value};
+
+use crate::text::one_line;
 
 /// Pattoo's names for what every datapoint carries.
 const REQUIRED: [&str; 10] = [
@@ -29,14 +36,15 @@ pub struct Received {
     pub records: Vec<Record>,
 }
 
-/// One datapoint with its ids resolved: pattoo's pairs and the guest's metadata, in their order.
+/// One datapoint with its ids resolved: pattoo's pairs and the guest's metadata, in their order. Datapoints share their
+/// pairs, as they do in the body: a large one that all refer to is held once.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Record(Vec<(String, Value)>);
+pub struct Record(Vec<Arc<(String, Value)>>);
 
 impl Record {
     /// The first value of a key, such as `pattoo_value`.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+        self.0.iter().find(|pair| pair.0 == key).map(|pair| &pair.1)
     }
 
     /// The same as text; empty if there is none.
@@ -49,8 +57,8 @@ impl Record {
     }
 
     /// All pairs in their order.
-    pub fn pairs(&self) -> &[(String, Value)] {
-        &self.0
+    pub fn pairs(&self) -> impl Iterator<Item = &(String, Value)> {
+        self.0.iter().map(AsRef::as_ref)
     }
 }
 
@@ -143,24 +151,82 @@ fn records(datapoints: &Map<String, Value>) -> Result<Vec<Record>, ReceivedError
     let pairs = take(datapoints, "key_value_pairs")?
         .as_object()
         .ok_or_else(|| shape("`key_value_pairs`", "is not an object"))?;
+    let resolved: HashMap<&str, Arc<(String, Value)>> = pairs
+        .iter()
+        .map(|(id, pair)| resolve(id, pair).map(|pair| (id.as_str(), Arc::new(pair))))
+        .collect::<Result<_, _>>()?;
     let lists =
         take(datapoints, "datapoint_pairs")?.as_array().ok_or_else(|| shape("`datapoint_pairs`", "is not a list"))?;
     let record = |(datapoint, ids): (usize, &Value)| {
-        let ids = ids.as_array().ok_or_else(|| shape(format!("datapoint {datapoint}"), "is not a list of ids"))?;
-        let resolved = ids.iter().map(|id| {
-            let id =
-                id.as_u64().ok_or_else(|| shape(format!("datapoint {datapoint}"), "has an id that is not a number"))?;
-            let pair = pairs.get(&id.to_string()).ok_or(ReceivedError::UnknownId { datapoint, id })?;
-            match pair.as_array().map(Vec::as_slice) {
-                Some([Value::String(key), value]) => Ok((key.clone(), value.clone())),
-                _ => Err(shape(format!("pair {id}"), "is not a list of a key and a value")),
+        let place = || format!("datapoint {datapoint}");
+        let ids = ids.as_array().ok_or_else(|| shape(place(), "is not a list of ids"))?;
+        let mut seen = HashSet::with_capacity(ids.len());
+        let found = ids.iter().map(|id| {
+            let id = id.as_u64().ok_or_else(|| shape(place(), "has an id that is not a number"))?;
+            if !seen.insert(id) {
+                return Err(shape(place(), "names an id twice"));
             }
+            resolved.get(id.to_string().as_str()).cloned().ok_or(ReceivedError::UnknownId { datapoint, id })
         });
-        let record = Record(resolved.collect::<Result<_, _>>()?);
+        let record = Record(found.collect::<Result<_, _>>()?);
         match REQUIRED.into_iter().find(|key| record.get(key).is_none()) {
             Some(key) => Err(ReceivedError::MissingPair { datapoint, key }),
             None => Ok(record),
         }
     };
     lists.iter().enumerate().map(record).collect()
+}
+
+/// A pair of `key_value_pairs`.
+fn resolve(id: &str, pair: &Value) -> Result<(String, Value), ReceivedError> {
+    match pair.as_array().map(Vec::as_slice) {
+        Some([Value::String(key), value]) => Ok((key.clone(), value.clone())),
+        _ => Err(shape(format!("pair {}", one_line(id, 40)), "is not a list of a key and a value")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{REQUIRED, Received};
+
+    fn body(change: impl FnOnce(&mut Value)) -> Result<Received, String> {
+        let pairs: serde_json::Map<_, _> =
+            REQUIRED.iter().enumerate().map(|(id, key)| (id.to_string(), json!([key, "x"]))).collect();
+        let ids: Vec<_> = (0..REQUIRED.len()).collect();
+        let mut body = json!({
+            "pattoo_agent_timestamp": 1, "pattoo_agent_id": "a", "pattoo_agent_polling_interval": 1000,
+            "pattoo_datapoints": {"key_value_pairs": pairs, "datapoint_pairs": [ids]},
+        });
+        change(&mut body);
+        Received::parse("a", body.to_string().as_bytes()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_body_that_pattoo_takes_is_taken() {
+        assert_eq!(body(|_| {}).unwrap().records.len(), 1);
+    }
+
+    #[test]
+    fn a_body_that_pattoo_does_not_take_is_refused_with_the_reason() {
+        type Change = fn(&mut Value);
+        let cases: [(Change, &str); 8] = [
+            (|body| body["more"] = json!(1), "\"more\" does not belong there"),
+            (|body| body["pattoo_agent_timestamp"] = json!("1"), "`pattoo_agent_timestamp` is not a whole number"),
+            (|body| body["pattoo_agent_id"] = json!("b"), "is from the agent b"),
+            (|body| body["pattoo_datapoints"] = json!([]), "`pattoo_datapoints` is not an object"),
+            (|body| body["pattoo_datapoints"]["datapoint_pairs"] = json!([[99]]), "the id 99"),
+            (|body| body["pattoo_datapoints"]["datapoint_pairs"] = json!([[0, 0]]), "names an id twice"),
+            (
+                |body| body["pattoo_datapoints"]["datapoint_pairs"] = json!([[0]]),
+                "datapoint 0 has no `pattoo_agent_id`",
+            ),
+            (|body| body["pattoo_datapoints"]["key_value_pairs"]["0"] = json!([1, 2]), "pair 0 is not a list"),
+        ];
+        for (change, words) in cases {
+            let error = body(change).unwrap_err();
+            assert!(error.contains(words), "{words}: {error}");
+        }
+    }
 }
