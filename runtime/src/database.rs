@@ -227,14 +227,37 @@ fn prepare(transaction: &Transaction<'_>, path: &Path, schema: Schema) -> Result
         transaction.pragma_update(None, "user_version", schema.version).map_err(explain)?;
         return transaction.execute_batch(schema.sql).map_err(explain);
     }
-    let foreign = |detail: String| Err(DatabaseError::Foreign { path: path.to_owned(), detail });
-    if application != schema.application {
-        return foreign(format!("its application id is {application}, and not {}", schema.application));
-    }
-    if version != schema.version {
-        return foreign(format!("its version is {version}, and this program knows {}", schema.version));
-    }
-    Ok(())
+    // One of the two can be damage; both together are another file.
+    let ours = objects(transaction) == expected(schema);
+    let identified = (application, version) == (schema.application, schema.version);
+    let detail = match (application == schema.application, ours) {
+        _ if ours && identified => return Ok(()),
+        (true, false) if identified => {
+            let detail = "its tables are not those that were made there".to_owned();
+            return Err(DatabaseError::Damaged { path: path.to_owned(), detail });
+        }
+        (_, true) => {
+            let detail = "its header is not the one that was made there".to_owned();
+            return Err(DatabaseError::Damaged { path: path.to_owned(), detail });
+        }
+        (false, false) => format!("its application id is {application}, and not {}", schema.application),
+        (true, false) => format!("its version is {version}, and this program knows {}", schema.version),
+    };
+    Err(DatabaseError::Foreign { path: path.to_owned(), detail })
+}
+
+/// The statements that made what is in a file, if they can be read.
+fn objects(connection: &Connection) -> Option<Vec<String>> {
+    let mut select =
+        connection.prepare("SELECT type || name || tbl_name || sql FROM sqlite_schema WHERE sql IS NOT NULL").ok()?;
+    select.query_map([], |row| row.get(0)).ok()?.collect::<Result<_, _>>().ok()
+}
+
+/// The statements that make what is in a file of this kind.
+fn expected(schema: Schema) -> Option<Vec<String>> {
+    let model = Connection::open_in_memory().ok()?;
+    model.execute_batch(schema.sql).ok()?;
+    objects(&model)
 }
 
 /// Something to be done with the connection, and somebody who waits for it.
@@ -376,7 +399,8 @@ mod tests {
         let database = Database::open(&path, SCHEMA).unwrap();
         put(&database, 1).await.unwrap();
         database.close();
-        for other in [Schema { application: 8, ..SCHEMA }, Schema { version: 2, ..SCHEMA }] {
+        let sql = "CREATE TABLE word (value TEXT) STRICT";
+        for other in [Schema { application: 8, sql, ..SCHEMA }, Schema { version: 2, sql, ..SCHEMA }] {
             assert!(matches!(Database::open(&path, other), Err(DatabaseError::Foreign { .. })));
         }
         std::fs::write(folder.path().join("notes.txt"), "x".repeat(5000)).unwrap();

@@ -5,5 +5,6 @@ mod compile;
 mod lift;
 mod modbus;
 mod run;
+mod spool;
 mod state;
 mod wire;

@@ -12,6 +12,7 @@ mod receive;
 mod report;
 mod run;
 mod simulate;
+mod spool;
 
 use std::{path::Path, process::ExitCode};
 
@@ -57,6 +58,8 @@ Exit codes:
 enum Command {
     /// Make one collection of one module, and print or post it
     Run(Box<run::Args>),
+    /// Look at what waits for the server and what was set aside, and decide on it
+    Spool(spool::Args),
     /// Receive what agents post, as the pattoo server would: for trying things out
     Receive(receive::Args),
     /// Be Modbus TCP devices described in a YAML file
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::print(&args),
         Command::Man(args) => completions::write_man_pages(&args),
         Command::Run(args) => in_runtime(run::run(*args, None)),
+        Command::Spool(args) => in_runtime(spool::spool(args)),
         Command::Receive(args) => in_runtime(receive::receive(args)),
         Command::Simulate(args) => in_runtime(simulate::simulate(args)),
         Command::Demo(args) => in_runtime(demo::demo(args)),

@@ -185,7 +185,7 @@ fn load_failure(error: crate::sandbox::LoadError) -> Failure {
     Failure::usage(error).help(help)
 }
 
-fn spool_failure(error: SpoolError) -> Failure {
+pub(super) fn spool_failure(error: SpoolError) -> Failure {
     let help = error.help();
     let failure = Failure::usage(error);
     if let Some(help) = help { failure.help(help) } else { failure }

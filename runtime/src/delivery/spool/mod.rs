@@ -245,7 +245,7 @@ impl Spool {
         }
     }
 
-    async fn write<T, F>(&self, work: F) -> Result<T, SpoolError>
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, SpoolError>
     where
         T: Send + 'static,
         F: Fn(&Connection) -> rusqlite::Result<T> + Clone + Send + 'static,
@@ -291,6 +291,22 @@ impl Spool {
             Ok(Err(error)) => self.recovered(&self.database(), &error).await.map(|_| ()),
             _ => Ok(()),
         }
+    }
+
+    /// Closes the file, so that all is in it and nothing beside it.
+    #[cfg(test)]
+    pub(super) fn close(&self) {
+        self.database().close();
+    }
+
+    /// Moves all from the log into the file.
+    #[cfg(test)]
+    pub(super) async fn checkpoint(&self) {
+        let path = self.0.path.clone();
+        let moved = tokio::task::spawn_blocking(move || {
+            Connection::open(path)?.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+        });
+        assert_eq!(moved.await.unwrap(), Ok(0));
     }
 
     /// The queue of a lane, unless another process (or task) posts it at the moment.

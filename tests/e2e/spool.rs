@@ -1,0 +1,50 @@
+//! `pattoo-wasm spool`: what a person sees of what waits, and what can be done to it.
+
+use pattoo_tests::{Cli, guest, modbus_device, nobody, pattoo_records};
+use serde_json::{Value, json};
+
+#[test]
+fn what_waits_can_be_listed_shown_retried_and_dropped() {
+    let cli = Cli::new();
+    let run = cli.run(&["spool", "list"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("there is no spool at") && run.stderr.contains("PATTOO_CONFIGDIR"), "{run:#?}");
+
+    let device = modbus_device(&json!({"1": {"holding": {"0": 42}}}));
+    let module = guest("modbus_registers").display().to_string();
+    let granted = format!("plc1=tcp://{}", device.address());
+    let server = format!("http://{}", nobody());
+    let span = "spans=[{device: plc1, table: holding, address: 0, count: 1}]";
+    for program in ["ONE", "TWO"] {
+        let arguments =
+            ["run", &module, "--program", program, "--modbus", &granted, "--setting", span, "--post", &server];
+        assert_eq!(cli.run(&arguments).code, Some(5));
+    }
+    let good = |arguments: &[&str]| {
+        let run = cli.run(arguments);
+        assert_eq!(run.code, Some(0), "{run:#?}");
+        run.stdout
+    };
+    let list = good(&["spool", "list"]);
+    let rows: Vec<Vec<&str>> = list.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["ID", "STATUS", "AGE", "REFUSED", "DATAPOINTS", "BYTES", "PROGRAM", "SERVER", "REFUSAL"]);
+    assert_eq!((rows[1][0], rows[1][1], rows[1][6], rows[1][7]), ("1", "queued", "ONE", &*server));
+    assert_eq!((rows.len(), rows[2][6]), (3, "TWO"));
+    let of_one = good(&["spool", "list", "--json", "--program", "TWO"]);
+    let entry: Value = serde_json::from_str(&of_one).unwrap();
+    assert_eq!((&entry["id"], &entry["datapoints"], &entry["refused"]), (&json!(2), &json!(1), &json!(0)));
+    assert_eq!(good(&["spool", "list", "--quarantined"]).lines().count(), 1);
+
+    assert!(good(&["spool", "show", "1"]).contains("intact      yes"));
+    let body: Value = serde_json::from_str(&good(&["spool", "show", "1", "--body"])).unwrap();
+    assert_eq!(pattoo_records(&body)[0]["value"], 42);
+    assert_eq!(cli.run(&["spool", "show", "7"]).code, Some(2));
+
+    assert_eq!(good(&["spool", "retry", "1"]), "1 body in the queue\n");
+    assert_eq!(cli.run(&["spool", "drop"]).code, Some(2), "what is dropped must be named");
+    assert_eq!(good(&["spool", "drop", "--program", "ONE"]), "1 body deleted\n");
+    let stats: Value = serde_json::from_str(&good(&["spool", "stats", "--json"])).unwrap();
+    assert_eq!((&stats["queued"], &stats["dropped"], &stats["delivered"]), (&json!(1), &json!(1), &json!(0)));
+    assert_eq!(good(&["spool", "drop", "--all"]), "1 body deleted\n");
+    assert!(good(&["spool", "stats"]).starts_with("queued       0 (0 B)\n"));
+}
