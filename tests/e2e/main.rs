@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod compile;
+mod decode;
 mod lift;
 mod modbus;
 mod run;
