@@ -5,6 +5,7 @@ mod compile;
 mod decode;
 mod lift;
 mod modbus;
+mod modbus_agent;
 mod run;
 mod spool;
 mod state;
