@@ -2,8 +2,11 @@
 
 mod bad_input;
 mod compile;
+mod decode;
 mod lift;
 mod modbus;
+mod modbus_agent;
+mod modbus_faults;
 mod receive;
 mod run;
 mod spool;

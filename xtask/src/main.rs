@@ -61,10 +61,11 @@ fn test() -> Result<()> {
         "lints",
         &mut tools::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]),
     )?;
-    let guests = ["clippy", "--package", "lava-script", "--package", "modbus-registers", "--lib", "--locked"];
     steps.run(
         "lints of the collectors",
-        tools::cargo(&guests).args(["--target", tools::GUEST_TARGET, "--", "--deny", "warnings"]),
+        tools::cargo(&["clippy", "--lib", "--locked", "--target", tools::GUEST_TARGET])
+            .args(tools::guest_packages())
+            .args(["--", "--deny", "warnings"]),
     )?;
     match tools::cargo_deny() {
         // Its advisory database is not to be had on every machine that runs this; the other checks need nothing.
@@ -95,11 +96,7 @@ fn build_guests(steps: &mut Steps) -> Result<()> {
     tools::install_target(steps)?;
     steps.run(
         "the collectors",
-        tools::cargo(&["build", "--profile", "guest", "--target", tools::GUEST_TARGET, "--locked"]).args([
-            "--package",
-            "lava-script",
-            "--package",
-            "modbus-registers",
-        ]),
+        tools::cargo(&["build", "--profile", "guest", "--target", tools::GUEST_TARGET, "--locked"])
+            .args(tools::guest_packages()),
     )
 }

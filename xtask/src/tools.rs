@@ -11,6 +11,14 @@ use crate::{Result, steps::Steps};
 /// What collectors in Rust are built for.
 pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";
 
+/// The example collectors in Rust: a folder in `guests/` each, and a package of that name.
+const GUESTS: &[&str] = &["lava-script", "modbus-registers", "modbus-tcp"];
+
+/// Names [`GUESTS`] to cargo.
+pub(crate) fn guest_packages() -> impl Iterator<Item = &'static str> {
+    GUESTS.iter().flat_map(|guest| ["--package", guest])
+}
+
 /// The root of the repository.
 fn root() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));

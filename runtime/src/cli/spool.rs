@@ -106,10 +106,7 @@ impl Which {
 }
 
 pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
-    let directory = DataDirectory::find().map_err(|error| {
-        let help = error.help();
-        Failure::usage(error).help(help)
-    })?;
+    let directory = DataDirectory::find()?;
     let path = directory.spool();
     // Looking must not make one, owned by whoever happens to look.
     if !path.exists() {

@@ -1,0 +1,14 @@
+//! The vectors that decoders in every language are held against.
+
+use std::{path::Path, process::Command};
+
+use pattoo_tests::python;
+
+#[test]
+fn the_vectors_are_those_that_pythons_struct_makes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk/vectors");
+    let output = Command::new(python()).arg(folder.join("decode.py")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let committed = std::fs::read(folder.join("decode.json")).unwrap();
+    assert!(output.stdout == committed, "decode.json is not what decode.py prints");
+}
