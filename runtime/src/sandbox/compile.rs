@@ -126,7 +126,11 @@ impl Compiler {
                 let text = one_line(&text, MAX_FAULT);
                 Err(if kind == INVALID { CompileError::Invalid(text) } else { CompileError::NotACollector(text) })
             }
-            _ => Err(CompileError::Stopped { how: status.to_string(), limits: self.limits }),
+            // A panic: of the compiler, or of the runtime library when it could not have a thread or a stack.
+            _ => Err(CompileError::Stopped {
+                how: format!("out of memory, or by a fault: {status}"),
+                limits: self.limits,
+            }),
         }
     }
 }
