@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod compile;
+mod config;
 mod lift;
 mod modbus;
 mod run;
