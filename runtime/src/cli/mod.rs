@@ -3,6 +3,7 @@
 //! One file per subcommand. Each parses what was typed into types that cannot be wrong before it does anything, and ends in
 //! an `Exit`, whose numbers are a promise to scripts.
 
+mod check;
 mod compile;
 mod completions;
 mod demo;
@@ -61,6 +62,8 @@ enum Command {
     Run(Box<run::Args>),
     /// Look at what waits for the server and what was set aside, and decide on it
     Spool(spool::Args),
+    /// Find what is wrong with the configuration before the daemon does
+    Check(check::Args),
     /// Receive what agents post, as the pattoo server would: for trying things out
     Receive(receive::Args),
     /// Be Modbus devices described in a YAML file
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Man(args) => completions::write_man_pages(&args),
         Command::Run(args) => in_runtime(run::run(*args, None)),
         Command::Spool(args) => in_runtime(spool::spool(args)),
+        Command::Check(args) => in_runtime(check::check(args)),
         Command::Receive(args) => in_runtime(receive::receive(args)),
         Command::Simulate(args) => in_runtime(simulate::simulate(args)),
         Command::Demo(args) => in_runtime(demo::demo(args)),

@@ -16,11 +16,11 @@ use super::{
 };
 use crate::{
     capability::{
-        Assignment, Denial, Limits,
+        Assignment, Denial,
         modbus::{DeviceGrant, Devices},
         unix_millis,
     },
-    config::{self, DataDirectory, Grants},
+    config::{self, CollectorLimits, DataDirectory, Grants, Limit},
     delivery::{DeliverySettings, ServerUrl, Spool, SpoolError, SpoolLimits, deliver_now},
     http::{self, OriginGrant, OwnEndpoints},
     modbus::{DeviceUrl, Endpoints},
@@ -92,6 +92,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     memory: ByteSize,
 
+    /// Set another limit, named as under `limits:` in `pattoo_wasm.yaml` (repeatable)
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = parse_limit)]
+    limits: Vec<(&'static Limit, String)>,
+
     /// Name of this machine towards pattoo [default: its fully qualified name]
     #[arg(long, value_name = "NAME")]
     hostname: Option<Hostname>,
@@ -121,6 +125,13 @@ fn parse_device(text: &str) -> Result<DeviceGrant, String> {
     Ok(DeviceGrant::new(name, &url))
 }
 
+fn parse_limit(text: &str) -> Result<(&'static Limit, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, for example datapoints=20000")?;
+    let limit = Limit::named(name).ok_or_else(|| config::unknown_limit(name))?;
+    limit.set(&mut CollectorLimits::default(), value).map_err(|error| error.to_string())?;
+    Ok((limit, value.to_owned()))
+}
+
 /// A collector that is ready to run, and where its bodies go.
 struct Job {
     sandbox: Sandbox,
@@ -146,13 +157,9 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     let settings = settings(&args)?;
     let directory = directory.map_or_else(DataDirectory::find, Ok)?;
     let grants = grants(&args)?;
-    let limits = Limits {
-        timeout: args.timeout,
-        memory: usize::try_from(args.memory.as_u64()).unwrap_or(usize::MAX),
-        ..Limits::default()
-    };
+    let limits = limits(&args)?;
     let own = own_endpoints(args.post.as_ref()).await;
-    let http = http::Client::new(grants.http, http::Limits::default(), own).map_err(Failure::usage)?;
+    let http = http::Client::new(grants.http, limits.http, own).map_err(Failure::usage)?;
     let state = StateStore::at(&directory.state());
     let modbus = Devices::new(grants.modbus, &Endpoints::new());
     let (sandbox, collector) = load(&args.module, module, &directory).await?;
@@ -160,7 +167,7 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     let spool = args.post.is_some().then(|| Spool::open(&directory.spool(), SpoolLimits::default()));
     let post = args.post.clone().zip(spool.transpose().map_err(spool_failure)?);
     let agent = Arc::new(agent(&args, &directory)?);
-    let assignment = Arc::new(Assignment { agent, settings, modbus, http, state, limits });
+    let assignment = Arc::new(Assignment { agent, settings, modbus, http, state, limits: limits.collection });
     Ok(Job { sandbox, collector, assignment, post, pretty: args.pretty })
 }
 
@@ -227,6 +234,16 @@ fn agent(args: &Args, directory: &DataDirectory) -> Result<Agent, Failure> {
     Ok(Agent { program, id, hostname, polling_interval: args.interval })
 }
 
+fn limits(args: &Args) -> Result<CollectorLimits, Failure> {
+    let mut limits = CollectorLimits::default();
+    limits.collection.timeout = args.timeout;
+    limits.collection.memory = usize::try_from(args.memory.as_u64()).unwrap_or(usize::MAX);
+    for (limit, value) in &args.limits {
+        limit.set(&mut limits, value).map_err(Failure::usage)?;
+    }
+    Ok(limits)
+}
+
 fn grants(args: &Args) -> Result<Grants, Failure> {
     let mut grants = args.grants.as_deref().map_or_else(|| Ok(Grants::default()), Grants::read)?;
     grants.http.extend(args.origins.iter().cloned().map(OriginGrant::new));
@@ -242,7 +259,7 @@ fn grants(args: &Args) -> Result<Grants, Failure> {
 }
 
 /// The endpoints that no guest may talk to: the server that we post to, by its name and by the addresses behind it.
-async fn own_endpoints(server: Option<&ServerUrl>) -> OwnEndpoints {
+pub(super) async fn own_endpoints(server: Option<&ServerUrl>) -> OwnEndpoints {
     let Some(url) = server.map(ServerUrl::url) else { return OwnEndpoints::default() };
     let origin = url.origin().ascii_serialization().parse().ok();
     let addresses = match (url.host_str(), url.port_or_known_default()) {
@@ -395,7 +412,7 @@ fn stopped(stop: &crate::sandbox::Stop) -> Failure {
         Stop::Interrupted => "what it emitted before is kept".to_owned(),
         Stop::Deadline(_) => "give it longer with --timeout, or find out what it waits for with -v".to_owned(),
         Stop::Limit(limit) if limit.setting == "memory" => "give it more with --memory".to_owned(),
-        Stop::Limit(limit) => format!("the limit is `{}`: see docs/reference/limits.md", limit.setting),
+        Stop::Limit(limit) => format!("give it more with --limit {}=VALUE", limit.setting),
         Stop::State(error) => error.help().to_owned(),
     };
     Failure::new(Exit::GuestStopped, stop).help(help)

@@ -107,7 +107,8 @@ fn units(fields: Fields<'_>, url: Option<&DeviceUrl>) -> Result<Vec<u8>, Reporte
     if let (Some(node), Some(unit), Some(in_url)) = (fields.node("unit"), default, in_url)
         && unit != in_url
     {
-        return Err(fields.wrong("unit", node, format!("it is {unit} here and {in_url} in the url")));
+        let what = format!("the unit is {unit} here and {in_url} in the url");
+        return Err(fields.wrong_with(node, what, "keep one of the two".to_owned()));
     }
     Ok(default.or(in_url).into_iter().chain(more?).collect())
 }

@@ -104,7 +104,9 @@ impl Kind {
         match self {
             Self::Text => "a text".to_owned(),
             Self::Choice(texts) => format!("one of {}", quoted(texts)),
-            Self::Integer(least, most) => format!("a whole number from {least} to {most}"),
+            Self::Integer(least, most) | Self::Quantity(Unit::Count, least, most) => {
+                format!("a whole number from {least} to {most}")
+            }
             Self::Quantity(unit, least, most) => {
                 format!("{}, from {} to {}", unit.words(), unit.show(least), unit.show(most))
             }
@@ -112,7 +114,7 @@ impl Kind {
             Self::Addresses => "an address or a range such as \"0-99\"".to_owned(),
             Self::Object => "a mapping".to_owned(),
             Self::List(kind) => format!("a list, each of it {}", kind.words()),
-            Self::Form(form) => format!("a mapping: {}", form().what),
+            Self::Form(form) => form().what.to_owned(),
             Self::Named(form) => format!("a mapping of names, each to {}", form().what),
         }
     }
@@ -190,7 +192,7 @@ impl Form {
     }
 
     /// What may have been meant by a key that is not known.
-    fn suggestion(&self, unknown: &str) -> String {
+    pub(super) fn suggestion(&self, unknown: &str) -> String {
         let likeness = |key: &&Key| strsim::jaro_winkler(key.name, &unknown.to_lowercase().replace('-', "_"));
         let closest = self.keys.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
         match closest.filter(|key| likeness(key) >= 0.8) {
@@ -226,8 +228,8 @@ impl Key {
                 Ok(_) if node.map().is_some() => true,
                 Ok(_) => false,
                 Err(number) => {
-                    let help = "put it in quotes, and it is a text".to_owned();
-                    report.error(number.span.clone(), "JSON has no such number".to_owned(), help);
+                    let what = format!("JSON has no number `{}`", shown(number.text().unwrap_or_default()));
+                    report.error(number.span.clone(), what, "put it in quotes, and it is a text".to_owned());
                     return;
                 }
             },

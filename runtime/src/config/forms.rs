@@ -21,7 +21,15 @@ pub(super) const LOG_LEVELS: &[&str] = &["debug", "info", "warning", "error", "c
 pub(super) fn pattoo_wasm_yaml() -> Form {
     Form::new(
         "pattoo_wasm.yaml",
-        vec![Key::new("pattoo_wasm", Kind::Form(pattoo_wasm), "all that is set here stands below it", "").required()],
+        vec![
+            Key::new(
+                "pattoo_wasm",
+                Kind::Form(pattoo_wasm),
+                "all that is set in this file stands below it",
+                "{ collectors: [] }",
+            )
+            .required(),
+        ],
     )
 }
 

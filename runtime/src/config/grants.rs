@@ -6,13 +6,13 @@ use super::{
     devices::device,
     forms,
     load::{Source, SourceError},
-    reader::{Fields, Reported, all, read},
+    reader::{Fields, Reported, all, read, shown},
     source::ConfigError,
     yaml::{Entry, Node},
 };
 use crate::{
     capability::modbus::DeviceGrant,
-    http::{HeaderName, OriginGrant, Secret},
+    http::{HeaderName, Method, OriginGrant, Secret},
 };
 
 /// What one collector may reach. The default is nothing.
@@ -50,7 +50,8 @@ pub(super) fn grants(fields: Fields<'_>, folder: &Path) -> Result<Grants, Report
 
 fn origin(fields: Fields<'_>, folder: &Path) -> Result<OriginGrant, Reported> {
     let origin = fields.required("origin");
-    let methods = fields.optional_list("methods");
+    let methods = fields.list("methods").iter().map(|node| method(fields, node));
+    let methods = fields.node("methods").map(|_| all(methods)).transpose();
     let paths = fields.optional_list("paths");
     let headers = all(fields.map("headers").iter().map(|entry| header(fields, entry, folder)));
     let private = fields.node("private").map_or(Some(false), Node::flag).ok_or(Reported);
@@ -64,9 +65,17 @@ fn origin(fields: Fields<'_>, folder: &Path) -> Result<OriginGrant, Reported> {
     Ok(headers?.into_iter().fold(grant, |grant, (name, value)| grant.header(name, value)))
 }
 
+fn method(fields: Fields<'_>, node: &Node) -> Result<Method, Reported> {
+    let text = node.text().ok_or(Reported)?;
+    text.parse().map_err(|_| fields.wrong("methods", node, format!("`{}` is not an HTTP method", shown(text))))
+}
+
 fn header(fields: Fields<'_>, entry: &Entry, folder: &Path) -> Result<(HeaderName, Secret), Reported> {
     let help = "name it for example `authorization`";
-    let name = entry.key.parse().map_err(|_| fields.wrong_key(entry, "this is not the name of a header", help));
+    let name = entry
+        .key
+        .parse()
+        .map_err(|_| fields.wrong_key(entry, format!("`{}` is not the name of a header", shown(&entry.key)), help));
     let form = forms::secret();
     let value = secret(fields.of(&form, &entry.node), folder);
     Ok((name?, value?))

@@ -1,9 +1,12 @@
 //! `limits:` of a collector: each limit by its name, with its unit and its range.
 
-use super::quantity::{
-    GIB, HOUR, KIB, MIB, Quantity, Unit,
-    convert::{duration, millis, narrow, same, widen},
-    quantity,
+use super::{
+    forms,
+    quantity::{
+        GIB, HOUR, KIB, MIB, Quantity, Unit,
+        convert::{duration, millis, narrow, same, widen},
+        quantity,
+    },
 };
 use crate::{capability, http};
 
@@ -137,6 +140,16 @@ pub static LIMITS: &[Limit] = &[
     ),
     quantity!("spans", "Modbus spans", Count, 0, 1_000_000, collection.spans, u64::from, narrow),
     quantity!(
+        "state_bytes",
+        "bytes of keys and values that a program keeps",
+        Size,
+        0,
+        64 * MIB,
+        collection.state_bytes,
+        widen,
+        narrow
+    ),
+    quantity!(
         "fetch_timeout",
         "time for one fetch, all redirects included",
         Time,
@@ -209,6 +222,11 @@ impl Limit {
     pub fn named(name: &str) -> Option<&'static Self> {
         LIMITS.iter().find(|limit| limit.name == name)
     }
+}
+
+/// What to say about a name that no limit has.
+pub(crate) fn unknown_limit(name: &str) -> String {
+    format!("`{name}` is not a limit; {}", forms::limits().suggestion(name))
 }
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ use super::{
     grants::{grants, secret},
     limits::LIMITS,
     pattoo::PattooFiles,
-    reader::{Fields, Reported, all, read},
-    source::{Problem, SourceFile},
+    reader::{Fields, Reported, all, read, shown},
+    source::{Place, Problem, SourceFile},
     spool::{SPOOL, SpoolBounds},
     yaml::{Document, Node},
 };
@@ -36,6 +36,15 @@ const FILE: &str = "pattoo_wasm.yaml";
 pub(super) struct Source {
     pub(super) file: Arc<SourceFile>,
     pub(super) document: Document,
+}
+
+/// One step on the way to a place in a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Step {
+    /// The value of this key.
+    Key(&'static str),
+    /// This member of a list.
+    Index(usize),
 }
 
 /// Why there is no such file as a tree.
@@ -72,6 +81,33 @@ impl Source {
         Ok(Self { file, document })
     }
 
+    fn has(&self, path: &[Step]) -> bool {
+        let mut node = Some(&self.document.root);
+        for step in path {
+            node = node.and_then(|node| match step {
+                Step::Key(key) => node.entry(key).map(|entry| &entry.node),
+                Step::Index(index) => node.list().and_then(|nodes| nodes.get(*index)),
+            });
+        }
+        node.is_some_and(|node| !node.is_null())
+    }
+
+    fn place(&self, path: &[Step]) -> Place {
+        let mut node = &self.document.root;
+        let mut span = &node.span;
+        for step in path {
+            let next = match step {
+                Step::Key(key) => node.entry(key).map(|entry| (&entry.key_span, &entry.node)),
+                Step::Index(index) => node.list().and_then(|nodes| nodes.get(*index)).map(|node| (&node.span, node)),
+            };
+            let Some((name, below)) = next else { break };
+            let scalar = below.map().is_none() && below.list().is_none();
+            span = if scalar { &below.span } else { name };
+            node = below;
+        }
+        Place { file: Arc::clone(&self.file), span: span.clone() }
+    }
+
     /// The folder that paths in it are relative to.
     pub(super) fn folder(&self) -> &Path {
         self.file.path.parent().unwrap_or(Path::new(""))
@@ -82,6 +118,8 @@ impl Source {
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) configuration: Configuration,
+    pub(super) ours: Source,
+    pub(super) pattoos: Vec<Source>,
 }
 
 impl Configuration {
@@ -139,7 +177,24 @@ impl Loaded {
             spool_age: read.spool.age,
             collectors: read.collectors,
         };
-        Ok(Self { configuration })
+        Ok(Self { configuration, ours, pattoos: pattoo.sources })
+    }
+
+    /// The place in our file that a path of keys and indices leads to, or as near as there is anything: of a mapping or list
+    /// its key, of anything else its value.
+    pub(crate) fn place(&self, path: &[Step]) -> Place {
+        self.ours.place(path)
+    }
+
+    /// Whether a path of keys and indices leads to something in our file.
+    pub(crate) fn has(&self, path: &[Step]) -> bool {
+        self.ours.has(path)
+    }
+
+    /// The place that the first of some paths leads to which leads anywhere in one of pattoo's files.
+    pub(crate) fn place_in_pattoos(&self, paths: &[&[Step]]) -> Option<Place> {
+        let there = |source: &Source, path: &[Step]| source.has(path).then(|| source.place(path));
+        paths.iter().find_map(|path| self.pattoos.iter().find_map(|source| there(source, path)))
     }
 
     fn read_ours(source: &Source, pattoo: &PattooFiles) -> Result<Ours, Vec<Problem>> {
@@ -195,7 +250,11 @@ fn status(fields: Fields<'_>) -> Result<Option<SocketAddr>, Reported> {
     match fields.node("status") {
         None => Ok(Some(DEFAULT_STATUS)),
         Some(node) if node.text() == Some("none") => Ok(None),
-        Some(node) => fields.parse_node("status", node).map(Some),
+        Some(node) => {
+            let text = node.text().ok_or(Reported)?;
+            let wrong = |_| fields.wrong("status", node, format!("`{}` is no address with a port", shown(text)));
+            text.parse().map(Some).map_err(wrong)
+        }
     }
 }
 
@@ -243,7 +302,7 @@ fn unique_programs(fields: Fields<'_>, collectors: &[Node]) -> Result<(), Report
             let help = format!(
                 "name one of them otherwise; the other is in line {first}. A second collector of the same module is fine"
             );
-            let what = format!("the program `{}` is named twice", super::reader::shown(program));
+            let what = format!("the program `{}` is named twice", shown(program));
             unique = Err(fields.wrong_with(&entry.node, what, help));
         }
     }

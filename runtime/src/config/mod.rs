@@ -10,6 +10,7 @@ mod configuration;
 mod devices;
 mod digest;
 mod directories;
+mod effective;
 mod form;
 mod forms;
 mod grants;
@@ -19,6 +20,7 @@ mod load;
 mod pattoo;
 mod quantity;
 mod reader;
+mod schema;
 mod settings;
 mod source;
 mod spool;
@@ -35,6 +37,11 @@ pub use self::{
     hostname::{HostnameError, fully_qualified_hostname},
     limits::{CollectorLimits, LIMITS, Limit},
     quantity::{Quantity, QuantityError, Unit},
+    schema::schema,
     settings::{SettingsError, merge_setting, read_settings, to_json},
     source::{ConfigError, Place, Problem, Severity, SourceFile},
+};
+pub(crate) use self::{
+    limits::unknown_limit,
+    load::{Loaded, Step},
 };

@@ -32,6 +32,8 @@ pub(super) struct PattooFiles {
     pub(super) log_level: Option<LevelFilter>,
     pub(super) polling_interval: Option<PollingInterval>,
     pub(super) server: Option<ServerUrl>,
+    /// The files that were found.
+    pub(super) sources: Vec<Source>,
 }
 
 /// What one section says; none of it must be there.
@@ -94,7 +96,7 @@ impl PattooFiles {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let mut files = Self::default();
+        let mut files = Self { sources: main.into_iter().chain(agent).collect(), ..Self::default() };
         let (mut address, mut port) = (None, None);
         // The first that says something counts.
         for section in sections {

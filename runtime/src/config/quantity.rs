@@ -3,8 +3,6 @@
 //! A table of [`Quantity`] says all of them: the reader, the schema for editors, the reference page and the effective settings
 //! come from it, so that none of them can know a setting that another does not.
 
-use std::time::Duration;
-
 use bytesize::ByteSize;
 
 /// What a quantity counts.
@@ -147,7 +145,11 @@ impl Unit {
     /// A value as it is written in a configuration.
     pub fn show(self, value: u64) -> String {
         match self {
-            Self::Time => humantime::format_duration(Duration::from_millis(value)).to_string().replace(' ', ""),
+            Self::Time => [(24 * HOUR, "d"), (HOUR, "h"), (60 * SECOND, "m"), (SECOND, "s")]
+                .into_iter()
+                .find(|(unit, _)| value == 0 || value.is_multiple_of(*unit))
+                .and_then(|(unit, name)| Some(format!("{}{name}", value.checked_div(unit)?)))
+                .map_or_else(|| format!("{value}ms"), |text| if value == 0 { "0s".to_owned() } else { text }),
             Self::Size => [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")]
                 .into_iter()
                 .find(|(unit, _)| value > 0 && value.is_multiple_of(*unit))

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tracing::level_filters::LevelFilter;
 
-use super::{ConfigDirectory, ConfigError, Configuration, source::Place};
+use super::{
+    CollectorLimits, ConfigDirectory, ConfigError, Configuration, LIMITS, Loaded, form::Key, forms, source::Place,
+};
 
 /// A configuration directory of these files.
 fn directory(files: &[(&str, &str)]) -> TempDir {
@@ -253,4 +255,104 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_effective_settings_are_a_configuration_that_means_the_same_and_shows_no_secret() {
+    let pattoo =
+        "main: { daemon_directory: /d, log_directory: /l }\npolling: { polling_interval: 30, ip_address: a.example }\n";
+    let ours = "
+pattoo_wasm:
+  hostname: gateway-7
+  base: &base { timeout: 5s }
+  collectors:
+    - program: P
+      module: /m.wasm
+      settings: { note: '3', list: [1, 2.5, ~] }
+      limits: { memory: 128MiB }
+      grants:
+        http: [{ origin: https://site-a.example.org, headers: { authorization: { secret_file: /TOKEN } } }]
+        modbus: { plc1: { url: 'tcp://192.0.2.10:502', holding: ['0-99', 200], gap: 4 } }
+    - { program: '007', module: /n.wasm, polling_interval: 60 }
+";
+    let folder = directory(&[("pattoo.yaml", pattoo), ("token", "hush")]);
+    let token = folder.path().join("token").display().to_string();
+    let ours = ours.replace("/TOKEN", &token).replace("  base: &base { timeout: 5s }\n", "");
+    fs::write(folder.path().join("pattoo_wasm.yaml"), ours).unwrap();
+    let loaded = Loaded::load(&ConfigDirectory::at(folder.path())).unwrap();
+    let effective = loaded.effective();
+    assert!(!effective.contains("hush") && effective.contains(&token), "{effective}");
+    assert!(effective.contains("memory: 128MiB") && effective.contains("timeout: 10s"), "{effective}");
+    let ours = effective.split_once("pattoo_wasm:").unwrap().1;
+    let pattoo = effective.replace(ours, "").replace("pattoo_wasm:", "");
+    let again = directory(&[("pattoo.yaml", &pattoo), ("pattoo_wasm.yaml", &format!("pattoo_wasm:{ours}"))]);
+    let again =
+        Configuration::load(&ConfigDirectory::at(again.path())).unwrap_or_else(|error| panic!("{error}\n{effective}"));
+    assert_eq!(again, loaded.configuration);
+}
+
+/// A file of the repository, from its root.
+fn repository(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+#[test]
+fn the_committed_schema_is_the_one_that_is_printed() {
+    let committed = fs::read_to_string(repository("docs/reference/pattoo_wasm.schema.json")).unwrap();
+    let help = "pattoo-wasm check --schema > docs/reference/pattoo_wasm.schema.json";
+    assert!(committed == format!("{:#}\n", super::schema()), "make it anew: {help}");
+}
+
+/// What the reference says of a key, as a row of a table.
+fn row(key: &Key) -> String {
+    let default = match (key.required, key.default.as_ref()) {
+        (true, _) => "required".to_owned(),
+        (false, "") => "–".to_owned(),
+        (false, default) => format!("`{default}`"),
+    };
+    format!("| `{}` | {} | {default} | {} |", key.name, key.kind.words(), key.doc)
+}
+
+#[test]
+fn the_reference_has_every_key_as_it_is_read() {
+    let page = fs::read_to_string(repository("docs/reference/configuration.md")).unwrap();
+    let mut missing = Vec::new();
+    let forms = [
+        forms::pattoo_wasm(),
+        forms::server(),
+        forms::spool(),
+        forms::collector(),
+        forms::grants(),
+        forms::origin(),
+        forms::device(),
+        forms::secret(),
+        forms::directories(),
+        forms::polling(),
+    ];
+    for form in forms {
+        let rows: Vec<_> = form.keys.iter().map(row).collect();
+        if rows.iter().any(|row| !page.lines().any(|line| line == row)) {
+            missing.push(format!(
+                "{}:\n| key | what it holds | default | |\n|---|---|---|---|\n{}\n",
+                form.what,
+                rows.join("\n")
+            ));
+        }
+    }
+    assert!(missing.is_empty(), "these tables are not in the page as they should be:\n\n{}", missing.join("\n"));
+}
+
+#[test]
+fn the_reference_has_every_limit_with_its_default_and_range() {
+    let page = fs::read_to_string(repository("docs/reference/limits.md")).unwrap();
+    let missing: Vec<_> = LIMITS
+        .iter()
+        .map(|limit| {
+            let default = limit.show(&CollectorLimits::default());
+            let (least, most) = (limit.unit.show(limit.min), limit.unit.show(limit.max));
+            format!("| `{}` | {} | {default} | {least} to {most} | ", limit.name, limit.doc)
+        })
+        .filter(|row| !page.lines().any(|line| line.starts_with(row.as_str())))
+        .collect();
+    assert!(missing.is_empty(), "these rows are not in the page as they should be:\n{}", missing.join("\n"));
 }

@@ -77,9 +77,9 @@ impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Guest => "the request's own timeout",
-            Self::Total => "limit total",
-            Self::Connect => "limit connect",
-            Self::Idle => "limit idle",
+            Self::Total => "limit fetch_timeout",
+            Self::Connect => "limit fetch_connect_timeout",
+            Self::Idle => "limit fetch_idle_timeout",
         })
     }
 }

@@ -230,6 +230,13 @@ impl Collector {
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
+
+    /// The full names of the interfaces that it imports: `pattoo:agent/http@0.1.0`.
+    pub fn imports(&self) -> Vec<String> {
+        let pre = self.pre.instance_pre();
+        let world = pre.component().component_type();
+        world.imports(pre.engine()).map(|(name, _)| name.to_owned()).collect()
+    }
 }
 
 impl Sandbox {

@@ -1,0 +1,271 @@
+//! `pattoo-wasm check`: what would fail later, found now, each with its place and how to mend it.
+//!
+//! Nothing is collected, posted or kept. What cannot be known here is said in the documentation: a secret that only the
+//! daemon's environment has, a directory that only its user may write to, a certificate.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::net::TcpStream;
+use url::Host;
+
+use super::{Exit, Failure, output::print_line, report::Finding, run::own_endpoints};
+use crate::{
+    config::{CollectorSettings, ConfigDirectory, Loaded, Place, Problem, Severity, Step, schema},
+    delivery::ServerUrl,
+    http::{self, OwnEndpoints},
+    sandbox::{LoadError, Module, Sandbox},
+};
+
+/// How long the server may take to be reached.
+const REACHABLE_WITHIN: Duration = Duration::from_secs(3);
+
+/// What collecting is about: a collector without this import never has anything to say.
+const DATAPOINTS: &str = "datapoints";
+
+const EXAMPLES: &str = "\
+Examples:
+  pattoo-wasm check
+      Everything that would fail later, each with file, line and mend
+  PATTOO_CONFIGDIR=./config pattoo-wasm check --effective
+      The same for another configuration, and its settings with every default filled in
+  pattoo-wasm check --schema > pattoo_wasm.schema.json
+      The JSON Schema of pattoo_wasm.yaml, for editors
+
+Read are pattoo.yaml, pattoo_agent.yaml and pattoo_wasm.yaml in PATTOO_CONFIGDIR, else in /etc/pattoo.
+Findings go to stderr. Exit code 0: nothing but warnings; 2: errors.";
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Print the settings as they take effect, as YAML; secrets by the name of their variable or file
+    #[arg(long)]
+    effective: bool,
+
+    /// Print the JSON Schema of `pattoo_wasm.yaml` and do nothing else
+    #[arg(long, conflicts_with = "effective")]
+    schema: bool,
+}
+
+/// Runs the command.
+pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
+    if args.schema {
+        print_line(format!("{:#}", schema()))?;
+        return Ok(Exit::Good);
+    }
+    let loaded = tokio::task::spawn_blocking(|| Loaded::load(&ConfigDirectory::find()))
+        .await
+        .map_err(|error| Failure::fault(format!("the reading ended: {error}")))??;
+    let reachable = reachable(&loaded).await;
+    let own = own_endpoints(loaded.configuration.server.as_ref().map(|server| &server.url)).await;
+    let mut problems = tokio::task::block_in_place(|| everything_else(&loaded, &own))?;
+    problems.extend(reachable);
+    problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.span.start));
+    problems.iter().map(Finding::from).for_each(|finding| finding.print());
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    let summary = format!(
+        "collectors: {}, errors: {errors}, warnings: {}",
+        loaded.configuration.collectors.len(),
+        problems.len().saturating_sub(errors)
+    );
+    if args.effective {
+        print_line(loaded.effective().trim_end())?;
+        tracing::info!("{summary}");
+    } else {
+        print_line(summary)?;
+    }
+    Ok(if errors == 0 { Exit::Good } else { Exit::Usage })
+}
+
+const OURS: Step = Step::Key("pattoo_wasm");
+
+/// Where something is in the file about the collector of this index.
+fn place(loaded: &Loaded, index: usize, path: &[Step]) -> Place {
+    let path: Vec<_> = [OURS, Step::Key("collectors"), Step::Index(index)].iter().chain(path).copied().collect();
+    loaded.place(&path)
+}
+
+/// The server, if it does not answer in time; or that there is none.
+async fn reachable(loaded: &Loaded) -> Option<Problem> {
+    let Some(server) = &loaded.configuration.server else {
+        let help =
+            "add `server: { url: \"https://pattoo.example.org\" }`; until then what is collected waits in the spool";
+        return Some(Problem::error("no server is named", loaded.place(&[OURS]), help).as_warning());
+    };
+    let place = if loaded.has(&[OURS, Step::Key("server")]) {
+        Some(loaded.place(&[OURS, Step::Key("server"), Step::Key("url")]))
+    } else {
+        let keys = |section| [Step::Key(section), Step::Key("ip_address")];
+        loaded.place_in_pattoos(&[&keys("pattoo_agent_api"), &keys("polling")])
+    };
+    let why = connect(&server.url).await.err()?;
+    let help = "start it, or correct its address; what is collected meanwhile waits in the spool".to_owned();
+    Some(Problem { severity: Severity::Warning, what: format!("{} cannot be reached: {why}", server.url), place, help })
+}
+
+/// Opens a connection and closes it.
+async fn connect(server: &ServerUrl) -> Result<(), String> {
+    let port = server.url().port_or_known_default().unwrap_or_default();
+    let connecting = async {
+        match server.url().host() {
+            Some(Host::Domain(name)) => TcpStream::connect((name, port)).await,
+            Some(Host::Ipv4(address)) => TcpStream::connect((address, port)).await,
+            Some(Host::Ipv6(address)) => TcpStream::connect((address, port)).await,
+            None => Err(std::io::ErrorKind::AddrNotAvailable.into()),
+        }
+    };
+    match tokio::time::timeout(REACHABLE_WITHIN, connecting).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", REACHABLE_WITHIN.as_secs())),
+    }
+}
+
+/// Everything but the server. Compiling modules takes its time.
+fn everything_else(loaded: &Loaded, own: &OwnEndpoints) -> Result<Vec<Problem>, Failure> {
+    let sandbox = Sandbox::new(1, super::compiler()?, None).map_err(Failure::fault)?;
+    let mut modules = Modules { sandbox: &sandbox, known: HashMap::new() };
+    let mut problems = directories(loaded);
+    problems.extend(status(loaded));
+    for (index, collector) in loaded.configuration.collectors.iter().enumerate() {
+        let at = |path: &[Step]| place(loaded, index, path);
+        problems.extend(grants(collector, own, &at));
+        problems.extend(pace(collector, &at));
+        problems.extend(modules.check(collector, &at));
+    }
+    Ok(problems)
+}
+
+/// Directories that cannot be written to.
+fn directories(loaded: &Loaded) -> Vec<Problem> {
+    let directories = &loaded.configuration.directories;
+    let log = directories.log.as_deref().map(|path| ("log_directory", path));
+    let unwritable = |(key, path): (&'static str, &Path)| {
+        let why = writable(path).err()?;
+        let keys = |section| [Step::Key(section), Step::Key(key)];
+        let place = loaded.place_in_pattoos(&[&keys("pattoo"), &keys("main")]);
+        let what = format!("{} cannot be written to: {why}", path.display());
+        let help = format!("make it, owned by the user that the daemon runs as, or name another `{key}`");
+        Some(Problem { severity: Severity::Error, what, place, help })
+    };
+    [("daemon_directory", directories.daemon.root())].into_iter().chain(log).filter_map(unwritable).collect()
+}
+
+/// Whether a file can be made in a directory, or the directory itself where it is to be.
+fn writable(path: &Path) -> Result<(), String> {
+    let there = path.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(Path::new("."));
+    // Nameless, or gone again at once.
+    tempfile::tempfile_in(there).map(drop).map_err(|error| format!("in {}: {error}", there.display()))
+}
+
+/// A status address that others can reach.
+fn status(loaded: &Loaded) -> Option<Problem> {
+    let status = loaded.configuration.status.filter(|status| !status.ip().is_loopback())?;
+    let what = format!("anyone who reaches {status} can read the status of the daemon");
+    let help = "write `status: \"127.0.0.1:20203\"`, unless the network that it is open to may read it";
+    Some(Problem::error(what, loaded.place(&[OURS, Step::Key("status")]), help).as_warning())
+}
+
+/// Grants that can never be used.
+fn grants(collector: &CollectorSettings, own: &OwnEndpoints, at: &impl Fn(&[Step]) -> Place) -> Option<Problem> {
+    let error = http::Client::new(collector.grants.http.clone(), collector.limits.http, own.clone()).err()?;
+    let help = "leave this grant out, or name the site that is meant";
+    Some(Problem::error(error.to_string(), at(&[Step::Key("grants"), Step::Key("http")]), help))
+}
+
+/// Limits that do not go with the interval.
+fn pace(collector: &CollectorSettings, at: &impl Fn(&[Step]) -> Place) -> Option<Problem> {
+    let (timeout, interval) = (collector.limits.collection.timeout, collector.polling_interval);
+    if timeout <= interval.duration() {
+        return None;
+    }
+    let what = format!(
+        "a collection of `{}` may take {timeout:?}, longer than the {} s from one to the next",
+        collector.program,
+        interval.seconds()
+    );
+    let help = "lower `timeout` or raise `polling_interval`; a turn that comes while the last is under way is skipped";
+    Some(Problem::error(what, at(&[Step::Key("limits"), Step::Key("timeout")]), help).as_warning())
+}
+
+/// What is known of modules: several collectors may share one.
+struct Modules<'a> {
+    sandbox: &'a Sandbox,
+    known: HashMap<PathBuf, Result<Known, (String, String)>>,
+}
+
+/// What matters of a module that can be run.
+#[derive(Clone)]
+struct Known {
+    sha256: String,
+    imports: Vec<String>,
+}
+
+impl Modules<'_> {
+    fn check(&mut self, collector: &CollectorSettings, at: &impl Fn(&[Step]) -> Place) -> Vec<Problem> {
+        let sandbox = self.sandbox;
+        let known = self.known.entry(collector.module.clone()).or_insert_with(|| {
+            known(sandbox, &collector.module).map_err(|error| (error.to_string(), error.help().into_owned()))
+        });
+        match known {
+            Err((what, help)) => vec![Problem::error(what.as_str(), at(&[Step::Key("module")]), help.as_str())],
+            Ok(known) => digest(collector, known, at).into_iter().chain(imports(collector, known, at)).collect(),
+        }
+    }
+}
+
+fn known(sandbox: &Sandbox, path: &Path) -> Result<Known, LoadError> {
+    let collector = sandbox.load(&Module::read(path)?)?;
+    Ok(Known { sha256: collector.sha256().to_owned(), imports: collector.imports() })
+}
+
+/// A module that is not the one that was pinned.
+fn digest(collector: &CollectorSettings, known: &Known, at: &impl Fn(&[Step]) -> Place) -> Option<Problem> {
+    let pinned = collector.sha256.filter(|pinned| pinned.to_string() != known.sha256)?;
+    let what = format!("{} has another digest than {pinned}", collector.module.display());
+    let help = format!("put the right file there, or write `sha256: {}` if it is this one", known.sha256);
+    Some(Problem::error(what, at(&[Step::Key("sha256")]), help))
+}
+
+/// Grants and imports that do not go together.
+fn imports(collector: &CollectorSettings, known: &Known, at: &impl Fn(&[Step]) -> Place) -> Vec<Problem> {
+    let imported =
+        |interface: &str| known.imports.iter().any(|name| name.starts_with(&format!("pattoo:agent/{interface}@")));
+    let mut problems = Vec::new();
+    let granted = [("http", !collector.grants.http.is_empty()), ("modbus", !collector.grants.modbus.is_empty())];
+    for (interface, granted) in granted {
+        let path = [Step::Key("grants"), Step::Key(interface)];
+        match (granted, imported(interface)) {
+            (true, false) => {
+                let what = format!("`{}` is granted `{interface}`, which its module does not use", collector.program);
+                let help = "leave the grant out, or name the module that is meant";
+                problems.push(Problem::error(what, at(&path), help));
+            }
+            (false, true) => {
+                let what =
+                    format!("the module of `{}` uses `{interface}`, and nothing of it is granted", collector.program);
+                let help = match interface {
+                    "http" => {
+                        "add `grants: { http: [{ origin: \"https://site-a.example.org\" }] }`, unless it can do without"
+                    }
+                    _ => {
+                        "add `grants: { modbus: { plc1: { url: \"tcp://192.0.2.10:502\" } } }`, unless it can do without"
+                    }
+                };
+                problems.push(Problem::error(what, at(&path), help).as_warning());
+            }
+            _ => {}
+        }
+    }
+    if !imported(DATAPOINTS) {
+        let what =
+            format!("the module of `{}` cannot emit a datapoint: it does not use `{DATAPOINTS}`", collector.program);
+        let help = "name the module of a collector";
+        problems.push(Problem::error(what, at(&[Step::Key("module")]), help).as_warning());
+    }
+    problems
+}
