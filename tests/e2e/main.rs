@@ -4,6 +4,7 @@ mod bad_input;
 mod compile;
 mod lift;
 mod modbus;
+mod receive;
 mod run;
 mod spool;
 mod state;

@@ -134,14 +134,15 @@ impl Cli {
         }
     }
 
-    /// Starts `receive` on a free port, storing into `received.jsonl`.
+    /// Starts `receive` on a free port, storing into `received.sqlite3`, in the mood of `mood.yaml` if there is one.
     pub fn receive(&self) -> Running {
         self.receive_at("127.0.0.1:0")
     }
 
     /// The same at this address.
     pub fn receive_at(&self, address: &str) -> Running {
-        let mut command = self.command(&["receive", "--listen", address, "--store", "received.jsonl"]);
+        let mut command =
+            self.command(&["receive", "--listen", address, "--store", "received.sqlite3", "--mood", "mood.yaml"]);
         command.stdout(Stdio::null());
         Running::start(&mut command, Said::OnStderr, |line| {
             line.split_once("receiving on http://")?.1.trim().parse().ok()
@@ -150,9 +151,10 @@ impl Cli {
 
     /// The bodies that `receive` stored, in their order.
     pub fn received(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.home.path().join("received.jsonl")).unwrap_or_default();
-        let body = |line: &str| serde_json::from_str::<Value>(line).expect("a JSON line").get("body").cloned();
-        text.lines().map(|line| body(line).expect("a body")).collect()
+        let store = rusqlite::Connection::open(self.home.path().join("received.sqlite3")).expect("a store");
+        let mut select = store.prepare("SELECT json FROM body ORDER BY id").expect("the table of bodies");
+        let rows = select.query_map([], |row| row.get::<_, String>(0)).expect("rows");
+        rows.map(|json| serde_json::from_str(&json.expect("a body")).expect("a body is JSON")).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The HTTP side of the receiver.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -11,9 +11,10 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
+use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
-use super::{Received, ReceivedError};
+use super::{Mood, Moods, Received, ReceivedError};
 
 /// The largest body that is read, in bytes.
 const MAX_BODY: usize = 64 << 20;
@@ -21,7 +22,7 @@ const MAX_BODY: usize = 64 << 20;
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Takes what was received. An error is answered with status 500, so that the agent keeps the body.
-pub type Sink = Arc<dyn Fn(&Received, &[u8]) -> std::io::Result<()> + Send + Sync>;
+pub type Sink = Arc<dyn Fn(Received, Bytes) -> BoxFuture<'static, io::Result<()>> + Send + Sync>;
 
 /// A receiver that is bound to its address.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl Receiver {
     /// # Errors
     ///
     /// When the address is not free or not ours.
-    pub async fn bind(address: SocketAddr) -> std::io::Result<Self> {
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         Ok(Self { listener, address })
@@ -47,30 +48,55 @@ impl Receiver {
         self.address
     }
 
-    /// Serves until `stop` is ready, handing each good body to `sink`.
+    /// Serves until `stop` is ready, handing each good body to `sink` unless its mood is against it.
     ///
     /// # Errors
     ///
     /// When the listener fails.
-    pub async fn serve(self, sink: Sink, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    pub async fn serve(
+        self,
+        sink: Sink,
+        moods: Moods,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
         let router = Router::new()
             .route("/pattoo/api/v1/agent/receive/{agent_id}", post(receive))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(middleware::from_fn(within_time))
             .layer(middleware::from_fn_with_state(self.address, only_for_us))
-            .with_state(sink);
+            .with_state((sink, Arc::new(moods)));
         axum::serve(self.listener, router).with_graceful_shutdown(stop).await
     }
 }
 
-async fn receive(State(sink): State<Sink>, Path(agent_id): Path<String>, body: Bytes) -> Response {
+async fn receive(
+    State((sink, moods)): State<(Sink, Arc<Moods>)>,
+    Path(agent_id): Path<String>,
+    body: Bytes,
+) -> Response {
     let received = match Received::parse(&agent_id, &body) {
         Ok(received) => received,
         // Pattoo's own answer to a bad body.
         Err(error) => return refuse(StatusCode::NOT_FOUND, &error),
     };
-    match sink(&received, &body) {
-        Ok(()) => (StatusCode::OK, "OK").into_response(),
+    let mood = moods.now().await;
+    let concerns = mood.only.as_deref().is_none_or(|text| String::from_utf8_lossy(&body).contains(text));
+    let mood = if concerns { mood } else { Mood::default() };
+    tokio::time::sleep(mood.delay).await;
+    if mood.hang {
+        std::future::pending::<()>().await;
+    }
+    let status = StatusCode::from_u16(mood.answer).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let stored = if status.is_success() || mood.keep { sink(received, body).await } else { Ok(()) };
+    match stored {
+        Ok(()) if status.is_success() => (status, "OK").into_response(),
+        Ok(()) => {
+            let mut response = (status, "as it was told to").into_response();
+            if let Some(seconds) = mood.retry_after {
+                response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            }
+            response
+        }
         Err(error) => {
             tracing::error!("a body could not be stored: {error}");
             (StatusCode::INTERNAL_SERVER_ERROR, "it could not be stored").into_response()

@@ -1,0 +1,81 @@
+//! `pattoo-wasm receive`: a stand-in for the server, also for one in trouble.
+
+use std::time::{Duration, Instant};
+
+use pattoo_tests::{Cli, Finished, guest, modbus_device};
+use serde_json::json;
+
+/// A collector with one register, and a receiver to post to.
+struct Plant {
+    cli: Cli,
+    device: pattoo_tests::Running,
+    receiver: pattoo_tests::Running,
+}
+
+impl Plant {
+    fn start() -> Self {
+        let cli = Cli::new();
+        let receiver = cli.receive();
+        let device = modbus_device(&json!({"1": {"holding": {"0": 4711}}}));
+        Self { cli, device, receiver }
+    }
+
+    fn post(&self, program: &str) -> Finished {
+        let module = guest("modbus_registers").display().to_string();
+        let (granted, server) =
+            (format!("plc1=tcp://{}", self.device.address()), format!("http://{}", self.receiver.address()));
+        let span = "spans=[{device: plc1, table: holding, address: 0, count: 1}]";
+        self.cli.run(&[
+            "run",
+            &module,
+            "--program",
+            program,
+            "--modbus",
+            &granted,
+            "--setting",
+            span,
+            "--post",
+            &server,
+        ])
+    }
+}
+
+#[test]
+fn it_can_be_told_to_fail_to_delay_and_to_lose_its_answer_while_it_runs() {
+    let plant = Plant::start();
+    plant.cli.file("mood.yaml", "answer: 500\n");
+    let run = plant.post("ONE");
+    assert_eq!(run.code, Some(5), "{run:#?}");
+    assert!(run.stderr.contains("answered 500: as it was told to"), "{run:#?}");
+    assert!(plant.cli.received().is_empty());
+
+    plant.cli.file("mood.yaml", "delay: 300ms\n");
+    let begun = Instant::now();
+    assert_eq!(plant.post("ONE").code, Some(0));
+    assert!(begun.elapsed() >= Duration::from_millis(600), "both bodies were delayed");
+    assert_eq!(plant.cli.received().len(), 2);
+
+    plant.cli.file("mood.yaml", "{answer: 503, keep: true}");
+    assert_eq!(plant.post("ONE").code, Some(5));
+    assert_eq!(plant.cli.received().len(), 3);
+    plant.cli.file("mood.yaml", "{answer: 400, only: '\"TWO\"'}");
+    assert_eq!((plant.post("ONE").code, plant.post("TWO").code), (Some(0), Some(5)));
+    let received = plant.cli.received();
+    assert_eq!(received.len(), 5, "the third came twice, as its answer was lost");
+    assert_eq!(received[2], received[3]);
+}
+
+#[test]
+fn what_it_took_is_in_tables() {
+    let plant = Plant::start();
+    assert_eq!(plant.post("ONE").code, Some(0));
+    let store = rusqlite::Connection::open(plant.cli.folder().join("received.sqlite3")).unwrap();
+    let select = "SELECT program, target, key, value, data_type, length(checksum), pairs FROM datapoint JOIN body ON body = body.id";
+    let row: (String, String, String, i64, i64, i64, String) =
+        store.query_row(select, [], |row| row.try_into()).unwrap();
+    assert_eq!((&*row.0, &*row.1, &*row.2, row.3, row.4, row.5), ("ONE", "plc1", "holding_register_0", 4711, 99, 64));
+    assert!(row.6.contains(r#"["unit","001"]"#), "{}", row.6);
+    let other = plant.cli.file("notes.txt", "x".repeat(5000));
+    let run = plant.cli.run(&["receive", "--listen", "127.0.0.1:0", "--store", &other.display().to_string()]);
+    assert_eq!(run.code, Some(2), "{run:#?}");
+}
