@@ -73,7 +73,7 @@ impl Store {
                 db.prepare_cached("INSERT INTO datapoint VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
             for record in &received.records {
                 let pair = |(key, value): &(String, Value)| Value::from(vec![key.as_str().into(), value.clone()]);
-                let pairs: Value = record.pairs().iter().map(pair).collect();
+                let pairs: Value = record.pairs().map(pair).collect();
                 datapoint.execute((
                     id,
                     Pair(record.get("pattoo_timestamp")),
