@@ -302,14 +302,14 @@ fn what_cannot_even_be_stored_is_printed() {
     let server = format!("http://{}", nobody());
     let post = ["run", &module, "--setting", &setting, "--http", &origin, "--post", &server];
     assert_eq!(cli.run(&post).code, Some(5));
-    // As a disk without room would.
+    // With its last number used, SQLite says what it says when a disk has no room.
     let spool = cli.folder().join(".local/state/pattoo_wasm/spool/spool.sqlite3");
     let full = rusqlite::Connection::open(&spool).unwrap();
-    full.execute_batch("CREATE TRIGGER full BEFORE INSERT ON body BEGIN SELECT raise(ABORT, 'no room'); END").unwrap();
+    full.execute_batch("UPDATE sqlite_sequence SET seq = 9223372036854775807").unwrap();
     let run = cli.run(&post);
     assert_eq!(run.code, Some(5), "{run:#?}");
     assert_eq!(pattoo_records(&run.body()).len(), 1);
-    assert_says(&run, &["not stored", "no room", "on stdout"]);
+    assert_says(&run, &["not stored", "no space left", "on stdout"]);
 }
 
 #[test]

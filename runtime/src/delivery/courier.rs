@@ -41,6 +41,8 @@ pub struct DeliverySettings {
     pub token: Option<(ServerUrl, Secret)>,
     /// Whose certificates are believed.
     pub trust: Trust,
+    /// The longest wait between two tries, but for what a server asks for.
+    pub longest_wait: Duration,
     /// How many strikes put a body into quarantine.
     pub strikes: u32,
     /// How long a body is refused before the one behind it is tried, where there is no other company.
@@ -54,6 +56,7 @@ impl Default for DeliverySettings {
             timeout: Duration::from_secs(30),
             token: None,
             trust: Trust::default(),
+            longest_wait: Duration::from_mins(5),
             strikes: 5,
             lonely_after: Duration::from_hours(1),
         }
@@ -126,7 +129,9 @@ impl Courier {
 
     /// Posts one body, and writes down what came of it.
     async fn post(&self, poster: &Poster, lane: &Lane, body: &Queued) -> Result<Posted, SpoolError> {
+        tracing::trace!("posting body {}", body.id);
         let Err(error) = poster.post(&lane.agent, body.json.clone()).await else {
+            tracing::trace!("body {} was taken", body.id);
             // What was taken must not be posted again, so nothing else happens until it is gone.
             while let Err(error) = self.spool.delivered(body.id, &lane.server).await {
                 tracing::error!("{}: body {} was delivered and cannot be deleted: {error}", body.program, body.id);

@@ -11,10 +11,8 @@ use std::{
 
 use super::{Lane, ServerUrl};
 
-/// Waiting doubles with each failure from here …
+/// Waiting doubles with each failure from here.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// … up to here.
-const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// The longest that a server can ask to be left alone.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// How long a server that does not know us is left alone: its answer changes when a person mends something.
@@ -48,6 +46,7 @@ pub(super) type Jitter = fn() -> f64;
 #[derive(Debug)]
 pub(super) struct Lanes {
     jitter: Jitter,
+    longest_wait: Duration,
     ready: VecDeque<Lane>,
     delayed: BTreeSet<(Instant, Lane)>,
     known: HashMap<Lane, State>,
@@ -73,8 +72,16 @@ struct Gate {
 }
 
 impl Lanes {
-    pub(super) fn new(jitter: Jitter) -> Self {
-        Self { jitter, ready: VecDeque::new(), delayed: BTreeSet::new(), known: HashMap::new(), gates: HashMap::new() }
+    /// Nobody is left alone for longer than `longest_wait`, unless a server asks for it.
+    pub(super) fn new(jitter: Jitter, longest_wait: Duration) -> Self {
+        Self {
+            jitter,
+            longest_wait,
+            ready: VecDeque::new(),
+            delayed: BTreeSet::new(),
+            known: HashMap::new(),
+            gates: HashMap::new(),
+        }
     }
 
     /// A lane has got something.
@@ -121,7 +128,8 @@ impl Lanes {
 
     /// A lane had its turn.
     pub(super) fn ended(&mut self, lane: Lane, end: &End, now: Instant) {
-        let jitter = self.jitter;
+        let (jitter, longest) = (self.jitter, self.longest_wait);
+        let wait = |failures, retry_after| wait(failures, retry_after, longest, jitter);
         let state = self.known.entry(lane.clone()).or_default();
         state.busy = false;
         match end {
@@ -144,18 +152,18 @@ impl Lanes {
             }
             End::Refused { retry_after, .. } => {
                 state.failures = state.failures.saturating_add(1);
-                let wait = wait(state.failures, *retry_after, jitter);
+                let wait = wait(state.failures, *retry_after);
                 self.delayed.insert((later(now, wait), lane.clone()));
                 self.server_answers(&lane.server);
             }
             End::Trouble { .. } => {
                 state.failures = state.failures.saturating_add(1);
-                let wait = wait(state.failures, None, jitter);
+                let wait = wait(state.failures, None);
                 self.delayed.insert((later(now, wait), lane.clone()));
                 self.server_answers(&lane.server);
             }
             End::Away { retry_after, .. } => {
-                self.close(lane, now, |failures| wait(failures, *retry_after, jitter));
+                self.close(lane, now, |failures| wait(failures, *retry_after));
             }
             End::Unauthorised { .. } => self.close(lane, now, |_| UNAUTHORISED_WAIT),
         }
@@ -192,10 +200,10 @@ impl Lanes {
     }
 }
 
-/// Full jitter: anything from nothing to twice the last bound; but never less than the server asked for.
-fn wait(failures: u32, retry_after: Option<Duration>, jitter: Jitter) -> Duration {
+/// Full jitter: anything from nothing to a bound that doubles; but never less than the server asked for.
+fn wait(failures: u32, retry_after: Option<Duration>, longest: Duration, jitter: Jitter) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
-    let bound = FIRST_WAIT.saturating_mul(1u32 << doublings).min(LONGEST_WAIT);
+    let bound = FIRST_WAIT.saturating_mul(1u32 << doublings).min(longest);
     let wait = bound.mul_f64(jitter().clamp(0.0, 1.0)).max(Duration::from_millis(10));
     let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
     // Behind what was asked for they are spread out too.
@@ -224,11 +232,12 @@ mod tests {
         End::Refused { retry_after: None, text: String::new() }
     }
 
+    const LONGEST: Duration = Duration::from_mins(5);
     const S: &str = "http://a";
 
     #[test]
     fn a_lane_has_one_turn_at_a_time_and_another_when_something_came_meanwhile() {
-        let (mut lanes, now) = (Lanes::new(|| 0.5), Instant::now());
+        let (mut lanes, now) = (Lanes::new(|| 0.5, LONGEST), Instant::now());
         lanes.offer(lane('a', S));
         lanes.offer(lane('a', S));
         assert_eq!(lanes.next(now), Some(lane('a', S)));
@@ -243,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_long_queue_does_not_keep_others_from_their_turn() {
-        let (mut lanes, now) = (Lanes::new(|| 0.5), Instant::now());
+        let (mut lanes, now) = (Lanes::new(|| 0.5, LONGEST), Instant::now());
         lanes.offer(lane('a', S));
         lanes.offer(lane('b', S));
         assert_eq!(lanes.next(now), Some(lane('a', S)));
@@ -253,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_refusal_holds_up_its_own_lane_only() {
-        let (mut lanes, now) = (Lanes::new(|| 0.5), Instant::now());
+        let (mut lanes, now) = (Lanes::new(|| 0.5, LONGEST), Instant::now());
         lanes.offer(lane('a', S));
         lanes.offer(lane('b', S));
         assert_eq!(lanes.next(now), Some(lane('a', S)));
@@ -270,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_server_that_is_away_is_asked_by_one_lane_at_a_time() {
-        let (mut lanes, now) = (Lanes::new(|| 0.5), Instant::now());
+        let (mut lanes, now) = (Lanes::new(|| 0.5, LONGEST), Instant::now());
         for digit in ['a', 'b', 'c', 'd'] {
             lanes.offer(lane(digit, S));
         }
@@ -293,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_server_is_left_alone_as_long_as_it_asked_for() {
-        let (mut lanes, now) = (Lanes::new(|| 0.0), Instant::now());
+        let (mut lanes, now) = (Lanes::new(|| 0.0, LONGEST), Instant::now());
         lanes.offer(lane('a', S));
         let a = lanes.next(now).unwrap();
         lanes.ended(a, &away(Some(120)), now);
@@ -312,7 +321,7 @@ mod tests {
 
     #[test]
     fn the_queue_of_a_server_that_does_not_know_us_is_held() {
-        let (mut lanes, now) = (Lanes::new(|| 0.0), Instant::now());
+        let (mut lanes, now) = (Lanes::new(|| 0.0, LONGEST), Instant::now());
         lanes.offer(lane('a', S));
         let a = lanes.next(now).unwrap();
         lanes.ended(a, &End::Unauthorised { text: String::new() }, now);
@@ -325,7 +334,7 @@ mod tests {
     fn waiting_grows_to_five_minutes_and_no_further() {
         let mut longest = Duration::ZERO;
         for failures in 1..100 {
-            let wait = super::wait(failures, None, || 1.0);
+            let wait = super::wait(failures, None, LONGEST, || 1.0);
             assert!(wait >= longest && wait <= Duration::from_mins(5));
             longest = wait;
         }

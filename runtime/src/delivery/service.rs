@@ -45,7 +45,7 @@ impl Delivery {
         let service = Service {
             courier: Arc::new(Courier::new(spool.clone(), settings.clone())),
             spool: spool.clone(),
-            lanes: Lanes::new(jitter),
+            lanes: Lanes::new(jitter, settings.longest_wait),
             parallel: settings.parallel.max(1),
             turns: JoinSet::new(),
             under_way: HashMap::new(),

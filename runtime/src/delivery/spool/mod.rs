@@ -201,13 +201,13 @@ impl Spool {
         let posting = beside("posting.lock");
         let locks = LaneLocks::open(&posting).map_err(|error| failed(&posting, &error))?;
         in_use.lock_shared().map_err(|error| failed(&lock, &error))?;
-        let opened = Database::open(path, SCHEMA).and_then(|database| match quick_check(path) {
-            Ok(()) => Ok(database),
-            Err(error) => {
-                database.close();
-                Err(error)
-            }
+        let interrupted = salvage::saved(path).exists().then(|| {
+            let detail = "saving what is intact was interrupted".to_owned();
+            DatabaseError::Damaged { path: path.to_owned(), detail }
         });
+        let opened = interrupted
+            .map_or_else(|| Database::open(path, SCHEMA), Err)
+            .and_then(|database| quick_check(path).map(|()| database.clone()).inspect_err(|_| database.close()));
         let database = match opened {
             Ok(database) => database,
             Err(DatabaseError::Damaged { detail, .. }) => recover(path, &in_use, &detail)?,
@@ -353,9 +353,15 @@ fn recover(path: &Path, in_use: &File, detail: &str) -> Result<Database, SpoolEr
         std::thread::sleep(Duration::from_millis(20));
     }
     // Another process may have done it in the meantime.
-    let result = match Database::open(path, SCHEMA).and_then(|database| {
+    let mended = Database::open(path, SCHEMA).and_then(|database| {
         salvage::check(path, "integrity_check").map(|()| database.clone()).inspect_err(|_| database.close())
-    }) {
+    });
+    let interrupted = salvage::saved(path).exists();
+    let result = match mended {
+        Ok(database) if interrupted => {
+            database.close();
+            salvage::replace(path)
+        }
         Ok(database) => Ok(database),
         Err(DatabaseError::Damaged { .. }) => {
             tracing::error!("the spool {} is damaged: {detail}", path.display());

@@ -15,7 +15,7 @@ use crate::{
 /// How many bodies are fetched at once for posting, at most.
 const MAX_FETCHED: u32 = 32;
 /// How many bytes of bodies are fetched at once; one body is fetched however large it is.
-const MAX_FETCHED_BYTES: usize = 4 << 20;
+const MAX_FETCHED_BYTES: usize = 1 << 20;
 /// How much of a refusal's text is kept, in bytes.
 const MAX_REFUSAL: usize = 1000;
 
@@ -80,7 +80,7 @@ impl Spool {
         self.insert(lane, program, body.timestamp(), body.datapoints(), body.json(), false).await
     }
 
-    /// Stores a body; one that is there already only if `again`.
+    /// Stores a body; with `once` not one that is queued already.
     pub(in crate::delivery) async fn insert(
         &self,
         lane: Lane,
@@ -96,6 +96,7 @@ impl Spool {
         }
         let row = Arc::new((lane.clone(), program.clone(), digest(&lane.agent, &lane.server, json), json.to_vec()));
         let (built, datapoints) = (to_sql(built), to_sql(datapoints as u64));
+        tracing::trace!("{program}: storing a body");
         let (id, dropped) = self
             .write(move |db| {
                 let (lane, program, digest, json) = &*row;
@@ -125,6 +126,7 @@ impl Spool {
                 Ok((id, drop_beyond(db, to_sql(limit))?))
             })
             .await?;
+        tracing::trace!("body {id} is stored");
         if dropped > 0 {
             tracing::error!(
                 "the spool is larger than {limit} bytes: {dropped} bodies were dropped, those in quarantine first, then the oldest"

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags, Row, config::DbConfig, params};
+use rusqlite::{Connection, OpenFlags, Row, config::DbConfig};
 
 use super::{SCHEMA, lane_of, queue::digest};
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
     database::{Database, DatabaseError},
 };
 
-/// The files of one database.
-const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+/// What may lie beside the file of a database and belongs to it.
+const LOGS: [&str; 2] = ["-wal", "-shm"];
 /// How many numbers beyond the last one that was found are tried.
 const BEYOND: i64 = 100_000;
 
@@ -34,27 +34,55 @@ pub(super) fn check(path: &Path, pragma: &str) -> Result<(), DatabaseError> {
     }
 }
 
-/// Moves the file aside and makes a new one of what is intact in it. Nobody else has it open.
+/// The new file, once it holds all that was saved.
+pub(super) fn saved(path: &Path) -> PathBuf {
+    path.with_file_name("saved.sqlite3")
+}
+
+/// Puts a new file with what is intact in its place, and keeps the damaged one aside. Nobody else has it open.
+///
+/// At each moment either the damaged file is where it was, or what was saved of it is complete in [`saved`]: a process that is killed
+/// here has the next one do it again.
 pub(super) fn replace(path: &Path) -> Result<Database, DatabaseError> {
     let failed = |error: std::io::Error| DatabaseError::io(path, &error);
+    let (draft, saved) = (path.with_file_name("draft.sqlite3"), saved(path));
+    let rows = salvage(path, &path.with_file_name("copy.sqlite3")).map_err(failed)?;
+    remove(&draft);
+    Database::open(&draft, SCHEMA)?.close();
+    let count = fill(&draft, rows).map_err(|error| DatabaseError::new(&draft, &error))?;
+    fs::rename(&draft, &saved).map_err(failed)?;
+    sync_folder(path).map_err(failed)?;
+
     let aside = path.with_file_name(format!("damaged-{}.sqlite3", unix_millis()));
-    for suffix in SUFFIXES {
+    if path.exists() {
+        fs::hard_link(path, &aside).map_err(failed)?;
+    }
+    // A log that stayed would be taken for one of the new file.
+    for suffix in LOGS {
         match fs::rename(with(path, suffix), with(&aside, suffix)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
             Ok(()) | Err(_) => {}
         }
     }
-    // Looked for in a copy: what was moved aside stays as it was found.
-    let scratch = path.with_file_name("salvage.sqlite3");
-    let rows = salvage(&aside, &scratch).map_err(failed)?;
-    let database = Database::open(path, SCHEMA)?;
-    database.close();
-    let saved = fill(path, rows).map_err(|error| DatabaseError::new(path, &error))?;
+    fs::rename(&saved, path).map_err(failed)?;
+    sync_folder(path).map_err(failed)?;
     tracing::error!(
-        "{saved} intact bodies were taken over into a new spool; what is left of the damaged one is {}",
+        "{count} intact bodies were taken over into a new spool; what is left of the damaged one is {}",
         aside.display()
     );
     Database::open(path, SCHEMA)
+}
+
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Removes the files of a database of ours that nobody needs.
+fn remove(path: &Path) {
+    for suffix in [""].into_iter().chain(LOGS) {
+        // What is not there needs not be removed.
+        let _ = fs::remove_file(with(path, suffix));
+    }
 }
 
 fn with(path: &Path, suffix: &str) -> PathBuf {
@@ -69,30 +97,37 @@ type Values = Vec<rusqlite::types::Value>;
 const COLUMNS: &str = "id, status, server, agent, program, built, stored, datapoints, attempts, strikes, accepted_at_strike, \
                        refused_since, refusal, bytes, digest, json";
 
-/// Every intact row that can be found in the database at `aside`, by its number.
-fn salvage(aside: &Path, scratch: &Path) -> std::io::Result<BTreeMap<i64, Values>> {
+/// Every intact row that can be found in the database at `path`, by its number. It is looked for in a copy, `copy`, so that what was
+/// found damaged stays as it is.
+fn salvage(path: &Path, copy: &Path) -> std::io::Result<BTreeMap<i64, Values>> {
     let mut rows = BTreeMap::new();
-    let remove = || SUFFIXES.iter().for_each(|suffix| drop(fs::remove_file(with(scratch, suffix))));
-    for mend in [None, Some(())] {
-        remove();
-        for suffix in SUFFIXES {
-            match fs::copy(with(aside, suffix), with(scratch, suffix)) {
+    for mended in [false, true] {
+        remove(copy);
+        for suffix in [""].into_iter().chain(LOGS) {
+            match fs::copy(with(path, suffix), with(copy, suffix)) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
                 Ok(_) | Err(_) => {}
             }
         }
-        if mend.is_some() {
+        if mended {
             // The first page holds the header and the list of tables, which are the same in every file of ours.
-            mend_first_page(scratch)?;
+            mend_first_page(copy)?;
         }
-        if let Err(error) = collect(scratch, &mut rows) {
-            tracing::warn!("while looking for intact bodies in {}: {error}", aside.display());
+        if let Err(error) = collect(copy, &mut rows) {
+            tracing::warn!("while looking for intact bodies in {}: {error}", path.display());
         }
         if !rows.is_empty() {
             break;
         }
     }
-    remove();
+    remove(copy);
+    // An earlier recovery that was interrupted may have found more, as it still had the log.
+    let saved = saved(path);
+    if saved.exists()
+        && let Err(error) = collect(&saved, &mut rows)
+    {
+        tracing::warn!("while looking for intact bodies in {}: {error}", saved.display());
+    }
     Ok(rows)
 }
 
@@ -175,8 +210,9 @@ fn fill(path: &Path, rows: BTreeMap<i64, Values>) -> rusqlite::Result<usize> {
             }
         }
     }
-    transaction.execute("UPDATE totals SET delivered = delivered", params![])?;
     transaction.commit()?;
+    // All into the file itself, since it is about to get another name.
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     Ok(saved)
 }
 
@@ -187,14 +223,12 @@ fn mend_first_page(path: &Path) -> std::io::Result<()> {
         os::unix::fs::FileExt as _,
     };
     let model = with(path, "-model");
-    let _ = fs::remove_file(&model);
+    remove(&model);
     let other = |error: DatabaseError| std::io::Error::other(error.to_string());
     Database::open(&model, SCHEMA).map_err(other)?.close();
     let mut page = vec![0u8; 4096];
     fs::File::open(&model)?.read_exact(&mut page)?;
-    for suffix in SUFFIXES {
-        let _ = fs::remove_file(with(&model, suffix));
-    }
+    remove(&model);
     let mut file = fs::OpenOptions::new().read(true).write(true).open(path)?;
     let pages = file.seek(SeekFrom::End(0))?.div_euclid(4096);
     file.write_all_at(&page, 0)?;

@@ -104,6 +104,27 @@ async fn of_a_file_that_is_damaged_anywhere_what_is_intact_is_delivered_and_the_
 }
 
 #[tokio::test]
+async fn a_recovery_that_was_killed_half_way_is_done_again_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server: ServerUrl = "http://127.0.0.1:1".parse().unwrap();
+    let path = folder.path().join("spool.sqlite3");
+    let spool = open(folder.path());
+    let id = put(&spool, &server, 'a', "saved").await;
+    spool.close();
+    drop(spool);
+    // All was saved; the damaged file is still where it was, and its log is not.
+    fs::rename(&path, folder.path().join("saved.sqlite3")).unwrap();
+    fs::write(&path, "not a database ".repeat(1000)).unwrap();
+    let spool = open(folder.path());
+    assert_eq!(spool.show(id).await.unwrap().unwrap().json, b"saved");
+    assert!(!folder.path().join("saved.sqlite3").exists());
+    spool.close();
+    drop(spool);
+    assert_eq!(open(folder.path()).stats().await.unwrap().queued, 1);
+    assert_eq!(set_aside(folder.path()).len(), 1);
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_database_any_more_is_kept_aside_and_a_new_one_begun() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("spool.sqlite3"), "not a database ".repeat(1000)).unwrap();
