@@ -2,9 +2,13 @@
 
 mod bad_input;
 mod compile;
+mod crash;
+mod daemon;
 mod lift;
 mod modbus;
 mod run;
+mod scale;
 mod spool;
 mod state;
+mod supervisor;
 mod wire;
