@@ -6,18 +6,21 @@
 //! - [`sandbox`] loads a collector and runs one collection of it, with [`capability`] as all that it can reach;
 //! - [`modbus`] and [`http`] do the reading, and know nothing of wasm;
 //! - [`mod@pattoo`] normalises what was emitted into pattoo's JSON;
-//! - [`delivery`] hands it to the pattoo server, and [`state`] keeps what a collector wants to find the next time.
+//! - [`delivery`] hands it to the pattoo server, and [`state`] keeps what a collector wants to find the next time;
+//! - [`daemon`] does all this for many collectors, on their schedule, for months.
 //!
 //! [`receive`] and [`simulate`] stand in for the server and for devices when something is tried out.
 //!
-//! Arrows run one way: `cli` → `sandbox`, `delivery` → `capability` → `modbus`, `http`, `state`, `pattoo`.
+//! Arrows run one way: `cli` → `daemon` → `sandbox`, `delivery` → `capability` → `modbus`, `http`, `state`, `pattoo`.
 
 pub mod capability;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 mod database;
 pub mod delivery;
 pub mod http;
+mod loopback;
 pub mod modbus;
 pub mod pattoo;
 pub mod receive;

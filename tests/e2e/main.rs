@@ -3,6 +3,8 @@
 mod bad_input;
 mod compile;
 mod config;
+mod crash;
+mod daemon;
 mod decode;
 mod lift;
 mod modbus;
@@ -10,6 +12,8 @@ mod modbus_agent;
 mod modbus_faults;
 mod receive;
 mod run;
+mod scale;
 mod spool;
 mod state;
+mod supervisor;
 mod wire;

@@ -9,6 +9,9 @@
     reason = "a test helper fails the test, with the reason, by panicking"
 )]
 
+mod daemon;
+mod moody;
+
 use std::{
     env, fs,
     io::{BufRead as _, BufReader, Write as _},
@@ -18,6 +21,11 @@ use std::{
 };
 
 use serde_json::Value;
+
+pub use self::{
+    daemon::{Daemon, Killer, Site, get},
+    moody::{Moment, Mood, MoodyReceiver},
+};
 
 fn from_xtask(variable: &str) -> PathBuf {
     env::var_os(variable).map_or_else(|| panic!("{variable} is not set: run `cargo xtask test`"), PathBuf::from)

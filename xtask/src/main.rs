@@ -1,7 +1,8 @@
-//! The project's own commands: `cargo xtask demo`, `guests` and `test`.
+//! The project's own commands: `cargo xtask demo`, `guests`, `test` and `soak`.
 //!
 //! They need Rust, and install the rest: the wasm target through rustup, test peers into `target/peers`.
 
+mod soak;
 mod steps;
 mod tools;
 
@@ -14,6 +15,7 @@ Usage: cargo xtask COMMAND
 
   demo     build everything and show it at work on loopback
   guests   build the example collectors into target/wasm32-wasip2/guest
+  soak     what takes long, by name: crash, scale
   test     format, lints, licences, every test; with CI=true a skipped step is a failure
 ";
 
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         (Some("demo"), None) => demo(),
         (Some("guests"), None) => guests(),
         (Some("test"), None) => test(),
+        (Some("soak"), Some(name)) if arguments.next().is_none() => soak::run(&name),
         (Some("help" | "--help" | "-h"), None) => {
             steps::say(USAGE);
             Ok(())

@@ -12,7 +12,7 @@ use crate::{Result, steps::Steps};
 pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";
 
 /// The example collectors in Rust: a folder in `guests/` each, and a package of that name.
-const GUESTS: &[&str] = &["lava-script", "modbus-registers", "modbus-tcp"];
+const GUESTS: &[&str] = &["counter", "lava-script", "modbus-registers", "modbus-tcp"];
 
 /// Names [`GUESTS`] to cargo.
 pub(crate) fn guest_packages() -> impl Iterator<Item = &'static str> {

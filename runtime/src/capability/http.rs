@@ -2,11 +2,14 @@
 //!
 //! The policy itself is that of [`crate::http`], which knows nothing of wasm; here is how a guest asks, and how much it may.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{StreamExt as _, stream};
 
-use super::{Denial, Host, LimitReached, bindings::pattoo::agent::http as wit};
+use super::{Calls, Denial, Host, LimitReached, bindings::pattoo::agent::http as wit};
 use crate::http::{Denied, Error, Request, Response};
 
 /// How much of the web one collection has used.
@@ -14,6 +17,24 @@ use crate::http::{Denied, Error, Request, Response};
 pub struct HttpUse {
     fetches: u32,
     bytes: usize,
+    calls: Calls,
+}
+
+impl HttpUse {
+    pub(super) fn used(self) -> Calls {
+        self.calls
+    }
+
+    /// Counts a fetch that was tried, for its origin. One of an origin that was not granted is counted for none.
+    fn count(&mut self, origin: Option<String>, failed: bool) {
+        if let Some(origin) = origin {
+            self.calls.count(origin, 1, u64::from(failed));
+        }
+    }
+
+    fn waited_since(&mut self, began: Instant) {
+        self.calls.time = self.calls.time.saturating_add(began.elapsed());
+    }
 }
 
 impl Host {
@@ -73,7 +94,11 @@ impl wit::Host for Host {
         if let Err(quota) = self.count_fetch() {
             return Ok(Err(quota));
         }
+        let began = Instant::now();
+        let origin = self.assignment.http.granted_origin(&request.url);
         let result = self.assignment.http.fetch(request.into()).await;
+        self.http.waited_since(began);
+        self.http.count(origin, result.is_err());
         Ok(self.answer(result))
     }
 
@@ -81,12 +106,16 @@ impl wit::Host for Host {
         &mut self,
         requests: Vec<wit::Request>,
     ) -> wasmtime::Result<Vec<Result<wit::Response, wit::Error>>> {
+        let began = Instant::now();
         let counted: Vec<_> =
             requests.into_iter().map(|request| self.count_fetch().map(|()| Request::from(request))).collect();
         let assignment = Arc::clone(&self.assignment);
         let fetches = counted.into_iter().map(|request| async {
             match request {
-                Ok(request) => Ok(assignment.http.fetch(request).await),
+                Ok(request) => {
+                    let origin = assignment.http.granted_origin(&request.url);
+                    Ok((origin, assignment.http.fetch(request).await))
+                }
                 Err(quota) => Err(quota),
             }
         });
@@ -95,8 +124,12 @@ impl wit::Host for Host {
         let mut fetched = stream::iter(fetches).buffered(concurrent);
         let mut answers = Vec::new();
         while let Some(result) = fetched.next().await {
-            answers.push(result.and_then(|result| self.answer(result)));
+            answers.push(result.and_then(|(origin, result)| {
+                self.http.count(origin, result.is_err());
+                self.answer(result)
+            }));
         }
+        self.http.waited_since(began);
         Ok(answers)
     }
 }

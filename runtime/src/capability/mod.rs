@@ -16,6 +16,7 @@ mod limits;
 mod log;
 pub mod modbus;
 mod state;
+mod usage;
 mod wasi;
 
 use std::{
@@ -36,6 +37,7 @@ pub use self::{
     log::{GUEST_LOG, GuestLog},
     modbus::ModbusUse,
     state::{StateChanges, StateUse},
+    usage::{Calls, Usage},
 };
 use crate::{pattoo::Agent, state::StateStore};
 
@@ -87,6 +89,18 @@ pub struct Host {
     resources: ResourceTable,
 }
 
+/// What a collection leaves behind.
+pub struct Finished {
+    /// What it emitted.
+    pub emission: Emission,
+    /// Which of its calls were refused, each once.
+    pub denials: BTreeSet<Denial>,
+    /// What it wants to be kept.
+    pub state: Option<StateChanges>,
+    /// What it used of devices and web sites.
+    pub usage: Usage,
+}
+
 impl Host {
     /// The host of a collection that begins now.
     pub fn new(assignment: Arc<Assignment>) -> Self {
@@ -108,13 +122,18 @@ impl Host {
         }
     }
 
-    /// What the collection emitted, which of its calls were refused, and what it wants to be kept, once it has ended.
-    pub fn finish(self) -> (Emission, BTreeSet<Denial>, Option<StateChanges>) {
-        let Self { emission, denials, log, wasi, resources, state, assignment, .. } = self;
+    /// What the collection did and wants, once it has ended.
+    pub fn finish(self) -> Finished {
+        let Self { emission, denials, log, wasi, resources, state, assignment, http, modbus, .. } = self;
         // The standard streams hold what may be a last, unfinished line.
         drop((wasi, resources));
         log.finish();
-        (emission, denials, state.into_changes(&assignment))
+        Finished {
+            emission,
+            denials,
+            state: state.into_changes(&assignment),
+            usage: Usage { http: http.used(), modbus: modbus.used() },
+        }
     }
 
     fn deny(&mut self, denial: Denial) {

@@ -154,15 +154,15 @@ mod tests {
         assert_eq!(first.keys().await.unwrap(), ["B", "a", "ä"]);
         // Not kept yet, and never if the collection does not end well.
         assert!(Host::new(Arc::clone(&assignment)).keys().await.unwrap().is_empty());
-        first.finish().2.unwrap().keep().await.unwrap();
+        first.finish().state.unwrap().keep().await.unwrap();
 
         let mut second = Host::new(Arc::clone(&assignment));
         assert_eq!(second.keys().await.unwrap(), ["B", "a", "ä"]);
         second.set("a".into(), "a".into()).await.unwrap().unwrap();
-        assert!(second.finish().2.is_none(), "nothing changed");
+        assert!(second.finish().state.is_none(), "nothing changed");
         let mut third = Host::new(Arc::clone(&assignment));
         third.remove("a".into()).await.unwrap();
-        third.finish().2.unwrap().keep().await.unwrap();
+        third.finish().state.unwrap().keep().await.unwrap();
         assert_eq!(Host::new(assignment).get("a".into()).await.unwrap(), None);
     }
 

@@ -1,31 +1,122 @@
-//! Log lines for people: to stderr, coloured only on a terminal and unless `NO_COLOR` is set.
+//! Log lines: to stderr for people, coloured only on a terminal and unless `NO_COLOR` is set, or as JSON for machines; and to a file
+//! as well, once a daemon knows where.
 
-use std::io::IsTerminal as _;
+use std::{
+    fs::File,
+    io::{self, IsTerminal as _, Write},
+    path::{Path, PathBuf},
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::{Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::{
+    Layer, Registry, filter::Targets, fmt::MakeWriter, layer::SubscriberExt as _, registry::LookupSpan, reload,
+    util::SubscriberInitExt as _,
+};
 
 use crate::capability;
 
+/// How log lines on stderr look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(super) enum Format {
+    /// One line a message, for people
+    #[default]
+    Human,
+    /// One JSON object a message, with its time
+    Json,
+}
+
+/// The name of the log file in pattoo's `log_directory`.
+const FILE: &str = "pattoo_wasm.log";
+
+/// Changes the level of what is logged.
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+/// The log file, if there is one.
+static LOG_FILE: LogFile = LogFile { open: Mutex::new(None) };
+
 /// Starts logging to stderr.
-pub(super) fn start(verbose: u8, quiet: bool) {
-    let level = match (quiet, verbose) {
-        (true, _) => LevelFilter::WARN,
-        (false, 0) => LevelFilter::INFO,
-        (false, 1) => LevelFilter::DEBUG,
-        (false, _) => LevelFilter::TRACE,
+pub(super) fn start(verbose: u8, quiet: bool, format: Format) {
+    let (filter, handle) = reload::Layer::new(filter(asked_for(verbose, quiet).unwrap_or(LevelFilter::INFO)));
+    let file = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(&LOG_FILE);
+    // An error means that a program around us logs already, its way.
+    if tracing_subscriber::registry().with(filter).with(stderr(format)).with(file).try_init().is_ok() {
+        let _ = FILTER.set(handle);
+    }
+}
+
+/// The level that was asked for on the command line, if any was.
+pub(super) fn asked_for(verbose: u8, quiet: bool) -> Option<LevelFilter> {
+    match (quiet, verbose) {
+        (true, _) => Some(LevelFilter::WARN),
+        (false, 0) => None,
+        (false, 1) => Some(LevelFilter::DEBUG),
+        (false, _) => Some(LevelFilter::TRACE),
+    }
+}
+
+/// Logs at another level from now on.
+pub(super) fn set_level(level: LevelFilter) {
+    if let Some(handle) = FILTER.get() {
+        // It fails only when the subscriber is gone, and then nobody logs.
+        let _ = handle.reload(filter(level));
+    }
+}
+
+/// Logs to `pattoo_wasm.log` in `directory` as well, or to no file. An open one is opened again, so that what a log
+/// rotation moved away is let go.
+pub(super) fn to_file(directory: Option<&Path>) -> io::Result<()> {
+    let opened = match directory {
+        Some(directory) => Some(open(&directory.join(FILE))?),
+        None => None,
     };
-    // Ours and the guests' at the level asked for; of the libraries below only what is wrong.
-    let filter = Targets::new()
+    *LOG_FILE.open.lock().unwrap_or_else(PoisonError::into_inner) = opened;
+    Ok(())
+}
+
+fn open(path: &PathBuf) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    File::options().create(true).append(true).mode(0o640).open(path)
+}
+
+/// Ours and the guests' at this level; of the libraries below only what is wrong.
+fn filter(level: LevelFilter) -> Targets {
+    Targets::new()
         .with_default(LevelFilter::WARN)
         .with_target("pattoo_wasm", level)
-        .with_target(capability::GUEST_LOG, level);
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .with_target(false)
-        .without_time();
-    // An error means that a program around us logs already, its way.
-    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
+        .with_target(capability::GUEST_LOG, level)
+}
+
+fn stderr<S: Subscriber + for<'a> LookupSpan<'a>>(format: Format) -> Box<dyn Layer<S> + Send + Sync> {
+    let layer = tracing_subscriber::fmt::layer().with_target(false).with_writer(io::stderr);
+    if format == Format::Json {
+        return Box::new(layer.json().flatten_event(true));
+    }
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    Box::new(layer.with_ansi(colours).without_time())
+}
+
+/// A file that can be exchanged while others log.
+struct LogFile {
+    open: Mutex<Option<File>>,
+}
+
+impl Write for &LogFile {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match self.open.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            Some(file) => file.write_all(line).map(|()| line.len()),
+            None => Ok(line.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for &'static LogFile {
+    type Writer = &'static LogFile;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
 }

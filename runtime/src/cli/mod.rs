@@ -6,6 +6,7 @@
 mod check;
 mod compile;
 mod completions;
+mod daemon;
 mod demo;
 mod logging;
 mod output;
@@ -60,6 +61,8 @@ Exit codes:
 enum Command {
     /// Make one collection of one module, and print or post it
     Run(Box<run::Args>),
+    /// Run every collector of `pattoo_wasm.yaml` on its interval, until stopped
+    Daemon(daemon::Args),
     /// Look at what waits for the server and what was set aside, and decide on it
     Spool(spool::Args),
     /// Find what is wrong with the configuration before the daemon does
@@ -82,12 +85,17 @@ enum Command {
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    logging::start(cli.verbose, cli.quiet);
+    let format = match &cli.command {
+        Command::Daemon(args) => args.log_format,
+        _ => logging::Format::default(),
+    };
+    logging::start(cli.verbose, cli.quiet, format);
     let result = match cli.command {
         Command::Compile(args) => compile::compile(&args),
         Command::Completions(args) => completions::print(&args),
         Command::Man(args) => completions::write_man_pages(&args),
         Command::Run(args) => in_runtime(run::run(*args, None)),
+        Command::Daemon(args) => in_runtime(daemon::daemon(args, logging::asked_for(cli.verbose, cli.quiet))),
         Command::Spool(args) => in_runtime(spool::spool(args)),
         Command::Check(args) => in_runtime(check::check(args)),
         Command::Receive(args) => in_runtime(receive::receive(args)),

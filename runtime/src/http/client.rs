@@ -147,6 +147,12 @@ impl Client {
         timeout(after, self.follow(request)).await.map_err(|_| Error::Timeout { wait, after })?
     }
 
+    /// The origin of a URL, if it was granted: for counting, and no decision.
+    pub fn granted_origin(&self, url: &str) -> Option<String> {
+        let origin = Origin::of(&url::Url::parse(url).ok()?).ok()?;
+        self.sites.contains_key(&origin).then(|| origin.to_string())
+    }
+
     async fn follow(&self, request: Request) -> Result<Response, Error> {
         let mut hop = request.vetted(&self.limits)?;
         let mut redirects = 0..self.limits.redirects;

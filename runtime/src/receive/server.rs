@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Path, Request, State},
-    http::{StatusCode, header, uri::Authority},
+    http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::post,
@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
 use super::{Mood, Moods, Received, ReceivedError};
+use crate::loopback::answers_to_us;
 
 /// The largest body that is read, in bytes.
 const MAX_BODY: usize = 64 << 20;
@@ -117,16 +118,8 @@ async fn within_time(request: Request, next: Next) -> Response {
         .unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
 }
 
-/// Refuses requests that a browser was tricked into sending here under another name (DNS rebinding): a receiver on loopback
-/// answers to `localhost` and to addresses only.
 async fn only_for_us(State(address): State<SocketAddr>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let authority = host.and_then(|host| host.parse::<Authority>().ok());
-    let ours = authority.is_some_and(|authority| {
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok()
-    });
-    if ours || !address.ip().is_loopback() {
+    if answers_to_us(address, &request) {
         next.run(request).await
     } else {
         (StatusCode::MISDIRECTED_REQUEST, "this receiver answers to `localhost` and to addresses").into_response()

@@ -11,7 +11,7 @@ use wasmtime_wasi::{I32Exit, WasiCtxView, WasiView};
 
 use super::{Collector, Sandbox};
 use crate::{
-    capability::{Assignment, Denial, Emission, Host, LimitReached, Limits, StateChanges},
+    capability::{Assignment, Denial, Emission, Finished, Host, LimitReached, Limits, StateChanges, Usage},
     state::StateError,
     text::one_line,
 };
@@ -34,6 +34,8 @@ pub struct Outcome {
     pub denials: BTreeSet<Denial>,
     /// What it wants to be kept for the next one: only after a good end, and not kept yet. See [`StateChanges`].
     pub state: Option<StateChanges>,
+    /// What it used of devices and web sites.
+    pub usage: Usage,
     /// From the start to the end, instantiation included.
     pub duration: Duration,
     /// The most linear memory that it had, in bytes.
@@ -93,12 +95,7 @@ impl Sandbox {
     ) -> Outcome {
         let started = Instant::now();
         let timeout = assignment.limits.timeout;
-        let cell = Cell { limiter: Limiter::new(&assignment.limits), host: Host::new(Arc::clone(&assignment)) };
-        let mut store = Store::new(&self.engine, cell);
-        store.limiter(|cell| &mut cell.limiter);
-        store.set_hostcall_fuel(assignment.limits.call_bytes);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        let mut store = self.store(&assignment);
         let call = async {
             let instance = collector.pre.instantiate_async(&mut store).await?;
             instance.call_collect(&mut store).await
@@ -113,9 +110,39 @@ impl Sandbox {
             () = stop => Ending::Stopped(Stop::Interrupted),
         };
         let cell = store.into_data();
-        let (emission, denials, changes) = cell.host.finish();
-        let state = changes.filter(|_| matches!(ending, Ending::Completed));
-        Outcome { ending, emission, denials, state, duration: started.elapsed(), peak_memory: cell.limiter.peak_memory }
+        let peak_memory = cell.limiter.peak_memory;
+        let Finished { emission, denials, state, usage } = cell.host.finish();
+        let state = state.filter(|_| matches!(ending, Ending::Completed));
+        Outcome { ending, emission, denials, state, usage, duration: started.elapsed(), peak_memory }
+    }
+
+    /// Instantiates `collector` as a collection would, and does not call it: whether it fits its limits and its start
+    /// functions end.
+    ///
+    /// # Errors
+    ///
+    /// What a collection would have ended with.
+    pub async fn instantiate(&self, collector: &Collector, assignment: &Arc<Assignment>) -> Result<(), Ending> {
+        let timeout = assignment.limits.timeout;
+        let mut store = self.store(assignment);
+        match tokio::time::timeout(timeout, collector.pre.instantiate_async(&mut store)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => match ending_of(&error, &assignment.limits) {
+                Ending::Completed => Ok(()),
+                ending => Err(ending),
+            },
+            Err(_) => Err(Ending::Stopped(Stop::Deadline(timeout))),
+        }
+    }
+
+    fn store(&self, assignment: &Arc<Assignment>) -> Store<Cell> {
+        let cell = Cell { limiter: Limiter::new(&assignment.limits), host: Host::new(Arc::clone(assignment)) };
+        let mut store = Store::new(&self.engine, cell);
+        store.limiter(|cell| &mut cell.limiter);
+        store.set_hostcall_fuel(assignment.limits.call_bytes);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        store
     }
 }
 

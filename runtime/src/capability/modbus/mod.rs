@@ -5,12 +5,12 @@
 
 mod grant;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 use futures_util::future::join_all;
 
 pub use self::grant::{DEFAULT_UNIT, DeviceGrant, DeviceName, DeviceNameError};
-use super::{Denial, Host, LimitReached, bindings::pattoo::agent::modbus as wit};
+use super::{Calls, Denial, Host, LimitReached, bindings::pattoo::agent::modbus as wit};
 use crate::{
     modbus::{Endpoint, Endpoints, ReadError, Span, Table, Words},
     text::one_line,
@@ -29,6 +29,13 @@ pub struct Devices {
 #[derive(Debug, Default)]
 pub struct ModbusUse {
     spans: u32,
+    calls: Calls,
+}
+
+impl ModbusUse {
+    pub(super) fn used(self) -> Calls {
+        self.calls
+    }
 }
 
 impl Devices {
@@ -121,15 +128,19 @@ impl Host {
                 wanted.push(*span);
             }
         }
+        let began = Instant::now();
         let devices = &self.assignment.modbus.granted;
         let reads = by_device.iter().filter_map(|(place, (indices, wanted))| {
             let (grant, endpoint) = devices.get(*place)?;
-            Some(async move { (indices, endpoint.read(wanted, &grant.readable).await) })
+            Some(async move { (&grant.name, indices, endpoint.read(wanted, &grant.readable).await) })
         });
         let mut read: HashMap<usize, Result<Words, ReadError>> = HashMap::with_capacity(spans.len());
-        for (indices, results) in join_all(reads).await {
+        for (name, indices, results) in join_all(reads).await {
+            let failed = results.iter().filter(|result| result.is_err()).count();
+            self.modbus.calls.count(name.to_string(), results.len() as u64, failed as u64);
             read.extend(indices.iter().copied().zip(results));
         }
+        self.modbus.calls.time = self.modbus.calls.time.saturating_add(began.elapsed());
         admitted
             .into_iter()
             .enumerate()

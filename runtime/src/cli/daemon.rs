@@ -1,0 +1,195 @@
+//! `pattoo-wasm daemon`: every collector of `pattoo_wasm.yaml` on its interval, until stopped.
+
+use std::{path::PathBuf, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tracing::level_filters::LevelFilter;
+
+use super::{Exit, Failure, logging};
+use crate::{
+    config::{ConfigDirectory, ConfigError, Configuration},
+    daemon::{Board, Command, Daemon, Lock, Notifier, Outlet, Plan, StatusServer, Supervisor, plan},
+    delivery::{Spool, SpoolLimits},
+    modbus::Endpoints,
+    sandbox::Sandbox,
+    state::StateStore,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  pattoo-wasm daemon
+      Run what is in /etc/pattoo/pattoo_wasm.yaml, or in $PATTOO_CONFIGDIR
+  pattoo-wasm check && systemctl reload pattoo-wasm
+      See whether a changed configuration can be used, then take it
+
+Signals: SIGHUP reads the configuration again; SIGTERM and SIGINT end it when the collections under way have ended, at most 10
+seconds later, the second one at once.";
+
+/// Arguments of `daemon`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Directory of `pattoo.yaml` and `pattoo_wasm.yaml` [default: what `PATTOO_CONFIGDIR` says, else /etc/pattoo]
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
+
+    /// How log lines on stderr look
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(super) log_format: logging::Format,
+}
+
+/// Runs the command. `level` is the level of logging that the command line asks for, over the configuration's.
+pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exit, Failure> {
+    let mut commands = signals()?;
+    let directory = args.config.as_deref().map_or_else(ConfigDirectory::find, ConfigDirectory::at);
+    let configuration = load(&directory, level).await??;
+    // The lock before all else: what follows writes.
+    let own = configuration.directories.daemon.own();
+    let lock = Lock::take(own).map_err(|error| {
+        Failure::usage(error).help("stop the other daemon, or give this one a `daemon_directory` of its own")
+    })?;
+    let spool = open_spool(&configuration).await?;
+    let status = match configuration.status {
+        Some(address) => Some(StatusServer::bind(address).await.map_err(|error| {
+            Failure::usage(format!("cannot listen on {address} for status: {error}"))
+                .help("set another address under `pattoo_wasm: status:`, port 0 for any free one, or `none`")
+        })?),
+        None => None,
+    };
+    let state = StateStore::at(&configuration.directories.daemon.state());
+    let outlet = Outlet::new(spool.clone(), state, Endpoints::new(), status.as_ref().map(StatusServer::address));
+    let outlet = Arc::new(outlet);
+    let first = plan(&outlet, &configuration).await.map_err(Failure::usage)?;
+
+    let concurrent = configuration.concurrent;
+    let compiled = configuration.directories.daemon.compiled().to_owned();
+    let compiler = super::compiler()?;
+    let sandbox = tokio::task::spawn_blocking(move || Sandbox::new(concurrent, compiler, super::cache(&compiled)))
+        .await
+        .map_err(|error| Failure::fault(format!("the engine's start ended: {error}")))?
+        .map_err(|error| {
+            Failure::fault(error).help(
+                "a limit on address space may be too low: 8 GiB are reserved, not used, for each of `concurrent` collections",
+            )
+        })?;
+    let board = Arc::new(Board::default());
+    let serving = status.map(|status| {
+        tracing::info!("status on http://{}", status.address());
+        tokio::spawn(status.serve(Arc::clone(&board), spool.clone()))
+    });
+    let supervisor = Supervisor::new(Arc::new(sandbox), concurrent, Arc::clone(&board), Arc::clone(&first.store));
+    let make_plan = {
+        let (outlet, directory) = (Arc::clone(&outlet), directory);
+        Arc::new(move || {
+            let (outlet, directory) = (Arc::clone(&outlet), directory.clone());
+            Box::pin(async move { reload(&outlet, &directory, level).await }) as BoxFuture<'static, _>
+        })
+    };
+    let mut daemon = Daemon::new(supervisor, board, Notifier::from_environment());
+    daemon.run(first, &mut commands, make_plan).await;
+    let finish = async {
+        daemon.finish().await;
+        outlet.close().await;
+    };
+    tokio::select! {
+        () = finish => {}
+        () = told_to_stop(&mut commands) => {
+            tracing::warn!("told to stop again: what is under way is abandoned");
+        }
+    }
+    if let Some(serving) = serving {
+        serving.abort();
+    }
+    drop(lock);
+    tracing::info!("stopped");
+    Ok(Exit::Good)
+}
+
+/// SIGHUP reloads, SIGTERM and SIGINT stop.
+fn signals() -> Result<mpsc::Receiver<Command>, Failure> {
+    // Who sends more signals than are taken has the last ones dropped.
+    let (sender, commands) = mpsc::channel(8);
+    let kinds = [
+        (SignalKind::hangup(), Command::Reload),
+        (SignalKind::terminate(), Command::Stop),
+        (SignalKind::interrupt(), Command::Stop),
+    ];
+    for (kind, command) in kinds {
+        let mut signals =
+            signal(kind).map_err(|error| Failure::fault(format!("signals cannot be listened to: {error}")))?;
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                if sender.send(command).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(commands)
+}
+
+/// Waits for the command to stop.
+async fn told_to_stop(commands: &mut mpsc::Receiver<Command>) {
+    loop {
+        match commands.recv().await {
+            Some(Command::Stop) => return,
+            Some(Command::Reload) => {}
+            // Nobody is left who could say it.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Reads the configuration, and logs where and as much as it says. The outer error is a fault of our own.
+async fn load(
+    directory: &ConfigDirectory,
+    level: Option<LevelFilter>,
+) -> Result<Result<Configuration, ConfigError>, Failure> {
+    let directory = directory.clone();
+    let loaded = tokio::task::spawn_blocking(move || Configuration::load(&directory))
+        .await
+        .map_err(|error| Failure::fault(format!("reading the configuration ended: {error}")))?;
+    if let Ok(configuration) = &loaded {
+        logging::set_level(level.unwrap_or(configuration.log_level));
+        let log = configuration.directories.log.as_deref();
+        if let Err(error) = logging::to_file(log) {
+            // What is measured matters more than where it is logged.
+            let log = log.map(|log| log.display().to_string()).unwrap_or_default();
+            tracing::error!("no log file in {log}: {error}");
+        }
+    }
+    Ok(loaded)
+}
+
+/// Makes the plan of the configuration as it is now.
+async fn reload(outlet: &Outlet, directory: &ConfigDirectory, level: Option<LevelFilter>) -> Result<Plan, String> {
+    let configuration = match load(directory, level).await {
+        Ok(Ok(configuration)) => configuration,
+        Ok(Err(error)) => {
+            for problem in error.problems() {
+                tracing::error!("{problem}; {}", problem.help);
+            }
+            return Err(format!("it has {} problems", error.problems().len()));
+        }
+        Err(_) => return Err("it could not be read".to_owned()),
+    };
+    plan(outlet, &configuration).await.map_err(|error| error.to_string())
+}
+
+async fn open_spool(configuration: &Configuration) -> Result<Spool, Failure> {
+    let path = configuration.directories.daemon.spool();
+    let limits = SpoolLimits { bytes: configuration.spool_bytes, age: configuration.spool_age };
+    tokio::task::spawn_blocking(move || Spool::open(&path, limits))
+        .await
+        .map_err(|error| Failure::fault(format!("opening the spool ended: {error}")))?
+        .map_err(|error| {
+            let help = error.help();
+            let failure = Failure::usage(error);
+            if let Some(help) = help { failure.help(help) } else { failure }
+        })
+}

@@ -1,0 +1,153 @@
+//! From a configuration to a plan: who the collectors are, what each may reach, and where their bodies go.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::sync::Mutex;
+
+use super::{Plan, Store, Wanted};
+use crate::{
+    capability::{Assignment, modbus::Devices},
+    config::{CollectorSettings, Configuration, Server},
+    delivery::{Delivery, DeliverySettings, Spool, take_over},
+    http::{Client, OwnEndpoints, SetupError},
+    modbus::Endpoints,
+    pattoo::{Agent, AgentId, AgentIdError, Program},
+    state::StateStore,
+};
+
+/// How long a post under way has to end when posting stops.
+const POST_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why a configuration cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Nothing says where bodies go.
+    #[error(
+        "no pattoo server is configured; set `server: {{ url: \"http://192.0.2.5:20201\" }}` in pattoo_wasm.yaml, or ip_address in pattoo.yaml"
+    )]
+    NoServer,
+    /// A collector has no identity.
+    #[error("{program}: {error}")]
+    AgentId {
+        /// The collector.
+        program: Program,
+        /// Why.
+        error: AgentIdError,
+    },
+    /// The web grants of a collector cannot be used.
+    #[error("{program}: {error}")]
+    Http {
+        /// The collector.
+        program: Program,
+        /// Why.
+        error: SetupError,
+    },
+}
+
+/// What outlives a reload: the spool, the connections to devices, what collectors keep, and the delivery.
+pub struct Outlet {
+    spool: Spool,
+    endpoints: Endpoints,
+    state: StateStore,
+    status: Option<SocketAddr>,
+    delivery: Mutex<Option<(Server, Delivery)>>,
+}
+
+impl Outlet {
+    /// An outlet that posts nothing yet. `status` is our own address, which no guest may talk to.
+    pub fn new(spool: Spool, state: StateStore, endpoints: Endpoints, status: Option<SocketAddr>) -> Self {
+        Self { spool, endpoints, state, status, delivery: Mutex::new(None) }
+    }
+
+    /// Posts what is in the spool to `server` from now on. A delivery to the same server goes on.
+    async fn deliver_to(&self, server: &Server) {
+        let mut delivery = self.delivery.lock().await;
+        if delivery.as_ref().is_some_and(|(before, _)| before == server) {
+            return;
+        }
+        if let Some((_, before)) = delivery.take() {
+            before.shutdown(POST_WITHIN).await;
+        }
+        let token = server.token.clone().map(|token| (server.url.clone(), token));
+        let settings = DeliverySettings { token, ..DeliverySettings::default() };
+        *delivery = Some((server.clone(), Delivery::start(self.spool.clone(), settings)));
+    }
+
+    /// Posts no more. A post under way is waited for a while; what is not posted stays in the spool.
+    pub async fn close(&self) {
+        if let Some((_, delivery)) = self.delivery.lock().await.take() {
+            delivery.shutdown(POST_WITHIN).await;
+        }
+    }
+
+    /// Where bodies for `server` are made durable.
+    fn store(&self, server: &Server) -> Store {
+        let (spool, url) = (self.spool.clone(), server.url.clone());
+        Arc::new(move |body, program| {
+            let (spool, url) = (spool.clone(), url.clone());
+            Box::pin(
+                async move { spool.store(&body, &program, &url).await.map(|_| ()).map_err(|error| error.to_string()) },
+            )
+        })
+    }
+}
+
+/// Makes the plan of a configuration: agent ids are made or read, backlogs of pattoo's Python agents taken over, and posting
+/// goes to the configured server.
+///
+/// # Errors
+///
+/// When something in it cannot be used. Nothing has changed then but that agent ids were made.
+pub async fn plan(outlet: &Outlet, configuration: &Configuration) -> Result<Plan, PlanError> {
+    let server = configuration.server.as_ref().ok_or(PlanError::NoServer)?;
+    let own = OwnEndpoints {
+        origins: server.url.url().origin().ascii_serialization().parse().into_iter().collect(),
+        addresses: outlet.status.into_iter().collect(),
+    };
+    let ids = configuration.directories.daemon.agent_ids();
+    let collectors = configuration
+        .collectors
+        .iter()
+        .map(|settings| {
+            let program = settings.program.clone();
+            let id = AgentId::load_or_create(&ids, &program)
+                .map_err(|error| PlanError::AgentId { program: program.clone(), error })?;
+            let agent = Agent {
+                program,
+                id,
+                hostname: configuration.hostname.clone(),
+                polling_interval: settings.polling_interval,
+            };
+            wanted(settings, agent, outlet, &own)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    if let Some(cache) = &configuration.directories.cache {
+        for wanted in &collectors {
+            let agent = &wanted.assignment.agent;
+            if let Err(error) = take_over(&outlet.spool, cache, &agent.id, &agent.program, &server.url).await {
+                tracing::error!("{}: its backlog in {} is left there: {error}", agent.program, cache.display());
+            }
+        }
+    }
+    outlet.deliver_to(server).await;
+    Ok(Plan { collectors, store: outlet.store(server) })
+}
+
+fn wanted(
+    settings: &CollectorSettings,
+    agent: Agent,
+    outlet: &Outlet,
+    own: &OwnEndpoints,
+) -> Result<Wanted, PlanError> {
+    let http = Client::new(settings.grants.http.clone(), settings.limits.http, own.clone())
+        .map_err(|error| PlanError::Http { program: agent.program.clone(), error })?;
+    let assignment = Assignment {
+        agent: Arc::new(agent),
+        settings: settings.settings.clone(),
+        modbus: Devices::new(settings.grants.modbus.clone(), &outlet.endpoints),
+        http,
+        limits: settings.limits.collection.clone(),
+        state: outlet.state.clone(),
+    };
+    Ok(Wanted { module: settings.module.clone(), pin: settings.sha256, assignment: Arc::new(assignment) })
+}

@@ -1,0 +1,368 @@
+//! Who runs when: takes departures from the agenda, sends collections on their way, and learns how they ended.
+//!
+//! One task for all collectors. A collection is a task of its own, so that one which is slow, traps or panics touches no other;
+//! a collector whose collection is still under way at its next departure lets that one pass.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Semaphore, watch},
+    task::{self, JoinError, JoinSet},
+    time::Instant,
+};
+
+use super::{
+    backoff::Backoff,
+    board::Board,
+    clock::Clock,
+    collection::{Journey, Store, Verdict},
+    ledger::{Entry, Ledger, Reason, Skip},
+    loader::{Loader, Prepared, Stamp, Trouble, Wanted},
+    schedule::{Agenda, Departure, Id, Timetable},
+};
+use crate::{
+    capability::Assignment,
+    pattoo::Program,
+    sandbox::{Collector, Sandbox},
+};
+
+/// How often the wall clock is looked at, and modules that are waited for.
+const TICK: Duration = Duration::from_secs(1);
+/// How long the bodies of collections that were stopped have to become durable.
+const STORE_WITHIN: Duration = Duration::from_secs(2);
+
+/// A collector under supervision.
+struct Supervised {
+    program: Program,
+    /// What runs; nothing when it could not be loaded yet.
+    running: Option<Running>,
+    /// What could not be taken, and waits for its file to change.
+    waiting: Option<(Wanted, Option<Stamp>)>,
+    timetable: Timetable,
+    backoff: Backoff,
+    under_way: bool,
+    ledger: Arc<Ledger>,
+}
+
+struct Running {
+    code: Arc<Collector>,
+    assignment: Arc<Assignment>,
+}
+
+/// Runs collectors on their timetables.
+pub struct Supervisor {
+    sandbox: Arc<Sandbox>,
+    seats: Arc<Semaphore>,
+    loader: Arc<Loader>,
+    board: Arc<Board>,
+    store: Store,
+    clock: Clock,
+    agenda: Agenda,
+    by_id: HashMap<Id, Supervised>,
+    by_program: BTreeMap<Program, Id>,
+    ids: Id,
+    journeys: JoinSet<Verdict>,
+    travellers: HashMap<task::Id, Id>,
+    retries: JoinSet<Vec<Prepared>>,
+    stop: watch::Sender<bool>,
+    next_tick: Instant,
+}
+
+impl Supervisor {
+    /// A supervisor without collectors. At most `concurrent` collections are under way at once; `sandbox` must be made for as
+    /// many.
+    pub fn new(sandbox: Arc<Sandbox>, concurrent: u32, board: Arc<Board>, store: Store) -> Self {
+        let clock = Clock::start();
+        Self {
+            loader: Arc::new(Loader::new(Arc::clone(&sandbox))),
+            sandbox,
+            seats: Arc::new(Semaphore::new(
+                usize::try_from(concurrent).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS),
+            )),
+            board,
+            store,
+            agenda: Agenda::new(clock.read()),
+            clock,
+            by_id: HashMap::new(),
+            by_program: BTreeMap::new(),
+            ids: 0,
+            journeys: JoinSet::new(),
+            travellers: HashMap::new(),
+            retries: JoinSet::new(),
+            stop: watch::Sender::new(false),
+            next_tick: Instant::now(),
+        }
+    }
+
+    /// What loads modules: give it what is wanted, and what comes of it to [`adopt`](Self::adopt).
+    pub fn loader(&self) -> Arc<Loader> {
+        Arc::clone(&self.loader)
+    }
+
+    /// From now on bodies go there.
+    pub fn store_to(&mut self, store: Store) {
+        self.store = store;
+    }
+
+    /// Runs these collectors and no others. Collections under way are left to end; a collector whose module could not be
+    /// loaded goes on as it was.
+    pub fn adopt(&mut self, prepared: Vec<Prepared>) {
+        let wanted: HashSet<Program> =
+            prepared.iter().map(|prepared| prepared.wanted.assignment.agent.program.clone()).collect();
+        let gone: Vec<_> = self.by_program.keys().filter(|program| !wanted.contains(*program)).cloned().collect();
+        for program in gone {
+            if let Some(id) = self.by_program.remove(&program) {
+                self.agenda.remove(id);
+                self.by_id.remove(&id);
+                self.board.remove(&program);
+                tracing::info!("{program}: no longer run");
+            }
+        }
+        for prepared in prepared {
+            self.take(prepared);
+        }
+    }
+
+    /// Runs one collector as prepared, or says why not.
+    fn take(&mut self, prepared: Prepared) {
+        let Prepared { wanted, stamp, code } = prepared;
+        let agent = Arc::clone(&wanted.assignment.agent);
+        let program = &agent.program;
+        let timetable = Timetable::new(program, agent.polling_interval);
+        let ledger = self.board.ledger(program);
+        let known = self.by_program.get(program).copied();
+        let id = known.unwrap_or_else(|| {
+            self.ids = self.ids.saturating_add(1);
+            self.by_program.insert(program.clone(), self.ids);
+            self.ids
+        });
+        let supervised = self.by_id.entry(id).or_insert_with(|| Supervised {
+            program: program.clone(),
+            running: None,
+            waiting: None,
+            timetable,
+            backoff: Backoff::default(),
+            under_way: false,
+            ledger: Arc::clone(&ledger),
+        });
+        match code {
+            Ok(code) => {
+                let sha256 = code.sha256().to_owned();
+                let before = supervised.running.replace(Running { code, assignment: wanted.assignment });
+                if before.is_none_or(|before| before.code.sha256() != sha256) {
+                    tracing::info!("{program}: runs {} ({sha256})", wanted.module.display());
+                }
+                supervised.waiting = None;
+                supervised.backoff = Backoff::default();
+                ledger.note(|figures| {
+                    figures.trouble = None;
+                    figures.sha256 = Some(sha256);
+                    figures.interval = agent.polling_interval;
+                    (figures.failures, figures.resting) = (0, 0);
+                });
+                // Where nothing changes, nothing is aligned anew: a departure that is due right now is still taken.
+                if known.is_none() || supervised.timetable != timetable {
+                    supervised.timetable = timetable;
+                    self.agenda.enter(id, timetable, self.clock.read());
+                }
+            }
+            Err(trouble) => {
+                let stays = if supervised.running.is_some() { "; the one before goes on" } else { "" };
+                tracing::error!("{program}: not run as configured: {trouble}{stays}");
+                if let Trouble::Load(error) = &trouble {
+                    tracing::info!("{program}: {}", error.help());
+                }
+                supervised.waiting = trouble.mends_itself(&wanted).then_some((wanted, stamp));
+                ledger.note(|figures| {
+                    figures.trouble = Some(trouble.to_string());
+                    figures.interval = supervised.timetable_interval(&agent);
+                });
+                if known.is_none() {
+                    self.agenda.enter(id, timetable, self.clock.read());
+                }
+            }
+        }
+    }
+
+    /// Waits for the next thing to do and does it. To drop the future is fine at any moment.
+    pub async fn step(&mut self) {
+        let now = self.clock.read();
+        while let Some(departure) = self.agenda.depart(now) {
+            self.depart(departure);
+        }
+        let next = self.agenda.next().map_or(self.next_tick, |due| self.clock.moment(due).into());
+        tokio::select! {
+            () = tokio::time::sleep_until(next.min(self.next_tick)) => {
+                if Instant::now() >= self.next_tick {
+                    self.tick();
+                }
+            }
+            Some(ended) = self.journeys.join_next_with_id() => {
+                self.arrived(ended);
+                // At thousands of collections a second they come in crowds.
+                while let Some(ended) = self.journeys.try_join_next_with_id() {
+                    self.arrived(ended);
+                }
+            }
+            Some(prepared) = self.retries.join_next() => {
+                for prepared in prepared.unwrap_or_default() {
+                    // It may have been taken out, or reloaded, in the meantime.
+                    let agent = Arc::clone(&prepared.wanted.assignment.agent);
+                    if self.is_waited_for(&agent.program, &prepared) {
+                        self.take(prepared);
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_waited_for(&self, program: &Program, prepared: &Prepared) -> bool {
+        let supervised = self.by_program.get(program).and_then(|id| self.by_id.get(id));
+        let waiting = supervised.and_then(|supervised| supervised.waiting.as_ref());
+        waiting.is_some_and(|(wanted, _)| Arc::ptr_eq(&wanted.assignment, &prepared.wanted.assignment))
+    }
+
+    fn depart(&mut self, departure: Departure) {
+        let Some(supervised) = self.by_id.get_mut(&departure.id) else { return };
+        supervised.ledger.skip(Skip::Missed, departure.missed);
+        let Some(running) = &supervised.running else {
+            supervised.ledger.skip(Skip::NotLoaded, 1);
+            return;
+        };
+        if supervised.under_way {
+            supervised.ledger.skip(Skip::Overrun, 1);
+            tracing::debug!("{}: still under way, so this departure is left out", supervised.program);
+            return;
+        }
+        if !supervised.backoff.take() {
+            supervised.ledger.skip(Skip::Backoff, 1);
+            let resting = supervised.backoff.resting();
+            supervised.ledger.note(|figures| figures.resting = resting);
+            return;
+        }
+        supervised.under_way = true;
+        let journey = Journey {
+            sandbox: Arc::clone(&self.sandbox),
+            seats: Arc::clone(&self.seats),
+            code: Arc::clone(&running.code),
+            assignment: Arc::clone(&running.assignment),
+            store: Arc::clone(&self.store),
+            ledger: Arc::clone(&supervised.ledger),
+            board: Arc::clone(&self.board),
+            stop: self.stop.subscribe(),
+            due: self.clock.moment(departure.due),
+        };
+        let task = self.journeys.spawn(journey.go());
+        self.travellers.insert(task.id(), departure.id);
+    }
+
+    fn arrived(&mut self, ended: Result<(task::Id, Verdict), JoinError>) {
+        let (task, verdict) = match ended {
+            Ok((task, verdict)) => (task, Some(verdict)),
+            Err(error) => (error.id(), None),
+        };
+        let id = self.travellers.remove(&task);
+        let Some(supervised) = id.and_then(|id| self.by_id.get_mut(&id)) else { return };
+        supervised.under_way = false;
+        match verdict {
+            Some(Verdict::Useful) => {
+                if supervised.backoff.failures() > 1 {
+                    tracing::info!("{}: collects again", supervised.program);
+                }
+                supervised.backoff.succeeded();
+            }
+            Some(Verdict::Useless) => supervised.backoff.failed(supervised.timetable.interval()),
+            None => {
+                // A panic of ours. It has been printed; the collector is treated as one that failed.
+                supervised.backoff.failed(supervised.timetable.interval());
+                let words = "the runtime failed at it; this is a mistake in pattoo-wasm".to_owned();
+                supervised.ledger.enter(Entry::of_fault(words));
+            }
+        }
+        let (failures, resting) = (supervised.backoff.failures(), supervised.backoff.resting());
+        supervised.ledger.note(|figures| (figures.failures, figures.resting) = (failures, resting));
+    }
+
+    /// What is done once a second.
+    fn tick(&mut self) {
+        self.next_tick = Instant::now().checked_add(TICK).unwrap_or_else(Instant::now);
+        let before = self.agenda.realignments();
+        self.agenda.follow_the_clock(self.clock.read());
+        if self.agenda.realignments() != before {
+            tracing::warn!("the wall clock jumped: all departures are aligned to it anew");
+        }
+        self.board.realignments.store(self.agenda.realignments(), std::sync::atomic::Ordering::Relaxed);
+        self.board.alive();
+        if self.retries.is_empty() {
+            self.retry();
+        }
+    }
+
+    /// Looks whether modules that are waited for have come.
+    fn retry(&mut self) {
+        let changed: Vec<Wanted> = self
+            .by_id
+            .values()
+            .filter_map(|supervised| supervised.waiting.as_ref())
+            .filter(|(wanted, stamp)| Stamp::of(&wanted.module) != *stamp)
+            .map(|(wanted, _)| wanted.clone())
+            .collect();
+        if !changed.is_empty() {
+            let loader = Arc::clone(&self.loader);
+            self.retries.spawn(async move { loader.prepare_all(changed).await });
+        }
+    }
+
+    /// Lets collections under way end for as long as `bound`, and stops the others: how many those were. What they emitted until then
+    /// is made durable as well.
+    pub async fn finish(mut self, bound: Duration) -> usize {
+        self.retries.abort_all();
+        if self.all_end(bound).await {
+            return 0;
+        }
+        let stopped = self.journeys.len();
+        self.stop.send_replace(true);
+        if !self.all_end(STORE_WITHIN).await {
+            tracing::error!("what {} collections emitted could not be made durable in time", self.journeys.len());
+            self.journeys.shutdown().await;
+        }
+        stopped
+    }
+
+    async fn all_end(&mut self, bound: Duration) -> bool {
+        let all = async { while self.journeys.join_next().await.is_some() {} };
+        tokio::time::timeout(bound, all).await.is_ok()
+    }
+
+    /// How many collectors there are, and how many of them run.
+    pub fn count(&self) -> (usize, usize) {
+        (self.by_id.len(), self.by_id.values().filter(|supervised| supervised.running.is_some()).count())
+    }
+}
+
+impl Supervised {
+    /// How often it collects, or would.
+    fn timetable_interval(&self, wanted: &crate::pattoo::Agent) -> crate::pattoo::PollingInterval {
+        self.running.as_ref().map_or(wanted.polling_interval, |running| running.assignment.agent.polling_interval)
+    }
+}
+
+impl Entry {
+    /// A collection that our own mistake ended.
+    fn of_fault(words: String) -> Self {
+        Self {
+            reason: Reason::Fault,
+            words,
+            duration: Duration::ZERO,
+            lateness: Duration::ZERO,
+            taken: 0,
+            rejected: 0,
+            usage: crate::capability::Usage::default(),
+            peak_memory: 0,
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! `pattoo-wasm daemon`: schedule, supervision, signals, and what it tells of itself, with a receiver at the other end.
+#![expect(
+    clippy::expect_used,
+    clippy::float_cmp,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, as it should; counters are whole numbers"
+)]
+
+use std::{fs, os::unix::net::UnixDatagram, time::Duration};
+
+use pattoo_tests::{Cli, Daemon, IDLE, Running, Site, get, guest, nobody};
+use serde_json::{Value, json};
+
+/// A receiver, and a site that posts to it.
+fn site() -> (Cli, Running, Site) {
+    let cli = Cli::new();
+    let receiver = cli.receive();
+    let site = Site::new(receiver.address());
+    (cli, receiver, site)
+}
+
+fn counter(program: &str) -> Value {
+    json!({"program": program, "module": guest("counter"), "polling_interval": 1})
+}
+
+/// The numbers that a program's counter sent, with the timestamps that they bear, in the order in which they came.
+fn counts(cli: &Cli, program: &str) -> Vec<(u64, u64)> {
+    let mut counts = Vec::new();
+    for body in cli.received() {
+        let data = &body["pattoo_datapoints"];
+        let pair = |id: &Value| data["key_value_pairs"][id.to_string()].clone();
+        for row in data["datapoint_pairs"].as_array().expect("rows") {
+            let pairs: Vec<Value> = row.as_array().expect("ids").iter().map(pair).collect();
+            let value = |key: &str| pairs.iter().find(|pair| pair[0] == key).map(|pair| pair[1].clone());
+            if value("pattoo_agent_program") == Some(program.into()) {
+                let number = |key| value(key).and_then(|value| value.as_u64()).expect("a number");
+                counts.push((number("pattoo_value"), number("pattoo_timestamp")));
+            }
+        }
+    }
+    counts
+}
+
+#[track_caller]
+fn wait_for_counts(daemon: &Daemon, cli: &Cli, program: &str, count: usize) -> Vec<(u64, u64)> {
+    daemon.wait_until(&format!("count {count} of {program}"), |_| counts(cli, program).len() >= count);
+    counts(cli, program)
+}
+
+#[test]
+fn each_collector_runs_on_its_interval_and_what_it_emits_arrives_in_order() {
+    let (cli, _receiver, site) = site();
+    site.configure(&json!([counter("A"), counter("B")]));
+    let daemon = site.start();
+    for program in ["A", "B"] {
+        let counts = wait_for_counts(&daemon, &cli, program, 4);
+        assert!(counts.iter().zip(1..).all(|((count, _), expected)| *count == expected), "{counts:?}");
+        let apart: Vec<u64> = counts.windows(2).map(|two| two[1].1.abs_diff(two[0].1)).collect();
+        assert!(apart.iter().all(|millis| millis.abs_diff(1000) < 300), "{apart:?}");
+    }
+    assert!(daemon.end("TERM").success());
+    // Numbers go on where they were, and the schedule where it was: the offset is the program's own.
+    let before = counts(&cli, "A");
+    let daemon = site.start();
+    let after = wait_for_counts(&daemon, &cli, "A", before.len() + 2);
+    assert!(after.iter().zip(1..).all(|((count, _), expected)| *count == expected), "{after:?}");
+    let offset = |counts: &[(u64, u64)]| counts.last().map(|(_, at)| at % 1000).expect("a count");
+    let apart = offset(&after).abs_diff(offset(&before));
+    assert!(apart.min(1000 - apart) < 300, "{before:?} {after:?}");
+}
+
+#[test]
+fn a_collector_that_traps_touches_no_other_and_says_why() {
+    let (cli, _receiver, site) = site();
+    site.file("trap.wat", IDLE.replace("i32.const 0)", "unreachable)"));
+    site.configure(&json!([
+        counter("A"),
+        {"program": "TRAPS", "module": "trap.wat", "polling_interval": 1},
+        {"program": "GONE", "module": "gone.wasm", "polling_interval": 1},
+    ]));
+    let daemon = site.start();
+    daemon.wait_until("a second trap", |daemon| {
+        daemon.status_of("TRAPS").is_some_and(|status| status["collections"].as_u64() >= Some(2))
+    });
+    wait_for_counts(&daemon, &cli, "A", 3);
+    let traps = daemon.status_of("TRAPS").expect("it is listed");
+    assert_eq!((&traps["state"], &traps["last"]["outcome"]), (&"failing".into(), &"trap".into()));
+    let words = traps["last"]["words"].as_str().expect("words");
+    assert!(words.starts_with("the guest trapped: wasm `unreachable` instruction executed"), "{words}");
+    let gone = daemon.status_of("GONE").expect("it is listed");
+    assert_eq!(gone["state"], "not_loaded");
+    assert!(gone["trouble"].as_str().is_some_and(|trouble| trouble.contains("gone.wasm")), "{gone}");
+    // It recovers by itself when its file comes.
+    site.file("gone.wasm", fs::read(guest("counter")).expect("a module"));
+    wait_for_counts(&daemon, &cli, "GONE", 1);
+    assert!(daemon.end("INT").success());
+}
+
+#[test]
+fn sighup_adds_removes_and_replaces_and_loses_nothing() {
+    let (cli, _receiver, site) = site();
+    site.file("b.wasm", fs::read(guest("counter")).expect("a module"));
+    let b = json!({"program": "B", "module": "b.wasm", "polling_interval": 1});
+    site.configure(&json!([counter("A"), b, counter("REMOVED")]));
+    let daemon = site.start();
+    wait_for_counts(&daemon, &cli, "B", 1);
+    wait_for_counts(&daemon, &cli, "REMOVED", 1);
+
+    site.configure(&json!([counter("A"), b, counter("ADDED")]));
+    site.file("b.wasm", "this is no module");
+    daemon.signal("HUP");
+    daemon.wait_for("REMOVED: no longer run");
+    daemon.wait_for("collectors run");
+    // What could not replace it did not, and says so.
+    let status = daemon.status_of("B").expect("it is listed");
+    assert!(status["trouble"].as_str().is_some_and(|trouble| trouble.contains("b.wasm")), "{status}");
+    let before = counts(&cli, "B").len();
+    wait_for_counts(&daemon, &cli, "B", before + 2);
+    wait_for_counts(&daemon, &cli, "ADDED", 1);
+    assert!(daemon.status_of("REMOVED").is_none());
+
+    site.file("b.wasm", IDLE);
+    daemon.signal("HUP");
+    daemon.wait_for("B: runs");
+    daemon.wait_for("collectors run");
+    assert!(daemon.status_of("B").is_some_and(|status| status["trouble"].is_null()));
+
+    // A configuration that cannot be used changes nothing.
+    site.file("pattoo_wasm.yaml", "pattoo_wasm: { colectors: [] }");
+    daemon.signal("HUP");
+    daemon.wait_for("the configuration is not taken");
+    let before = counts(&cli, "A").len();
+    let numbers = wait_for_counts(&daemon, &cli, "A", before + 2);
+    assert!(numbers.iter().zip(1..).all(|((count, _), expected)| *count == expected), "{numbers:?}");
+    let metrics = daemon.metrics();
+    assert_eq!(metrics["pattoo_wasm_reloads_total{result=\"taken\"}"], 2.0);
+    assert_eq!(metrics["pattoo_wasm_reloads_total{result=\"refused\"}"], 1.0);
+}
+
+#[test]
+fn a_module_that_is_pinned_is_refused_when_it_is_another() {
+    let (cli, _receiver, site) = site();
+    site.configure(&json!([
+        {"program": "A", "module": guest("counter"), "polling_interval": 1, "sha256": "0".repeat(64)},
+        counter("B"),
+    ]));
+    let daemon = site.start();
+    wait_for_counts(&daemon, &cli, "B", 1);
+    let status = daemon.status_of("A").expect("it is listed");
+    assert!(status["trouble"].as_str().is_some_and(|trouble| trouble.contains("`sha256` is 0000")), "{status}");
+    assert_eq!(counts(&cli, "A"), []);
+}
+
+#[test]
+fn one_directory_has_one_daemon() {
+    let site = Site::new(nobody());
+    site.configure(&json!([counter("A")]));
+    let first = site.start();
+    let (status, said) = Daemon::start(&mut site.command()).wait();
+    assert_eq!(status.code(), Some(2), "{said:#?}");
+    let said = said.join(" ");
+    assert!(said.contains("in use by another daemon") && said.contains(&first.pid().to_string()), "{said}");
+    // A daemon that was killed leaves no lock behind.
+    drop(first);
+    site.start();
+}
+
+#[test]
+fn what_the_server_cannot_take_waits_and_is_delivered_when_it_is_back() {
+    let address = nobody();
+    let site = Site::new(address);
+    site.configure(&json!([counter("A")]));
+    let daemon = site.start();
+    daemon.wait_until("three bodies in the spool", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] >= 3.0);
+    assert!(daemon.end("TERM").success());
+    let cli = Cli::new();
+    let _receiver = cli.receive_at(&address.to_string());
+    let daemon = site.start();
+    let counts = wait_for_counts(&daemon, &cli, "A", 4);
+    assert!(counts.iter().zip(1..).all(|((count, _), expected)| *count == expected), "{counts:?}");
+}
+
+#[test]
+fn a_collection_that_does_not_end_is_abandoned_and_the_end_is_clean() {
+    let site = Site::new(nobody());
+    site.file("spin.wat", IDLE.replace("i32.const 0)", "(loop br 0) i32.const 0)"));
+    site.configure(&json!([
+        {"program": "SPINS", "module": "spin.wat", "polling_interval": 1, "limits": {"timeout": "10m"}},
+    ]));
+    let daemon = site.start();
+    daemon.wait_until("a collection", |daemon| daemon.metrics()["pattoo_wasm_collections_under_way"] >= 1.0);
+    daemon.signal("TERM");
+    std::thread::sleep(Duration::from_millis(300));
+    // Once more, for those who cannot wait.
+    assert!(daemon.end("TERM").success());
+}
+
+#[test]
+fn the_status_address_answers_to_its_own_name_only() {
+    let site = Site::new(nobody());
+    site.configure(&json!([counter("A")]));
+    let daemon = site.start();
+    assert_eq!(daemon.page("/healthz"), (200, "ok\n".to_owned()));
+    for path in ["/healthz", "/metrics", "/status"] {
+        assert_eq!(get(daemon.status_address(), path, "rebound.example.org").0, 421);
+        assert_eq!(get(daemon.status_address(), path, "127.0.0.1:80").0, 200);
+    }
+    assert_eq!(daemon.page("/").0, 404);
+}
+
+#[test]
+fn metrics_count_what_was_read_and_fetched() {
+    let (_cli, _receiver, site) = site();
+    let device = pattoo_tests::modbus_device(&json!({"1": {"holding": {"0": [1, 2]}}}));
+    let silent = nobody();
+    site.configure(&json!([{
+        "program": "M", "module": guest("modbus_registers"), "polling_interval": 1,
+        "settings": {"spans": [
+            {"device": "plc1", "table": "holding", "address": 0, "count": 2},
+            {"device": "plc2", "table": "holding", "address": 0, "count": 1},
+        ]},
+        "grants": {"modbus": {"plc1": {"url": format!("tcp://{}", device.address())}, "plc2": {"url": format!("tcp://{silent}")}}},
+    }]));
+    let daemon = site.start();
+    let value = |daemon: &Daemon, name: &str| daemon.metrics().get(name).copied().unwrap_or_default();
+    daemon.wait_until("two collections", |daemon| {
+        value(daemon, "pattoo_wasm_datapoints_total{program=\"M\",result=\"taken\"}") >= 4.0
+    });
+    let metrics = daemon.metrics();
+    let of = |name: &str, device: &str| metrics[&format!("pattoo_wasm_{name}{{program=\"M\",device=\"{device}\"}}")];
+    assert!(of("modbus_reads_total", "plc1") >= 2.0);
+    assert_eq!(of("modbus_read_errors_total", "plc1"), 0.0);
+    assert_eq!(of("modbus_read_errors_total", "plc2"), of("modbus_reads_total", "plc2"));
+    assert!(metrics["pattoo_wasm_host_call_seconds_total{program=\"M\",interface=\"modbus\"}"] > 0.0);
+    assert!(metrics["pattoo_wasm_peak_memory_bytes{program=\"M\"}"] >= 65536.0);
+    // Each time it failed, and each time it brought something: it is not held back.
+    assert_eq!(metrics["pattoo_wasm_departures_skipped_total{program=\"M\",reason=\"backoff\"}"], 0.0);
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let (_cli, _receiver, site) = site();
+    site.configure(&json!([counter("A")]));
+    let path = site.folder().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    manager.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
+    let heard = |state: &str| {
+        let mut message = [0; 1000];
+        loop {
+            let length = manager.recv(&mut message).expect("a message within a minute");
+            let text = String::from_utf8_lossy(&message[..length]).into_owned();
+            if text.lines().any(|line| line == state) {
+                return text;
+            }
+        }
+    };
+    let mut command = site.command();
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "400000");
+    let daemon = Daemon::start(&mut command);
+    assert!(heard("READY=1").contains("STATUS=1 of 1 collectors run"));
+    heard("WATCHDOG=1");
+    heard("WATCHDOG=1");
+    daemon.signal("HUP");
+    assert!(heard("RELOADING=1").contains("MONOTONIC_USEC="));
+    heard("READY=1");
+    daemon.signal("TERM");
+    heard("STOPPING=1");
+    assert!(daemon.wait().0.success());
+}
+
+#[test]
+fn logs_go_to_the_log_directory_too_and_follow_a_rotation() {
+    let site = Site::new(nobody());
+    site.configure(&json!([counter("A")]));
+    let mut command = site.command();
+    command.args(["--log-format", "json"]);
+    let daemon = Daemon::start(&mut command);
+    let line = daemon.wait_for("collectors run");
+    let line: Value = serde_json::from_str(&line).expect("a line of JSON");
+    assert_eq!((&line["level"], &line["message"]), (&"INFO".into(), &"1 of 1 collectors run".into()));
+    let log = site.folder().join("log/pattoo_wasm.log");
+    let text = || fs::read_to_string(&log).unwrap_or_default();
+    assert!(text().contains("1 of 1 collectors run"), "{}", text());
+    fs::rename(&log, site.folder().join("log/pattoo_wasm.log.1")).expect("a rotation");
+    daemon.signal("HUP");
+    daemon.wait_until("a new file", |_| text().contains("1 of 1 collectors run"));
+}
+
+#[test]
+fn the_metrics_are_those_that_are_documented() {
+    let site = Site::new(nobody());
+    site.configure(&json!([counter("A")]));
+    let daemon = site.start();
+    daemon.wait_until("a collection", |daemon| {
+        daemon.metrics()["pattoo_wasm_collections_total{program=\"A\",outcome=\"completed\"}"] >= 1.0
+    });
+    let page = daemon.page("/metrics").1;
+    let exposed: Vec<(&str, &str)> =
+        page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    let reference = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/metrics.md"));
+    let reference = reference.expect("the reference");
+    let mut documented = Vec::new();
+    for line in reference.lines().filter(|line| line.starts_with("| `pattoo_wasm_")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        documented.push((cells[1].trim_matches('`'), cells[2]));
+        // Its labels are those of every sample.
+        let samples = page.lines().filter(|sample| {
+            sample.strip_prefix(cells[1].trim_matches('`')).is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        for sample in samples {
+            let labels = sample.split_once('{').map_or("", |(_, rest)| rest.rsplit_once('}').expect("an end").0);
+            let names: Vec<&str> = labels.split("\",").filter_map(|label| Some(label.split_once('=')?.0)).collect();
+            let expected: Vec<&str> =
+                cells[3].split(", ").map(|label| label.trim_matches('`')).filter(|label| !label.is_empty()).collect();
+            assert_eq!(names, expected, "{sample}");
+        }
+    }
+    assert_eq!(exposed, documented);
+}

@@ -1,0 +1,255 @@
+//! A daemon under test, with a directory and a server of its own.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, channel},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::Cli;
+
+/// How long anything may take that a test waits for.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The files of a daemon, and the command that runs it.
+#[derive(Debug)]
+pub struct Site {
+    cli: Cli,
+    server: String,
+    /// What the configuration has beside collectors and server.
+    extra: Value,
+}
+
+impl Site {
+    /// A site that posts to `server`. Its status address is a free one.
+    pub fn new(server: SocketAddr) -> Self {
+        let cli = Cli::new();
+        let folder = cli.folder();
+        for name in ["log", "daemon", "cache"] {
+            fs::create_dir(folder.join(name)).expect("a new folder");
+        }
+        let of = |name: &str| folder.join(name).display().to_string();
+        let pattoo = json!({"pattoo": {
+            "log_directory": of("log"), "log_level": "info", "cache_directory": of("cache"),
+            "daemon_directory": of("daemon"), "system_daemon_directory": of("daemon"),
+        }});
+        cli.file("pattoo.yaml", pattoo.to_string());
+        Self { cli, server: format!("http://{server}"), extra: json!({"status": "127.0.0.1:0"}) }
+    }
+
+    /// The folder of its configuration, and of all else.
+    pub fn folder(&self) -> &Path {
+        self.cli.folder()
+    }
+
+    /// Sets a key of `pattoo_wasm:`.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: Value) -> Self {
+        if let Some(extra) = self.extra.as_object_mut() {
+            extra.insert(key.to_owned(), value);
+        }
+        self
+    }
+
+    /// Writes a file, such as a module.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        self.cli.file(name, content)
+    }
+
+    /// Writes `pattoo_wasm.yaml` with these collectors.
+    pub fn configure(&self, collectors: &Value) {
+        let mut settings = self.extra.clone();
+        if let Some(settings) = settings.as_object_mut() {
+            settings.insert("server".to_owned(), json!({"url": self.server}));
+            settings.insert("hostname".to_owned(), json!("gateway-7"));
+            settings.insert("collectors".to_owned(), collectors.clone());
+        }
+        self.cli.file("pattoo_wasm.yaml", json!({"pattoo_wasm": settings}).to_string());
+    }
+
+    /// The command that runs the daemon.
+    pub fn command(&self) -> Command {
+        let mut command = self.cli.command(&["daemon", "-v", "--config"]);
+        command.arg(self.folder());
+        command
+    }
+
+    /// Starts the daemon, and waits until its collectors run.
+    pub fn start(&self) -> Daemon {
+        let daemon = Daemon::start(&mut self.command());
+        daemon.wait_for("collectors run");
+        daemon
+    }
+}
+
+/// A process that can be killed from any thread.
+#[derive(Debug, Clone)]
+pub struct Killer(Arc<Mutex<Child>>);
+
+impl Killer {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Child> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Kills it, with SIGKILL. It may have ended by itself.
+    pub fn kill(&self) {
+        let _ = self.lock().kill();
+    }
+
+    fn wait(&self) -> ExitStatus {
+        loop {
+            if let Some(status) = self.lock().try_wait().expect("it is our child") {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// A running daemon, and what it says. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Killer,
+    lines: Receiver<String>,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+impl Daemon {
+    /// Starts it, whatever comes of that.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the command starts");
+        let stderr = child.stderr.take().expect("a pipe");
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let (sender, lines) = channel();
+        let all = Arc::clone(&heard);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                all.lock().expect("nobody panics with it").push(line.clone());
+                // All are kept; that nobody waits for one any more is no reason to stop reading.
+                let _ = sender.send(line);
+            }
+        });
+        Self { child: Killer(Arc::new(Mutex::new(child))), lines, heard }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.lock().id()
+    }
+
+    /// All that it said so far.
+    pub fn heard(&self) -> Vec<String> {
+        self.heard.lock().expect("nobody panics with it").clone()
+    }
+
+    /// The next line that it said, if one comes in time.
+    pub fn next_line(&self, within: Duration) -> Option<String> {
+        self.lines.recv_timeout(within).ok()
+    }
+
+    /// Waits for a line with `text` in it, leaving out those before.
+    #[track_caller]
+    pub fn wait_for(&self, text: &str) -> String {
+        let deadline = Instant::now().checked_add(PATIENCE).expect("a minute from now");
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.next_line(left) {
+                Some(line) if line.contains(text) => return line,
+                Some(_) => {}
+                None => panic!("it never said {text:?}, but {:#?}", self.heard()),
+            }
+        }
+    }
+
+    /// Where it tells how it is.
+    pub fn status_address(&self) -> SocketAddr {
+        let heard = self.heard();
+        let address = heard.iter().find_map(|line| line.split_once("status on http://")?.1.trim().parse().ok());
+        address.unwrap_or_else(|| panic!("it did not say its status address, but {heard:#?}"))
+    }
+
+    /// A page of its status address: status code and body.
+    pub fn page(&self, path: &str) -> (u16, String) {
+        get(self.status_address(), path, "localhost")
+    }
+
+    /// The status of one collector.
+    pub fn status_of(&self, program: &str) -> Option<Value> {
+        let status: Value = serde_json::from_str(&self.page("/status").1).expect("JSON");
+        let collectors = status.get("collectors")?.as_array()?;
+        collectors.iter().find(|collector| collector.get("program") == Some(&program.into())).cloned()
+    }
+
+    /// The samples of `/metrics`, by name and labels as they stand there.
+    pub fn metrics(&self) -> BTreeMap<String, f64> {
+        let page = self.page("/metrics").1;
+        let samples = page.lines().filter(|line| !line.starts_with('#'));
+        samples
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(name, value)| (name.to_owned(), value.parse().expect("a number")))
+            .collect()
+    }
+
+    /// Waits until something about it holds.
+    #[track_caller]
+    pub fn wait_until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now().checked_add(PATIENCE).expect("a minute from now");
+        while !holds(self) {
+            assert!(Instant::now() < deadline, "{what} never came about: {:#?}", self.heard());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Sends it a signal, such as `HUP`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "the process is there");
+    }
+
+    /// What kills it.
+    pub fn killer(&self) -> Killer {
+        self.child.clone()
+    }
+
+    /// Sends it a signal and waits for its end.
+    pub fn end(self, signal: &str) -> ExitStatus {
+        self.signal(signal);
+        self.child.wait()
+    }
+
+    /// Waits for its end.
+    pub fn wait(self) -> (ExitStatus, Vec<String>) {
+        let status = self.child.wait();
+        // The thread that reads ends with the pipe.
+        while self.lines.recv().is_ok() {}
+        (status, self.heard())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.child.kill();
+        self.child.wait();
+    }
+}
+
+/// A GET over plain HTTP/1.0: status code and body.
+pub fn get(address: SocketAddr, path: &str, host: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers with text");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status code");
+    (code, body.to_owned())
+}
