@@ -6,6 +6,7 @@ mod decode;
 mod lift;
 mod modbus;
 mod modbus_agent;
+mod modbus_faults;
 mod run;
 mod spool;
 mod state;

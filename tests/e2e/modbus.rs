@@ -160,7 +160,7 @@ struct Simulated {
 fn simulated(text: &str) -> Simulated {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let bound = runtime.block_on(Simulation::from_yaml(text).unwrap().on_free_ports().bind()).unwrap();
-    let addresses = bound.devices().iter().map(|device| device.address).collect();
+    let addresses = bound.devices().iter().filter_map(|device| device.address).collect();
     runtime.spawn(bound.serve(pending()));
     Simulated { _runtime: runtime, addresses }
 }

@@ -1,21 +1,31 @@
 """Reads spans with the client of pymodbus.
 
-Usage: modbus_read.py PORT SPANS
+Usage: modbus_read.py PLACE SPANS [TIMEOUT]
 
-SPANS is JSON: [[unit, table, address, count], ...], tables are coils, discrete, holding, input. Prints a JSON list with
-what each span holds: its values, or {"exception": code}.
+PLACE is a port of 127.0.0.1 (Modbus TCP), `rtu+tcp:PORT`, or the path of a serial line (19200 baud, no parity). SPANS is JSON:
+[[unit, table, address, count], ...], tables are coils, discrete, holding, input. TIMEOUT is in seconds; with one, nothing is
+asked twice. Prints a JSON list with what each span holds: its values, {"exception": code}, or {"error": what pymodbus says}.
 """
 
 import json
 import sys
 
-from pymodbus.client import ModbusTcpClient
+from pymodbus import FramerType
+from pymodbus.client import ModbusSerialClient, ModbusTcpClient
+from pymodbus.exceptions import ModbusException
+
+
+def client_of(place, patience):
+    if place.startswith("/"):
+        return ModbusSerialClient(place, baudrate=19200, parity="N", **patience)
+    framer = FramerType.RTU if place.startswith("rtu+tcp:") else FramerType.SOCKET
+    return ModbusTcpClient("127.0.0.1", port=int(place.removeprefix("rtu+tcp:")), framer=framer, **patience)
 
 
 def main():
-    port, spans = int(sys.argv[1]), json.loads(sys.argv[2])
-    client = ModbusTcpClient("127.0.0.1", port=port)
-    assert client.connect(), f"no connection to port {port}"
+    place, spans = sys.argv[1], json.loads(sys.argv[2])
+    client = client_of(place, {"timeout": float(sys.argv[3]), "retries": 0} if len(sys.argv) > 3 else {})
+    assert client.connect(), f"no connection to {place}"
     read = {
         "coils": client.read_coils,
         "discrete": client.read_discrete_inputs,
@@ -24,7 +34,11 @@ def main():
     }
     results = []
     for unit, table, address, count in spans:
-        reply = read[table](address, count=count, device_id=unit)
+        try:
+            reply = read[table](address, count=count, device_id=unit)
+        except ModbusException as error:
+            results.append({"error": str(error)})
+            continue
         if reply.isError():
             results.append({"exception": reply.exception_code})
         elif table in ("coils", "discrete"):

@@ -85,7 +85,7 @@ async fn show(args: Args) -> Result<Exit, Failure> {
     ];
     let granted = devices.iter().filter_map(|device| {
         let name = device.name.as_deref()?;
-        Some(("--modbus", format!("{name}=tcp://{}?unit=1", device.address)))
+        Some(("--modbus", format!("{name}={}?unit=1", device.url)))
     });
     let modbus_registers: Vec<_> = [("--setting", format!("spans={spans}"))].into_iter().chain(granted).collect();
     let directory = DataDirectory::at(scratch.path());

@@ -63,7 +63,7 @@ enum Command {
     Spool(spool::Args),
     /// Receive what agents post, as the pattoo server would: for trying things out
     Receive(receive::Args),
-    /// Be Modbus TCP devices described in a YAML file
+    /// Be Modbus devices described in a YAML file
     Simulate(simulate::Args),
     /// Show it all at work on loopback: devices, a web site, two collectors and a receiver
     Demo(demo::Args),

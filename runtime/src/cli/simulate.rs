@@ -1,13 +1,14 @@
-//! `pattoo-wasm simulate`: Modbus TCP devices out of a YAML file.
+//! `pattoo-wasm simulate`: Modbus devices out of a YAML file.
 
 use std::path::PathBuf;
 
 use super::{Exit, Failure, interrupted, output::print_line};
-use crate::simulate::{SAMPLE, Simulation};
+use crate::simulate::{BindError, FAULTS_SAMPLE, SAMPLE, Simulation};
 
 const EXAMPLES: &str = "\
 Examples:
   pattoo-wasm simulate --sample > devices.yaml
+  pattoo-wasm simulate --sample=faults > faults.yaml
   pattoo-wasm simulate devices.yaml";
 
 /// Arguments of `simulate`.
@@ -18,14 +19,23 @@ pub(super) struct Args {
     #[arg(required_unless_present = "sample")]
     file: Option<PathBuf>,
 
-    /// Print a file to start from, with everything explained, and end
-    #[arg(long, conflicts_with = "file")]
-    sample: bool,
+    /// Print a file to start from, with everything explained, and end: well-behaved devices, or `faults`
+    #[arg(long, conflicts_with = "file", value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "devices")]
+    sample: Option<Sample>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Sample {
+    /// Devices that behave: every kind of value
+    Devices,
+    /// Devices that do not: every fault, limit and transport
+    Faults,
 }
 
 pub(super) async fn simulate(args: Args) -> Result<Exit, Failure> {
     let Some(path) = args.file else {
-        print_line(SAMPLE.trim_end())?;
+        let sample = if let Some(Sample::Faults) = args.sample { FAULTS_SAMPLE } else { SAMPLE };
+        print_line(sample.trim_end())?;
         return Ok(Exit::Good);
     };
     let wrong = |what: String| {
@@ -35,11 +45,15 @@ pub(super) async fn simulate(args: Args) -> Result<Exit, Failure> {
     let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
     let simulation = Simulation::from_yaml(&text).map_err(|error| wrong(error.to_string()))?;
     let bound = simulation.bind().await.map_err(|error| {
-        Failure::usage(format!("{}: {error}", path.display())).help("choose another address for `listen:`")
+        let help = match error {
+            BindError::Address { .. } => "choose another address for `listen:`",
+            BindError::Line { .. } => "choose another path for `pty:`, or `pty: true` for a line without a link",
+        };
+        Failure::usage(format!("{}: {error}", path.display())).help(help)
     })?;
     for device in bound.devices() {
         let name = device.name.as_deref().unwrap_or("a device");
-        tracing::info!("{name} on tcp://{}, units {:?}", device.address, device.units);
+        tracing::info!("{name} on {}, units {:?}", device.url, device.units);
     }
     bound.serve(interrupted()).await;
     Ok(Exit::Good)

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::fault::exception;
 use super::file::table;
 use super::value::{Bit, Moment, Register};
 use crate::modbus::{ExceptionCode, Table};
@@ -25,15 +26,51 @@ pub(super) struct Unit {
     input: BTreeMap<u16, Register>,
 }
 
+/// What a device takes at once.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    /// Registers of one request: 125 by the specification, and less in many devices.
+    registers: u16,
+    /// Bits of one request: 2000 by the specification.
+    bits: u16,
+    /// What a request beyond is answered with: 3 by the specification, and 2 in devices that do not know better.
+    #[serde(deserialize_with = "exception")]
+    exception: ExceptionCode,
+    /// Connections; a further one is closed as soon as it is accepted.
+    pub(super) connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            registers: Table::HoldingRegisters.maximum(),
+            bits: Table::Coils.maximum(),
+            exception: ExceptionCode::ILLEGAL_DATA_VALUE,
+            connections: 64,
+        }
+    }
+}
+
+impl Limits {
+    fn of(self, table: Table) -> u16 {
+        let limit = match table {
+            Table::Coils | Table::DiscreteInputs => self.bits,
+            Table::HoldingRegisters | Table::InputRegisters => self.registers,
+        };
+        limit.min(table.maximum())
+    }
+}
+
 /// The reply to a request's PDU (function code and data): again a PDU.
 ///
 /// A unit that is not there is answered for as a gateway does, with exception 11: whoever asked learns at once what is
 /// wrong. (Devices that stay silent instead are many, too.)
-pub(super) fn reply(units: &BTreeMap<u8, Unit>, unit: u8, request: &[u8], moment: Moment) -> Vec<u8> {
+pub(super) fn reply(units: &BTreeMap<u8, Unit>, limits: Limits, unit: u8, request: &[u8], moment: Moment) -> Vec<u8> {
     // The caller hands on no empty PDU; there is no function 0.
     let function = request.first().copied().unwrap_or(0);
     let data = match units.get(&unit) {
-        Some(found) => found.read(unit, request, moment),
+        Some(found) => found.read(limits, unit, request, moment),
         None => Err(ExceptionCode::GATEWAY_TARGET_DEVICE_FAILED_TO_RESPOND),
     };
     match data {
@@ -44,7 +81,7 @@ pub(super) fn reply(units: &BTreeMap<u8, Unit>, unit: u8, request: &[u8], moment
 }
 
 impl Unit {
-    fn read(&self, unit: u8, request: &[u8], moment: Moment) -> Result<Vec<u8>, ExceptionCode> {
+    fn read(&self, limits: Limits, unit: u8, request: &[u8], moment: Moment) -> Result<Vec<u8>, ExceptionCode> {
         let [function, data @ ..] = request else {
             return Err(ExceptionCode::ILLEGAL_FUNCTION);
         };
@@ -56,6 +93,9 @@ impl Unit {
         let count = u16::from_be_bytes([count_high, count_low]);
         if count == 0 || count > table.maximum() {
             return Err(ExceptionCode::ILLEGAL_DATA_VALUE);
+        }
+        if count > limits.of(table) {
+            return Err(limits.exception);
         }
         match table {
             Table::Coils => bits(&self.coils, first, count, moment),
@@ -117,7 +157,7 @@ mod tests {
         let units = BTreeMap::from([(1, serde_yaml::from_str(unit).unwrap())]);
         let moment = Moment { elapsed: Duration::ZERO, clock: Duration::ZERO };
         let (unit, request) = request.split_first().unwrap();
-        reply(&units, *unit, request, moment)
+        reply(&units, Limits::default(), *unit, request, moment)
     }
 
     #[test]

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor, value::MapAccessDeserializer};
 use thiserror::Error;
 
-use super::device::Unit;
+use super::device::{Limits, Unit};
+use super::fault::{Fault, Rule};
 use super::value::{Bit, Movement, Register, Switching, Word};
 use crate::modbus::check_unit;
 
@@ -48,37 +50,117 @@ impl Simulation {
     }
 }
 
-/// One device: what listens on one address.
+/// One device: what is found at one place.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Described")]
 pub(super) struct Device {
     /// What people call it; for texts only.
     pub(super) name: Option<String>,
-    #[serde(deserialize_with = "listen")]
-    pub(super) listen: SocketAddr,
-    #[serde(deserialize_with = "units")]
+    pub(super) place: Place,
+    pub(super) limits: Limits,
+    pub(super) faults: Vec<Rule>,
     pub(super) units: BTreeMap<u8, Unit>,
 }
 
+/// Where a device is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Tcp(SocketAddr),
+    RtuOverTcp(SocketAddr),
+    /// A pseudo-terminal, with a link to it or without.
+    Pty(Option<PathBuf>),
+}
+
+/// A device as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    name: Option<String>,
+    #[serde(default, deserialize_with = "listen")]
+    listen: Option<Place>,
+    #[serde(default, deserialize_with = "pty")]
+    pty: Option<Place>,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    faults: Vec<Rule>,
+    #[serde(deserialize_with = "units")]
+    units: BTreeMap<u8, Unit>,
+}
+
+impl TryFrom<Described> for Device {
+    type Error = String;
+
+    fn try_from(described: Described) -> Result<Self, Self::Error> {
+        let Described { name, listen, pty, limits, faults, units } = described;
+        let wrong = |what: &str| match &name {
+            Some(name) => format!("{name}: {what}"),
+            None => what.to_owned(),
+        };
+        let ((Some(place), None) | (None, Some(place))) = (listen, pty) else {
+            return Err(wrong("a device has either `listen` or `pty`"));
+        };
+        for rule in &faults {
+            match (rule.fault, &place) {
+                (Fault::WrongTransaction, Place::RtuOverTcp(_) | Place::Pty(_)) => {
+                    return Err(wrong("RTU has no transactions, so there is no `wrong-transaction`"));
+                }
+                (Fault::WrongChecksum, Place::Tcp(_)) => {
+                    return Err(wrong("Modbus TCP has no checksum, so there is no `wrong-checksum`"));
+                }
+                (Fault::Drop | Fault::Close, Place::Pty(_)) => {
+                    return Err(wrong("a serial line has no connection to `drop` or `close`: take `silence`"));
+                }
+                _ => {}
+            }
+        }
+        Ok(Self { name, place, limits, faults, units })
+    }
+}
+
 /// An address with a port, or a port alone, which is on loopback.
-fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Place>, D::Error> {
     struct Listen;
     impl Visitor<'_> for Listen {
-        type Value = SocketAddr;
+        type Value = Option<Place>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an IP address with a port such as `127.0.0.1:1502`, or a port alone")
+            f.write_str(
+                "an IP address with a port such as `127.0.0.1:1502`, `rtu+tcp://127.0.0.1:1503`, or a port alone",
+            )
         }
-        fn visit_u64<E: de::Error>(self, port: u64) -> Result<SocketAddr, E> {
+        fn visit_u64<E: de::Error>(self, port: u64) -> Result<Self::Value, E> {
             match u16::try_from(port) {
-                Ok(port) => Ok((Ipv4Addr::LOCALHOST, port).into()),
+                Ok(port) => Ok(Some(Place::Tcp((Ipv4Addr::LOCALHOST, port).into()))),
                 Err(_) => Err(E::invalid_value(Unexpected::Unsigned(port), &self)),
             }
         }
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<SocketAddr, E> {
-            text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            let place = match text.strip_prefix("rtu+tcp://") {
+                Some(address) => address.parse().map(Place::RtuOverTcp),
+                None => text.strip_prefix("tcp://").unwrap_or(text).parse().map(Place::Tcp),
+            };
+            place.map(Some).map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
         }
     }
     deserializer.deserialize_any(Listen)
+}
+
+/// The path of a link to the pseudo-terminal, or `true`.
+fn pty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Place>, D::Error> {
+    struct Line;
+    impl Visitor<'_> for Line {
+        type Value = Option<Place>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the path of a link to make, or `true` for a line without one")
+        }
+        fn visit_bool<E: de::Error>(self, wanted: bool) -> Result<Self::Value, E> {
+            if wanted { Ok(Some(Place::Pty(None))) } else { Err(E::invalid_value(Unexpected::Bool(wanted), &self)) }
+        }
+        fn visit_str<E: de::Error>(self, path: &str) -> Result<Self::Value, E> {
+            Ok(Some(Place::Pty(Some(path.into()))))
+        }
+    }
+    deserializer.deserialize_any(Line)
 }
 
 fn units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u8, Unit>, D::Error> {
@@ -212,7 +294,7 @@ impl<'de> Deserialize<'de> for Bit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulate::SAMPLE;
+    use crate::simulate::{FAULTS_SAMPLE, SAMPLE};
 
     fn error(text: &str) -> String {
         Simulation::from_yaml(text).unwrap_err().to_string()
@@ -220,19 +302,27 @@ mod tests {
 
     #[test]
     fn the_sample_is_in_the_format_and_on_loopback() {
-        let sample = Simulation::from_yaml(SAMPLE).unwrap();
-        assert!(sample.devices.iter().all(|device| device.listen.ip().is_loopback()));
+        for sample in [SAMPLE, FAULTS_SAMPLE] {
+            let sample = Simulation::from_yaml(sample).unwrap();
+            assert!(sample.devices.iter().all(|device| match &device.place {
+                Place::Tcp(address) | Place::RtuOverTcp(address) => address.ip().is_loopback(),
+                Place::Pty(_) => true,
+            }));
+        }
     }
 
     #[test]
     fn a_port_alone_is_on_loopback_and_all_else_is_as_written() {
         let listen = |text: &str| {
             let text = format!("devices: [{{ listen: {text}, units: {{}} }}]");
-            Simulation::from_yaml(&text).unwrap().devices[0].listen.to_string()
+            Simulation::from_yaml(&text).unwrap().devices[0].place.clone()
         };
-        assert_eq!(listen("1502"), "127.0.0.1:1502");
-        assert_eq!(listen("0.0.0.0:502"), "0.0.0.0:502");
-        assert_eq!(listen("'[::1]:0'"), "[::1]:0");
+        let address = |text: &str| text.parse().unwrap();
+        assert_eq!(listen("1502"), Place::Tcp(address("127.0.0.1:1502")));
+        assert_eq!(listen("0.0.0.0:502"), Place::Tcp(address("0.0.0.0:502")));
+        assert_eq!(listen("'[::1]:0'"), Place::Tcp(address("[::1]:0")));
+        assert_eq!(listen("'tcp://[::1]:0'"), Place::Tcp(address("[::1]:0")));
+        assert_eq!(listen("rtu+tcp://127.0.0.1:7"), Place::RtuOverTcp(address("127.0.0.1:7")));
     }
 
     #[test]
@@ -243,6 +333,23 @@ mod tests {
             (error("device: []"), vec!["unknown field `device`", "`devices`"]),
             (error("devices: [{listen: 1, unit: {}}]"), vec!["devices[0]", "unknown field `unit`", "`units`"]),
             (error("devices: [{listen: plc:1, units: {}}]"), vec!["devices[0].listen", "plc:1", "a port alone"]),
+            (error("devices: [{units: {}}]"), vec!["devices: a device has either `listen` or `pty`", "line 1"]),
+            (error("devices: [{name: plc, listen: 1, pty: true, units: {}}]"), vec!["plc: a device has either"]),
+            (error("devices: [{pty: false, units: {}}]"), vec!["devices[0].pty", "the path of a link"]),
+            (
+                error("devices: [{pty: true, units: {}, faults: [{fault: drop}]}]"),
+                vec!["a serial line has no connection"],
+            ),
+            (error("devices: [{listen: 1, units: {}, faults: [{fault: wrong-checksum}]}]"), vec!["no checksum"]),
+            (error("devices: [{pty: true, units: {}, faults: [{fault: wrong-transaction}]}]"), vec!["no transactions"]),
+            (
+                error("devices: [{listen: 1, units: {}, faults: [{fault: dorp}]}]"),
+                vec!["devices[0].faults[0].fault", "dorp"],
+            ),
+            (
+                error("devices: [{listen: 1, units: {}, limits: {exception: 200}}]"),
+                vec!["devices[0].limits", "1 to 127"],
+            ),
             (error("devices: [{listen: 70000, units: {}}]"), vec!["devices[0].listen", "70000"]),
             (error("devices: [{listen: 1, units: {250: {}}}]"), vec!["unit 250 does not exist"]),
             (error("devices: [{listen: 1, units: {1: {}, 1: {}}}]"), vec!["unit 1 is given twice"]),

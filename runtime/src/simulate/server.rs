@@ -1,59 +1,78 @@
-//! Listening for simulated devices.
+//! Being there: listening, accepting connections, holding lines.
 //!
-//! The frames are cut here and not by a library, since a simulated device must be sturdier than one that is only met by
-//! friends: what a stranger can send is bounded in length, the number of connections is bounded, and a connection that
-//! asks nothing for a while is closed.
+//! A simulated device must be sturdier than one that is only met by friends: what a stranger can send is bounded in length,
+//! the number of connections is bounded, and a connection that asks nothing for a while is closed.
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::device;
-use super::file::{Device, Simulation};
+use super::fault::{Fault, Faults};
+use super::file::{Device, Place, Simulation};
+use super::pty::Pty;
 use super::value::Moment;
+use super::wire::{Framing, MAX_SILENCE};
 
-/// How many connections a device serves at once; a further one is closed as soon as it is accepted.
-const MAX_CONNECTIONS: usize = 64;
-/// How long a connection may ask nothing.
-const MAX_SILENCE: Duration = Duration::from_mins(10);
 /// How long accepting pauses after it failed, as it does when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The longest PDU: 253 bytes (MODBUS Application Protocol V1.1b3, section 4.1).
-const MAX_PDU: usize = 253;
 
-/// An address could not be listened on.
+/// A device could not be put where its file has it.
 #[derive(Debug, Error)]
-#[error("cannot listen on {address} ({error})")]
-pub struct BindError {
-    /// The address, as the file has it.
-    pub address: SocketAddr,
-    /// Why not.
-    #[source]
-    pub error: io::Error,
+pub enum BindError {
+    /// An address could not be listened on.
+    #[error("cannot listen on {address} ({error})")]
+    Address {
+        /// The address, as the file has it.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        error: io::Error,
+    },
+    /// There is no pseudo-terminal, or no link to it.
+    #[error("cannot make a pseudo-terminal{} ({error})", link.as_ref().map(|link| format!(" with the link {}", link.display())).unwrap_or_default())]
+    Line {
+        /// The link, as the file has it.
+        link: Option<PathBuf>,
+        /// Why not.
+        #[source]
+        error: io::Error,
+    },
 }
 
-/// A simulation whose devices all listen; it answers as soon as it is served.
+/// A simulation whose devices are all there; it answers as soon as it is served.
 #[derive(Debug)]
 pub struct Bound {
-    devices: Vec<(Device, TcpListener, SocketAddr)>,
+    devices: Vec<(Device, Bind)>,
     start: Start,
 }
 
-/// What is known of a device that listens.
+/// Where a device is found, taken.
+#[derive(Debug)]
+enum Bind {
+    Network(TcpListener, SocketAddr, Framing),
+    Line(Pty),
+}
+
+/// What is known of a device that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoundDevice {
     /// What the file calls it.
     pub name: Option<String>,
-    /// Where it listens: the port is the real one, also where the file says 0.
-    pub address: SocketAddr,
+    /// Where it is found, as a grant has it: `tcp://127.0.0.1:1502`, `rtu+tcp://127.0.0.1:1503`,
+    /// `rtu:///dev/pts/3?parity=none`.
+    pub url: String,
+    /// Where it listens, if it does: the port is the real one, also where the file says 0.
+    pub address: Option<SocketAddr>,
     /// The numbers of its units, ascending.
     pub units: Vec<u8>,
 }
@@ -86,24 +105,50 @@ impl Simulation {
     #[must_use]
     pub fn on_free_ports(mut self) -> Self {
         for device in &mut self.devices {
-            device.listen.set_port(0);
+            match &mut device.place {
+                Place::Tcp(address) | Place::RtuOverTcp(address) => address.set_port(0),
+                Place::Pty(_) => {}
+            }
         }
         self
     }
 
-    /// Listens on the addresses of all devices. Counters begin now.
+    /// Listens on the addresses of all devices, and makes the lines of the others. Counters begin now.
     ///
     /// # Errors
-    /// [`BindError`] for the first address that can't be listened on; then none is.
+    /// [`BindError`] for the first device that can't be put there; then none is.
     pub async fn bind(self) -> Result<Bound, BindError> {
         let mut devices = Vec::with_capacity(self.devices.len());
         for device in self.devices {
-            let failed = |error| BindError { address: device.listen, error };
-            let listener = TcpListener::bind(device.listen).await.map_err(failed)?;
-            let address = listener.local_addr().map_err(failed)?;
-            devices.push((device, listener, address));
+            let bind = match &device.place {
+                Place::Tcp(address) => listen(*address, Framing::Tcp).await?,
+                Place::RtuOverTcp(address) => listen(*address, Framing::Rtu).await?,
+                Place::Pty(link) => {
+                    let failed = |error| BindError::Line { link: link.clone(), error };
+                    Bind::Line(Pty::open(link.as_deref()).map_err(failed)?)
+                }
+            };
+            devices.push((device, bind));
         }
         Ok(Bound { devices, start: Start::now() })
+    }
+}
+
+async fn listen(address: SocketAddr, framing: Framing) -> Result<Bind, BindError> {
+    let failed = |error| BindError::Address { address, error };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok(Bind::Network(listener, address, framing))
+}
+
+impl Bind {
+    fn url(&self) -> String {
+        match self {
+            Self::Network(_, address, Framing::Tcp) => format!("tcp://{address}"),
+            Self::Network(_, address, Framing::Rtu) => format!("rtu+tcp://{address}"),
+            // Pseudo-terminals know no parity.
+            Self::Line(pty) => format!("rtu://{}?parity=none", pty.path().display()),
+        }
     }
 }
 
@@ -112,9 +157,10 @@ impl Bound {
     pub fn devices(&self) -> Vec<BoundDevice> {
         let devices = self.devices.iter();
         devices
-            .map(|(device, _, address)| BoundDevice {
+            .map(|(device, bind)| BoundDevice {
                 name: device.name.clone(),
-                address: *address,
+                url: bind.url(),
+                address: if let Bind::Network(_, address, _) = bind { Some(*address) } else { None },
                 units: device.units.keys().copied().collect(),
             })
             .collect()
@@ -124,16 +170,33 @@ impl Bound {
     /// more and all connections are closed.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let mut devices = JoinSet::new();
-        for (device, listener, address) in self.devices {
-            devices.spawn(serve(Arc::new(device), listener, address, self.start));
+        for (device, bind) in self.devices {
+            let faults = Faults::new(device.faults.clone());
+            let place = bind.url();
+            let running = Arc::new(Running { device, faults, start: self.start, place });
+            match bind {
+                Bind::Network(listener, _, framing) => devices.spawn(serve(running, listener, framing)),
+                Bind::Line(pty) => devices.spawn(serve_line(running, pty)),
+            };
         }
         shutdown.await;
     }
 }
 
+/// A device that is served.
+#[derive(Debug)]
+struct Running {
+    device: Device,
+    faults: Faults,
+    start: Start,
+    /// For texts.
+    place: String,
+}
+
 /// Accepts connections to one device for ever. Dropping the future closes them.
-async fn serve(device: Arc<Device>, listener: TcpListener, address: SocketAddr, start: Start) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+async fn serve(running: Arc<Running>, listener: TcpListener, framing: Framing) {
+    let most = running.device.limits.connections.min(Semaphore::MAX_PERMITS);
+    let places = Arc::new(Semaphore::new(most));
     let mut connections = JoinSet::new();
     loop {
         // Those that have ended are forgotten.
@@ -141,50 +204,64 @@ async fn serve(device: Arc<Device>, listener: TcpListener, address: SocketAddr, 
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%address, %error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tracing::warn!(place = running.place, %error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::warn!(%address, %peer, "connection refused: {MAX_CONNECTIONS} are open");
+            tracing::warn!(place = running.place, %peer, "connection refused: {most} are open");
             continue;
         };
-        let device = Arc::clone(&device);
+        let running = Arc::clone(&running);
         connections.spawn(async move {
             let _place = place;
-            let end = answer(&device, stream, start).await;
-            tracing::debug!(%address, %peer, ?end, "connection closed");
+            let end = match stream.set_nodelay(true) {
+                Ok(()) => running.answer(stream, framing).await,
+                Err(error) => Err(error),
+            };
+            tracing::debug!(place = running.place, %peer, ?end, "connection closed");
         });
     }
 }
 
-/// Answers one request after the other until the peer is done, breaks the protocol, or is silent for too long.
-async fn answer(device: &Device, mut stream: TcpStream, start: Start) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+/// Answers on a line for ever: it has no end, and silence there is as good as anything.
+async fn serve_line(running: Arc<Running>, mut pty: Pty) {
     loop {
-        // Transaction (2 bytes), protocol (2), length of what follows (2), unit (1): Modbus Messaging on TCP/IP
-        // Implementation Guide V1.0b, section 3.1.3.
-        let mut header = [0; 7];
-        timeout(MAX_SILENCE, stream.read_exact(&mut header)).await??;
-        let [transaction_high, transaction_low, 0, 0, length_high, length_low, unit] = header else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a protocol other than 0"));
-        };
-        let length = usize::from(u16::from_be_bytes([length_high, length_low]));
-        let mut request = [0; MAX_PDU];
-        // The length counts the unit, too, and a PDU has at least its function code.
-        let request = length
-            .checked_sub(1)
-            .filter(|&pdu| pdu > 0)
-            .and_then(|pdu| request.get_mut(..pdu))
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a length that no request has"))?;
-        timeout(MAX_SILENCE, stream.read_exact(request)).await??;
-        let pdu = device::reply(&device.units, unit, request, start.moment());
-        let length = u16::try_from(pdu.len()).unwrap_or(u16::MAX).saturating_add(1);
-        let [length_high, length_low] = length.to_be_bytes();
-        let header = [transaction_high, transaction_low, 0, 0, length_high, length_low, unit];
-        // In one piece: in two, the second would wait for the acknowledgement of the first.
-        timeout(MAX_SILENCE, stream.write_all(&[&header[..], &pdu].concat())).await??;
+        let end = running.answer(&mut pty, Framing::Rtu).await;
+        tracing::debug!(place = running.place, ?end, "the line is read anew");
+        sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+impl Running {
+    /// Answers one request after the other until the peer is done, breaks the protocol, or is silent for too long; or
+    /// until a fault ends it.
+    async fn answer(&self, stream: impl AsyncRead + AsyncWrite + Unpin, framing: Framing) -> io::Result<()> {
+        let mut stream = BufReader::new(stream);
+        loop {
+            let request = framing.read(&mut stream).await?;
+            let verdict = self.faults.judge(request.unit, &request.pdu);
+            if !verdict.delay.is_zero() {
+                sleep(verdict.delay).await;
+            }
+            // Nobody answers on a line for a unit that is not there; a gateway does.
+            let absent = framing == Framing::Rtu && !self.device.units.contains_key(&request.unit);
+            match verdict.fault {
+                Some(Fault::Drop) => return Ok(()),
+                Some(Fault::Silence) => continue,
+                _ if absent => continue,
+                _ => {}
+            }
+            let Device { units, limits, .. } = &self.device;
+            let pdu = device::reply(units, *limits, request.unit, &request.pdu, self.start.moment());
+            let frame = framing.reply(&request, pdu, verdict.fault);
+            // In one piece: in two, the second would wait for the acknowledgement of the first.
+            timeout(MAX_SILENCE, stream.write_all(&frame)).await??;
+            if verdict.fault == Some(Fault::Close) {
+                return stream.shutdown().await;
+            }
+        }
     }
 }
 
@@ -192,6 +269,8 @@ async fn answer(device: &Device, mut stream: TcpStream, start: Start) -> io::Res
 mod tests {
     use std::future::pending;
 
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpStream;
     use tokio::sync::oneshot;
 
     use super::*;
@@ -200,7 +279,7 @@ mod tests {
     async fn serve_one(shutdown: impl Future<Output = ()> + Send + 'static) -> SocketAddr {
         let text = "devices: [{ listen: 0, units: { 1: { holding: { 0: 732 } } } }]";
         let bound = Simulation::from_yaml(text).unwrap().bind().await.unwrap();
-        let address = bound.devices()[0].address;
+        let address = bound.devices()[0].address.unwrap();
         tokio::spawn(bound.serve(shutdown));
         address
     }
@@ -254,7 +333,7 @@ mod tests {
     async fn a_connection_too_many_is_closed_and_there_is_room_again_when_one_ends() {
         let address = serve_one(pending()).await;
         let mut streams = Vec::new();
-        for _ in 0..MAX_CONNECTIONS {
+        for _ in 0..64 {
             let mut stream = TcpStream::connect(address).await.unwrap();
             assert_eq!(ask(&mut stream).await.unwrap(), REPLY);
             streams.push(stream);

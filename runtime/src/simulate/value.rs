@@ -153,7 +153,7 @@ fn wrapping_word(value: f64) -> u16 {
 
 /// Spreads a number over all 64 bits (the finaliser of SplitMix64): the same for the same number, without a visible
 /// pattern otherwise.
-fn scatter(number: u64) -> u64 {
+pub(super) fn scatter(number: u64) -> u64 {
     let mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -161,6 +161,10 @@ fn scatter(number: u64) -> u64 {
 }
 
 impl Period {
+    pub(super) fn duration(self) -> Duration {
+        self.0
+    }
+
     /// How much of the current period has passed at `clock`: 0 up to, but not including, 1.
     fn phase(self, clock: Duration) -> f64 {
         let nanos = self.0.as_nanos();

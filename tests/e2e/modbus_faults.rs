@@ -1,0 +1,175 @@
+//! The simulator's faults, met by our reader and by the client of pymodbus: what each costs, and that the next read is right.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may do what tests may do")]
+
+use std::{future::pending, process::Command, time::Duration};
+
+use pattoo_tests::{peer, python};
+use pattoo_wasm::modbus::{
+    DeviceUrl, Endpoint, EndpointSettings, Endpoints, ExceptionCode, ReadError, Readable, Span, Table, Words,
+};
+use pattoo_wasm::simulate::{BoundDevice, Simulation};
+use serde_json::{Value, json};
+
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Devices of a file that are served as long as this lives.
+struct Simulated {
+    runtime: tokio::runtime::Runtime,
+    devices: Vec<BoundDevice>,
+}
+
+/// One device whose unit 1 has the holding registers 0 to 199, each holding its address.
+fn device(place: &str, more: &str) -> Simulated {
+    let registers: Vec<u16> = (0..200).collect();
+    let text = format!("devices: [{{ {place}, {more}, units: {{ 1: {{ holding: {{ 0: {registers:?} }} }} }} }}]");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let bound = runtime.block_on(Simulation::from_yaml(&text).unwrap().bind()).unwrap();
+    let devices = bound.devices();
+    runtime.spawn(bound.serve(pending()));
+    Simulated { runtime, devices }
+}
+
+impl Simulated {
+    fn reader(&self) -> Reader<'_> {
+        let url: DeviceUrl = self.devices[0].url.parse().unwrap();
+        let settings = EndpointSettings { request_timeout: TIMEOUT, ..EndpointSettings::default() };
+        Reader { runtime: &self.runtime, endpoint: Endpoints::new().endpoint(url.endpoint(), &settings) }
+    }
+}
+
+struct Reader<'a> {
+    runtime: &'a tokio::runtime::Runtime,
+    endpoint: Endpoint,
+}
+
+impl Reader<'_> {
+    fn read(&self, spans: &[Span]) -> Vec<Result<Words, ReadError>> {
+        self.runtime.block_on(self.endpoint.read(spans, &Readable::everything()))
+    }
+
+    fn read_one(&self, address: u16, count: u16) -> Result<Words, ReadError> {
+        self.read(&[holding(address, count)]).remove(0)
+    }
+}
+
+fn holding(address: u16, count: u16) -> Span {
+    Span::new(1, Table::HoldingRegisters, address, count).unwrap()
+}
+
+/// What the registers hold.
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with results")]
+fn right(address: u16, count: u16) -> Result<Words, ReadError> {
+    Ok(Words::Registers((address..).take(count.into()).collect()))
+}
+
+#[test]
+fn each_fault_has_its_outcome_and_the_next_read_is_right() {
+    type Expected = fn(&Result<Words, ReadError>) -> bool;
+    let timeout: Expected = |result| *result == Err(ReadError::Timeout(TIMEOUT));
+    let protocol: Expected = |result| matches!(result, Err(ReadError::Protocol(_)));
+    let cases: [(&str, Expected); 11] = [
+        ("silence", timeout),
+        ("{ delay: 450ms }", timeout),
+        ("cut-reply", timeout),
+        ("{ exception: 4 }", |result| *result == Err(ReadError::Exception(ExceptionCode(4)))),
+        ("garbage", |result| result.is_err() && !matches!(result, Err(ReadError::Exception(_)))),
+        ("wrong-transaction", protocol),
+        ("wrong-unit", protocol),
+        ("short-reply", protocol),
+        ("long-reply", protocol),
+        ("drop", |result| matches!(result, Err(ReadError::Connection(_)))),
+        ("close", |result| *result == right(0, 2)),
+    ];
+    for (fault, expected) in cases {
+        let device = device("listen: 0", &format!("faults: [{{ fault: {fault}, times: 1 }}]"));
+        let reader = device.reader();
+        let first = reader.read_one(0, 2);
+        assert!(expected(&first), "{fault}: {first:?}");
+        // Other registers, as many: a late or left-over reply would fit.
+        for address in [10, 20, 30] {
+            assert_eq!(reader.read_one(address, 2), right(address, 2), "after {fault}");
+        }
+    }
+}
+
+#[test]
+fn late_replies_never_reach_a_later_read_however_often_they_come() {
+    let device = device("listen: 0", "faults: [{ fault: { delay: 320ms }, every: 2 }]");
+    let reader = device.reader();
+    for address in [0, 10, 20, 30, 40, 50] {
+        let expected = if address % 20 == 0 { right(address, 2) } else { Err(ReadError::Timeout(TIMEOUT)) };
+        assert_eq!(reader.read_one(address, 2), expected);
+    }
+}
+
+#[test]
+fn a_device_that_drops_a_connection_that_served_before_costs_nothing() {
+    let device = device("listen: 0", "faults: [{ fault: drop, every: 3 }]");
+    let reader = device.reader();
+    for address in 0..9 {
+        assert_eq!(reader.read_one(address, 1), right(address, 1));
+    }
+}
+
+#[test]
+fn a_device_that_takes_less_than_the_specification_says_is_read_all_the_same() {
+    for exception in [2, 3] {
+        let device = device("listen: 0", &format!("limits: {{ registers: 60, exception: {exception} }}"));
+        let spans: Vec<_> = (0..200).map(|address| holding(address, 1)).collect();
+        let expected: Vec<_> = (0..200).map(|address| right(address, 1)).collect();
+        assert_eq!(device.reader().read(&spans), expected, "exception {exception}");
+        // A value of many registers is never torn apart, so this one cannot be had.
+        assert_eq!(device.reader().read_one(0, 61), Err(ReadError::Exception(ExceptionCode(exception))));
+        assert_eq!(device.reader().read_one(0, 60), right(0, 60));
+    }
+}
+
+/// What the client of pymodbus reads of unit 1 at a place, two registers from each address, asking once.
+fn pymodbus(place: &str, addresses: &[u16]) -> Vec<Value> {
+    let spans: Vec<_> = addresses.iter().map(|address| json!([1, "holding", address, 2])).collect();
+    let output = Command::new(python())
+        .arg(peer("modbus_read.py"))
+        .args([place, &json!(spans).to_string(), "0.5"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Of four reads the second meets the fault, and no other is touched by it.
+fn reads_well_but_for(place: &str, fault: &str) {
+    let read = pymodbus(place, &[0, 10, 20, 30]);
+    assert_eq!(read[0], json!([0, 1]), "{fault}");
+    assert!(read[1].get("error").is_some(), "{fault}: {read:?}");
+    assert_eq!(read[2..], [json!([20, 21]), json!([30, 31])], "{fault}");
+}
+
+#[test]
+fn rtu_over_tcp_and_its_faults_read_with_pymodbus_as_they_should() {
+    for fault in ["silence", "wrong-checksum"] {
+        let device =
+            device("listen: 'rtu+tcp://127.0.0.1:0'", &format!("faults: [{{ fault: {fault}, after: 1, times: 1 }}]"));
+        reads_well_but_for(&format!("rtu+tcp:{}", device.devices[0].address.unwrap().port()), fault);
+    }
+}
+
+#[test]
+fn a_pseudo_terminal_and_its_faults_read_with_pymodbus_as_they_should() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("line");
+    for fault in ["silence", "wrong-checksum", "cut-reply"] {
+        let place = format!("pty: '{}'", link.display());
+        let device = device(&place, &format!("faults: [{{ fault: {fault}, after: 1, times: 1 }}]"));
+        assert_eq!(device.devices[0].url, format!("rtu://{}?parity=none", link.display()));
+        reads_well_but_for(&link.display().to_string(), fault);
+    }
+}
+
+#[test]
+fn exceptions_come_over_rtu_too() {
+    let device =
+        device("listen: 'rtu+tcp://127.0.0.1:0'", "faults: [{ fault: { exception: 6 }, addresses: ['10-11'] }]");
+    let place = format!("rtu+tcp:{}", device.devices[0].address.unwrap().port());
+    assert_eq!(pymodbus(&place, &[0, 10, 199]), [json!([0, 1]), json!({ "exception": 6 }), json!({ "exception": 2 })]);
+}
