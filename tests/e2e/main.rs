@@ -1,9 +1,10 @@
-//! The whole of pattoo-wasm against real peers: pymodbus devices, Python's web server, and `pattoo_shared`.
+//! The whole of pattoo-wasm against real peers: devices of pymodbus and libmodbus, Python's web server, and `pattoo_shared`.
 
 mod bad_input;
 mod compile;
 mod lift;
 mod modbus;
+mod modbus_field;
 mod run;
 mod spool;
 mod state;
