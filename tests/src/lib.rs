@@ -214,6 +214,11 @@ impl Running {
         self.lines.recv_timeout(std::time::Duration::from_mins(1)).expect("another line")
     }
 
+    /// The next line, if it has said one.
+    pub fn said_line(&self) -> Option<String> {
+        self.lines.try_recv().ok()
+    }
+
     /// Asks it to end, as a terminal does with Ctrl-C, and waits until it has.
     pub fn interrupt(self) -> ExitStatus {
         self.signal("INT");
@@ -269,8 +274,15 @@ pub fn libmodbus_device(line: Option<&str>) -> Running {
     Running::start(&mut command, Said::OnStdout, port)
 }
 
+/// The same on a free port, without a word of its requests.
+pub fn libmodbus_device_quiet() -> Running {
+    let mut command = Command::new(compiled("libmodbus_device.c", &["-lmodbus"]));
+    command.args(["-", "quiet"]);
+    Running::start(&mut command, Said::OnStdout, port)
+}
+
 /// Where a peer says `{"port": N}`.
-fn port(line: &str) -> Option<SocketAddr> {
+pub fn port(line: &str) -> Option<SocketAddr> {
     let port = serde_json::from_str::<Value>(line).ok()?.get("port")?.as_u64()?;
     Some(SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).ok()?)))
 }

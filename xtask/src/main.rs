@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask demo`, `guests` and `test`.
+//! The project's own commands: `cargo xtask demo`, `guests`, `test` and `bench`.
 //!
 //! They need Rust, and install the rest: the wasm target through rustup, test peers into `target/peers`, and, as root on
 //! Debian, the foreign programs that the tests are held against.
 
+mod bench;
 mod steps;
 mod tools;
 
@@ -16,15 +17,20 @@ Usage: cargo xtask COMMAND
   demo     build everything and show it at work on loopback
   guests   build the example collectors into target/wasm32-wasip2/guest
   test     format, lints, licences, every test; with CI=true a skipped step is a failure
+  bench NAME [--profile dev]
+           figures against their targets and rivals, built for release: modbus
 ";
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let result = match (arguments.next().as_deref(), arguments.next()) {
-        (Some("demo"), None) => demo(),
-        (Some("guests"), None) => guests(),
-        (Some("test"), None) => test(),
-        (Some("help" | "--help" | "-h"), None) => {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match *arguments {
+        ["demo"] => demo(),
+        ["guests"] => guests(),
+        ["test"] => test(),
+        ["bench", name] if bench::BENCHMARKS.contains(&name) => bench::run(name, "bench"),
+        ["bench", name, "--profile", profile] if bench::BENCHMARKS.contains(&name) => bench::run(name, profile),
+        ["help" | "--help" | "-h"] => {
             steps::say(USAGE);
             Ok(())
         }
