@@ -10,6 +10,7 @@ mod lift;
 mod modbus;
 mod modbus_agent;
 mod modbus_faults;
+mod modbus_field;
 mod receive;
 mod run;
 mod scale;

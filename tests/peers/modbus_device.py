@@ -1,12 +1,14 @@
-"""A Modbus TCP device out of pymodbus.
+"""A Modbus device out of pymodbus.
 
 Usage: modbus_device.py [TABLES]        (TABLES on standard input if it is not an argument)
+       modbus_device.py TABLES rtu+tcp  (frames of a serial line through TCP)
+       modbus_device.py TABLES DEVICE   (on a serial line, 19200 baud, no parity)
 
 TABLES is JSON: unit -> table -> first address -> value or list of values, such as
 {"1": {"holding": {"0": 732, "1": [1, 2, 3]}, "coils": {"0": [true, false]}}}; tables are coils, discrete, holding, input.
 An address without a value is answered with exception 2.
 
-Listens on a free port of 127.0.0.1 and says so: {"port": N}. Then each request is a line of JSON as it comes in:
+Listens on a free port of 127.0.0.1 and says so: {"port": N}; on a serial line N is 0. Then each request is a line of JSON as it comes in:
 [unit, function, address, count].
 """
 
@@ -15,7 +17,8 @@ import json
 import sys
 
 from pymodbus.constants import ExcCodes
-from pymodbus.server import ModbusTcpServer
+from pymodbus.framer import FramerType
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 from pymodbus.simulator.simcore import SimCore
 
@@ -75,10 +78,15 @@ async def main():
     units = json.loads(sys.argv[1] if len(sys.argv) > 1 else sys.stdin.read())
     devices = Checked(units)
     placeholder = SimDevice(1, simdata=[SimData(0, datatype=DataType.REGISTERS)])
-    server = ModbusTcpServer(placeholder, address=("127.0.0.1", 0), trace_pdu=trace)
+    line = sys.argv[2] if len(sys.argv) > 2 else None
+    if line and line != "rtu+tcp":
+        server = ModbusSerialServer(placeholder, port=line, baudrate=19200, parity="N", trace_pdu=trace)
+    else:
+        framer = FramerType.RTU if line else FramerType.SOCKET
+        server = ModbusTcpServer(placeholder, framer=framer, address=("127.0.0.1", 0), trace_pdu=trace)
     server.context = devices
     await server.serve_forever(background=True)
-    say({"port": server.transport.sockets[0].getsockname()[1]})
+    say({"port": 0 if line and line != "rtu+tcp" else server.transport.sockets[0].getsockname()[1]})
     await server.serving
 
 

@@ -219,9 +219,14 @@ impl Running {
         self.address
     }
 
-    /// The next line that it said, waiting for it.
+    /// The next line that it said, waiting for it up to a minute.
     pub fn next_line(&self) -> String {
-        self.lines.recv().expect("another line")
+        self.lines.recv_timeout(std::time::Duration::from_mins(1)).expect("another line")
+    }
+
+    /// The next line, if it has said one.
+    pub fn said_line(&self) -> Option<String> {
+        self.lines.try_recv().ok()
     }
 
     /// Asks it to end, as a terminal does with Ctrl-C, and waits until it has.
@@ -259,10 +264,96 @@ impl Drop for Running {
 pub fn modbus_device(tables: &Value) -> Running {
     let mut command = Command::new(python());
     command.arg(peer("modbus_device.py")).arg(tables.to_string());
-    Running::start(&mut command, Said::OnStdout, |line| {
-        let port = serde_json::from_str::<Value>(line).ok()?.get("port")?.as_u64()?;
-        Some(SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).ok()?)))
-    })
+    Running::start(&mut command, Said::OnStdout, port)
+}
+
+/// The same on another transport: `rtu+tcp`, or the path of a serial line.
+pub fn modbus_device_on(tables: &Value, transport: &str) -> Running {
+    let mut command = Command::new(python());
+    command.arg(peer("modbus_device.py")).args([&tables.to_string(), transport]);
+    Running::start(&mut command, Said::OnStdout, port)
+}
+
+/// A Modbus device out of libmodbus, which says every request that it gets: on a free port, or on a serial line.
+///
+/// It holds 300 addresses in each table, holding register n being `n * 257 % 65536`, input register n one more, coil n
+/// whether 3 divides n, discrete input n whether it does not.
+pub fn libmodbus_device(line: Option<&str>) -> Running {
+    let mut command = Command::new(compiled("libmodbus_device.c", &["-lmodbus"]));
+    command.args(line);
+    Running::start(&mut command, Said::OnStdout, port)
+}
+
+/// The same on a free port, without a word of its requests.
+pub fn libmodbus_device_quiet() -> Running {
+    let mut command = Command::new(compiled("libmodbus_device.c", &["-lmodbus"]));
+    command.args(["-", "quiet"]);
+    Running::start(&mut command, Said::OnStdout, port)
+}
+
+/// Where a peer says `{"port": N}`.
+pub fn port(line: &str) -> Option<SocketAddr> {
+    let port = serde_json::from_str::<Value>(line).ok()?.get("port")?.as_u64()?;
+    Some(SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).ok()?)))
+}
+
+/// A peer in C, compiled into the target folder; anew when its source has changed.
+pub fn compiled(source: &str, libraries: &[&str]) -> PathBuf {
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let guard = ONE_AT_A_TIME.lock();
+    let source = peer(source);
+    let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+    let test = env::current_exe().expect("a running test");
+    let binary = test.with_file_name(source.file_stem().expect("a file name"));
+    if modified(&binary).is_none_or(|built| modified(&source).is_none_or(|changed| built < changed)) {
+        // Another test process may do the same at this moment: what is there under the name is always whole.
+        let fresh =
+            tempfile::NamedTempFile::new_in(binary.parent().expect("a folder")).expect("a writable target folder");
+        let built = fresh.into_temp_path();
+        let status = Command::new("cc")
+            .args(["-O2", "-Wall", "-Wextra", "-o"])
+            .arg(&built)
+            .arg(&source)
+            .args(libraries)
+            .status()
+            .expect("cc is there: run `cargo xtask test`");
+        assert!(status.success(), "{} does not compile: is libmodbus-dev installed?", source.display());
+        built.persist(&binary).expect("a writable target folder");
+    }
+    drop(guard);
+    binary
+}
+
+/// Two ends of a serial line, out of pseudo-terminals that `socat` joins.
+#[derive(Debug)]
+pub struct SerialPair {
+    folder: tempfile::TempDir,
+    _socat: Running,
+}
+
+impl SerialPair {
+    /// Joins two.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let end = |name: &str| format!("pty,raw,echo=0,link={}", folder.path().join(name).display());
+        let mut command = Command::new("socat");
+        command.args(["-d", "-d", &end("a"), &end("b")]);
+        let ready =
+            |line: &str| line.contains("starting data transfer loop").then_some(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let socat = Running::start(&mut command, Said::OnStderr, ready);
+        Self { folder, _socat: socat }
+    }
+
+    /// The device files of both ends.
+    pub fn ends(&self) -> [String; 2] {
+        ["a", "b"].map(|name| self.folder.path().join(name).display().to_string())
+    }
+}
+
+impl Default for SerialPair {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// A web site of the files in `folder`, out of Python's `http.server`.

@@ -26,7 +26,7 @@ fn root() -> PathBuf {
 }
 
 /// The folder that cargo builds into.
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
@@ -92,24 +92,36 @@ pub(crate) fn install_peers(steps: &mut Steps) -> Result<()> {
     std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
 }
 
-/// Foreign programs that tests need, each with the Debian package that has it.
-const DEBIAN_PACKAGES: [(&str, &str); 2] = [("clang", "clang"), ("wasm-ld", "lld")];
+/// Foreign programs and files that tests and benchmarks need, each with the Debian package that has it.
+const DEBIAN_PACKAGES: [(&str, &str); 7] = [
+    ("clang", "clang"),
+    ("wasm-ld", "lld"),
+    ("cc", "gcc"),
+    ("socat", "socat"),
+    ("mbpoll", "mbpoll"),
+    ("/usr/include/modbus/modbus.h", "libmodbus-dev"),
+    ("/usr/sbin/collectd", "collectd-core"),
+];
 
-/// Installs what is missing of [`DEBIAN_PACKAGES`], where we may.
-pub(crate) fn install_debian_packages(steps: &mut Steps) -> Result<()> {
+/// Installs what is missing of [`DEBIAN_PACKAGES`], where we may; says whether all of it is there then.
+pub(crate) fn install_debian_packages(steps: &mut Steps) -> Result<bool> {
     let runs = |program: &str| {
+        if program.starts_with('/') {
+            return Path::new(program).exists();
+        }
         let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status();
         found.is_ok_and(|status| status.success())
     };
     let missing: Vec<&str> =
         DEBIAN_PACKAGES.iter().filter(|(program, _)| !runs(program)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
     if !root || !runs("apt-get") {
         let command = format!("apt-get install {}", missing.join(" "));
-        return steps.skip("tests that need foreign programs", &format!("install them as root: {command}"));
+        steps.skip("tests that need foreign programs", &format!("install them as root: {command}"))?;
+        return Ok(false);
     }
     // The lists of a fresh machine may be empty or old.
     steps.run("Debian's package lists", Command::new("apt-get").args(["update", "--quiet", "--quiet"]))?;
@@ -119,7 +131,8 @@ pub(crate) fn install_debian_packages(steps: &mut Steps) -> Result<()> {
             .args(["install", "--yes", "--quiet", "--quiet", "--no-install-recommends"])
             .args(missing)
             .env("DEBIAN_FRONTEND", "noninteractive"),
-    )
+    )?;
+    Ok(true)
 }
 
 /// Tells the tests where the command, the collectors and the peers are.

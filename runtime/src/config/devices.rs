@@ -11,7 +11,9 @@ use super::{
 };
 use crate::{
     capability::modbus::DeviceGrant,
-    modbus::{DeviceUrl, EndpointSettings, MAX_BITS, MAX_REGISTERS, Ranges, Readable, Table, check_unit},
+    modbus::{
+        DeviceUrl, EndpointSettings, MAX_BITS, MAX_CONNECTIONS, MAX_REGISTERS, Ranges, Readable, Table, check_unit,
+    },
 };
 
 const MINUTE: u64 = 60_000;
@@ -60,8 +62,79 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
         narrow
     ),
     quantity!(
+        "retries",
+        "how often a request is asked again that got no reply or a wrong one",
+        Count,
+        0,
+        10,
+        retries,
+        u64::from,
+        narrow
+    ),
+    quantity!(
+        "busy_retries",
+        "how often a request is asked again that was answered with exception 5 or 6",
+        Count,
+        0,
+        100,
+        busy_retries,
+        u64::from,
+        narrow
+    ),
+    quantity!("busy_delay", "time to wait before that", Time, 1, MINUTE, busy_delay, millis, duration),
+    quantity!(
+        "set_aside_after",
+        "silences in a row after which a unit is set aside",
+        Count,
+        1,
+        100,
+        set_aside_after,
+        u64::from,
+        narrow
+    ),
+    quantity!(
+        "set_aside",
+        "time for which it is: its reads fail at once, then one request tries it; 0s for never",
+        Time,
+        0,
+        HOUR,
+        set_aside,
+        millis,
+        duration
+    ),
+    quantity!(
+        "connections",
+        "connections at once; of all grants of the endpoint the fewest",
+        Count,
+        1,
+        MAX_CONNECTIONS as u64,
+        connections,
+        u64::from,
+        narrow
+    ),
+    quantity!(
+        "min_gap",
+        "pause between a reply and the next request; of all grants of the endpoint the longest",
+        Time,
+        0,
+        MINUTE,
+        min_gap,
+        millis,
+        duration
+    ),
+    quantity!(
+        "pause_after_connect",
+        "pause between connecting and the first request; of all grants of the endpoint the longest",
+        Time,
+        0,
+        MINUTE,
+        pause_after_connect,
+        millis,
+        duration
+    ),
+    quantity!(
         "idle_close",
-        "time after which an unused connection is closed",
+        "time after which an unused connection is closed; of all grants of the endpoint the shortest",
         Time,
         0,
         24 * HOUR,
@@ -99,7 +172,8 @@ pub(super) fn device(fields: Fields<'_>, entry: &Entry) -> Result<DeviceGrant, R
 fn units(fields: Fields<'_>, url: Option<&DeviceUrl>) -> Result<Vec<u8>, Reported> {
     let unit = |name: &str, node: &Node| {
         let number = node.text().and_then(|text| text.parse().ok()).ok_or(Reported)?;
-        check_unit(number).map_err(|error| fields.wrong(name, node, error))
+        let unit = url.map_or_else(|| check_unit(number), |url| url.endpoint().check_unit(number));
+        unit.map_err(|error| fields.wrong(name, node, error))
     };
     let default = fields.node("unit").map(|node| unit("unit", node)).transpose();
     let more = all(fields.list("units").iter().map(|node| unit("units", node)));
@@ -123,7 +197,11 @@ fn readable(fields: Fields<'_>) -> Result<Readable, Reported> {
     ];
     let named = tables.into_iter().filter(|(_, name)| fields.node(name).is_some());
     let named = named.map(|(table, name)| {
-        let ranges = fields.list(name).iter().map(|node| fields.parse_node::<Ranges>(name, node));
+        let ranges = fields.list(name).iter().map(|node| {
+            // What is no text was reported when the form was checked.
+            let text = node.text().ok_or(Reported)?;
+            Ranges::of_table(table, text).map_err(|error| fields.wrong(name, node, error))
+        });
         Ok((table, all(ranges)?.into_iter().collect::<Ranges>()))
     });
     Ok(Readable::of(all(named)?))

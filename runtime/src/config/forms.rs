@@ -229,7 +229,7 @@ pub(super) fn device() -> Form {
         Key::new(
             "coils",
             ADDRESSES,
-            "the coils that may be read, as addresses from 0; without any of these four keys everything may be read, with any \
+            "the coils that may be read, as addresses from 0, or as a manual numbers them behind `manual:`; without any of these four keys everything may be read, with any \
              only what it says",
             "[\"0-99\", 200]",
         ),

@@ -132,6 +132,21 @@ mod tests {
     }
 
     #[test]
+    fn a_device_on_a_serial_line_has_its_settings_and_addresses_out_of_its_manual() {
+        let grants = parse(
+            "modbus:\n  meter: { url: 'rtu:///dev/ttyUSB0?baud=9600', units: [3, 4], holding: ['manual:40001-40010'], \
+             retries: 1, min_gap: 20ms }\n",
+        )
+        .unwrap();
+        let meter = &grants.modbus[0];
+        assert_eq!(meter.endpoint.to_string(), "rtu:///dev/ttyUSB0?baud=9600&parity=even&stop=1");
+        assert_eq!(meter.readable.ranges(crate::modbus::Table::HoldingRegisters).to_string(), "0-9");
+        assert_eq!((meter.settings.retries, meter.settings.min_gap.as_millis()), (1, 20));
+        assert!(parse("modbus:\n  meter: { url: 'rtu:///dev/ttyUSB0', units: [0] }\n").is_err());
+        assert!(parse("modbus:\n  meter: { url: 'tcp://192.0.2.1', input: ['manual:40001'] }\n").is_err());
+    }
+
+    #[test]
     fn how_an_endpoint_is_treated_can_be_set() {
         let grants =
             parse("modbus: { a: { url: 'tcp://192.0.2.1', gap: 8, request_timeout: 250ms, max_registers: 20 } }")

@@ -2,21 +2,38 @@
 //!
 //! What a connection can't do is come back from a fault: [`Connection::ask`] takes it, and gives it back only with a whole
 //! and matching reply. After a timeout, a lost or a wrong reply it is gone, so that a reply that comes late finds nobody
-//! who could take it for the next one.
+//! who could take it for the next one. A serial line, and a serial server behind TCP, keep their bytes over that: there
+//! the next connection begins by hearing them out ([`silence`]), and the owner does not ask the same unit again while
+//! its late reply may still come (the module `task`).
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 
+use serial2_tokio::{CharSize, FlowControl, SerialPort};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_modbus::client::{Client as _, Context, tcp};
+use tokio::time::{Instant, timeout};
+use tokio_modbus::client::{Client as _, Context, rtu, tcp};
 use tokio_modbus::slave::{Slave, SlaveContext as _};
 use tokio_modbus::{Error, ProtocolError, Request, Response};
 
-use super::address::EndpointAddress;
+use super::address::{EndpointAddress, HostPort};
 use super::error::ReadError;
+use super::guard::{Fault, Guarded};
+use super::line::{Parity, SerialLine, StopBits};
+use super::rtu::Rtu;
 use super::span::{Span, Words};
 use super::table::{ExceptionCode, Table};
-use super::tcp::{Fault, Guarded};
+use super::tcp::Mbap;
+
+/// How long a line is silent before it counts as heard out, at least: USB adapters hand over what they got every 16 ms.
+const SILENCE: Duration = Duration::from_millis(20);
+/// The same where the bytes come through a network.
+const SILENCE_OVER_TCP: Duration = Duration::from_millis(50);
+/// How long a line is listened to that does not fall silent.
+const MAX_NOISE: Duration = Duration::from_secs(1);
 
 /// A connection on which every request so far has had its reply.
 pub(super) struct Connection {
@@ -29,29 +46,62 @@ pub(super) struct Connection {
 #[derive(Debug)]
 pub(super) struct Lost {
     pub(super) error: ReadError,
-    /// The device may have closed the connection while nobody used it: to ask again over a new one is worth a try.
-    pub(super) ask_again: bool,
+    /// Whether to ask again is worth a try, and goes on nobody's account.
+    pub(super) again: Again,
+}
+
+/// What a lost connection means for the request that was under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// It has failed.
+    No,
+    /// The request may have gone out, but to a device that had closed the connection while nobody used it; or what came
+    /// was the late reply of another unit on the line.
+    Yes,
+    /// As `Yes`, and the request never went out.
+    NotSent,
+}
+
+/// Keeps other programs that ask for it from a serial line, and the line's driver from switching its signals off between
+/// two openings.
+#[derive(Debug)]
+pub(super) struct LineLock {
+    _device: File,
 }
 
 impl Connection {
-    /// Resolves the endpoint's name and connects.
+    /// Resolves the endpoint's name and connects, or opens the line. `heed` is whether bytes of an earlier request may
+    /// still be on their way, so that a serial line is to be heard out first.
     ///
     /// # Errors
-    /// [`ReadError::Connection`], also when this takes longer than `limit`.
-    pub(super) async fn open(address: &EndpointAddress, limit: Duration) -> Result<Self, ReadError> {
-        let stream = match timeout(limit, TcpStream::connect((address.host(), address.port()))).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(ReadError::Connection(format!("cannot connect ({error})"))),
-            Err(_) => {
-                let limit = humantime::format_duration(limit);
-                return Err(ReadError::Connection(format!("no connection within {limit}")));
+    /// [`ReadError::Connection`], also when connecting takes longer than `limit`; [`ReadError::Protocol`] for a line that
+    /// does not fall silent.
+    pub(super) async fn open(
+        address: &EndpointAddress,
+        limit: Duration,
+        heed: bool,
+        lock: &mut Option<LineLock>,
+    ) -> Result<Self, ReadError> {
+        let client = match address {
+            EndpointAddress::Tcp(host) => tcp::attach(Guarded::new(connect(host, limit).await?, Mbap::default())),
+            EndpointAddress::RtuOverTcp(host) => {
+                let mut stream = connect(host, limit).await?;
+                if heed {
+                    silence(&mut stream, SILENCE_OVER_TCP).await?;
+                }
+                rtu::attach(Guarded::new(stream, Rtu::default()))
+            }
+            EndpointAddress::Serial(line) => {
+                let mut port = open_line(line, lock)?;
+                if heed {
+                    silence(&mut port, line.silence().max(SILENCE)).await?;
+                }
+                // What was received before anyone asked is noise.
+                port.discard_input_buffer().map_err(|error| cannot_open(&error))?;
+                rtu::attach(Guarded::new(port, Rtu::default()))
             }
         };
-        // A request is one small packet that must not wait for another.
-        if let Err(error) = stream.set_nodelay(true) {
-            return Err(ReadError::Connection(format!("cannot connect ({error})")));
-        }
-        Ok(Self { client: tcp::attach(Guarded::new(stream)), used: false })
+        Ok(Self { client, used: false })
     }
 
     /// Asks for a span that one request can ask for, and waits for the reply.
@@ -75,11 +125,97 @@ impl Connection {
             Ok(Ok(Err(exception))) => Err(ExceptionCode(exception.into())),
             Ok(Err(error)) => return Err(lost(error, self.used)),
             Err(_) => {
-                return Err(Lost { error: ReadError::Timeout(limit), ask_again: false });
+                return Err(Lost { error: ReadError::Timeout(limit), again: Again::No });
             }
         };
         self.used = true;
         Ok((self, answer))
+    }
+}
+
+async fn connect(host: &HostPort, limit: Duration) -> Result<TcpStream, ReadError> {
+    let stream = match timeout(limit, TcpStream::connect((host.host(), host.port()))).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(ReadError::Connection(format!("cannot connect ({error})"))),
+        Err(_) => {
+            let limit = humantime::format_duration(limit);
+            return Err(ReadError::Connection(format!("no connection within {limit}")));
+        }
+    };
+    // A request is one small packet that must not wait for another.
+    match stream.set_nodelay(true) {
+        Ok(()) => Ok(stream),
+        Err(error) => Err(ReadError::Connection(format!("cannot connect ({error})"))),
+    }
+}
+
+fn cannot_open(error: &io::Error) -> ReadError {
+    ReadError::Connection(format!("cannot open the serial line ({error})"))
+}
+
+fn open_line(line: &SerialLine, lock: &mut Option<LineLock>) -> Result<SerialPort, ReadError> {
+    if lock.is_none() {
+        *lock = Some(lock_line(line)?);
+    }
+    SerialPort::open(line.path(), |mut settings: serial2_tokio::Settings| {
+        settings.set_raw();
+        settings.set_baud_rate(line.baud())?;
+        settings.set_char_size(CharSize::Bits8);
+        settings.set_parity(match line.parity() {
+            Parity::None => serial2_tokio::Parity::None,
+            Parity::Even => serial2_tokio::Parity::Even,
+            Parity::Odd => serial2_tokio::Parity::Odd,
+        });
+        settings.set_stop_bits(match line.stop() {
+            StopBits::One => serial2_tokio::StopBits::One,
+            StopBits::Two => serial2_tokio::StopBits::Two,
+        });
+        settings.set_flow_control(FlowControl::None);
+        Ok(settings)
+    })
+    .map_err(|error| {
+        *lock = None;
+        // What the system says when an error has no number of its own: the driver kept other settings.
+        if error.raw_os_error().is_none() {
+            let (baud, parity) = (line.baud(), line.parity());
+            let mend = match parity {
+                Parity::None => "name settings that it has",
+                _ => "name settings that it has (a pseudo-terminal has no parity: `parity=none`)",
+            };
+            return ReadError::Connection(format!(
+                "the serial line does not take {baud} baud with parity {parity} ({error}); {mend}"
+            ));
+        }
+        cannot_open(&error)
+    })
+}
+
+fn lock_line(line: &SerialLine) -> Result<LineLock, ReadError> {
+    // Without waiting for a carrier, and without becoming the terminal that our signals come from.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let device = File::options().read(true).custom_flags(flags).open(line.path());
+    let device = device.map_err(|error| cannot_open(&error))?;
+    match device.try_lock() {
+        Ok(()) => Ok(LineLock { _device: device }),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(ReadError::Connection("the serial line is in use by another program".to_owned()))
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(cannot_open(&error)),
+    }
+}
+
+/// Reads and forgets what comes, until nothing has come for `quiet`.
+async fn silence(stream: &mut (impl AsyncRead + Unpin), quiet: Duration) -> Result<(), ReadError> {
+    let started = Instant::now();
+    let mut bytes = [0; 256];
+    loop {
+        match timeout(quiet, stream.read(&mut bytes)).await {
+            Err(_) => return Ok(()),
+            Ok(Ok(0)) => return Err(ReadError::Connection(Fault::Closed.to_string())),
+            Ok(Ok(_)) if started.elapsed() < MAX_NOISE => {}
+            Ok(Ok(_)) => return Err(ReadError::Protocol("the line does not fall silent".to_owned())),
+            Ok(Err(error)) => return Err(ReadError::Connection(Fault::Broken(error).to_string())),
+        }
     }
 }
 
@@ -112,7 +248,7 @@ fn wrong_size(found: usize, expected: usize, unit: &str) -> Lost {
 }
 
 fn protocol(message: String) -> Lost {
-    Lost { error: ReadError::Protocol(message), ask_again: false }
+    Lost { error: ReadError::Protocol(message), again: Again::No }
 }
 
 fn lost(error: Error, used: bool) -> Lost {
@@ -128,7 +264,12 @@ fn lost(error: Error, used: bool) -> Lost {
     };
     match error.downcast::<Fault>() {
         Ok(fault) => Lost {
-            ask_again: used && fault.looks_abandoned(),
+            again: match &fault {
+                Fault::Unasked if used => Again::NotSent,
+                Fault::OtherUnit => Again::Yes,
+                fault if used && fault.looks_abandoned() => Again::Yes,
+                _ => Again::No,
+            },
             error: if fault.is_protocol() {
                 ReadError::Protocol(fault.to_string())
             } else {

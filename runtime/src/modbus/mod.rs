@@ -4,38 +4,50 @@
 //! be read), and nothing here can write to a device: of all functions only the four reads are ever sent.
 //!
 //! A read's way: [`Endpoint::read`] checks the spans against what may be read, the planner turns them into the fewest
-//! requests, and the one task that owns the connection of that host and port puts these on the wire, in turn with those
-//! of all other callers. A request that fails because of its addresses is halved until only the bad spans fail.
+//! requests, and the one task that owns the connections of that endpoint puts these on the wire, in turn with those
+//! of all other callers. A request that fails because of its addresses is halved until only the bad spans fail, and what
+//! that brought out is remembered for the next plan.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `address` | device URLs and endpoints |
-//! | `unit`, `table`, `span`, `ranges` | the vocabulary: which unit, which table, which addresses, what may be read |
+//! | `address`, `line` | device URLs and endpoints; serial lines |
+//! | `unit`, `table`, `span`, `ranges`, `manual` | the vocabulary: which unit, which table, which addresses, what may be read |
 //! | `plan` | the fewest requests for a list of spans, with the proof |
-//! | `endpoint` | the read itself: plan, hand over, halve, put together; and the register of all endpoints |
-//! | `task` | the owner of a connection: turns, reconnects, backoff |
+//! | `memory` | what was learned of a device, so that the next plan is better |
+//! | `reading` | one read apart from asking: plan, halve, put together |
+//! | `endpoint` | the read itself, and the register of all endpoints |
+//! | `task`, `units` | the owner of an endpoint's connections: turns, reconnects, backoff; units in trouble |
 //! | `connection` | one connection, one request at a time, every reply checked |
-//! | `tcp` | the bytes of Modbus TCP under guard; each further transport is a file beside it |
+//! | `guard`, `tcp`, `rtu` | the bytes under guard; how the frames of each transport look |
 //! | `settings`, `error` | how long and how much; what can go wrong with a read |
 
 mod address;
 mod connection;
 mod endpoint;
 mod error;
+mod guard;
+mod line;
+mod manual;
+mod memory;
 mod plan;
 mod ranges;
+mod reading;
+mod rtu;
 mod settings;
 mod span;
 mod table;
 mod task;
 mod tcp;
 mod unit;
+mod units;
 
-pub use address::{DEFAULT_PORT, DeviceUrl, DeviceUrlError, EndpointAddress};
+pub use address::{DEFAULT_PORT, DeviceUrl, DeviceUrlError, EndpointAddress, HostPort};
 pub use endpoint::{Endpoint, Endpoints};
 pub use error::ReadError;
+pub use line::{Parity, SerialLine, StopBits};
+pub use manual::{ManualError, manual_address};
 pub use ranges::{Ranges, RangesError, Readable};
-pub use settings::EndpointSettings;
+pub use settings::{EndpointSettings, MAX_CONNECTIONS};
 pub use span::{Span, SpanError, Words};
 pub use table::{ExceptionCode, MAX_BITS, MAX_REGISTERS, Table};
 pub use unit::{UnitError, check_unit};

@@ -14,25 +14,32 @@
 //! # How
 //!
 //! Pieces are taken by their first address. The open request starts at the first piece that is not served yet; each next
-//! piece joins it if it ends within the maximum counted from that start and no uncrossable gap lies between; else a new
+//! piece joins it if the rules allow the run from that start to the end of both; else a new
 //! request is opened with it.
+//!
+//! What was learned of the device (the module `memory`) narrows this further: a piece that contains a run of addresses
+//! which failed is asked for alone, so that it costs only itself; any other request contains no such run, and is no
+//! longer than what the device was seen to answer, unless it is just one piece.
 //!
 //! # Why these are the fewest
 //!
+//! All rules are kept by any shorter part of a request that serves some of its pieces: it is no longer, crosses no other
+//! gaps, and contains no other runs. Pieces that are asked for alone have no choice; of the others:
+//!
 //! First: no request is opened for a piece that an earlier request could have served. Say a request that starts at `s`
-//! was closed, because `P` of the same island did not fit, and `Q` comes after `P` and would have fitted. `P` ends behind
-//! `s` + maximum and `Q` does not, so `Q` lies inside `P`, and joins the request that `P` opened. If that one is closed
-//! too when `Q` comes, by a `P'`, the same holds of `P'`, which ends behind the end of `P`. So the count is the same as if
+//! was closed, because `P` of the same island did not fit, and `Q` comes after `P` and would have fitted. If `Q` ended behind
+//! `P`, the run up to the end of `Q` would hold the run up to the end of `P`, and break the rules as that does. So `Q` lies inside `P`, and joins the request that `P` opened. If that one is closed
+//! too when `Q` comes, by a `P'`, the same holds of `P'`. So the count is the same as if
 //! each request served all that it could.
 //!
 //! Then by exchange: let `P` be the unserved piece with the smallest start `s`. Any plan has a request `R` that serves
-//! it. `R` starts at `s` or before, so ends at `s` + maximum or before. Every unserved piece that `R` serves starts at
-//! `s` or behind (`P` is the smallest), ends at `s` + maximum or before, and lies in the island of `P`: the request that
-//! is opened here serves it too. Replace `R` by it; the plan is no longer than before and serves no less. What is left
+//! it. `R` starts at `s` or before. Every unserved piece that `R` serves starts at `s` or behind (`P` is the smallest), so
+//! the run from `s` to its end is a part of `R` and keeps the rules: the request that is opened here serves it too. Replace `R` by it; the plan is no longer than before and serves no less. What is left
 //! is the same problem with fewer pieces. ∎
 //!
 //! The tests hold the count against an exhaustive search over all possible requests.
 
+use super::memory::Memory;
 use super::ranges::Readable;
 use super::span::Span;
 use super::table::{MAX_BITS, MAX_REGISTERS, Table};
@@ -119,15 +126,23 @@ pub(super) fn pieces(spans: &[Span], limits: Limits) -> Vec<Piece> {
 ///
 /// Pieces are those that [`pieces`] made with the same limits. Gaps are filled only inside `readable`; the pieces
 /// themselves are taken as allowed.
-pub(super) fn plan(pieces: &[Piece], readable: &Readable, limits: Limits) -> Vec<Request> {
+pub(super) fn plan(pieces: &[Piece], readable: &Readable, limits: Limits, memory: &Memory) -> Vec<Request> {
     let mut sorted = pieces.to_vec();
-    sorted.sort_by_key(|piece| {
-        let span = piece.span;
-        (span.unit(), span.table(), span.address(), span.count(), piece.index)
-    });
+    let place = |span: Span| (span.unit(), span.table(), span.address(), span.count());
+    sorted.sort_by_key(|piece| (place(piece.span), piece.index));
+    let (alone, shared): (Vec<_>, Vec<_>) = sorted.into_iter().partition(|piece| memory.is_bad(piece.span));
+    let same = |open: Span, next: Span| (open == next).then_some(open);
+    let mut requests = gather(alone, same);
+    requests.extend(gather(shared, |open, next| join(open, next, readable, limits, memory)));
+    requests.sort_by_key(|request| place(request.span));
+    requests
+}
+
+/// Puts each piece into the last request that was opened, if `join` allows it, else into one of its own.
+fn gather(pieces: Vec<Piece>, join: impl Fn(Span, Span) -> Option<Span>) -> Vec<Request> {
     let mut requests: Vec<Request> = Vec::new();
-    for piece in sorted {
-        let joined = requests.last().and_then(|request| join(request.span, piece.span, readable, limits));
+    for piece in pieces {
+        let joined = requests.last().and_then(|request| join(request.span, piece.span));
         match (joined, requests.last_mut()) {
             (Some(span), Some(request)) => {
                 request.span = span;
@@ -141,14 +156,21 @@ pub(super) fn plan(pieces: &[Piece], readable: &Readable, limits: Limits) -> Vec
 
 /// The run from the start of `open` to the end of both, if one request may ask for it. `next` starts at or behind the
 /// start of `open`.
-fn join(open: Span, next: Span, readable: &Readable, limits: Limits) -> Option<Span> {
+fn join(open: Span, next: Span, readable: &Readable, limits: Limits, memory: &Memory) -> Option<Span> {
     if (open.unit(), open.table()) != (next.unit(), next.table()) {
         return None;
     }
     let table = open.table();
-    let last = open.last().max(next.last());
-    let count = last.checked_sub(open.address())?.checked_add(1)?;
-    if count > limits.maximum(table) {
+    if next.last() <= open.last() {
+        return Some(open);
+    }
+    let count = next.last().checked_sub(open.address())?.checked_add(1)?;
+    let whole = Span::new(open.unit(), table, open.address(), count).ok()?;
+    // A piece that starts with the open one and ends behind it is a piece like any other.
+    if next == whole {
+        return Some(whole);
+    }
+    if count > limits.maximum(table).min(memory.maximum(open.unit(), table)) || memory.is_bad(whole) {
         return None;
     }
     let gap_start = open.last().saturating_add(1);
@@ -158,7 +180,7 @@ fn join(open: Span, next: Span, readable: &Readable, limits: Limits) -> Option<S
             return None;
         }
     }
-    Span::new(open.unit(), table, open.address(), count).ok()
+    Some(whole)
 }
 
 #[cfg(test)]

@@ -2,12 +2,15 @@
 //!
 //! A grant names ranges for each table of a device. They bound two things: what a guest may ask for, and which
 //! addresses that nobody asked for may be read along with the others to save a request.
+//!
+//! Addresses count from 0, as on the wire. What stands behind `manual:` is read as manuals write it.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
+use super::manual::{ManualError, manual_address};
 use super::span::Span;
 use super::table::Table;
 
@@ -44,6 +47,25 @@ impl Ranges {
     pub fn contains_run(&self, first: u16, last: u16) -> bool {
         let after = self.runs.partition_point(|&(start, _)| start <= first);
         after.checked_sub(1).and_then(|index| self.runs.get(index)).is_some_and(|&(_, end)| last <= end)
+    }
+
+    /// The addresses of that table that a text names: `0-99, 200` as on the wire, `manual:40001-40100` as in a manual, or
+    /// both with commas between.
+    ///
+    /// # Errors
+    /// [`RangesError`] for the first part that is not a range.
+    ///
+    /// ```
+    /// # use pattoo_wasm::modbus::{Ranges, Table};
+    /// let ranges = Ranges::of_table(Table::HoldingRegisters, "manual:40001-40100, 200");
+    /// assert_eq!(ranges.unwrap().to_string(), "0-99, 200");
+    /// ```
+    pub fn of_table(table: Table, text: &str) -> Result<Self, RangesError> {
+        let run = |part: &str| match part.trim().strip_prefix("manual:") {
+            None => parse_run(part, |text| parse_address(text, part)),
+            Some(run) => parse_run(run, |text| Ok(manual_address(table, text.trim())?)),
+        };
+        text.split(',').map(run).collect::<Result<_, _>>().map(Self::from_runs)
     }
 
     fn from_runs(mut runs: Vec<(u16, u16)>) -> Self {
@@ -85,24 +107,31 @@ pub enum RangesError {
         /// The last, which is lower.
         last: u16,
     },
+    /// What is announced as an address out of a manual is none.
+    #[error(transparent)]
+    Manual(#[from] ManualError),
 }
 
+/// A text of wire addresses: `0-99, 200`.
 impl FromStr for Ranges {
     type Err = RangesError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.split(',')
-            .map(|part| {
-                let (first, last) = part.split_once('-').unwrap_or((part, part));
-                let (first, last) = (parse_address(first, part)?, parse_address(last, part)?);
-                if first > last {
-                    return Err(RangesError::Backwards { first, last });
-                }
-                Ok((first, last))
-            })
+            .map(|part| parse_run(part, |text| parse_address(text, part)))
             .collect::<Result<_, _>>()
             .map(Self::from_runs)
     }
+}
+
+/// One address, or the first and the last with a dash between.
+fn parse_run(part: &str, address: impl Fn(&str) -> Result<u16, RangesError>) -> Result<(u16, u16), RangesError> {
+    let (first, last) = part.split_once('-').unwrap_or((part, part));
+    let (first, last) = (address(first)?, address(last)?);
+    if first > last {
+        return Err(RangesError::Backwards { first, last });
+    }
+    Ok((first, last))
 }
 
 fn parse_address(text: &str, part: &str) -> Result<u16, RangesError> {
@@ -213,6 +242,19 @@ mod tests {
         assert_eq!(error("5, +6"), RangesError::Text("+6".into()));
         assert_eq!(error("65536"), RangesError::Address("65536".into()));
         assert_eq!(error("9-3"), RangesError::Backwards { first: 9, last: 3 });
+    }
+
+    #[test]
+    fn addresses_out_of_manuals_are_read_only_where_they_are_announced() {
+        let holding = |text: &str| Ranges::of_table(Table::HoldingRegisters, text);
+        assert_eq!(holding("manual:40001-40100").unwrap().to_string(), "0-99");
+        assert_eq!(holding("40001-40100").unwrap().to_string(), "40001-40100");
+        assert_eq!(holding("manual: 40386, manual:400001 - 400002,7").unwrap().to_string(), "0-1, 7, 385");
+        assert_eq!(Ranges::of_table(Table::Coils, "manual:00001").unwrap().to_string(), "0");
+        assert!(matches!(holding("manual:30001"), Err(RangesError::Manual(ManualError::OtherTable { .. }))));
+        assert!(matches!(holding("manual:40001-30002"), Err(RangesError::Manual(ManualError::OtherTable { .. }))));
+        assert_eq!(holding("manual:40002-40001"), Err(RangesError::Backwards { first: 1, last: 0 }));
+        assert_eq!("manual:40001".parse::<Ranges>(), Err(RangesError::Text("manual:40001".into())));
     }
 
     #[test]

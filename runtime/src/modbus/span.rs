@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(Span::new(1, table, 0, 65535).unwrap().last(), 65534);
         assert_eq!(Span::new(1, table, 65535, 2), Err(SpanError::PastTheEnd { address: 65535, count: 2 }));
         assert_eq!(Span::new(1, table, 3, 0), Err(SpanError::Empty));
-        assert_eq!(Span::new(248, table, 0, 1), Err(SpanError::Unit(UnitError(248))));
+        assert_eq!(Span::new(248, table, 0, 1), Err(SpanError::Unit(UnitError::Reserved(248))));
     }
 
     #[test]

@@ -84,6 +84,10 @@ impl ExceptionCode {
     pub const ILLEGAL_DATA_VALUE: Self = Self(0x03);
     /// The device failed while it answered; some answer so for registers that they cannot read.
     pub const SERVER_DEVICE_FAILURE: Self = Self(0x04);
+    /// The device has accepted the request and needs long for it.
+    pub const ACKNOWLEDGE: Self = Self(0x05);
+    /// The device is busy with something that takes long.
+    pub const SERVER_DEVICE_BUSY: Self = Self(0x06);
     /// A gateway got no answer from the unit behind it.
     pub const GATEWAY_TARGET_DEVICE_FAILED_TO_RESPOND: Self = Self(0x0B);
 

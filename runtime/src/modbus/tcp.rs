@@ -1,17 +1,6 @@
-//! The bytes of a Modbus TCP connection, under guard.
-//!
-//! The client above (tokio-modbus) cuts replies out of the stream and compares transaction, unit and function. What it
-//! does not look at is looked at here, where the bytes pass: a reply announces a length that a reply can have, is followed
-//! by nothing, and comes after a request. Whatever differs is a [`Fault`], and a connection with a fault is never used
-//! again: so no byte that belongs to one request is ever taken for the reply to another.
+//! How the frames of Modbus TCP look: a prefix that says how long the rest is.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
-use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use super::guard::{Fault, Framing};
 
 /// Bytes before what the length field counts (Modbus Messaging on TCP/IP Implementation Guide V1.0b, section 3.1.3).
 const PREFIX: usize = 6;
@@ -20,53 +9,11 @@ const MIN_LENGTH: u16 = 3;
 /// The longest that a reply announces: the unit and a PDU of 253 bytes.
 const MAX_LENGTH: u16 = 254;
 
-/// Why a connection can't be used further.
-#[derive(Debug, Error)]
-pub(super) enum Fault {
-    #[error("the device closed the connection")]
-    Closed,
-    #[error("the device closed the connection in the middle of a reply")]
-    ClosedWithin,
-    #[error("the connection broke ({0})")]
-    Broken(io::Error),
-    #[error("the device sent bytes that nobody asked for")]
-    Unasked,
-    #[error("the device sent more than one reply to a request")]
-    Surplus,
-    #[error("the device announced a reply of {0} bytes, which no reply can have")]
-    Length(u16),
-}
-
-impl Fault {
-    /// Whether this is what a connection looks like that the device gave up while nobody used it. Nothing of a reply
-    /// was there; to ask again over a new connection is sound, since reading changes nothing.
-    pub(super) fn looks_abandoned(&self) -> bool {
-        matches!(self, Self::Closed | Self::Broken(_) | Self::Unasked)
-    }
-
-    /// Whether the device broke the protocol; otherwise the connection was lost.
-    pub(super) fn is_protocol(&self) -> bool {
-        matches!(self, Self::Unasked | Self::Surplus | Self::Length(_))
-    }
-}
-
-impl From<Fault> for io::Error {
-    fn from(fault: Fault) -> Self {
-        Self::other(fault)
-    }
-}
-
-/// A TCP stream that lets one reply pass for each request. All its errors hold a [`Fault`].
-#[derive(Debug)]
-pub(super) struct Guarded {
-    stream: TcpStream,
-    reply: Reply,
-}
-
 /// How much of the reply has passed.
-#[derive(Debug, Clone, Copy)]
-enum Reply {
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Mbap {
     /// No request is out.
+    #[default]
     NotAsked,
     /// So many bytes of the prefix have passed; the length so far.
     Prefix { passed: usize, length: u16 },
@@ -74,7 +21,7 @@ enum Reply {
     Body { left: usize },
 }
 
-impl Reply {
+impl Mbap {
     /// The state after these bytes.
     fn after(mut self, bytes: &[u8]) -> Result<Self, Fault> {
         let mut rest = bytes.iter();
@@ -102,54 +49,22 @@ impl Reply {
     }
 }
 
-impl Guarded {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, reply: Reply::NotAsked }
+impl Framing for Mbap {
+    fn begin(&mut self, _request: &[u8]) {
+        *self = Self::Prefix { passed: 0, length: 0 };
     }
 
-    /// Before a request goes out: is the connection still there, and is there nothing in it?
-    fn check_quiet(&self) -> Result<(), Fault> {
-        match self.stream.try_read(&mut [0]) {
-            Ok(0) => Err(Fault::Closed),
-            Ok(_) => Err(Fault::Unasked),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(Fault::Broken(error)),
-        }
-    }
-}
-
-impl AsyncRead for Guarded {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf)).map_err(Fault::Broken)?;
-        let bytes = buf.filled().get(before..).unwrap_or_default();
-        if bytes.is_empty() {
-            let fault = match self.reply {
-                Reply::NotAsked | Reply::Prefix { passed: 0, .. } => Fault::Closed,
-                _ => Fault::ClosedWithin,
-            };
-            return Poll::Ready(Err(fault.into()));
-        }
-        self.reply = self.reply.after(bytes)?;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Guarded {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if let Reply::NotAsked = self.reply {
-            self.check_quiet()?;
-            self.reply = Reply::Prefix { passed: 0, length: 0 };
-        }
-        Pin::new(&mut self.stream).poll_write(cx, buf).map_err(|error| Fault::Broken(error).into())
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        *self = self.after(bytes)?;
+        Ok(())
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx).map_err(|error| Fault::Broken(error).into())
+    fn is_asked(&self) -> bool {
+        !matches!(self, Self::NotAsked)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx).map_err(|error| Fault::Broken(error).into())
+    fn is_within(&self) -> bool {
+        !matches!(self, Self::NotAsked | Self::Prefix { passed: 0, .. })
     }
 }
 
@@ -157,7 +72,7 @@ impl AsyncWrite for Guarded {
 mod tests {
     use super::*;
 
-    const ASKED: Reply = Reply::Prefix { passed: 0, length: 0 };
+    const ASKED: Mbap = Mbap::Prefix { passed: 0, length: 0 };
     const REPLY: [u8; 9] = [0, 0, 0, 0, 0, 3, 1, 0x83, 2];
 
     #[test]
@@ -165,7 +80,7 @@ mod tests {
         for cut in 0..REPLY.len() {
             let (head, tail) = REPLY.split_at(cut);
             let end = ASKED.after(head).unwrap().after(tail).unwrap();
-            assert!(matches!(end, Reply::NotAsked), "cut at {cut}");
+            assert!(matches!(end, Mbap::NotAsked), "cut at {cut}");
             assert!(matches!(end.after(&[0]), Err(Fault::Unasked)));
         }
         let twice = [REPLY, REPLY].concat();
@@ -179,36 +94,5 @@ mod tests {
             let outcome = ASKED.after(&[0, 0, 0, 0, high, low]);
             assert!(matches!(outcome, Err(Fault::Length(found)) if found == length));
         }
-    }
-
-    /// A connection on which the other side has done that, once it has arrived.
-    async fn after(act: impl AsyncFnOnce(TcpStream)) -> Guarded {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        act(listener.accept().await.unwrap().0).await;
-        stream.readable().await.unwrap();
-        Guarded::new(stream)
-    }
-
-    async fn write_fault(mut guarded: Guarded) -> Fault {
-        let error = tokio::io::AsyncWriteExt::write(&mut guarded, &[0; 12]).await.unwrap_err();
-        error.downcast().unwrap()
-    }
-
-    #[tokio::test]
-    async fn no_request_goes_out_on_a_connection_that_was_closed_meanwhile() {
-        let guarded = after(async |stream| drop(stream)).await;
-        assert!(matches!(write_fault(guarded).await, Fault::Closed));
-    }
-
-    #[tokio::test]
-    async fn no_request_goes_out_on_a_connection_with_bytes_that_nobody_asked_for() {
-        let guarded = after(async |stream| {
-            stream.writable().await.unwrap();
-            stream.try_write(&REPLY).unwrap();
-            // Kept open: what is looked for is the bytes, not the end.
-            std::mem::forget(stream);
-        });
-        assert!(matches!(write_fault(guarded.await).await, Fault::Unasked));
     }
 }

@@ -10,7 +10,7 @@ use thiserror::Error;
 /// Checks that `number` can name a unit: 0 to 247, or 255.
 ///
 /// # Errors
-/// [`UnitError`] for the reserved numbers 248 to 254 and for everything above 255.
+/// [`UnitError::Reserved`] for the reserved numbers 248 to 254 and for everything above 255.
 ///
 /// ```
 /// # use pattoo_wasm::modbus::check_unit;
@@ -21,11 +21,19 @@ use thiserror::Error;
 pub fn check_unit(number: u64) -> Result<u8, UnitError> {
     match u8::try_from(number) {
         Ok(unit @ (0..=247 | 255)) => Ok(unit),
-        _ => Err(UnitError(number)),
+        _ => Err(UnitError::Reserved(number)),
     }
 }
 
 /// A number that names no unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("unit {0} does not exist: units are 0 to 247, or 255 for a device that ignores the unit")]
-pub struct UnitError(pub u64);
+pub enum UnitError {
+    /// It names none anywhere.
+    #[error("unit {0} does not exist: units are 0 to 247, or 255 for a device that ignores the unit")]
+    Reserved(u64),
+    /// It names none on a serial line.
+    #[error(
+        "unit {0} cannot be read on a serial line: units there are 1 to 247 (0 is a broadcast, which nobody answers)"
+    )]
+    NotOnSerial(u8),
+}

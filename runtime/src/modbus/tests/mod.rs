@@ -1,6 +1,8 @@
 //! Reads against devices of which the test decides every byte.
 
+mod care;
 mod faults;
 mod raw;
+mod rtu;
 mod sharing;
 mod values;

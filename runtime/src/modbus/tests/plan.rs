@@ -14,7 +14,7 @@ fn span(address: u16, count: u16) -> Span {
 }
 
 fn plan_all(spans: &[Span], readable: &Readable, limits: Limits) -> Vec<Request> {
-    plan(&pieces(spans, limits), readable, limits)
+    plan(&pieces(spans, limits), readable, limits, &Memory::default())
 }
 
 fn asked(spans: &[Span], limits: Limits) -> Vec<(u16, u16)> {
@@ -161,6 +161,35 @@ proptest! {
     }
 
     #[test]
+    fn no_plan_has_fewer_requests_that_heeds_what_was_learned(
+        (spans, readable, limits) in small_cases(),
+        bad in prop::collection::vec((0..END - 4, 1..4_u16), 0..4),
+        too_long in 2..8_u16,
+    ) {
+        let now = tokio::time::Instant::now();
+        let mut memory = Memory::default();
+        memory.failed_together(span(0, too_long), now);
+        for (address, count) in bad {
+            memory.failed_alone(span(address, count), now);
+        }
+        let parts = pieces(&spans, limits);
+        let requests = plan(&parts, &readable, limits, &memory);
+        let (alone, shared): (Vec<_>, Vec<_>) = parts.iter().map(|piece| piece.span).partition(|span| memory.is_bad(*span));
+        let alone: BTreeSet<_> = alone.iter().map(|span| (span.address(), span.count())).collect();
+        let asked_for_bad: BTreeSet<_> =
+            requests.iter().map(|request| request.span).filter(|span| memory.is_bad(*span)).map(|span| (span.address(), span.count())).collect();
+        prop_assert_eq!(&asked_for_bad, &alone);
+        let possible: Vec<_> = possible_requests(&shared, &readable, limits)
+            .into_iter()
+            .filter(|span| !memory.is_bad(*span))
+            .filter(|span| span.count() <= memory.maximum(1, HOLDING) || shared.contains(span))
+            .collect();
+        let left = requests.len() - alone.len();
+        prop_assert!(served_by(&shared, &possible, left));
+        prop_assert!(left == 0 || !served_by(&shared, &possible, left - 1));
+    }
+
+    #[test]
     fn every_request_keeps_the_rules_and_every_piece_is_served_once((spans, readable, limits) in small_cases()) {
         let requests = plan_all(&spans, &readable, limits);
         let possible: BTreeSet<_> =
@@ -199,8 +228,8 @@ proptest! {
             match request.halves() {
                 None => alone += request.pieces.len(),
                 Some((left, right)) => {
-                    open.extend(plan(left, &readable, limits));
-                    open.extend(plan(right, &readable, limits));
+                    open.extend(plan(left, &readable, limits, &Memory::default()));
+                    open.extend(plan(right, &readable, limits, &Memory::default()));
                 }
             }
         }

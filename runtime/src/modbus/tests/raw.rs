@@ -31,6 +31,10 @@ impl RawDevice {
         Self { listener, address }
     }
 
+    pub(super) fn port(&self) -> u16 {
+        self.listener.local_addr().unwrap().port()
+    }
+
     /// An endpoint of its own, with nobody else in its register.
     pub(super) fn endpoint(&self) -> Endpoint {
         Endpoints::new().endpoint(&self.address, &settings())

@@ -7,7 +7,9 @@ use futures_util::FutureExt as _;
 use tokio::join;
 
 use super::raw::{RawDevice, holding, read, registers, settings};
-use crate::modbus::{DeviceUrl, EndpointSettings, Endpoints, Ranges, ReadError, Readable, Span, Table};
+use crate::modbus::{
+    DeviceUrl, EndpointAddress, EndpointSettings, Endpoints, Ranges, ReadError, Readable, Span, Table,
+};
 
 /// Spans of a unit that each need a request of their own.
 fn apart(unit: u8, count: u16) -> Vec<Span> {
@@ -68,7 +70,7 @@ async fn a_caller_that_goes_away_costs_the_others_one_request_at_most() {
 #[tokio::test]
 async fn an_endpoint_that_refuses_fails_all_at_once_and_is_left_alone_for_its_backoff() {
     let device = RawDevice::listen().await;
-    let port = device.address.port();
+    let port = device.port();
     let settings =
         EndpointSettings { first_backoff: Duration::from_hours(1), max_backoff: Duration::from_hours(1), ..settings() };
     let endpoint = Endpoints::new().endpoint(&device.address, &settings);
@@ -87,7 +89,7 @@ async fn an_endpoint_that_refuses_fails_all_at_once_and_is_left_alone_for_its_ba
 #[tokio::test]
 async fn an_endpoint_that_comes_back_is_found_after_the_backoff() {
     let device = RawDevice::listen().await;
-    let port = device.address.port();
+    let port = device.port();
     let settings = EndpointSettings {
         first_backoff: Duration::from_millis(1),
         max_backoff: Duration::from_millis(5),
@@ -187,12 +189,14 @@ async fn no_error_that_a_guest_sees_names_the_endpoint() {
     let refusing = device.address.clone();
     drop(device);
     for address in [url.endpoint(), &refusing] {
+        let EndpointAddress::Tcp(host) = address else { panic!("{address}") };
+        let port = host.port();
         let endpoint = Endpoints::new().endpoint(address, &settings());
         let result = read(&endpoint, [holding(1, 0, 1)]).await;
         let [Err(error @ ReadError::Connection(_))] = result.as_slice() else { panic!("{result:?}") };
         let text = error.to_string();
         assert!(
-            !text.contains("invalid") && !text.contains("127.0.0.1") && !text.contains(&address.port().to_string()),
+            !text.contains("invalid") && !text.contains("127.0.0.1") && !text.contains(&port.to_string()),
             "{text}"
         );
     }

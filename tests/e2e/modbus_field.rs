@@ -1,0 +1,183 @@
+//! Our reader on every transport against devices of pymodbus and libmodbus, held against what `mbpoll` reads.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may do what tests may do")]
+
+use std::{process::Command, time::Duration};
+
+use pattoo_tests::{Running, SerialPair, libmodbus_device, modbus_device, modbus_device_on};
+use pattoo_wasm::modbus::{
+    DeviceUrl, EndpointSettings, Endpoints, ExceptionCode, ReadError, Readable, Span, Table, Words,
+};
+use serde_json::{Value, json};
+
+fn span(unit: u8, table: Table, address: u16, count: u16) -> Span {
+    Span::new(unit, table, address, count).unwrap()
+}
+
+fn holding(unit: u8, address: u16, count: u16) -> Span {
+    span(unit, Table::HoldingRegisters, address, count)
+}
+
+/// Reads with ours, and closes the connection.
+fn read(url: &str, spans: &[Span]) -> Vec<Result<Words, ReadError>> {
+    let url: DeviceUrl = url.parse().unwrap();
+    let settings = EndpointSettings { request_timeout: Duration::from_millis(500), ..EndpointSettings::default() };
+    let endpoint = Endpoints::new().endpoint(url.endpoint(), &settings);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(endpoint.read(spans, &Readable::everything()))
+}
+
+fn values(result: &Result<Words, ReadError>) -> Vec<u16> {
+    match result {
+        Ok(Words::Bits(bits)) => bits.iter().map(|bit| u16::from(*bit)).collect(),
+        Ok(Words::Registers(registers)) => registers.clone(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What `mbpoll` reads; `target` is what it takes to reach the device.
+fn mbpoll(target: &[&str], span: Span) -> Vec<u16> {
+    let (kind, is_bits) = match span.table() {
+        Table::Coils => ("0", true),
+        Table::DiscreteInputs => ("1", true),
+        Table::HoldingRegisters => ("4:hex", false),
+        Table::InputRegisters => ("3:hex", false),
+    };
+    let number = |number: u16| number.to_string();
+    let (unit, address, count) = (number(span.unit().into()), number(span.address()), number(span.count()));
+    let output = Command::new("mbpoll")
+        .args(["-0", "-1", "-q", "-a", &unit, "-r", &address, "-c", &count, "-t", kind])
+        .args(target)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    // `[16]: <tab>0x02DC`
+    let values: Vec<_> = text
+        .lines()
+        .filter_map(|line| {
+            let (_, value) = line.strip_prefix('[')?.split_once("]:")?;
+            let value = value.trim();
+            u16::from_str_radix(value.trim_start_matches("0x"), if is_bits { 10 } else { 16 }).ok()
+        })
+        .collect();
+    assert_eq!(values.len(), usize::from(span.count()), "{output:?}");
+    values
+}
+
+/// The next so many requests that the device says it got.
+fn requests(device: &Running, count: usize) -> Vec<Value> {
+    (0..count).map(|_| serde_json::from_str(&device.next_line()).unwrap()).collect()
+}
+
+fn as_logged(span: Span) -> Value {
+    json!([span.unit(), span.table().function(), span.address(), span.count()])
+}
+
+/// Two units with registers, one with bits.
+fn tables() -> Value {
+    let many: Vec<u16> = (0..60_000).step_by(200).collect();
+    let bits: Vec<bool> = (0..200).map(|index| index % 3 == 0).collect();
+    json!({
+        "1": { "holding": { "0": many }, "input": { "5": [1, 2, 65535] }, "coils": { "16": bits }, "discrete": { "0": [true, false, true] } },
+        "7": { "holding": { "0": [70, 71] } },
+    })
+}
+
+fn spans() -> [Span; 5] {
+    [
+        span(1, Table::Coils, 17, 60),
+        span(1, Table::DiscreteInputs, 0, 3),
+        holding(1, 100, 125),
+        span(1, Table::InputRegisters, 5, 3),
+        holding(7, 0, 2),
+    ]
+}
+
+#[test]
+fn a_tcp_device_of_pymodbus_reads_as_mbpoll_reads_it() {
+    let device = modbus_device(&tables());
+    let ours = read(&format!("tcp://{}", device.address()), &spans());
+    assert_eq!(requests(&device, 5), spans().map(as_logged));
+    let port = device.address().port().to_string();
+    for (span, result) in spans().into_iter().zip(&ours) {
+        assert_eq!(values(result), mbpoll(&["-p", &port, "127.0.0.1"], span), "{span}");
+    }
+}
+
+#[test]
+fn units_on_a_serial_line_read_as_mbpoll_reads_them() {
+    let line = SerialPair::new();
+    let [theirs, ours] = line.ends();
+    let device = modbus_device_on(&tables(), &theirs);
+    let polled = spans().map(|span| mbpoll(&["-m", "rtu", "-b", "19200", "-P", "none", &ours], span));
+    assert_eq!(requests(&device, 5), spans().map(as_logged));
+    let results = read(&format!("rtu://{ours}?baud=19200&parity=none"), &spans());
+    assert_eq!(results.iter().map(values).collect::<Vec<_>>(), polled);
+    assert_eq!(requests(&device, 5), spans().map(as_logged));
+}
+
+#[test]
+fn a_silent_unit_on_a_line_costs_one_timeout_and_the_others_nothing() {
+    let line = SerialPair::new();
+    let [theirs, ours] = line.ends();
+    let device = libmodbus_device(Some(&theirs));
+    let spans = [holding(3, 0, 1), holding(3, 10, 1), holding(7, 0, 2)];
+    let results = read(&format!("rtu://{ours}?parity=none"), &spans);
+    let silent = Err(ReadError::Timeout(Duration::from_millis(500)));
+    assert_eq!(results, [silent.clone(), silent, Ok(Words::Registers(vec![0, 257]))]);
+    assert_eq!(requests(&device, 1), [json!([7, 3, 0, 2])]);
+}
+
+#[test]
+fn a_pseudo_terminal_is_said_to_have_no_parity() {
+    let line = SerialPair::new();
+    let [_theirs, ours] = line.ends();
+    let results = read(&format!("rtu://{ours}"), &[holding(1, 0, 1)]);
+    let [Err(ReadError::Connection(message))] = results.as_slice() else { panic!("{results:?}") };
+    assert!(message.contains("parity even") && message.contains("`parity=none`"), "{message}");
+}
+
+#[test]
+fn units_behind_a_serial_server_are_read_with_the_fewest_requests() {
+    let device = modbus_device_on(&tables(), "rtu+tcp");
+    let singles: Vec<_> = (0..300).map(|address| holding(1, address, 1)).collect();
+    let results = read(&format!("rtu+tcp://{}", device.address()), &singles);
+    let expected: Vec<_> = (0..60_000).step_by(200).map(|value| vec![value]).collect();
+    assert_eq!(results.iter().map(values).collect::<Vec<_>>(), expected);
+    assert_eq!(requests(&device, 3), [json!([1, 3, 0, 125]), json!([1, 3, 125, 125]), json!([1, 3, 250, 50])]);
+}
+
+/// One span a table of what a device of libmodbus has.
+fn libmodbus_spans(unit: u8) -> [Span; 4] {
+    Table::ALL.map(|table| span(unit, table, 10, 120))
+}
+
+#[test]
+fn a_tcp_device_of_libmodbus_reads_as_mbpoll_reads_it() {
+    let device = libmodbus_device(None);
+    let url = format!("tcp://{}", device.address());
+    let results = read(&url, &libmodbus_spans(1));
+    assert_eq!(requests(&device, 4), libmodbus_spans(1).map(as_logged));
+    let port = device.address().port().to_string();
+    for (span, result) in libmodbus_spans(1).into_iter().zip(&results) {
+        assert_eq!(values(result), mbpoll(&["-p", &port, "127.0.0.1"], span), "{span}");
+        requests(&device, 1);
+    }
+    // What it does not have, beside what it has.
+    let results = read(&url, &[holding(1, 298, 2), holding(1, 300, 1)]);
+    let lacking = Err(ReadError::Exception(ExceptionCode::ILLEGAL_DATA_ADDRESS));
+    assert_eq!(results, [Ok(Words::Registers(vec![11_050, 11_307])), lacking]);
+    assert_eq!(requests(&device, 3), [json!([1, 3, 298, 3]), json!([1, 3, 298, 2]), json!([1, 3, 300, 1])]);
+}
+
+#[test]
+fn a_device_of_libmodbus_on_a_serial_line_reads_as_mbpoll_reads_it() {
+    let line = SerialPair::new();
+    let [theirs, ours] = line.ends();
+    let device = libmodbus_device(Some(&theirs));
+    let polled = libmodbus_spans(7).map(|span| mbpoll(&["-m", "rtu", "-P", "none", &ours], span));
+    requests(&device, 4);
+    let results = read(&format!("rtu://{ours}?parity=none"), &libmodbus_spans(7));
+    assert_eq!(results.iter().map(values).collect::<Vec<_>>(), polled);
+    assert_eq!(requests(&device, 4), libmodbus_spans(7).map(as_logged));
+}
