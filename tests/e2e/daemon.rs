@@ -173,6 +173,9 @@ fn what_the_server_cannot_take_waits_and_is_delivered_when_it_is_back() {
     let daemon = site.start();
     daemon.wait_until("three bodies in the spool", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] >= 3.0);
     assert!(daemon.end("TERM").success());
+    // All is in one file then.
+    let spool = site.folder().join("daemon/pattoo_wasm/spool");
+    assert!(spool.join("spool.sqlite3").exists() && !spool.join("spool.sqlite3-wal").exists());
     let cli = Cli::new();
     let _receiver = cli.receive_at(&address.to_string());
     let daemon = site.start();

@@ -104,6 +104,8 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     if let Some(serving) = serving {
         serving.abort();
     }
+    // What is committed is safe either way; this leaves it in one file. A panic in there was printed, and changes nothing.
+    let _ = tokio::task::spawn_blocking(move || spool.close()).await;
     drop(lock);
     tracing::info!("stopped");
     Ok(Exit::Good)

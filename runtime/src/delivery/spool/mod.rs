@@ -293,9 +293,8 @@ impl Spool {
         }
     }
 
-    /// Closes the file, so that all is in it and nothing beside it.
-    #[cfg(test)]
-    pub(super) fn close(&self) {
+    /// Closes the file for all handles, so that all is in it and nothing beside it. Blocks.
+    pub fn close(&self) {
         self.database().close();
     }
 
