@@ -19,6 +19,7 @@ mod spool;
 use std::{path::Path, process::ExitCode};
 
 use clap::{ArgAction, Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(crate) use self::report::{Exit, Failure};
 use crate::sandbox::{Cache, CompileLimits, Compiler};
@@ -143,10 +144,12 @@ impl Interruption {
     /// there and then.
     fn listen() -> Self {
         let (sender, receiver) = tokio::sync::watch::channel(false);
+        // The handlers are there when this returns, and not only when the task has its first turn.
+        let mut signals = StopSignals::listen();
         tokio::spawn(async move {
-            interrupted().await;
+            signals.next().await;
             let _ = sender.send(true);
-            interrupted().await;
+            signals.next().await;
             std::process::exit(Exit::GuestStopped as i32);
         });
         Self(receiver)
@@ -161,19 +164,34 @@ impl Interruption {
     }
 }
 
-/// Waits for the signal to stop: SIGINT (Ctrl-C) or SIGTERM.
+/// Waits for the signal to stop.
 async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let wait = async |kind| match signal(kind) {
-        Ok(mut signals) => {
-            signals.recv().await;
+    StopSignals::listen().next().await;
+}
+
+/// The signals that ask a command to stop: SIGINT (Ctrl-C) and SIGTERM. One that cannot be handled keeps its usual effect, which is
+/// to end the process.
+struct StopSignals(Option<Signal>, Option<Signal>);
+
+impl StopSignals {
+    fn listen() -> Self {
+        Self(signal(SignalKind::interrupt()).ok(), signal(SignalKind::terminate()).ok())
+    }
+
+    /// Waits for the next of them.
+    async fn next(&mut self) {
+        async fn one(signal: &mut Option<Signal>) {
+            match signal {
+                Some(signal) => {
+                    signal.recv().await;
+                }
+                None => std::future::pending().await,
+            }
         }
-        // Without a handler the signal has its default effect, which ends the process.
-        Err(_) => std::future::pending().await,
-    };
-    tokio::select! {
-        () = wait(SignalKind::interrupt()) => {}
-        () = wait(SignalKind::terminate()) => {}
+        tokio::select! {
+            () = one(&mut self.0) => {}
+            () = one(&mut self.1) => {}
+        }
     }
 }
 

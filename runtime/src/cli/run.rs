@@ -206,8 +206,7 @@ pub(super) fn spool_failure(error: SpoolError) -> Failure {
 }
 
 fn settings(args: &Args) -> Result<String, Failure> {
-    let mut settings =
-        args.settings_file.as_deref().map_or_else(|| Ok(Map::new()), config::read_settings).map_err(Failure::usage)?;
+    let mut settings = args.settings_file.as_deref().map_or_else(|| Ok(Map::new()), config::read_settings)?;
     for setting in &args.settings {
         config::merge_setting(&mut settings, setting).map_err(Failure::usage)?;
     }

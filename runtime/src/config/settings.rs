@@ -1,8 +1,14 @@
 //! The settings that a collector is given: any JSON object, written as YAML or JSON.
 
-use std::path::{Path, PathBuf};
+use std::{path::Path, sync::Arc};
 
 use serde_json::{Map, Value};
+
+use super::{
+    load::{Source, SourceError},
+    source::{ConfigError, Place, Problem, SourceFile},
+    yaml::{Document, Node},
+};
 
 /// The largest settings, in bytes of JSON.
 const MAX_SETTINGS: usize = 1 << 20;
@@ -10,33 +16,12 @@ const MAX_SETTINGS: usize = 1 << 20;
 /// Why settings cannot be given to a collector.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The file cannot be read.
-    #[error("{}: {error}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        error: std::io::Error,
-    },
-    /// The file is neither JSON nor YAML, or has what JSON cannot hold.
-    #[error("{} is not YAML or JSON: {detail}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong and where.
-        detail: String,
-    },
-    /// The file holds something else than an object.
-    #[error("{} holds {found}, and settings are a mapping of names to values", path.display())]
-    NotAnObject {
-        /// The file.
-        path: PathBuf,
-        /// What it holds.
-        found: &'static str,
-    },
     /// A setting on the command line has no name.
     #[error("`{0}` is not a setting: write it as NAME=VALUE")]
     NoName(String),
+    /// A setting on the command line is a number that JSON cannot hold, such as infinity.
+    #[error("`{0}` is a number that JSON cannot hold: put it in quotes to have it as text")]
+    Unholdable(String),
     /// Together they are too large.
     #[error("the settings have {0} bytes as JSON, and may have {MAX_SETTINGS}")]
     TooLarge(usize),
@@ -47,33 +32,43 @@ pub enum SettingsError {
 /// # Errors
 ///
 /// When the file cannot be read, is neither, or holds something else than a mapping.
-pub fn read_settings(path: &Path) -> Result<Map<String, Value>, SettingsError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| SettingsError::Unreadable { path: path.to_owned(), error })?;
-    // JSON is YAML, but for numbers of more digits than YAML's reader keeps: so each by its own reader.
-    let value = serde_json::from_str(&text)
-        .or_else(|_| serde_yaml::from_str(&text))
-        .map_err(|error| SettingsError::Malformed { path: path.to_owned(), detail: error.to_string() })?;
-    let found = match value {
-        Value::Object(settings) => return Ok(settings),
-        Value::Null => return Ok(Map::new()),
-        Value::Array(_) => "a list",
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => "a single value",
+pub fn read_settings(path: &Path) -> Result<Map<String, Value>, ConfigError> {
+    let Source { file, document } = Source::read(path).map_err(SourceError::into_problem)?;
+    if !document.duplicates.is_empty() {
+        return Err(document.duplicates.into());
+    }
+    let wrong = |node: &Node, what: String, help: &str| {
+        let place = Place { file: Arc::clone(&file), span: node.span.clone() };
+        ConfigError::from(Problem::error(what, place, help))
     };
-    Err(SettingsError::NotAnObject { path: path.to_owned(), found })
+    let root = &document.root;
+    match root.to_json() {
+        Ok(Value::Object(settings)) => Ok(settings),
+        Ok(Value::Null) => Ok(Map::new()),
+        Ok(_) => Err(wrong(
+            root,
+            format!("settings are a mapping of names to values, and this is {}", root.kind()),
+            "write `NAME: VALUE`, each on a line of its own",
+        )),
+        Err(node) => Err(wrong(node, "JSON cannot hold this number".to_owned(), "put it in quotes to have it as text")),
+    }
 }
 
 /// Adds one `NAME=VALUE` from the command line. The value is read as YAML (`3`, `[a, b]`); what is no YAML is text.
 ///
 /// # Errors
 ///
-/// When there is no name before a `=`.
+/// When there is no name before a `=`, or the value is a number that JSON cannot hold.
 pub fn merge_setting(settings: &mut Map<String, Value>, setting: &str) -> Result<(), SettingsError> {
     let (name, text) = setting
         .split_once('=')
         .filter(|(name, _)| !name.is_empty())
         .ok_or_else(|| SettingsError::NoName(setting.to_owned()))?;
-    let value = serde_yaml::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
+    let file = Arc::new(SourceFile { path: "--setting".into(), text: text.to_owned() });
+    let value = match Document::parse(&file) {
+        Ok(document) => document.root.to_json().map_err(|_| SettingsError::Unholdable(setting.to_owned()))?,
+        Err(_) => Value::String(text.to_owned()),
+    };
     settings.insert(name.to_owned(), value);
     Ok(())
 }
@@ -115,8 +110,8 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_without_a_name_is_refused() {
-        for text in ["", "x", "=3"] {
+    fn a_setting_without_a_name_or_that_json_cannot_hold_is_refused() {
+        for text in ["", "x", "=3", "a=.nan", "a=[.inf]"] {
             assert!(merge_setting(&mut Map::new(), text).is_err(), "{text}");
         }
     }
