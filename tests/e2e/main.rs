@@ -6,6 +6,7 @@ mod config;
 mod crash;
 mod daemon;
 mod decode;
+mod hostile;
 mod lift;
 mod modbus;
 mod modbus_agent;

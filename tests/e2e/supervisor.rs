@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use pattoo_tests::{binary, guest};
+use pattoo_tests::{binary, component, guest};
 use pattoo_wasm::{
     capability::{Assignment, Limits, modbus::Devices},
     daemon::{Board, Figures, Prepared, Reason, Skip, Store, Supervisor, Wanted},
@@ -24,17 +24,6 @@ use pattoo_wasm::{
     sandbox::{CompileLimits, Compiler, Module, Sandbox},
     state::StateStore,
 };
-
-/// A component around a core function `collect`.
-fn component(code: &str) -> String {
-    format!(
-        r#"(component
-          (core module $guest (memory (export "memory") 1) {code})
-          (core instance $instance (instantiate $guest))
-          (func (export "collect") (result (result (error string)))
-            (canon lift (core func $instance "collect") (memory (core memory $instance "memory")))))"#
-    )
-}
 
 const GOOD: &str = r#"(func (export "collect") (result i32) i32.const 0)"#;
 const TRAPS: &str = r#"(func (export "collect") (result i32) unreachable)"#;

@@ -10,6 +10,7 @@
 )]
 
 mod daemon;
+mod guests;
 mod moody;
 
 use std::{
@@ -24,6 +25,7 @@ use serde_json::Value;
 
 pub use self::{
     daemon::{Daemon, Killer, Site, get},
+    guests::{IDLE, component},
     moody::{Moment, Mood, MoodyReceiver},
 };
 
@@ -59,15 +61,6 @@ pub fn has_program(name: &str) -> bool {
     let found = Command::new("sh").args(["-c", &format!("command -v {name}")]).stdout(Stdio::null()).status();
     found.is_ok_and(|status| status.success())
 }
-
-/// The smallest collector: `collect` returns a pointer to four zero bytes, which is `ok`.
-pub const IDLE: &str = r#"(component
-  (core module $guest
-    (memory (export "memory") 1)
-    (func (export "collect") (result i32) i32.const 0))
-  (core instance $instance (instantiate $guest))
-  (func (export "collect") (result (result (error string)))
-    (canon lift (core func $instance "collect") (memory (core memory $instance "memory")))))"#;
 
 /// What a finished command left behind.
 #[derive(Debug)]
@@ -393,4 +386,21 @@ pub fn pattoo_records(body: &Value) -> Vec<Value> {
 pub fn nobody() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address")
+}
+
+/// The exit code, and that the message has all of `words` in it and nothing went to stdout.
+#[track_caller]
+pub fn assert_refused(run: &Finished, code: i32, words: &[&str]) {
+    assert_eq!((run.code, run.stdout.as_str()), (Some(code), ""), "{run:#?}");
+    assert_says(run, words);
+}
+
+/// That stderr has all of `words` in it, however it is wrapped.
+#[track_caller]
+pub fn assert_says(run: &Finished, words: &[&str]) {
+    let frame = |character: char| character.is_whitespace() || character == '│';
+    let message = run.stderr.split(frame).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    for word in words {
+        assert!(message.contains(word), "{word:?} is not in {message}");
+    }
 }

@@ -1,6 +1,6 @@
 //! What an operator wrote down, parsed into types that cannot be wrong.
 //!
-//! A file's way: [`source`] reads it, `yaml` makes a tree of it in which everything knows its place, `form` holds that against
+//! A file's way: `source` reads it, `yaml` makes a tree of it in which everything knows its place, `form` holds that against
 //! `forms` (which keys there are, of which kind), and the typed readers (`load`, `grants`, `devices`, `pattoo`) turn it into
 //! newtypes. Whatever is wrong on the way is a [`Problem`] with its place and how to mend it, and all of them are said at once.
 //!

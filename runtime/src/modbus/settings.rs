@@ -8,7 +8,7 @@ use super::table::{MAX_BITS, MAX_REGISTERS};
 /// How an endpoint is treated.
 ///
 /// Each caller brings its own. What is said of requests holds for the caller's own reads; what is said of connections holds
-/// for all that share the endpoint, and there the gentlest of all callers' values is taken (see [`Terms`]).
+/// for all that share the endpoint, and there the gentlest of all callers' values is taken (see `Terms`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointSettings {
     /// How long resolving the name and connecting may take together. Default 2 s.
