@@ -79,3 +79,15 @@ fn what_it_took_is_in_tables() {
     let run = plant.cli.run(&["receive", "--listen", "127.0.0.1:0", "--store", &other.display().to_string()]);
     assert_eq!(run.code, Some(2), "{run:#?}");
 }
+
+#[test]
+fn a_request_that_is_never_finished_does_not_hold_the_end() {
+    let cli = Cli::new();
+    let receiver = cli.receive();
+    let mut half = std::net::TcpStream::connect(receiver.address()).expect("it listens");
+    std::io::Write::write_all(&mut half, b"POST /pattoo/api/v1/agent/receive/x HTTP/1.1\r\nHost: loc")
+        .expect("it reads");
+    // Waits for as long as the receiver does: without a bound the test would never end.
+    assert!(receiver.interrupt().success());
+    drop(half);
+}

@@ -12,7 +12,7 @@ use axum::{
     routing::post,
 };
 use futures_util::future::BoxFuture;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::oneshot};
 
 use super::{Mood, Moods, Received, ReceivedError};
 use crate::loopback::answers_to_us;
@@ -21,6 +21,9 @@ use crate::loopback::answers_to_us;
 const MAX_BODY: usize = 64 << 20;
 /// How long one request may take to arrive and be answered.
 const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long requests under way have when the receiver is to end: one whose rest never comes must not hold it.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Takes what was received. An error is answered with status 500, so that the agent keeps the body.
 pub type Sink = Arc<dyn Fn(Received, Bytes) -> BoxFuture<'static, io::Result<()>> + Send + Sync>;
@@ -66,7 +69,20 @@ impl Receiver {
             .layer(middleware::from_fn(within_time))
             .layer(middleware::from_fn_with_state(self.address, only_for_us))
             .with_state((sink, Arc::new(moods)));
-        axum::serve(self.listener, router).with_graceful_shutdown(stop).await
+        let (stopping, stopped) = oneshot::channel();
+        let stop = async move {
+            stop.await;
+            let _ = stopping.send(());
+        };
+        let too_long = async {
+            // An error means that the server has ended by itself.
+            let _ = stopped.await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = axum::serve(self.listener, router).with_graceful_shutdown(stop).into_future() => served,
+            () = too_long => Ok(()),
+        }
     }
 }
 
