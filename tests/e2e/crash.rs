@@ -259,37 +259,3 @@ fn nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed() {
         assert!(hits * 2 >= aimed, "seed {seed}: {aim:?} was hit {hits} of {aimed} times");
     }
 }
-
-/// Every source file below a folder.
-fn sources(folder: &std::path::Path, text: &mut String) {
-    for entry in std::fs::read_dir(folder).expect("a folder of the repository") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            sources(&path, text);
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            text.push_str(&std::fs::read_to_string(&path).expect("a source file"));
-        }
-    }
-}
-
-#[test]
-fn each_sentence_of_the_promise_names_a_test_that_exists() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
-    let mut text = String::new();
-    sources(&root.join("runtime/src"), &mut text);
-    sources(&root.join("tests/e2e"), &mut text);
-    let promise = std::fs::read_to_string(root.join("docs/guides/delivery.md")).expect("the promise");
-    let named: BTreeSet<&str> = promise
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|code| {
-            code.len() > 30
-                && !code.starts_with("pattoo_wasm_")
-                && code.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase())
-        })
-        .collect();
-    assert!(named.len() > 10, "{named:?}");
-    let missing: Vec<_> = named.iter().filter(|name| !text.contains(&format!("fn {name}("))).collect();
-    assert!(missing.is_empty(), "{missing:?}");
-}

@@ -8,7 +8,7 @@
 
 use std::{fs, os::unix::net::UnixDatagram, time::Duration};
 
-use pattoo_tests::{Cli, Daemon, IDLE, Running, Site, get, guest, nobody};
+use pattoo_tests::{Cli, Daemon, IDLE, Running, Site, emits_and, get, guest, nobody};
 use serde_json::{Value, json};
 
 /// A receiver, and a site that posts to it.
@@ -236,8 +236,30 @@ fn metrics_count_what_was_read_and_fetched() {
     assert_eq!(of("modbus_read_errors_total", "plc2"), of("modbus_reads_total", "plc2"));
     assert!(metrics["pattoo_wasm_host_call_seconds_total{program=\"M\",interface=\"modbus\"}"] > 0.0);
     assert!(metrics["pattoo_wasm_peak_memory_bytes{program=\"M\"}"] >= 65536.0);
-    // Each time it failed, and each time it brought something: it is not held back.
-    assert_eq!(metrics["pattoo_wasm_departures_skipped_total{program=\"M\",reason=\"backoff\"}"], 0.0);
+}
+
+#[test]
+fn what_was_emitted_before_a_failure_arrives_all_the_same() {
+    let (cli, _receiver, site) = site();
+    let ends = [
+        ("FAILS", "i32.const 128", "failed"),
+        ("TRAPS", "unreachable", "trap"),
+        ("SPINS", "(loop br 0) unreachable", "deadline"),
+    ];
+    let collector = |(program, end, _): (&str, &str, &str)| {
+        let module = site.file(&format!("{program}.wat"), emits_and(end));
+        json!({"program": program, "module": module, "polling_interval": 1, "limits": {"timeout": "300ms"}})
+    };
+    site.configure(&ends.map(collector).to_vec().into());
+    let daemon = site.start();
+    for (program, _, outcome) in ends {
+        // Each brought something, so none is held back.
+        let ended = format!("pattoo_wasm_collections_total{{program=\"{program}\",outcome=\"{outcome}\"}}");
+        daemon.wait_until("three collections", |daemon| daemon.metrics()[&ended] >= 3.0);
+        wait_for_counts(&daemon, &cli, program, 3);
+        let backoff = format!("pattoo_wasm_departures_skipped_total{{program=\"{program}\",reason=\"backoff\"}}");
+        assert_eq!(daemon.metrics()[&backoff], 0.0);
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod modbus;
 mod modbus_agent;
 mod modbus_faults;
 mod modbus_field;
+mod promises;
 mod receive;
 mod run;
 mod scale;

@@ -19,3 +19,20 @@ pub fn component(code: &str) -> String {
             (canon lift (core func $instance "collect") (memory (core memory $instance "memory")))))"#
     )
 }
+
+/// A core module that emits one datapoint, `key` of the target `target`, and then does `end`, which leaves a pointer to the result.
+pub fn emits_and(end: &str) -> String {
+    format!(
+        r#"(module
+          (import "pattoo:agent/datapoints@0.1.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))
+          (memory (export "memory") 1)
+          (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 4096)
+          (data (i32.const 0) "\40\00\00\00\03\00\00\00\00\00\00\00\00\00\00\00\07")
+          (data (i32.const 64) "key")
+          (data (i32.const 80) "target")
+          (data (i32.const 128) "\01\00\00\00\50\00\00\00\06\00\00\00")
+          (func (export "collect") (result i32)
+            (call $emit (i32.const 80) (i32.const 6) (i32.const 0) (i32.const 1) (i32.const 1024))
+            {end}))"#
+    )
+}

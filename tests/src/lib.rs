@@ -25,7 +25,7 @@ use serde_json::Value;
 
 pub use self::{
     daemon::{Daemon, Killer, Site, get},
-    guests::{IDLE, component},
+    guests::{IDLE, component, emits_and},
     moody::{Moment, Mood, MoodyReceiver},
 };
 
