@@ -18,5 +18,6 @@ mod run;
 mod scale;
 mod spool;
 mod state;
+mod station;
 mod supervisor;
 mod wire;

@@ -24,7 +24,7 @@ use pattoo_wasm::pattoo::{
 };
 use serde_json::{Value as Json, json};
 
-mod cases;
+pub(crate) mod cases;
 
 use cases::{Call, Case, Rng, Unicode};
 

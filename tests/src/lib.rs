@@ -12,6 +12,7 @@
 mod daemon;
 mod guests;
 mod moody;
+mod stations;
 
 use std::{
     env, fs,
@@ -27,6 +28,7 @@ pub use self::{
     daemon::{Daemon, Killer, Site, get},
     guests::{IDLE, component, emits_and},
     moody::{Moment, Mood, MoodyReceiver},
+    stations::{STATIONS, station, weather_site},
 };
 
 fn from_xtask(variable: &str) -> PathBuf {

@@ -1,9 +1,10 @@
 //! The project's own commands: `cargo xtask demo`, `guests`, `test`, `soak` and `bench`.
 //!
-//! They need Rust, and install the rest: the wasm target through rustup, test peers into `target/peers`, and, as root on
-//! Debian, the foreign programs that the tests are held against.
+//! They need Rust, and install the rest: the wasm target through rustup, test peers into `target/peers`, tools of other
+//! languages into `target/tools`, and, as root on Debian, what only Debian's packages have.
 
 mod bench;
+mod guests;
 mod soak;
 mod steps;
 mod tools;
@@ -16,7 +17,9 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
   demo     build everything and show it at work on loopback
-  guests   build the example collectors into target/wasm32-wasip2/guest
+  guests [LANGUAGE ...]
+           build the collectors: those in Rust into target/wasm32-wasip2/guest, the
+           station in every language (or these) into target/guests
   soak     what takes long, by name: crash, scale
   test     format, lints, licences, every test; with CI=true a skipped step is a failure
   bench NAME [--profile dev]
@@ -28,7 +31,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match *arguments {
         ["demo"] => demo(),
-        ["guests"] => guests(),
+        ["guests", ref languages @ ..] => guests(languages),
         ["test"] => test(),
         ["soak", name] => soak::run(name),
         ["bench", name] if bench::BENCHMARKS.contains(&name) => bench::run(name, "bench"),
@@ -57,14 +60,21 @@ fn demo() -> Result<()> {
     steps.run("the demo", tools::program(&tools::binary()).arg("demo").arg(tools::guests()))
 }
 
-fn guests() -> Result<()> {
-    build_guests(&mut Steps::begin())
+fn guests(languages: &[&str]) -> Result<()> {
+    let mut steps = Steps::begin();
+    if languages.is_empty() {
+        build_guests(&mut steps)?;
+    }
+    guests::build(&mut steps, languages)?;
+    steps.finish();
+    Ok(())
 }
 
 fn test() -> Result<()> {
     let mut steps = Steps::begin();
     steps.run("format", &mut tools::cargo(&["fmt", "--all", "--check"]))?;
     build(&mut steps)?;
+    guests::build(&mut steps, &[])?;
     tools::install_peers(&mut steps)?;
     let foreign = tools::install_debian_packages(&mut steps)?;
     steps.run(

@@ -20,7 +20,7 @@ pub(crate) fn guest_packages() -> impl Iterator<Item = &'static str> {
 }
 
 /// The root of the repository.
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().unwrap_or(xtask).to_owned()
 }
@@ -92,47 +92,75 @@ pub(crate) fn install_peers(steps: &mut Steps) -> Result<()> {
     std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
 }
 
-/// Foreign programs and files that tests and benchmarks need, each with the Debian package that has it.
-const DEBIAN_PACKAGES: [(&str, &str); 7] = [
-    ("clang", "clang"),
-    ("wasm-ld", "lld"),
-    ("cc", "gcc"),
-    ("socat", "socat"),
-    ("mbpoll", "mbpoll"),
-    ("/usr/include/modbus/modbus.h", "libmodbus-dev"),
-    ("/usr/sbin/collectd", "collectd-core"),
+/// Something out of a package of Debian.
+#[derive(Clone, Copy)]
+pub(crate) struct Debian {
+    /// How it shows that it is there: a program in the search path, a file, or a command for the shell that succeeds.
+    pub(crate) shown_by: &'static str,
+    pub(crate) package: &'static str,
+}
+
+/// What tests and benchmarks need.
+const OF_TESTS: [Debian; 7] = [
+    Debian { shown_by: "clang", package: "clang" },
+    Debian { shown_by: "wasm-ld", package: "lld" },
+    Debian { shown_by: "cc", package: "gcc" },
+    Debian { shown_by: "socat", package: "socat" },
+    Debian { shown_by: "mbpoll", package: "mbpoll" },
+    Debian { shown_by: "/usr/include/modbus/modbus.h", package: "libmodbus-dev" },
+    Debian { shown_by: "/usr/sbin/collectd", package: "collectd-core" },
 ];
 
-/// Installs what is missing of [`DEBIAN_PACKAGES`], where we may; says whether all of it is there then.
-pub(crate) fn install_debian_packages(steps: &mut Steps) -> Result<bool> {
-    let runs = |program: &str| {
-        if program.starts_with('/') {
-            return Path::new(program).exists();
+impl Debian {
+    fn is_there(&self) -> bool {
+        if self.shown_by.starts_with('/') {
+            return Path::new(self.shown_by).exists();
         }
-        let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status();
-        found.is_ok_and(|status| status.success())
-    };
-    let missing: Vec<&str> =
-        DEBIAN_PACKAGES.iter().filter(|(program, _)| !runs(program)).map(|(_, package)| *package).collect();
+        let command = if self.shown_by.contains(' ') {
+            self.shown_by.to_owned()
+        } else {
+            format!("command -v {}", self.shown_by)
+        };
+        let shown = Command::new("sh").args(["-c", &command]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        shown.is_ok_and(|status| status.success())
+    }
+}
+
+/// Installs what the tests need; says whether all of it is there then.
+pub(crate) fn install_debian_packages(steps: &mut Steps) -> Result<bool> {
+    match install_debian(steps, "the tests", &OF_TESTS) {
+        Ok(()) => Ok(true),
+        Err(why) => {
+            steps.skip("tests that need foreign programs", &why)?;
+            Ok(false)
+        }
+    }
+}
+
+/// Installs what is missing of this, where we may; if it cannot be had, says why.
+pub(crate) fn install_debian(steps: &mut Steps, what_for: &str, needed: &[Debian]) -> Result<()> {
+    let missing: Vec<&str> = needed.iter().filter(|one| !one.is_there()).map(|one| one.package).collect();
     if missing.is_empty() {
-        return Ok(true);
+        return Ok(());
     }
     let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
-    if !root || !runs("apt-get") {
-        let command = format!("apt-get install {}", missing.join(" "));
-        steps.skip("tests that need foreign programs", &format!("install them as root: {command}"))?;
-        return Ok(false);
+    if !root || !(Debian { shown_by: "apt-get", package: "apt" }).is_there() {
+        return Err(format!("install as root: apt-get install {}", missing.join(" ")));
     }
+    let install = |steps: &mut Steps| {
+        steps.run(
+            &format!("Debian packages for {what_for}: {}", missing.join(" ")),
+            Command::new("apt-get")
+                .args(["install", "--yes", "--quiet", "--quiet", "--no-install-recommends"])
+                .args(&missing)
+                .env("DEBIAN_FRONTEND", "noninteractive"),
+        )
+    };
     // The lists of a fresh machine may be empty or old.
-    steps.run("Debian's package lists", Command::new("apt-get").args(["update", "--quiet", "--quiet"]))?;
-    steps.run(
-        "Debian packages for the tests",
-        Command::new("apt-get")
-            .args(["install", "--yes", "--quiet", "--quiet", "--no-install-recommends"])
-            .args(missing)
-            .env("DEBIAN_FRONTEND", "noninteractive"),
-    )?;
-    Ok(true)
+    install(steps).or_else(|_| {
+        steps.run("Debian's package lists", Command::new("apt-get").args(["update", "--quiet", "--quiet"]))?;
+        install(steps)
+    })
 }
 
 /// Tells the tests where the command, the collectors and the peers are.
@@ -140,6 +168,7 @@ pub(crate) fn with_peers(command: &mut Command) -> &mut Command {
     command
         .env("PATTOO_WASM_BINARY", binary())
         .env("PATTOO_GUESTS", guests())
+        .env("PATTOO_STATIONS", crate::guests::folder())
         .env("PATTOO_PEERS_PYTHON", peers_python())
 }
 

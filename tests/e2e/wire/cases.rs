@@ -21,16 +21,25 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next().checked_rem(bound).unwrap()
     }
 
-    fn one_in(&mut self, chances: u64) -> bool {
+    pub(crate) fn one_in(&mut self, chances: u64) -> bool {
         self.below(chances) == 0
     }
 
+    /// Below this, as the place in a list.
+    pub(crate) fn below_index(&mut self, bound: usize) -> usize {
+        usize::try_from(self.below(bound as u64)).unwrap()
+    }
+
+    pub(crate) fn bits32(&mut self) -> u32 {
+        u32::try_from(self.next() >> 32).unwrap()
+    }
+
     fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
-        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
+        from[self.below_index(from.len())]
     }
 
     fn list<T>(&mut self, most: u64, mut one: impl FnMut(&mut Self) -> T) -> Vec<T> {

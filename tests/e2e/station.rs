@@ -1,0 +1,220 @@
+//! The station of `guests/station`, in every language: for the same inputs they all give the same body, and that body is
+//! what the page beside them says.
+//!
+//! The inputs are chosen anew at each run. `PATTOO_SEED` repeats one; every failure prints it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "helpers of tests may do what tests may do"
+)]
+
+use std::time::SystemTime;
+
+use pattoo_tests::{Cli, Finished, Running, STATIONS, modbus_device, pattoo_records, station, weather_site};
+use serde_json::{Value, json};
+
+mod inputs;
+
+use inputs::{Inputs, seed};
+
+/// A fresh home with a device and a site for these inputs.
+struct Field {
+    cli: Cli,
+    inputs: Inputs,
+    device: Running,
+    site: Running,
+}
+
+impl Field {
+    fn start(inputs: Inputs) -> Self {
+        let cli = Cli::new();
+        std::fs::create_dir(cli.folder().join("site")).unwrap();
+        cli.file("site/weather.json", inputs.document());
+        let device = modbus_device(&inputs.tables());
+        let site = weather_site(&cli.folder().join("site"));
+        Self { cli, inputs, device, site }
+    }
+
+    fn url(&self, file: &str) -> String {
+        format!("http://{}/{file}", self.site.address())
+    }
+
+    fn settings(&self) -> Value {
+        self.inputs.settings(&self.url("weather.json"))
+    }
+
+    /// One collection in this language, with these settings.
+    fn collect(&self, language: &str, settings: &Value) -> Finished {
+        self.cli.file("settings.json", settings.to_string());
+        let module = station(language).expect("it was built").display().to_string();
+        let granted = format!("{}=tcp://{}?unit={}", self.inputs.device, self.device.address(), self.inputs.unit);
+        let site = self.url("");
+        self.cli.run(&[
+            "run",
+            &module,
+            "--program",
+            "station",
+            "--hostname",
+            "gateway-7",
+            "--settings",
+            "settings.json",
+            "--modbus",
+            &granted,
+            "--http",
+            site.trim_end_matches('/'),
+            // A compilation may come first, on a busy machine.
+            "--timeout",
+            "60s",
+            "--memory",
+            "256MiB",
+        ])
+    }
+
+    /// Forgets what earlier collections kept, and not who the agent is.
+    fn forget(&self) {
+        let state = self.cli.folder().join(".local/state/pattoo_wasm/state");
+        if state.exists() {
+            std::fs::remove_dir_all(state).unwrap();
+        }
+    }
+}
+
+/// The languages that were built. Where a tool is missing, `cargo xtask test` has said what is skipped; with `CI=true`
+/// that is a failure there.
+fn languages() -> Vec<&'static str> {
+    let (built, skipped): (Vec<&str>, Vec<&str>) = STATIONS.iter().partition(|language| station(language).is_some());
+    if !skipped.is_empty() {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "not built: {skipped:?}");
+        eprintln!("skipped, since they are not built: {skipped:?}");
+    }
+    assert!(!built.is_empty(), "run `cargo xtask guests`");
+    built
+}
+
+/// What was collected, as pattoo itself reads it: all members of all records, but the timestamp. That is the same in all
+/// of them, and lies between two moments.
+fn resolved(run: &Finished, earliest: u64) -> Vec<Value> {
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    let mut records = pattoo_records(&run.body());
+    let timestamps: Vec<u64> = records.iter().map(|record| record["timestamp"].as_u64().unwrap()).collect();
+    assert!(timestamps.iter().all(|time| (earliest..=now()).contains(time)), "{timestamps:?}");
+    assert!(timestamps.windows(2).all(|pair| pair[0] == pair[1]), "{timestamps:?}");
+    for record in &mut records {
+        record.as_object_mut().unwrap().remove("timestamp");
+    }
+    records
+}
+
+fn now() -> u64 {
+    u64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap()
+}
+
+/// The part of records that follows from the inputs: the rest is who the agent is, and checksums.
+fn measured(records: &[Value]) -> Vec<Value> {
+    let part = |record: &Value| {
+        let of = |member: &str| record[member].clone();
+        json!([of("agent_polled_target"), of("key"), of("value"), of("data_type"), of("metadata")])
+    };
+    records.iter().map(part).collect()
+}
+
+/// Runs every language in turn and holds each body against what is expected, then all of them against each other.
+fn all_give(field: &Field, settings: &Value, collections: u64, expected: &[Value], words: &[&str]) {
+    let mut first: Option<(&str, Vec<Value>)> = None;
+    for language in languages() {
+        let about = format!("PATTOO_SEED={}, {language}", field.inputs.seed);
+        field.forget();
+        let mut records = Vec::new();
+        for _ in 0..collections {
+            let earliest = now();
+            let run = field.collect(language, settings);
+            records = resolved(&run, earliest);
+            for word in words {
+                assert!(run.stderr.contains(word), "{about}: {word:?} was not logged: {run:#?}");
+            }
+        }
+        let counted = json!(["collector", "collections", collections, 99, []]);
+        assert_eq!(measured(&records), [expected, &[counted]].concat(), "{about}");
+        match &first {
+            None => first = Some((language, records)),
+            Some((other, theirs)) => assert_eq!(&records, theirs, "{about} is not as {other}"),
+        }
+    }
+}
+
+#[test]
+fn every_language_gives_the_same_body_and_it_is_the_one_that_follows_from_the_inputs() {
+    let field = Field::start(Inputs::choose(seed()));
+    let expected = [field.inputs.pump_points(), field.inputs.meter_points(), field.inputs.site_points()].concat();
+    all_give(&field, &field.settings(), 2, &expected, &["11 datapoints"]);
+}
+
+#[test]
+fn every_language_tells_an_exception_and_a_404_and_keeps_the_rest() {
+    let field = Field::start(Inputs::choose(seed()));
+    let mut settings = field.settings();
+    // One register further, where the device has nothing.
+    settings["pump"]["address"] = json!(field.inputs.pump_address.checked_add(1));
+    settings["url"] = json!(field.url("elsewhere.json"));
+    let exception = field.inputs.of_device("pump", "exception", &json!(2), 99);
+    let expected =
+        [vec![exception], field.inputs.meter_points(), vec![field.inputs.of_site("status", &json!(404), 99)]];
+    let words = ["pump: exception 2", &format!("{}: status 404", field.inputs.site), "6 datapoints"];
+    all_give(&field, &settings, 1, &expected.concat(), &words);
+}
+
+#[test]
+fn every_language_keeps_what_the_device_gave_when_the_document_is_not_what_it_should_be() {
+    let field = Field::start(Inputs::choose(seed()));
+    let expected = [field.inputs.pump_points(), field.inputs.meter_points()].concat();
+    field.cli.file("site/weather.json", r#"{"temperature": 1.5, "humidity": "wet", "rain_total": 7, "name": "A"}"#);
+    all_give(&field, &field.settings(), 1, &expected, &["7 datapoints"]);
+    field.cli.file("site/weather.json", r#"{"temperature": 1.5, "humidity": 5"#);
+    all_give(&field, &field.settings(), 1, &expected, &["7 datapoints"]);
+}
+
+#[test]
+fn every_language_names_the_setting_that_is_missing_or_does_not_fit() {
+    let field = Field::start(Inputs::choose(seed()));
+    let without = |key: &str| {
+        let mut settings = field.settings();
+        settings.as_object_mut().unwrap().remove(key);
+        settings
+    };
+    let mut cases: Vec<(&str, Value)> =
+        ["device", "unit", "pump", "meter", "url", "site"].map(|key| (key, without(key))).to_vec();
+    for (path, key, value) in [
+        ("/unit", "unit", json!("seven")),
+        ("/meter/table", "table", json!("coils")),
+        ("/pump/address", "address", json!(65536)),
+    ] {
+        let mut settings = field.settings();
+        *settings.pointer_mut(path).unwrap() = value;
+        cases.push((key, settings));
+    }
+    for language in languages() {
+        // All of them in one run would be long in languages that start slowly.
+        let (key, settings) = &cases[field.inputs.choice(language, cases.len())];
+        let run = field.collect(language, settings);
+        assert_eq!(run.code, Some(3), "PATTOO_SEED={}, {language}, {key}: {run:#?}", field.inputs.seed);
+        assert!(run.stderr.contains(key), "PATTOO_SEED={}, {language}, {key}: {run:#?}", field.inputs.seed);
+    }
+}
+
+#[test]
+fn a_note_describes_and_does_not_identify() {
+    let field = Field::start(Inputs::choose(seed()));
+    let checksums = |settings: &Value| -> Vec<Value> {
+        let records = resolved(&field.collect(STATIONS[0], settings), 0);
+        records.iter().map(|record| record["checksum"].clone()).collect()
+    };
+    let mut settings = field.settings();
+    let before = checksums(&settings);
+    settings["note"] = json!("another");
+    assert_eq!(before, checksums(&settings));
+    settings.as_object_mut().unwrap().remove("note");
+    assert_eq!(before, checksums(&settings));
+}

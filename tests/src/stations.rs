@@ -1,0 +1,24 @@
+//! The collectors of `guests/station`: the same one in every language.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{Running, Said, from_xtask, peer, python};
+
+/// All of them, by the names of their folders.
+pub const STATIONS: &[&str] = &["rust"];
+
+/// The one in a language, if it was built.
+pub fn station(language: &str) -> Option<PathBuf> {
+    let path = from_xtask("PATTOO_STATIONS").join(format!("station-{language}.wasm"));
+    path.exists().then_some(path)
+}
+
+/// A web site of the files in `folder` for those who ask for JSON; others get status 406.
+pub fn weather_site(folder: &Path) -> Running {
+    let mut command = Command::new(python());
+    command.arg(peer("weather_site.py")).arg(folder);
+    Running::start(&mut command, Said::OnStdout, |line| line.split_once("(http://")?.1.split('/').next()?.parse().ok())
+}

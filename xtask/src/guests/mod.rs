@@ -1,0 +1,181 @@
+//! `cargo xtask guests`: the collectors of this repository, each built with its language's own tools into `target/guests`.
+//!
+//! A language is a file here and a line in [`LANGUAGES`]. What is there already and newer than what it is made of is not
+//! built again.
+
+mod rust;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
+};
+
+use crate::{
+    Result,
+    steps::Steps,
+    tools::{self, Debian},
+};
+
+/// All languages, in the order in which they are built.
+const LANGUAGES: &[Language] = &[rust::LANGUAGE];
+
+/// A language that collectors are written in.
+pub(crate) struct Language {
+    /// As it is named on the command line.
+    name: &'static str,
+    /// The folders in `guests/` that are collectors in it. `station/c` becomes `target/guests/station-c.wasm`.
+    collectors: &'static [&'static str],
+    /// What they are made of beside the files of their folder: paths from the root of the repository.
+    inputs: &'static [&'static str],
+    /// What has to be there to build them.
+    tools: &'static [Tool],
+    /// The commands that build one, in their order. They run at the root of the repository.
+    build: fn(&Collector) -> Vec<Command>,
+}
+
+/// Something that is needed to build a collector, and where it comes from.
+#[allow(dead_code, reason = "cargo is all that Rust needs")]
+pub(crate) enum Tool {
+    /// From the distribution.
+    Debian(Debian),
+    /// A package for pip with its version, such as `ziglang==0.17.1`, in the virtual environment [`python_tools`].
+    Python(&'static str),
+    /// A package for npm with its version, such as `assemblyscript@0.28.20`, in the folder [`node_tools`].
+    Node(&'static str),
+}
+
+/// One collector on its way from a folder to a file.
+pub(crate) struct Collector {
+    /// The folder of its source.
+    pub(crate) source: PathBuf,
+    /// The file that shall be made.
+    pub(crate) output: PathBuf,
+}
+
+/// The virtual environment of the tools that come with pip.
+pub(crate) fn python_tools() -> PathBuf {
+    tools::target().join("tools/python")
+}
+
+/// The folder of the tools that come with npm, with `node_modules` in it.
+pub(crate) fn node_tools() -> PathBuf {
+    tools::target().join("tools/node")
+}
+
+/// The folder of the built collectors.
+pub(crate) fn folder() -> PathBuf {
+    tools::target().join("guests")
+}
+
+/// Builds the collectors of the languages named, or of all. A language of which a tool cannot be had is skipped.
+pub(crate) fn build(steps: &mut Steps, only: &[&str]) -> Result<()> {
+    if let Some(unknown) = only.iter().find(|name| LANGUAGES.iter().all(|language| language.name != **name)) {
+        let names: Vec<_> = LANGUAGES.iter().map(|language| language.name).collect();
+        return Err(format!("there is no language `{unknown}`; there are {}", names.join(", ")));
+    }
+    fs::create_dir_all(folder()).map_err(|error| format!("{}: {error}", folder().display()))?;
+    for language in LANGUAGES.iter().filter(|language| only.is_empty() || only.contains(&language.name)) {
+        language.build(steps)?;
+    }
+    Ok(())
+}
+
+impl Language {
+    fn build(&self, steps: &mut Steps) -> Result<()> {
+        let collectors = self.collectors.iter().map(|folder| Collector::of(folder));
+        let stale: Vec<Collector> = collectors.filter(|collector| self.is_stale(collector)).collect();
+        if stale.is_empty() {
+            return Ok(());
+        }
+        let what = format!("collectors in {}", self.name);
+        for tool in self.tools {
+            if let Err(why) = tool.install(steps) {
+                // What an earlier source gave must not be taken for what this one gives.
+                for collector in &stale {
+                    let _ = fs::remove_file(&collector.output);
+                }
+                return steps.skip(&what, &why);
+            }
+        }
+        for collector in stale {
+            for mut command in (self.build)(&collector) {
+                steps.run(&format!("{what}: {}", collector.name()), &mut command)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_stale(&self, collector: &Collector) -> bool {
+        let Some(built) = modified(&collector.output) else { return true };
+        let inputs = self.inputs.iter().map(|input| tools::root().join(input));
+        // This program is an input, too: it knows the commands.
+        let inputs = inputs.chain([collector.source.clone()]).chain(std::env::current_exe().ok());
+        inputs.filter_map(|input| newest(&input)).any(|changed| changed > built)
+    }
+}
+
+impl Collector {
+    /// The one in this folder of `guests/`.
+    fn of(path: &str) -> Self {
+        let output = folder().join(path.replace('/', "-")).with_extension("wasm");
+        Self { source: tools::root().join("guests").join(path), output }
+    }
+
+    fn name(&self) -> String {
+        self.output.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+impl Tool {
+    /// Sees to it that the tool is there; if it cannot be had, says why.
+    fn install(&self, steps: &mut Steps) -> Result<()> {
+        match self {
+            Self::Debian(needed) => tools::install_debian(steps, "tools of languages", &[*needed]),
+            Self::Python(package) => {
+                let installed = python_tools().join("installed").join(package);
+                if installed.exists() {
+                    return Ok(());
+                }
+                if !python_tools().join("bin/python").exists() {
+                    let mut venv = Command::new("python3");
+                    steps.run("a virtual environment for tools", venv.args(["-m", "venv"]).arg(python_tools()))?;
+                }
+                let mut pip = Command::new(python_tools().join("bin/python"));
+                pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
+                steps.run(package, &mut pip)?;
+                leave(&installed)
+            }
+            Self::Node(package) => {
+                let installed = node_tools().join("installed").join(package.replace('/', "+"));
+                if installed.exists() {
+                    return Ok(());
+                }
+                fs::create_dir_all(node_tools()).map_err(|error| format!("{}: {error}", node_tools().display()))?;
+                let mut npm = Command::new("npm");
+                npm.args(["install", "--no-fund", "--no-audit", "--loglevel", "error", "--save-exact", "--prefix"]);
+                steps.run(package, npm.arg(node_tools()).arg(package))?;
+                leave(&installed)
+            }
+        }
+    }
+}
+
+/// Leaves an empty file as a sign, and makes the folder that it lies in.
+fn leave(file: &Path) -> Result<()> {
+    let folder = file.parent().unwrap_or(file);
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(file, ""))
+        .map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|file| file.modified()).ok()
+}
+
+/// When a file, or anything below a folder, was changed last.
+fn newest(path: &Path) -> Option<SystemTime> {
+    let below = fs::read_dir(path).into_iter().flatten().flatten().filter_map(|entry| newest(&entry.path()));
+    below.chain(modified(path)).max()
+}
