@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use pattoo_tests::{Cli, binary};
+use pattoo_tests::{COMPOSED, Cli, binary};
 use pattoo_wasm::sandbox::{CompileError, CompileLimits, Compiler, LoadError, Module, Sandbox};
 
 /// A collector that fails with this text, so that a run shows which one was run.
@@ -51,6 +51,25 @@ fn a_damaged_entry_is_noticed_and_made_anew() {
     assert!(run.stderr.contains("sound") && run.stderr.contains("made anew"), "{run:#?}");
     assert_eq!(fs::read(&entry).expect("it can be read").len(), sound.len());
     assert!(!cli.run(&["run", "guest.wat"]).stderr.contains("made anew"));
+}
+
+#[test]
+fn a_component_that_is_composed_of_others_runs() {
+    let cli = Cli::new();
+    cli.file("guest.wat", COMPOSED);
+    let run = cli.run(&["run", "guest.wat"]);
+    assert_eq!(run.code, Some(0), "{run:#?}");
+}
+
+#[test]
+fn a_module_with_several_memories_of_its_own_is_refused() {
+    let cli = Cli::new();
+    cli.file(
+        "guest.wat",
+        COMPOSED.replacen("(memory (export \"memory\") 1)", "(memory (export \"memory\") 1) (memory 1)", 1),
+    );
+    let run = cli.run(&["run", "guest.wat"]);
+    assert!(run.code == Some(2) && run.stderr.contains("defined memories count of 2"), "{run:#?}");
 }
 
 /// What loading says of a module under these limits.

@@ -36,3 +36,31 @@ pub fn emits_and(end: &str) -> String {
             {end}))"#
     )
 }
+
+/// A component that is composed of two, as some toolchains make them: a text goes from the memory of one into that of the other.
+pub const COMPOSED: &str = r#"(component
+  (component $measuring
+    (core module $guest
+      (memory (export "memory") 1)
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024)
+      (func (export "length") (param i32 i32) (result i32) local.get 1))
+    (core instance $guest (instantiate $guest))
+    (func (export "length") (param "text" string) (result u32)
+      (canon lift (core func $guest "length")
+        (memory (core memory $guest "memory")) (realloc (core func $guest "realloc")))))
+  (component $collecting
+    (import "length" (func $length (param "text" string) (result u32)))
+    (core module $memory (memory (export "memory") 1) (data (i32.const 16) "hello"))
+    (core instance $memory (instantiate $memory))
+    (core func $length (canon lower (func $length) (memory (core memory $memory "memory"))))
+    (core module $guest
+      (import "" "length" (func $length (param i32 i32) (result i32)))
+      (func (export "collect") (result i32)
+        (if (i32.ne (call $length (i32.const 16) (i32.const 5)) (i32.const 5)) (then unreachable))
+        i32.const 0))
+    (core instance $guest (instantiate $guest (with "" (instance (export "length" (func $length))))))
+    (func (export "collect") (result (result (error string)))
+      (canon lift (core func $guest "collect") (memory (core memory $memory "memory")))))
+  (instance $measuring (instantiate $measuring))
+  (instance $collecting (instantiate $collecting (with "length" (func $measuring "length"))))
+  (export "collect" (func $collecting "collect")))"#;

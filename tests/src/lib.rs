@@ -26,7 +26,7 @@ use serde_json::Value;
 
 pub use self::{
     daemon::{Daemon, Killer, Site, get},
-    guests::{IDLE, component, emits_and},
+    guests::{COMPOSED, IDLE, component, emits_and},
     moody::{Moment, Mood, MoodyReceiver},
     stations::{STATIONS, station, weather_site},
 };

@@ -89,9 +89,11 @@ pub(super) fn compiler_config() -> Config {
         .async_stack_size(ASYNC_STACK)
         .cranelift_regalloc_algorithm(RegallocAlgorithm::Backtracking)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(10))
-        // What no collector needs, and what needs more than the store's limiter to be bounded.
+        // What copies between the parts of a composed component, such as JavaScript's, sees the memories of both. How many a
+        // collector has of its own the pool bounds.
+        .wasm_multi_memory(true)
+        // What no collector needs.
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
         .wasm_relaxed_simd(false);
     config
 }
