@@ -7,6 +7,7 @@ mod crash;
 mod daemon;
 mod decode;
 mod hostile;
+mod kits;
 mod lift;
 mod modbus;
 mod modbus_agent;

@@ -11,9 +11,15 @@
     reason = "helpers of tests may do what tests may do"
 )]
 
-use std::time::SystemTime;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+    time::SystemTime,
+};
 
-use pattoo_tests::{Cli, Finished, Running, STATIONS, modbus_device, pattoo_records, station, weather_site};
+use pattoo_tests::{
+    Cli, Finished, Running, STATIONS, modbus_device, pattoo_records, station, station_folder, weather_site,
+};
 use serde_json::{Value, json};
 
 mod inputs;
@@ -52,25 +58,29 @@ impl Field {
         let module = station(language).expect("it was built").display().to_string();
         let granted = format!("{}=tcp://{}?unit={}", self.inputs.device, self.device.address(), self.inputs.unit);
         let site = self.url("");
-        self.cli.run(&[
-            "run",
-            &module,
-            "--program",
-            "station",
-            "--hostname",
-            "gateway-7",
-            "--settings",
-            "settings.json",
-            "--modbus",
-            &granted,
-            "--http",
-            site.trim_end_matches('/'),
-            // A compilation may come first, on a busy machine.
-            "--timeout",
-            "60s",
-            "--memory",
-            "256MiB",
-        ])
+        run_compiled(
+            &self.cli,
+            language,
+            &[
+                "run",
+                &module,
+                "--program",
+                "station",
+                "--hostname",
+                "gateway-7",
+                "--settings",
+                "settings.json",
+                "--modbus",
+                &granted,
+                "--http",
+                site.trim_end_matches('/'),
+                // A compilation may come first, on a busy machine.
+                "--timeout",
+                "60s",
+                "--memory",
+                "256MiB",
+            ],
+        )
     }
 
     /// Forgets what earlier collections kept, and not who the agent is.
@@ -80,6 +90,16 @@ impl Field {
             std::fs::remove_dir_all(state).unwrap();
         }
     }
+}
+
+/// Runs a station with one cache of compiled code for all tests and runs: only the first one in a language waits for the
+/// compiler, which takes long for some.
+fn run_compiled(cli: &Cli, language: &str, arguments: &[&str]) -> Finished {
+    static COMPILED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    let _compiling = compiled.insert(language.to_owned()).then_some(compiled);
+    let cache = station_folder().join("cache");
+    cli.command(arguments).env("XDG_CACHE_HOME", cache).output().expect("the command starts").into()
 }
 
 /// The languages that were built. Where a tool is missing, `cargo xtask test` has said what is skipped; with `CI=true`

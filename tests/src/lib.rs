@@ -19,7 +19,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
 };
 
 use serde_json::Value;
@@ -28,7 +28,7 @@ pub use self::{
     daemon::{Daemon, Killer, Site, get},
     guests::{COMPOSED, IDLE, component, emits_and},
     moody::{Moment, Mood, MoodyReceiver},
-    stations::{STATIONS, station, weather_site},
+    stations::{STATIONS, station, station_folder, weather_site},
 };
 
 fn from_xtask(variable: &str) -> PathBuf {
@@ -73,6 +73,16 @@ pub struct Finished {
     pub stdout: String,
     /// Its standard error.
     pub stderr: String,
+}
+
+impl From<Output> for Finished {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
 }
 
 impl Finished {
@@ -129,12 +139,7 @@ impl Cli {
 
     /// Runs the command to its end.
     pub fn run(&self, arguments: &[&str]) -> Finished {
-        let output = self.command(arguments).output().expect("the command starts");
-        Finished {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        self.command(arguments).output().expect("the command starts").into()
     }
 
     /// Starts `receive` on a free port, storing into `received.sqlite3`, in the mood of `mood.yaml` if there is one.

@@ -8,11 +8,16 @@ use std::{
 use crate::{Running, Said, from_xtask, peer, python};
 
 /// All of them, by the names of their folders.
-pub const STATIONS: &[&str] = &["rust"];
+pub const STATIONS: &[&str] = &["rust", "python"];
+
+/// The folder of those that were built.
+pub fn station_folder() -> PathBuf {
+    from_xtask("PATTOO_STATIONS")
+}
 
 /// The one in a language, if it was built.
 pub fn station(language: &str) -> Option<PathBuf> {
-    let path = from_xtask("PATTOO_STATIONS").join(format!("station-{language}.wasm"));
+    let path = station_folder().join(format!("station-{language}.wasm"));
     path.exists().then_some(path)
 }
 

@@ -3,6 +3,7 @@
 //! A language is a file here and a line in [`LANGUAGES`]. What is there already and newer than what it is made of is not
 //! built again.
 
+mod python;
 mod rust;
 
 use std::{
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// All languages, in the order in which they are built.
-const LANGUAGES: &[Language] = &[rust::LANGUAGE];
+const LANGUAGES: &[Language] = &[rust::LANGUAGE, python::LANGUAGE];
 
 /// A language that collectors are written in.
 pub(crate) struct Language {
