@@ -13,6 +13,7 @@ mod modbus;
 mod modbus_agent;
 mod modbus_faults;
 mod modbus_field;
+mod posting;
 mod promises;
 mod receive;
 mod run;

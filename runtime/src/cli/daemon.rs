@@ -186,12 +186,6 @@ async fn reload(outlet: &Outlet, directory: &ConfigDirectory, level: Option<Leve
 async fn open_spool(configuration: &Configuration) -> Result<Spool, Failure> {
     let path = configuration.directories.daemon.spool();
     let limits = SpoolLimits { bytes: configuration.spool_bytes, age: configuration.spool_age };
-    tokio::task::spawn_blocking(move || Spool::open(&path, limits))
-        .await
-        .map_err(|error| Failure::fault(format!("opening the spool ended: {error}")))?
-        .map_err(|error| {
-            let help = error.help();
-            let failure = Failure::usage(error);
-            if let Some(help) = help { failure.help(help) } else { failure }
-        })
+    let opened = tokio::task::spawn_blocking(move || Spool::open(&path, limits)).await;
+    Ok(opened.map_err(|error| Failure::fault(format!("opening the spool ended: {error}")))??)
 }

@@ -10,6 +10,7 @@ mod daemon;
 mod demo;
 mod logging;
 mod output;
+mod posting;
 mod receive;
 mod report;
 mod run;

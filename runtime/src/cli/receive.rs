@@ -63,6 +63,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 
+    /// Answer 401 to who does not send this as a bearer token
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+
     /// A YAML file that says all this instead, read anew at each request
     #[arg(long, value_name = "FILE")]
     mood: Option<PathBuf>,
@@ -80,6 +84,7 @@ pub(super) async fn receive(args: Args) -> Result<Exit, Failure> {
         hang: args.hang,
         keep: args.keep,
         only: args.only,
+        token: args.token,
     };
     let moods = Moods { usual, file: args.mood };
     let receiver = Receiver::bind(args.listen).await.map_err(|error| {

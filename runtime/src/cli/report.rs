@@ -6,6 +6,10 @@ use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
 use crate::{
     config::{ConfigError, Place, Problem, Severity},
+    delivery::SpoolError,
+    pattoo::AgentIdError,
+    sandbox::LoadError,
+    state::StateError,
     text::{masked, printable},
 };
 
@@ -69,8 +73,13 @@ impl Failure {
     }
 
     /// Adds what to do about it.
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        if let Some(finding) = self.findings.last_mut() {
+    pub(crate) fn help(self, help: impl Into<String>) -> Self {
+        self.with_help(Some(help))
+    }
+
+    /// Adds what to do about it, where there is anything.
+    fn with_help(mut self, help: Option<impl Into<String>>) -> Self {
+        if let Some((finding, help)) = self.findings.last_mut().zip(help) {
             finding.help = Some(help.into());
         }
         self
@@ -90,6 +99,38 @@ impl From<ConfigError> for Failure {
     /// A configuration that cannot be used.
     fn from(error: ConfigError) -> Self {
         Self { exit: Exit::Usage, findings: error.problems().iter().map(Finding::from).collect() }
+    }
+}
+
+impl From<LoadError> for Failure {
+    /// A module that cannot be run.
+    fn from(error: LoadError) -> Self {
+        let help = error.help().into_owned();
+        Self::usage(error).help(help)
+    }
+}
+
+impl From<SpoolError> for Failure {
+    /// A spool that cannot be used.
+    fn from(error: SpoolError) -> Self {
+        let help = error.help();
+        Self::usage(error).with_help(help)
+    }
+}
+
+impl From<AgentIdError> for Failure {
+    /// An identity that cannot be read or made.
+    fn from(error: AgentIdError) -> Self {
+        let help = error.help();
+        Self::usage(error).with_help(help)
+    }
+}
+
+impl From<StateError> for Failure {
+    /// What a collector wanted to keep and could not.
+    fn from(error: StateError) -> Self {
+        let help = error.help();
+        Self::fault(error).help(help)
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::Map;
 use super::{
     Exit, Failure, Interruption,
     output::{indented, print_datapoints},
+    posting::{Outlet, PostArgs, Undelivered},
 };
 use crate::{
     capability::{
@@ -21,7 +22,7 @@ use crate::{
         unix_millis,
     },
     config::{self, CollectorLimits, DataDirectory, Grants, Limit},
-    delivery::{DeliverySettings, ServerUrl, Spool, SpoolError, SpoolLimits, deliver_now},
+    delivery::ServerUrl,
     http::{self, OriginGrant, OwnEndpoints},
     modbus::{DeviceUrl, Endpoints},
     pattoo::{Agent, AgentId, Body, Hostname, PollingInterval, Program},
@@ -31,8 +32,6 @@ use crate::{
 
 /// After how long a compilation is announced, on a terminal.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long `--post` takes at most, together with what was stored before.
-const POST_BOUND: Duration = Duration::from_mins(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,7 +46,8 @@ Examples:
 Without --post nothing is sent: the body that would be posted goes to stdout
 as one line of JSON, logs go to stderr. With --post it is stored first. If the
 server does not take it, it stays in the spool with exit code 5: the next run
-of the same program, or the daemon, delivers it (see `pattoo-wasm spool`).";
+of the same program, or the daemon, delivers it (see `pattoo-wasm spool`).
+Limits of the spool, and the server's token, are those of `pattoo_wasm.yaml`.";
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -100,9 +100,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME")]
     hostname: Option<Hostname>,
 
-    /// Post to the pattoo server at this base URL
-    #[arg(long, value_name = "URL")]
-    post: Option<ServerUrl>,
+    #[command(flatten)]
+    post: PostArgs,
 
     /// Keep collecting, a collection every so many seconds, until interrupted
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
@@ -137,7 +136,7 @@ struct Job {
     sandbox: Sandbox,
     collector: Collector,
     assignment: Arc<Assignment>,
-    post: Option<(ServerUrl, Spool)>,
+    post: Option<Outlet>,
     pretty: bool,
 }
 
@@ -153,19 +152,19 @@ pub(super) async fn run(args: Args, directory: Option<DataDirectory>) -> Result<
 }
 
 async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Failure> {
-    let module = Module::read(&args.module).map_err(load_failure)?;
+    let module = Module::read(&args.module)?;
     let settings = settings(&args)?;
     let directory = directory.map_or_else(DataDirectory::find, Ok)?;
+    let plan = args.post.plan()?;
     let grants = grants(&args)?;
     let limits = limits(&args)?;
-    let own = own_endpoints(args.post.as_ref()).await;
+    let own = own_endpoints(args.post.server()).await;
     let http = http::Client::new(grants.http, limits.http, own).map_err(Failure::usage)?;
     let state = StateStore::at(&directory.state());
     let modbus = Devices::new(grants.modbus, &Endpoints::new());
     let (sandbox, collector) = load(&args.module, module, &directory).await?;
     // Only now, when nothing else can be wrong, is anything made that stays.
-    let spool = args.post.is_some().then(|| Spool::open(&directory.spool(), SpoolLimits::default()));
-    let post = args.post.clone().zip(spool.transpose().map_err(spool_failure)?);
+    let post = plan.map(|plan| plan.open(&directory)).transpose()?;
     let agent = Arc::new(agent(&args, &directory)?);
     let assignment = Arc::new(Assignment { agent, settings, modbus, http, state, limits: limits.collection });
     Ok(Job { sandbox, collector, assignment, post, pretty: args.pretty })
@@ -179,7 +178,7 @@ async fn load(path: &Path, module: Module, directory: &DataDirectory) -> Result<
             Failure::fault(error)
                 .help("a limit on address space (`ulimit -v`) may be too low: 16 GiB are reserved, not used")
         })?;
-        let collector = sandbox.load(&module).map_err(load_failure)?;
+        let collector = sandbox.load(&module)?;
         Ok((sandbox, collector))
     });
     let done = tokio::select! {
@@ -192,17 +191,6 @@ async fn load(path: &Path, module: Module, directory: &DataDirectory) -> Result<
         }
     };
     done.map_err(|error| Failure::fault(format!("the compilation ended: {error}")))?
-}
-
-fn load_failure(error: crate::sandbox::LoadError) -> Failure {
-    let help = error.help().into_owned();
-    Failure::usage(error).help(help)
-}
-
-pub(super) fn spool_failure(error: SpoolError) -> Failure {
-    let help = error.help();
-    let failure = Failure::usage(error);
-    if let Some(help) = help { failure.help(help) } else { failure }
 }
 
 fn settings(args: &Args) -> Result<String, Failure> {
@@ -225,11 +213,7 @@ fn agent(args: &Args, directory: &DataDirectory) -> Result<Agent, Failure> {
         None => config::fully_qualified_hostname()
             .map_err(|error| Failure::fault(error).help("name this machine with --hostname NAME"))?,
     };
-    let id = AgentId::load_or_create(&directory.agent_ids(), &program).map_err(|error| {
-        let help = error.help();
-        let failure = Failure::usage(error);
-        if let Some(help) = help { failure.help(help) } else { failure }
-    })?;
+    let id = AgentId::load_or_create(&directory.agent_ids(), &program)?;
     Ok(Agent { program, id, hostname, polling_interval: args.interval })
 }
 
@@ -295,10 +279,7 @@ impl Job {
             Ok(())
         };
         if let Some(changes) = outcome.state {
-            changes.keep().await.map_err(|error| {
-                let help = error.help();
-                Failure::fault(error).help(help)
-            })?;
+            changes.keep().await?;
         }
         let failure = match outcome.ending {
             Ending::Completed => None,
@@ -322,35 +303,20 @@ impl Job {
 
     /// Posts or prints a body. The inner error says that it was not delivered, and where it is instead.
     async fn deliver(&self, body: &Body) -> Result<Result<(), Failure>, Failure> {
-        let Some((server, spool)) = &self.post else {
+        let Some(outlet) = &self.post else {
             return self.print(body).map(Ok);
         };
-        let program = &self.assignment.agent.program;
-        let id = match spool.store(body, program, server).await {
-            Ok(id) => id,
-            Err(error) => {
-                let failure = Failure::new(Exit::NotDelivered, format!("not stored, so not sent: {error}"));
-                let failure = failure.help("the body is on stdout instead");
-                // If not even that succeeds, both are to be read.
-                return match self.print(body) {
-                    Ok(()) => Ok(Err(failure)),
-                    Err(lost) => {
-                        failure.print();
-                        Err(lost)
-                    }
-                };
-            }
-        };
-        let settings = DeliverySettings::default();
-        match deliver_now(spool, settings, body.agent_id(), server, id, POST_BOUND).await {
-            Ok(()) => {
-                tracing::info!("{program}: {} datapoints delivered", body.datapoints());
-                Ok(Ok(()))
-            }
-            Err(error) => Ok(Err(Failure::new(Exit::NotDelivered, format!("not delivered: {error}")).help(format!(
-                "it is body {id} in the spool, and is posted before others by the next run of {program} with --post, or by the \
-                 daemon; check the URL given with --post and that the server runs"
-            )))),
+        match outlet.deliver(body, &self.assignment.agent.program).await {
+            Ok(()) => Ok(Ok(())),
+            Err(Undelivered::Waits(failure)) => Ok(Err(failure)),
+            // If not even printing succeeds, both are to be read.
+            Err(Undelivered::NotStored(failure)) => match self.print(body) {
+                Ok(()) => Ok(Err(failure)),
+                Err(lost) => {
+                    failure.print();
+                    Err(lost)
+                }
+            },
         }
     }
 

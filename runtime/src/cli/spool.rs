@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use serde_json::json;
 
-use super::{Exit, Failure, output::print_line, run::spool_failure};
+use super::{Exit, Failure, output::print_line};
 use crate::{
     capability::unix_millis,
     config::DataDirectory,
@@ -114,10 +114,10 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
             "set PATTOO_CONFIGDIR to the directory of the pattoo.yaml that the agent uses, or be the agent's user",
         ));
     }
-    let spool = Spool::open(&path, SpoolLimits::default()).map_err(spool_failure)?;
+    let spool = Spool::open(&path, SpoolLimits::default())?;
     match args.command {
         Command::List { which, limit, json } => {
-            let entries = spool.list(which.selection(Vec::new()), limit).await.map_err(spool_failure)?;
+            let entries = spool.list(which.selection(Vec::new()), limit).await?;
             let now = unix_millis();
             if !json {
                 print_line(HEAD)?;
@@ -127,7 +127,7 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
             }
         }
         Command::Show { id, body } => {
-            let found = spool.show(StoredId(id)).await.map_err(spool_failure)?;
+            let found = spool.show(StoredId(id)).await?;
             let found = found.ok_or_else(|| {
                 Failure::usage(format!("there is no body {id} in the spool"))
                     .help("it may have been delivered in the meantime; `pattoo-wasm spool list` shows what is there")
@@ -139,15 +139,15 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
             }
         }
         Command::Retry(Chosen { ids, which, .. }) => {
-            let count = spool.retry(which.selection(ids)).await.map_err(spool_failure)?;
+            let count = spool.retry(which.selection(ids)).await?;
             print_line(counted(count, "in the queue"))?;
         }
         Command::Drop(Chosen { ids, which, .. }) => {
-            let count = spool.drop_bodies(which.selection(ids)).await.map_err(spool_failure)?;
+            let count = spool.drop_bodies(which.selection(ids)).await?;
             print_line(counted(count, "deleted"))?;
         }
         Command::Stats { json } => {
-            let stats = spool.stats().await.map_err(spool_failure)?;
+            let stats = spool.stats().await?;
             print_line(if json { stats_json(&stats) } else { stats_text(&stats) })?;
         }
     }

@@ -29,7 +29,7 @@ pub(super) const DEFAULT_STATUS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(I
 /// How many collections are under way at once, unless told otherwise.
 pub(super) const DEFAULT_CONCURRENT: u32 = 256;
 /// Our own file.
-const FILE: &str = "pattoo_wasm.yaml";
+pub(super) const FILE: &str = "pattoo_wasm.yaml";
 
 /// A file and what it says.
 #[derive(Debug)]

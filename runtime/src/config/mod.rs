@@ -18,6 +18,7 @@ mod hostname;
 mod limits;
 mod load;
 mod pattoo;
+mod posting;
 mod quantity;
 mod reader;
 mod schema;
@@ -36,6 +37,7 @@ pub use self::{
     grants::Grants,
     hostname::{HostnameError, fully_qualified_hostname},
     limits::{CollectorLimits, LIMITS, Limit},
+    posting::Posting,
     quantity::{Quantity, QuantityError, Unit},
     schema::schema,
     settings::{SettingsError, merge_setting, read_settings, to_json},

@@ -24,12 +24,22 @@ pub struct Mood {
     pub keep: bool,
     /// All this only for bodies with this text in them; others are taken as usual.
     pub only: Option<String>,
+    /// Who does not send this as a bearer token is answered 401.
+    pub token: Option<String>,
 }
 
 impl Default for Mood {
     /// Takes what is good, at once.
     fn default() -> Self {
-        Self { answer: 200, retry_after: None, delay: Duration::ZERO, hang: false, keep: false, only: None }
+        Self {
+            answer: 200,
+            retry_after: None,
+            delay: Duration::ZERO,
+            hang: false,
+            keep: false,
+            only: None,
+            token: None,
+        }
     }
 }
 

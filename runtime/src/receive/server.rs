@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Path, Request, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::post,
@@ -89,6 +89,7 @@ impl Receiver {
 async fn receive(
     State((sink, moods)): State<(Sink, Arc<Moods>)>,
     Path(agent_id): Path<String>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let received = match Received::parse(&agent_id, &body) {
@@ -99,6 +100,11 @@ async fn receive(
     let mood = moods.now().await;
     let concerns = mood.only.as_deref().is_none_or(|text| String::from_utf8_lossy(&body).contains(text));
     let mood = if concerns { mood } else { Mood::default() };
+    if let Some(token) = &mood.token
+        && headers.get(header::AUTHORIZATION).is_none_or(|sent| *sent != format!("Bearer {token}"))
+    {
+        return (StatusCode::UNAUTHORIZED, "this is not the token").into_response();
+    }
     tokio::time::sleep(mood.delay).await;
     if mood.hang {
         std::future::pending::<()>().await;
