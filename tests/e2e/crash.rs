@@ -1,15 +1,15 @@
-//! The daemon is killed again and again, at moments that matter and at random ones, while its server has moods; in the end every number
-//! of every finished collection has arrived.
+//! The daemon is killed again and again, at moments that matter and at random ones, while `pattoo-wasm receive` at the other end goes up,
+//! down and through its moods; in the end every number of every finished collection has arrived, as `pattoo_shared` reads it.
 //!
 //! The collectors count (`guests/counter`): a number goes up only when what was emitted is durable. So, for each program, the numbers that arrived
 //! must be 1, 2, 3 … without a hole, in order, a number repeated only where a kill fell between two steps that cannot be one.
 //!
-//! `CRASH_KILLS` is how often it is killed, `CRASH_COLLECTORS` how many count at once; `cargo xtask soak crash` sets both high.
+//! Whether a kill fell where it was aimed at is read from the spool that it left behind. `CRASH_KILLS` is how often the daemon is killed,
+//! `CRASH_COLLECTORS` how many count at once; `cargo xtask soak crash` sets both high.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::float_cmp,
-    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test that panics has failed, as it should; counters are whole numbers"
 )]
@@ -17,10 +17,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    path::Path,
+    sync::mpsc::channel,
     time::{Duration, Instant},
 };
 
-use pattoo_tests::{Daemon, Moment, Mood, MoodyReceiver, Site, guest, pattoo_records};
+use pattoo_tests::{Daemon, Moment, Mood, Plant, Site, guest, pattoo_records_of_all};
 use serde_json::{Value, json};
 
 /// Where a kill is aimed.
@@ -28,9 +30,9 @@ use serde_json::{Value, json};
 enum Aim {
     /// A collection has begun: before its commit.
     BeforeCommit,
-    /// A collection has just been committed.
+    /// A collection has just been committed, and is not posted yet.
     AfterCommit,
-    /// A body has arrived and is not answered.
+    /// A body is on its way, or has arrived and is not answered.
     DuringPost,
     /// The answer is out, the body not deleted yet.
     AfterAnswer,
@@ -43,14 +45,19 @@ const AIMS: [Aim; 5] = [Aim::BeforeCommit, Aim::AfterCommit, Aim::DuringPost, Ai
 /// What the server is like while the daemon runs; the last, before a kill, is what the kill needs.
 const MOODS: [Mood; 8] = [
     Mood::Takes,
-    Mood::Answers(500),
-    Mood::Answers(429),
-    Mood::Answers(400),
-    Mood::Answers(404),
-    Mood::Slow(Duration::from_millis(30)),
-    Mood::Hangs,
+    Mood::Says("answer: 500"),
+    Mood::Says("{answer: 429, retry_after: 1}"),
+    Mood::Says("answer: 400"),
+    Mood::Says("answer: 404"),
+    Mood::Says("delay: 30ms"),
+    Mood::Says("hang: true"),
     Mood::Down,
 ];
+
+/// How often each moment must have been hit where as many kills as [`ENOUGH_KILLS`] are aimed.
+const HITS: u64 = 20;
+/// See [`HITS`].
+const ENOUGH_KILLS: usize = 200;
 
 fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
@@ -67,30 +74,10 @@ impl Dice {
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 >> 33).unwrap_or_default() % sides
     }
-}
 
-/// Program and number of each datapoint, in the order in which they arrived, and which body it came in.
-fn arrivals(taken: &[Value]) -> Vec<(String, u64, String)> {
-    let mut arrivals = Vec::new();
-    for body in taken {
-        let data = &body["pattoo_datapoints"];
-        for row in data["datapoint_pairs"].as_array().expect("rows") {
-            let pairs: BTreeMap<String, Value> = row
-                .as_array()
-                .expect("ids")
-                .iter()
-                .map(|id| &data["key_value_pairs"][id.to_string()])
-                .map(|pair| (pair[0].as_str().expect("a key").to_owned(), pair[1].clone()))
-                .collect();
-            let program = pairs["pattoo_agent_program"].as_str().expect("a name").to_owned();
-            arrivals.push((
-                program,
-                pairs["pattoo_value"].as_u64().expect("a number"),
-                body["pattoo_agent_timestamp"].to_string(),
-            ));
-        }
+    fn millis(&mut self, most: usize) -> Duration {
+        Duration::from_millis(u64::try_from(self.roll(most)).unwrap_or_default())
     }
-    arrivals
 }
 
 /// Which collections the daemon said are finished, and which it began without a word of their end.
@@ -109,83 +96,125 @@ fn said(heard: &[String]) -> (BTreeMap<String, u64>, BTreeSet<String>) {
     (finished, begun)
 }
 
-/// What a kill came to.
-struct Killed {
-    /// Whether it fell where it was aimed at, as far as can be said at once.
-    hit: bool,
-    /// The body that was being posted, for an aim at a post.
-    body: Option<Value>,
-    /// All that the daemon said.
-    heard: Vec<String>,
+/// The numbers that the daemon said behind `before` and in front of `after`.
+fn numbers<'a>(heard: &'a [String], before: &'a str, after: &'a str) -> impl Iterator<Item = i64> + 'a {
+    heard.iter().filter_map(move |line| line.split_once(before)?.1.strip_suffix(after)?.parse().ok())
 }
 
-/// Lets the daemon run until the aim is there, and kills it.
-fn kill(daemon: Daemon, receiver: &MoodyReceiver, aim: Aim, dice: &mut Dice) -> Killed {
+/// What a spool holds after a kill.
+struct Remains {
+    /// The highest number that was ever given.
+    last: i64,
+    /// What is queued: number and body.
+    queued: BTreeMap<i64, String>,
+}
+
+impl Remains {
+    /// Looks at a copy, so that the next daemon finds what the kill left.
+    fn of(site: &Site) -> Self {
+        let copy = tempfile::tempdir().expect("a temporary folder");
+        let spool = site.folder().join("daemon/pattoo_wasm/spool");
+        for name in ["spool.sqlite3", "spool.sqlite3-wal"] {
+            std::fs::copy(spool.join(name), copy.path().join(name)).expect("the files of a spool that was not closed");
+        }
+        Self::read(&copy.path().join("spool.sqlite3")).expect("a sound spool")
+    }
+
+    fn read(path: &Path) -> rusqlite::Result<Self> {
+        let spool = rusqlite::Connection::open(path)?;
+        let last = spool.query_row("SELECT coalesce(max(seq), 0) FROM sqlite_sequence", [], |row| row.get(0))?;
+        let mut select = spool.prepare("SELECT id, CAST(json AS TEXT) FROM body WHERE status = 0")?;
+        let queued = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+        Ok(Self { last, queued })
+    }
+
+    fn holds(&self, body: &Value) -> bool {
+        let holds = |json: &String| serde_json::from_str::<Value>(json).is_ok_and(|queued| queued == *body);
+        self.queued.values().any(holds)
+    }
+}
+
+/// Lets the daemon run until the aim is there, and kills it. Whether that hit, and all that the daemon said.
+fn kill(daemon: Daemon, site: &Site, plant: &mut Plant, aim: Aim, dice: &mut Dice) -> (bool, Vec<String>) {
     let patience = Duration::from_secs(20);
     let mut body = None;
-    let hit = match aim {
+    match aim {
         Aim::BeforeCommit | Aim::AfterCommit => {
-            let text = if aim == Aim::BeforeCommit { ": begins" } else { ": completed, 1 datapoints taken" };
+            let (text, end) = if aim == Aim::BeforeCommit { (": begins", "") } else { ("TRACE body ", " is stored") };
             // Not always the first one.
-            let mut left = dice.roll(20);
+            let mut left = dice.roll(8);
             let deadline = Instant::now() + patience;
-            loop {
-                match daemon.next_line(deadline.saturating_duration_since(Instant::now())) {
-                    Some(line) if line.contains(text) && left == 0 => break true,
-                    Some(line) if line.contains(text) => left -= 1,
-                    Some(_) => {}
-                    None => break false,
+            while let Some(line) = daemon.next_line(deadline.saturating_duration_since(Instant::now())) {
+                if line.contains(text) && line.ends_with(end) {
+                    if left == 0 {
+                        break;
+                    }
+                    left -= 1;
                 }
             }
         }
         Aim::DuringPost | Aim::AfterAnswer => {
-            let moment = if aim == Aim::DuringPost { Moment::Arrived } else { Moment::Answered };
-            let (sender, reached) = std::sync::mpsc::channel();
+            let moment = match (aim, dice.roll(2)) {
+                (Aim::AfterAnswer, _) => Moment::Answered,
+                (_, 0) => Moment::Sent,
+                _ => Moment::Taken,
+            };
+            let (sender, reached) = channel();
             let killer = daemon.killer();
-            receiver.at(moment, move |body| {
+            plant.is(Mood::Takes);
+            plant.at(moment, move |body| {
                 killer.kill();
                 let _ = sender.send(body.clone());
             });
-            receiver.is(Mood::Takes);
             body = reached.recv_timeout(patience).ok();
-            body.is_some()
         }
-        Aim::Random => {
-            std::thread::sleep(Duration::from_millis(u64::try_from(dice.roll(1500)).unwrap_or_default()));
-            true
-        }
-    };
+        Aim::Random => std::thread::sleep(dice.millis(1000)),
+    }
     daemon.killer().kill();
     let (_, heard) = daemon.wait();
-    Killed { hit, body, heard }
+    let remains = Remains::of(site);
+    let stored = numbers(&heard, "TRACE body ", " is stored").max();
+    let hit = match aim {
+        Aim::BeforeCommit => {
+            let under_way = said(&heard).1.len();
+            let committed = stored.map_or(0, |stored| remains.last - stored);
+            i64::try_from(under_way).expect("a few") > committed
+        }
+        Aim::AfterCommit => stored.is_some_and(|stored| {
+            remains.queued.contains_key(&stored)
+                && numbers(&heard, "TRACE posting body ", "").all(|posted| posted != stored)
+        }),
+        Aim::DuringPost | Aim::AfterAnswer => body.is_some_and(|body| remains.holds(&body)),
+        Aim::Random => true,
+    };
+    (hit, heard)
 }
 
 #[test]
 fn nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed() {
-    let (kills, collectors) = (setting("CRASH_KILLS", 15), setting("CRASH_COLLECTORS", 12));
+    let (kills, collectors) = (setting("CRASH_KILLS", ENOUGH_KILLS), setting("CRASH_COLLECTORS", 12));
     let seed = setting("CRASH_SEED", usize::try_from(std::process::id()).unwrap_or(1));
     let mut dice = Dice(u64::try_from(seed).unwrap_or(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let receiver = MoodyReceiver::start();
-    let site = Site::new(receiver.address());
+    let mut plant = Plant::start();
+    let site = Site::new(plant.address());
     let programs: Vec<String> = (0..collectors).map(|number| format!("COUNTER_{number}")).collect();
     let counter = |program: &String| json!({"program": program, "module": guest("counter"), "polling_interval": 1});
     site.configure(&programs.iter().map(counter).collect());
 
     let mut finished: BTreeMap<String, u64> = BTreeMap::new();
-    let mut report: BTreeMap<Aim, (u64, u64)> = BTreeMap::new();
+    let mut report: BTreeMap<Aim, (usize, u64)> = BTreeMap::new();
     // A kill between commit and memory repeats a number; one between answer and delete repeats a body. At each kill, and for each program.
     let mut repeated_at_most: BTreeMap<String, u64> = BTreeMap::new();
-    let mut answered = Vec::new();
     for round in 0..kills {
         let aim = AIMS[round % AIMS.len()];
-        receiver.is(MOODS[dice.roll(MOODS.len())]);
+        plant.is(MOODS[dice.roll(MOODS.len())]);
         let daemon = Daemon::start(site.command().arg("-v"));
         daemon.wait_for("collectors run");
         for _ in 0..dice.roll(3) {
-            receiver.is(MOODS[dice.roll(MOODS.len())]);
-            std::thread::sleep(Duration::from_millis(u64::try_from(dice.roll(400)).unwrap_or_default()));
+            plant.is(MOODS[dice.roll(MOODS.len())]);
+            std::thread::sleep(dice.millis(300));
         }
-        let Killed { mut hit, body, heard } = kill(daemon, &receiver, aim, &mut dice);
+        let (hit, heard) = kill(daemon, &site, &mut plant, aim, &mut dice);
         let (ended, begun) = said(&heard);
         for (program, count) in ended {
             *finished.entry(program).or_default() += count;
@@ -194,41 +223,32 @@ fn nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed() {
             // Its collection under way may be a repetition later, and so may the body that was on the wire.
             *repeated_at_most.entry(program.clone()).or_default() += 1 + u64::from(begun.contains(program));
         }
-        if aim == Aim::BeforeCommit {
-            hit &= !begun.is_empty();
-        }
-        if aim == Aim::AfterAnswer {
-            answered.extend(body);
-            // Only that it comes again will show that the kill came before its deletion.
-            hit = false;
-        }
         let (aimed, hits) = report.entry(aim).or_default();
         *aimed += 1;
         *hits += u64::from(hit);
     }
 
-    receiver.is(Mood::Takes);
-    let daemon = Daemon::start(site.command().arg("-v"));
+    plant.is(Mood::Takes);
+    let daemon = Daemon::start(&mut site.command());
     daemon.wait_for("collectors run");
     daemon.wait_until("an empty spool", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] == 0.0);
     assert_eq!(daemon.metrics()["pattoo_wasm_spool_quarantined_bodies"], 0.0);
     assert_eq!(daemon.metrics()["pattoo_wasm_spool_dropped_total"], 0.0);
     assert!(daemon.end("TERM").success());
 
-    let taken = receiver.taken();
-    let arrived = arrivals(&taken);
-    let came_again = answered.iter().filter(|body| taken.iter().filter(|taken| taken == body).count() > 1).count();
-    report.entry(Aim::AfterAnswer).or_default().1 = u64::try_from(came_again).expect("a small number");
+    // All of it, as the server reads it.
+    let bodies = plant.received();
+    let mut arrived: BTreeMap<&str, Vec<(u64, &Value)>> = BTreeMap::new();
+    let records = pattoo_records_of_all(&bodies);
+    for (body, records) in bodies.iter().zip(&records) {
+        assert_eq!(records.len(), 1, "{body}");
+        let program = records[0]["agent_program"].as_str().expect("a name");
+        arrived.entry(program).or_default().push((records[0]["value"].as_u64().expect("a number"), body));
+    }
     let (mut lost, mut bodies_twice, mut numbers_twice) = (String::new(), 0, 0);
     for program in &programs {
-        let numbers: Vec<(u64, &str)> = arrived
-            .iter()
-            .filter(|(of, _, _)| of == program)
-            .map(|(_, number, body)| (*number, body.as_str()))
-            .collect();
-        let mut last = (0, "");
-        let mut repeated = 0;
-        for &(number, body) in &numbers {
+        let (mut last, mut repeated) = ((0, &Value::Null), 0);
+        for &(number, body) in arrived.get(&**program).map(Vec::as_slice).unwrap_or_default() {
             if number == last.0 {
                 repeated += 1;
                 if body == last.1 { bodies_twice += 1 } else { numbers_twice += 1 }
@@ -244,18 +264,18 @@ fn nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed() {
         let bound = repeated_at_most.get(program).copied().unwrap_or_default();
         assert!(repeated <= bound, "{program}: {repeated} repetitions, {bound} at most");
     }
-    // Read as the server reads them.
-    for body in taken.iter().rev().take(3) {
-        assert_eq!(pattoo_records(body).len(), 1, "{body}");
-    }
     let finished: u64 = finished.values().sum();
     println!(
         "seed {seed}: {kills} kills, {finished} collections seen finished, {} bodies arrived, {bodies_twice} of them twice, \
          {numbers_twice} collections repeated; aimed and hit: {report:?}",
-        taken.len()
+        bodies.len()
     );
     assert!(lost.is_empty(), "seed {seed}: {lost}");
     for (aim, (aimed, hits)) in report {
-        assert!(hits * 2 >= aimed, "seed {seed}: {aim:?} was hit {hits} of {aimed} times");
+        assert!(
+            hits * 2 >= u64::try_from(aimed).expect("a small number"),
+            "seed {seed}: {aim:?} was hit {hits} of {aimed} times"
+        );
+        assert!(kills < ENOUGH_KILLS || hits >= HITS, "seed {seed}: {aim:?} was hit {hits} times");
     }
 }

@@ -15,6 +15,7 @@ mod modbus_faults;
 mod modbus_field;
 mod posting;
 mod promises;
+mod queue;
 mod receive;
 mod run;
 mod scale;

@@ -1,10 +1,5 @@
 //! `pattoo-wasm run --post`: the daemon's way, for a command, also beside a daemon.
-#![expect(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test that panics has failed, as it should"
-)]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test that panics has failed, as it should")]
 
 use std::collections::BTreeSet;
 

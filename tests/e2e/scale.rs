@@ -11,7 +11,7 @@
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
-use pattoo_tests::{Daemon, MoodyReceiver, Site, guest};
+use pattoo_tests::{Cli, Daemon, Site, guest, resident_kib};
 use serde_json::{Value, json};
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -20,10 +20,7 @@ fn setting(name: &str, default: u64) -> u64 {
 
 /// Resident memory in KiB, and open files.
 fn size(daemon: &Daemon) -> (u64, usize) {
-    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory");
-    let kib = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    (kib, fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("it runs").count())
+    (resident_kib(daemon.pid()), fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("it runs").count())
 }
 
 /// The timestamps that each program's collections bear.
@@ -44,7 +41,8 @@ fn timestamps(taken: &[Value]) -> BTreeMap<String, Vec<u64>> {
 fn a_thousand_collectors_neither_drift_nor_grow() {
     let (seconds, collectors) = (setting("SCALE_SECONDS", 600), setting("SCALE_COLLECTORS", 1000));
     let interval = setting("SCALE_INTERVAL", 10);
-    let receiver = MoodyReceiver::start();
+    let cli = Cli::new();
+    let receiver = cli.receive();
     let site = Site::new(receiver.address());
     let collector =
         |number| json!({"program": format!("C_{number}"), "module": guest("counter"), "polling_interval": interval});
@@ -73,7 +71,7 @@ fn a_thousand_collectors_neither_drift_nor_grow() {
     // How far each program's collections lie from its own first one, in multiples of the interval.
     let millis = interval * 1000;
     let mut drift: Vec<u64> = Vec::new();
-    for times in timestamps(&receiver.taken()).values() {
+    for times in timestamps(&cli.received()).values() {
         let first = times[0];
         drift.extend(times.iter().map(|at| {
             let off = at.abs_diff(first) % millis;

@@ -1,4 +1,4 @@
-"""Reads one body on standard input as the pattoo server reads it, and prints its records as JSON.
+"""Reads bodies on standard input, one a line, as the pattoo server reads them, and prints the records of each as a line of JSON.
 
 The reading is pattoo_shared's own: `converter.cache_to_keypairs`.
 """
@@ -16,6 +16,7 @@ with tempfile.TemporaryDirectory() as folder:
     os.environ['PATTOO_CONFIGDIR'] = folder
     from pattoo_shared import converter
 
-    records = converter.cache_to_keypairs(json.load(sys.stdin))
-    print(json.dumps([{name.removeprefix('pattoo_'): value for name, value in record._asdict().items()}
-                      for record in records]))
+    for line in sys.stdin:
+        records = converter.cache_to_keypairs(json.loads(line))
+        print(json.dumps([{name.removeprefix('pattoo_'): value for name, value in record._asdict().items()}
+                          for record in records]))

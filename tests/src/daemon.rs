@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -14,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::{Value, json};
 
 use crate::Cli;
@@ -92,34 +94,27 @@ impl Site {
     }
 }
 
-/// A process that can be killed from any thread.
+/// A process that can be killed from any thread, and no other that got its number later.
 #[derive(Debug, Clone)]
-pub struct Killer(Arc<Mutex<Child>>);
+pub struct Killer(Arc<OwnedFd>);
 
 impl Killer {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Child> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn of(child: &Child) -> Self {
+        let process = Pid::from_child(child);
+        Self(Arc::new(pidfd_open(process, PidfdFlags::empty()).expect("our child is there until it is waited for")))
     }
 
     /// Kills it, with SIGKILL. It may have ended by itself.
     pub fn kill(&self) {
-        let _ = self.lock().kill();
-    }
-
-    fn wait(&self) -> ExitStatus {
-        loop {
-            if let Some(status) = self.lock().try_wait().expect("it is our child") {
-                return status;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let _ = pidfd_send_signal(&self.0, Signal::KILL);
     }
 }
 
 /// A running daemon, and what it says. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Daemon {
-    child: Killer,
+    child: Child,
+    killer: Killer,
     lines: Receiver<String>,
     heard: Arc<Mutex<Vec<String>>>,
 }
@@ -139,12 +134,12 @@ impl Daemon {
                 let _ = sender.send(line);
             }
         });
-        Self { child: Killer(Arc::new(Mutex::new(child))), lines, heard }
+        Self { killer: Killer::of(&child), child, lines, heard }
     }
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.child.lock().id()
+        self.child.id()
     }
 
     /// All that it said so far.
@@ -218,18 +213,18 @@ impl Daemon {
 
     /// What kills it.
     pub fn killer(&self) -> Killer {
-        self.child.clone()
+        self.killer.clone()
     }
 
     /// Sends it a signal and waits for its end.
-    pub fn end(self, signal: &str) -> ExitStatus {
+    pub fn end(mut self, signal: &str) -> ExitStatus {
         self.signal(signal);
-        self.child.wait()
+        self.child.wait().expect("it is our child")
     }
 
     /// Waits for its end.
-    pub fn wait(self) -> (ExitStatus, Vec<String>) {
-        let status = self.child.wait();
+    pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
+        let status = self.child.wait().expect("it is our child");
         // The thread that reads ends with the pipe.
         while self.lines.recv().is_ok() {}
         (status, self.heard())
@@ -238,9 +233,17 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        self.child.kill();
-        self.child.wait();
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
+}
+
+/// The resident memory of a process, in KiB.
+pub fn resident_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 /// A GET over plain HTTP/1.0: status code and body.

@@ -11,7 +11,7 @@
 
 mod daemon;
 mod guests;
-mod moody;
+mod plant;
 mod stations;
 
 use std::{
@@ -25,9 +25,9 @@ use std::{
 use serde_json::Value;
 
 pub use self::{
-    daemon::{Daemon, Killer, Site, get},
+    daemon::{Daemon, Killer, Site, get, resident_kib},
     guests::{COMPOSED, IDLE, component, emits_and},
-    moody::{Moment, Mood, MoodyReceiver},
+    plant::{Moment, Mood, Plant},
     stations::{STATIONS, station, station_folder, weather_site},
 };
 
@@ -376,6 +376,11 @@ pub fn moody_site() -> Running {
 
 /// The datapoints of a body as the pattoo server reads them, by `pattoo_shared` itself.
 pub fn pattoo_records(body: &Value) -> Vec<Value> {
+    pattoo_records_of_all(std::slice::from_ref(body)).pop().expect("an answer for the body")
+}
+
+/// The same for many bodies.
+pub fn pattoo_records_of_all(bodies: &[Value]) -> Vec<Vec<Value>> {
     let mut child = Command::new(python())
         .arg(peer("records.py"))
         .stdin(Stdio::piped())
@@ -383,10 +388,16 @@ pub fn pattoo_records(body: &Value) -> Vec<Value> {
         .spawn()
         .expect("the interpreter of the peers starts");
     let mut questions = child.stdin.take().expect("a pipe");
-    questions.write_all(body.to_string().as_bytes()).expect("the peer reads");
-    drop(questions);
+    let text = bodies.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    // In a thread, since it answers before it has read all.
+    let asking = std::thread::spawn(move || questions.write_all(text.as_bytes()).expect("the peer reads"));
     let output = child.wait_with_output().expect("the peer ends");
-    serde_json::from_slice(&output.stdout).expect("the peer answers with JSON")
+    asking.join().expect("the peer reads");
+    let answers = String::from_utf8(output.stdout).expect("the peer answers with text");
+    let answers: Vec<Vec<Value>> =
+        answers.lines().map(|line| serde_json::from_str(line).expect("the peer answers with JSON")).collect();
+    assert_eq!(answers.len(), bodies.len(), "an answer for each body");
+    answers
 }
 
 /// An address of loopback where nobody listens: it was free a moment ago.

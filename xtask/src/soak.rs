@@ -9,12 +9,17 @@ struct Soak {
     settings: &'static [(&'static str, &'static str)],
 }
 
-const SOAKS: [Soak; 2] = [
+const SOAKS: [Soak; 3] = [
     Soak {
         name: "crash",
         test: "crash::nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed",
         // A fifth of the kills each: at random, and at each of four moments.
         settings: &[("CRASH_KILLS", "1000"), ("CRASH_COLLECTORS", "20")],
+    },
+    Soak {
+        name: "queue",
+        test: "queue::a_long_queue_costs_no_memory_and_no_start_and_is_drained_at_the_receivers_pace",
+        settings: &[("QUEUE_BODIES", "1000000")],
     },
     Soak {
         name: "scale",

@@ -1,0 +1,204 @@
+//! `pattoo-wasm receive` at the end of a wire that a test holds: the receiver does what its mood file says, goes down and comes back, and at
+//! an exact moment of a post the test can do something to the sender.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use serde_json::Value;
+
+use crate::{Cli, Running, nobody};
+
+/// What the receiver does with a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// Takes it.
+    Takes,
+    /// What this mood file says.
+    Says(&'static str),
+    /// It is killed, and nobody listens.
+    Down,
+}
+
+/// A moment of a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Moment {
+    /// The body has left the sender, and nobody has got it.
+    Sent,
+    /// The receiver took the body; its answer is not on the way yet.
+    Taken,
+    /// The answer, a good one, has been handed to the network.
+    Answered,
+}
+
+/// What is done, with the body that is being posted.
+type Deed = Box<dyn FnOnce(&Value) + Send>;
+
+/// The receiver and its wire.
+pub struct Plant {
+    cli: Cli,
+    /// Where the receiver is, whenever it is.
+    behind: SocketAddr,
+    receiver: Option<Running>,
+    wire: Wire,
+    accepting: Option<JoinHandle<()>>,
+}
+
+#[derive(Clone)]
+struct Wire {
+    address: SocketAddr,
+    behind: SocketAddr,
+    open: Arc<AtomicBool>,
+    armed: Arc<Mutex<Option<(Moment, Deed)>>>,
+}
+
+impl Default for Plant {
+    fn default() -> Self {
+        Self::start()
+    }
+}
+
+impl Plant {
+    /// Starts a receiver that takes everything.
+    pub fn start() -> Self {
+        let cli = Cli::new();
+        let receiver = cli.receive();
+        let wire = Wire {
+            address: nobody(),
+            behind: receiver.address(),
+            open: Arc::new(AtomicBool::new(false)),
+            armed: Arc::default(),
+        };
+        let mut plant = Self { cli, behind: receiver.address(), receiver: Some(receiver), wire, accepting: None };
+        plant.open();
+        plant
+    }
+
+    /// Where the sender finds it, when it is there.
+    pub fn address(&self) -> SocketAddr {
+        self.wire.address
+    }
+
+    /// Changes its mood, from the next post on.
+    pub fn is(&mut self, mood: Mood) {
+        let says = match mood {
+            Mood::Takes => "",
+            Mood::Says(text) => text,
+            Mood::Down => return self.close(),
+        };
+        // All of it at once: the receiver reads it at each request.
+        let fresh = self.cli.file("mood.fresh", says);
+        fs::rename(fresh, self.cli.folder().join("mood.yaml")).expect("a writable temporary folder");
+        if self.receiver.is_none() {
+            self.receiver = Some(self.cli.receive_at(&self.behind.to_string()));
+            self.open();
+        }
+    }
+
+    /// Does something once, at this moment of the next post.
+    pub fn at(&self, moment: Moment, deed: impl FnOnce(&Value) + Send + 'static) {
+        *self.wire.armed() = Some((moment, Box::new(deed)));
+    }
+
+    /// The bodies that it stored, in their order.
+    pub fn received(&self) -> Vec<Value> {
+        self.cli.received()
+    }
+
+    fn open(&mut self) {
+        let listener = TcpListener::bind(self.wire.address).expect("the port is still free");
+        self.wire.open.store(true, Ordering::SeqCst);
+        let wire = self.wire.clone();
+        self.accepting = Some(std::thread::spawn(move || wire.accept(&listener)));
+    }
+
+    fn close(&mut self) {
+        self.receiver = None;
+        self.wire.open.store(false, Ordering::SeqCst);
+        if let Some(accepting) = self.accepting.take() {
+            // It waits for a connection, so this is what wakes it.
+            drop(TcpStream::connect(self.wire.address));
+            accepting.join().expect("it accepts until it is told not to");
+        }
+    }
+}
+
+impl Wire {
+    fn armed(&self) -> MutexGuard<'_, Option<(Moment, Deed)>> {
+        self.armed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn accept(&self, listener: &TcpListener) {
+        for stream in listener.incoming() {
+            if !self.open.load(Ordering::SeqCst) {
+                return;
+            }
+            let (Ok(stream), wire) = (stream, self.clone()) else { continue };
+            std::thread::spawn(move || wire.serve(stream));
+        }
+    }
+
+    /// Hands on what comes over one connection, until one of its ends closes it.
+    fn serve(&self, near: TcpStream) -> Option<()> {
+        let far = TcpStream::connect(self.behind).ok()?;
+        let (mut to_near, mut to_far) = (near.try_clone().ok()?, far.try_clone().ok()?);
+        let (mut from_near, mut from_far) = (BufReader::new(near), BufReader::new(far));
+        loop {
+            let request = message(&mut from_near)?;
+            let body: Value = serde_json::from_slice(&request.body).expect("a body is JSON");
+            self.reach(Moment::Sent, &body);
+            to_far.write_all(&request.bytes).ok()?;
+            let answer = message(&mut from_far)?;
+            let good = answer.bytes.starts_with(b"HTTP/1.1 2");
+            if good {
+                self.reach(Moment::Taken, &body);
+            }
+            to_near.write_all(&answer.bytes).ok()?;
+            if good {
+                self.reach(Moment::Answered, &body);
+            }
+        }
+    }
+
+    fn reach(&self, moment: Moment, body: &Value) {
+        let deed = self.armed().take_if(|(armed, _)| *armed == moment);
+        if let Some((_, deed)) = deed {
+            deed(body);
+        }
+    }
+}
+
+/// An HTTP message: all of it, and its body.
+struct Message {
+    bytes: Vec<u8>,
+    body: Vec<u8>,
+}
+
+/// Reads one; none at the end of the connection.
+fn message(reader: &mut BufReader<TcpStream>) -> Option<Message> {
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let before = head.len();
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+        let line = head.get(before..)?.trim();
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(Message { bytes: [head.as_bytes(), &body].concat(), body })
+}
