@@ -9,9 +9,6 @@
 
 use std::fmt;
 
-use wasi_preview1_component_adapter_provider::{
-    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as WASI, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as WASI_ADAPTER,
-};
 use wasmparser::{ExternalKind, FuncType, Parser, Payload, TypeRef, ValType};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{
@@ -19,10 +16,13 @@ use wit_parser::{
     abi::{AbiVariant, WasmType},
 };
 
+use super::preview1;
 use crate::{capability::COMPONENT_TYPE, text::one_line};
 
 /// The export that every collector has.
 const COLLECT: &str = "collect";
+/// The module of WASI 0.1.
+const WASI: &str = "wasi_snapshot_preview1";
 /// How much of a name or message out of the module is shown, in bytes.
 const MAX_SHOWN: usize = 300;
 
@@ -124,7 +124,7 @@ pub(super) fn lift(module: &[u8]) -> Result<Vec<u8>, LiftError> {
     }
     let mut encoder = ComponentEncoder::default().validate(true).module(&module).map_err(encoder_error)?;
     if found.imports.iter().any(|import| import.module == WASI) {
-        encoder = encoder.adapter(WASI, WASI_ADAPTER).map_err(encoder_error)?;
+        encoder = encoder.adapter(WASI, &preview1::adapter().map_err(LiftError::World)?).map_err(encoder_error)?;
     }
     encoder.encode().map_err(encoder_error)
 }

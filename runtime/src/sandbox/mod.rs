@@ -12,6 +12,7 @@ mod compile;
 mod engine;
 mod lift;
 mod load;
+mod preview1;
 
 pub use self::{
     cache::Cache,
