@@ -6,6 +6,7 @@ mod config;
 mod crash;
 mod daemon;
 mod decode;
+mod guest_go;
 mod hostile;
 mod kits;
 mod lift;

@@ -28,7 +28,7 @@ pub use self::{
     daemon::{Daemon, Killer, Site, get, resident_kib},
     guests::{COMPOSED, IDLE, component, emits_and},
     plant::{Moment, Mood, Plant},
-    stations::{STATIONS, station, station_folder, weather_site},
+    stations::{STATIONS, python_tool, repository, station, station_folder, weather_site},
 };
 
 fn from_xtask(variable: &str) -> PathBuf {

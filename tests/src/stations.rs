@@ -8,7 +8,7 @@ use std::{
 use crate::{Running, Said, from_xtask, peer, python};
 
 /// All of them, by the names of their folders.
-pub const STATIONS: &[&str] = &["rust", "python"];
+pub const STATIONS: &[&str] = &["rust", "python", "go"];
 
 /// The folder of those that were built.
 pub fn station_folder() -> PathBuf {
@@ -26,4 +26,15 @@ pub fn weather_site(folder: &Path) -> Running {
     let mut command = Command::new(python());
     command.arg(peer("weather_site.py")).arg(folder);
     Running::start(&mut command, Said::OnStdout, |line| line.split_once("(http://")?.1.split('/').next()?.parse().ok())
+}
+
+/// A command of the tools that came with pip, such as `go`. Where it is not, its language was skipped.
+pub fn python_tool(name: &str) -> Option<PathBuf> {
+    let path = station_folder().join("../tools/python/bin").join(name);
+    path.exists().then_some(path)
+}
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

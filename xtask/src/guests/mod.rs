@@ -3,6 +3,7 @@
 //! A language is a file here and a line in [`LANGUAGES`]. What is there already and newer than what it is made of is not
 //! built again.
 
+mod go;
 mod python;
 mod rust;
 
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// All languages, in the order in which they are built.
-const LANGUAGES: &[Language] = &[rust::LANGUAGE, python::LANGUAGE];
+const LANGUAGES: &[Language] = &[rust::LANGUAGE, python::LANGUAGE, go::LANGUAGE];
 
 /// A language that collectors are written in.
 pub(crate) struct Language {

@@ -1,0 +1,3 @@
+module pattoo
+
+go 1.24

@@ -1,0 +1,7 @@
+module restless
+
+go 1.24
+
+require pattoo v0.1.0
+
+replace pattoo => ../../../guest-sdk/go
