@@ -3,6 +3,7 @@
 //! A language is a file here and a line in [`LANGUAGES`]. What is there already and newer than what it is made of is not
 //! built again.
 
+mod c;
 mod go;
 mod python;
 mod rust;
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// All languages, in the order in which they are built.
-const LANGUAGES: &[Language] = &[rust::LANGUAGE, python::LANGUAGE, go::LANGUAGE];
+const LANGUAGES: &[Language] = &[rust::LANGUAGE, c::LANGUAGE, go::LANGUAGE, python::LANGUAGE];
 
 /// A language that collectors are written in.
 pub(crate) struct Language {
@@ -38,7 +39,7 @@ pub(crate) struct Language {
 }
 
 /// Something that is needed to build a collector, and where it comes from.
-#[allow(dead_code, reason = "cargo is all that Rust needs")]
+#[allow(dead_code, reason = "so far")]
 pub(crate) enum Tool {
     /// From the distribution.
     Debian(Debian),

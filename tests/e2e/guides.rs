@@ -1,0 +1,107 @@
+//! The guides for collectors, followed literally: their files are written and their commands run in a folder beside which
+//! the checkout lies, as they say.
+//!
+//! What installs tools is left out, since `cargo xtask test` did that. The ports are others, so that guides can be followed at the
+//! same time.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may do what tests may do")]
+
+use std::{
+    env,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use pattoo_tests::{binary, nobody, pattoo_records};
+use serde_json::{Value, json};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// A file or a list of commands that a page shows.
+enum Step<'a> {
+    File(&'a str, &'a str),
+    Commands(&'a str),
+}
+
+/// What a page shows, in its order. A block is a file if the line before it is only a name in backticks and a colon.
+fn steps(page: &str) -> Vec<Step<'_>> {
+    let mut steps = Vec::new();
+    let mut rest = page;
+    while let Some((before, block)) = rest.split_once("\n```") {
+        let (language, block) = block.split_once('\n').expect("a block has lines");
+        let (text, after) = block.split_once("\n```").expect("a block ends");
+        let named = before.trim_end().rsplit('\n').next().and_then(|line| line.strip_prefix('`')?.strip_suffix("`:"));
+        match (named, language) {
+            (Some(name), _) => steps.push(Step::File(name, text)),
+            (None, "sh") => steps.push(Step::Commands(text)),
+            _ => {}
+        }
+        rest = after;
+    }
+    steps
+}
+
+/// What is started in the background is a group of processes each, and ended as one.
+const PROLOGUE: &str = "set -eum\ntrap 'for group in $(jobs -p); do kill -- -$group; done' EXIT\n";
+
+const INSTALLERS: [&str; 3] = ["apt install", "pip install", "npm install"];
+
+/// Follows a page; gives the body that its last command printed. `tools` are folders of programs that it would install.
+fn follow(page: &str, tools: &[PathBuf]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(repository(), folder.path().join("pattoo-wasm")).unwrap();
+    let (device, site) = (nobody().port(), nobody().port());
+    let mut script = String::from(PROLOGUE);
+    let mut commands = 0_u32;
+    let steps = steps(page);
+    for step in &steps {
+        match step {
+            Step::File(name, text) => writeln!(script, "cat > {name} <<'END OF FILE'\n{text}\nEND OF FILE").unwrap(),
+            Step::Commands(text) if INSTALLERS.iter().any(|installer| text.contains(installer)) => {}
+            Step::Commands(text) => {
+                commands = commands.saturating_add(1);
+                writeln!(script, "{{ {text}\n}} > output").unwrap();
+                // A person is slower than this to go on with what was started.
+                if text.contains("simulate") {
+                    for port in [device, site] {
+                        writeln!(script, "until (: < /dev/tcp/127.0.0.1/{port}) 2>/dev/null; do sleep 0.05; done")
+                            .unwrap();
+                    }
+                }
+            }
+        }
+    }
+    assert!(commands >= 4, "{script}");
+    script.push_str("cat output\n");
+    let script = script.replace("1502", &device.to_string()).replace("8001", &site.to_string());
+    let path = tools.iter().cloned().chain([binary().parent().unwrap().to_owned()]);
+    let path = env::join_paths(path.chain(env::split_paths(&env::var_os("PATH").unwrap()))).unwrap();
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .env("PATH", path)
+        .env("HOME", folder.path())
+        .env_remove("PATTOO_CONFIGDIR")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{script}\n{}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("the last command prints a body")
+}
+
+/// What every one of these guides collects.
+fn assert_boiler(page: &str, tools: &[PathBuf]) {
+    let read =
+        |record: &Value| json!([record["agent_polled_target"], record["key"], record["value"], record["metadata"]]);
+    let records: Vec<Value> = pattoo_records(&follow(page, tools)).iter().map(read).collect();
+    let metadata = json!([["sensor", "flow"], ["unit", "Cel"]]);
+    assert_eq!(records, [json!(["boiler1", "temperature", 84.5, metadata]), json!(["market", "gas_price", 0.5, []])]);
+}
+
+#[test]
+fn the_guide_for_c_leads_to_a_collector() {
+    if Path::new("/usr/include/wasm32-wasi").exists() {
+        assert_boiler(include_str!("../../docs/guests/c.md"), &[]);
+    }
+}
