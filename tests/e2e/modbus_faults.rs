@@ -1,6 +1,11 @@
 //! The simulator's faults, met by our reader and by the client of pymodbus: what each costs, and that the next read is right.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may do what tests may do")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may do what tests may do"
+)]
 
 use std::{future::pending, process::Command, time::Duration};
 
@@ -63,29 +68,40 @@ fn right(address: u16, count: u16) -> Result<Words, ReadError> {
     Ok(Words::Registers((address..).take(count.into()).collect()))
 }
 
-#[test]
-fn each_fault_has_its_outcome_and_the_next_read_is_right() {
-    type Expected = fn(&Result<Words, ReadError>) -> bool;
-    let timeout: Expected = |result| *result == Err(ReadError::Timeout(TIMEOUT));
-    let protocol: Expected = |result| matches!(result, Err(ReadError::Protocol(_)));
-    let cases: [(&str, Expected); 11] = [
-        ("silence", timeout),
-        ("{ delay: 450ms }", timeout),
-        ("cut-reply", timeout),
-        ("{ exception: 4 }", |result| *result == Err(ReadError::Exception(ExceptionCode(4)))),
-        ("garbage", |result| result.is_err() && !matches!(result, Err(ReadError::Exception(_)))),
-        ("wrong-transaction", protocol),
-        ("wrong-unit", protocol),
-        ("short-reply", protocol),
-        ("long-reply", protocol),
-        ("drop", |result| matches!(result, Err(ReadError::Connection(_)))),
-        ("close", |result| *result == right(0, 2)),
-    ];
-    for (fault, expected) in cases {
-        let device = device("listen: 0", &format!("faults: [{{ fault: {fault}, times: 1 }}]"));
+/// What a fault makes of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// As if nothing had been: it was asked again.
+    Unnoticed,
+    Timeout,
+    Exception,
+    Protocol,
+    Connection,
+}
+
+impl Outcome {
+    fn of(result: &Result<Words, ReadError>) -> Self {
+        match result {
+            Ok(words) => {
+                assert_eq!(Ok(words.clone()), right(0, 2));
+                Self::Unnoticed
+            }
+            Err(ReadError::Timeout(TIMEOUT)) => Self::Timeout,
+            Err(ReadError::Exception(ExceptionCode(4))) => Self::Exception,
+            Err(ReadError::Protocol(_)) => Self::Protocol,
+            Err(ReadError::Connection(_)) => Self::Connection,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// A read meets the fault, others follow it.
+fn each_has_its_outcome_and_the_next_reads_are_right(place: &str, cases: &[(&str, Outcome)]) {
+    for &(fault, expected) in cases {
+        let device = device(place, &format!("faults: [{{ fault: {fault}, times: 1 }}]"));
         let reader = device.reader();
         let first = reader.read_one(0, 2);
-        assert!(expected(&first), "{fault}: {first:?}");
+        assert_eq!(Outcome::of(&first), expected, "{fault}: {first:?}");
         // Other registers, as many: a late or left-over reply would fit.
         for address in [10, 20, 30] {
             assert_eq!(reader.read_one(address, 2), right(address, 2), "after {fault}");
@@ -94,21 +110,78 @@ fn each_fault_has_its_outcome_and_the_next_read_is_right() {
 }
 
 #[test]
+fn each_fault_over_tcp_has_its_outcome_and_the_next_reads_are_right() {
+    use Outcome::{Connection, Exception, Protocol, Timeout, Unnoticed};
+    let cases = [
+        ("silence", Timeout),
+        ("{ delay: 450ms }", Timeout),
+        ("cut-reply", Timeout),
+        ("{ exception: 4 }", Exception),
+        ("garbage", Protocol),
+        ("wrong-transaction", Protocol),
+        ("wrong-unit", Protocol),
+        ("short-reply", Protocol),
+        ("long-reply", Protocol),
+        ("drop", Connection),
+        ("close", Unnoticed),
+    ];
+    each_has_its_outcome_and_the_next_reads_are_right("listen: 0", &cases);
+}
+
+/// The same of a line, however it is reached: there what begins with another unit is taken for that one's late reply.
+const FAULTS_OF_A_LINE: [(&str, Outcome); 9] = [
+    ("silence", Outcome::Timeout),
+    ("{ delay: 450ms }", Outcome::Timeout),
+    ("cut-reply", Outcome::Timeout),
+    ("{ exception: 4 }", Outcome::Exception),
+    ("garbage", Outcome::Unnoticed),
+    ("wrong-unit", Outcome::Unnoticed),
+    ("wrong-checksum", Outcome::Protocol),
+    ("short-reply", Outcome::Protocol),
+    ("long-reply", Outcome::Protocol),
+];
+
+#[test]
+fn each_fault_over_a_serial_server_has_its_outcome_and_the_next_reads_are_right() {
+    let place = "listen: 'rtu+tcp://127.0.0.1:0'";
+    each_has_its_outcome_and_the_next_reads_are_right(place, &FAULTS_OF_A_LINE);
+    each_has_its_outcome_and_the_next_reads_are_right(
+        place,
+        &[("drop", Outcome::Connection), ("close", Outcome::Unnoticed)],
+    );
+}
+
+#[test]
+fn each_fault_on_a_pseudo_terminal_has_its_outcome_and_the_next_reads_are_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = format!("pty: '{}'", folder.path().join("line").display());
+    each_has_its_outcome_and_the_next_reads_are_right(&place, &FAULTS_OF_A_LINE);
+}
+
+#[test]
 fn late_replies_never_reach_a_later_read_however_often_they_come() {
-    let device = device("listen: 0", "faults: [{ fault: { delay: 320ms }, every: 2 }]");
-    let reader = device.reader();
-    for address in [0, 10, 20, 30, 40, 50] {
-        let expected = if address % 20 == 0 { right(address, 2) } else { Err(ReadError::Timeout(TIMEOUT)) };
-        assert_eq!(reader.read_one(address, 2), expected);
+    let folder = tempfile::tempdir().unwrap();
+    let line = format!("pty: '{}'", folder.path().join("line").display());
+    for place in ["listen: 0", "listen: 'rtu+tcp://127.0.0.1:0'", &line] {
+        let device = device(place, "faults: [{ fault: { delay: 400ms }, every: 2 }]");
+        let reader = device.reader();
+        for address in [0, 10, 20, 30, 40, 50] {
+            let expected = if address % 20 == 0 { right(address, 2) } else { Err(ReadError::Timeout(TIMEOUT)) };
+            assert_eq!(reader.read_one(address, 2), expected, "{place}, {address}");
+        }
     }
 }
 
 #[test]
 fn a_device_that_drops_a_connection_that_served_before_costs_nothing() {
-    let device = device("listen: 0", "faults: [{ fault: drop, every: 3 }]");
-    let reader = device.reader();
-    for address in 0..9 {
-        assert_eq!(reader.read_one(address, 1), right(address, 1));
+    for place in ["listen: 0", "listen: 'rtu+tcp://127.0.0.1:0'"] {
+        for fault in ["every: 3", "after: 4, times: 1"] {
+            let device = device(place, &format!("faults: [{{ fault: drop, {fault} }}]"));
+            let reader = device.reader();
+            for address in 0..9 {
+                assert_eq!(reader.read_one(address, 1), right(address, 1), "{place}, {fault}");
+            }
+        }
     }
 }
 

@@ -117,6 +117,19 @@ fn units_on_a_serial_line_read_as_mbpoll_reads_them() {
 }
 
 #[test]
+fn units_behind_a_serial_server_read_as_mbpoll_reads_them() {
+    let device = modbus_device_on(&tables(), "rtu+tcp");
+    let results = read(&format!("rtu+tcp://{}", device.address()), &spans());
+    assert_eq!(requests(&device, 5), spans().map(as_logged));
+    // mbpoll knows lines only, so it has one whose other end is the server.
+    let line = SerialPair::to(device.address());
+    let [end, _] = line.ends();
+    let polled = spans().map(|span| mbpoll(&["-m", "rtu", "-b", "19200", "-P", "none", &end], span));
+    assert_eq!(results.iter().map(values).collect::<Vec<_>>(), polled);
+    assert_eq!(requests(&device, 5), spans().map(as_logged));
+}
+
+#[test]
 fn a_silent_unit_on_a_line_costs_one_timeout_and_the_others_nothing() {
     let line = SerialPair::new();
     let [theirs, ours] = line.ends();

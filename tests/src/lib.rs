@@ -334,17 +334,26 @@ pub struct SerialPair {
 impl SerialPair {
     /// Joins two.
     pub fn new() -> Self {
+        Self::joined(|end| end("b"))
+    }
+
+    /// One whose other end is a serial server: what is written to it goes to this address, and back.
+    pub fn to(address: SocketAddr) -> Self {
+        Self::joined(|_| format!("tcp:{address},nodelay"))
+    }
+
+    fn joined(other: impl Fn(&dyn Fn(&str) -> String) -> String) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let end = |name: &str| format!("pty,raw,echo=0,link={}", folder.path().join(name).display());
         let mut command = Command::new("socat");
-        command.args(["-d", "-d", &end("a"), &end("b")]);
+        command.args(["-d", "-d", &end("a"), &other(&end)]);
         let ready =
             |line: &str| line.contains("starting data transfer loop").then_some(SocketAddr::from(([0, 0, 0, 0], 0)));
         let socat = Running::start(&mut command, Said::OnStderr, ready);
         Self { folder, _socat: socat }
     }
 
-    /// The device files of both ends.
+    /// The device files of both ends; of a line to a serial server only the first is there.
     pub fn ends(&self) -> [String; 2] {
         ["a", "b"].map(|name| self.folder.path().join(name).display().to_string())
     }

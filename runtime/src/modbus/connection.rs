@@ -4,7 +4,7 @@
 //! and matching reply. After a timeout, a lost or a wrong reply it is gone, so that a reply that comes late finds nobody
 //! who could take it for the next one. A serial line, and a serial server behind TCP, keep their bytes over that: there
 //! the next connection begins by hearing them out ([`silence`]), and the owner does not ask the same unit again while
-//! its late reply may still come (the module `task`).
+//! its late reply may still come (the module `owner`).
 
 use std::fs::File;
 use std::io;
@@ -20,6 +20,7 @@ use tokio_modbus::slave::{Slave, SlaveContext as _};
 use tokio_modbus::{Error, ProtocolError, Request, Response};
 
 use super::address::{EndpointAddress, HostPort};
+use super::alarm::{Alarm, after};
 use super::error::ReadError;
 use super::guard::{Fault, Guarded};
 use super::line::{Parity, SerialLine, StopBits};
@@ -38,6 +39,7 @@ const MAX_NOISE: Duration = Duration::from_secs(1);
 /// A connection on which every request so far has had its reply.
 pub(super) struct Connection {
     client: Context,
+    alarm: Alarm,
     /// Whether a reply has come over it before.
     used: bool,
 }
@@ -101,7 +103,7 @@ impl Connection {
                 rtu::attach(Guarded::new(port, Rtu::default()))
             }
         };
-        Ok(Self { client, used: false })
+        Ok(Self { client, alarm: Alarm::new(), used: false })
     }
 
     /// Asks for a span that one request can ask for, and waits for the reply.
@@ -120,11 +122,12 @@ impl Connection {
             Table::InputRegisters => Request::ReadInputRegisters(address, count),
         };
         self.client.set_slave(Slave(span.unit()));
-        let answer = match timeout(limit, self.client.call(request)).await {
-            Ok(Ok(Ok(response))) => Ok(words(response, span)?),
-            Ok(Ok(Err(exception))) => Err(ExceptionCode(exception.into())),
-            Ok(Err(error)) => return Err(lost(error, self.used)),
-            Err(_) => {
+        let due = after(Instant::now(), limit);
+        let answer = match self.alarm.until(due, self.client.call(request)).await {
+            Some(Ok(Ok(response))) => Ok(words(response, span)?),
+            Some(Ok(Err(exception))) => Err(ExceptionCode(exception.into())),
+            Some(Err(error)) => return Err(lost(error, self.used)),
+            None => {
                 return Err(Lost { error: ReadError::Timeout(limit), again: Again::No });
             }
         };

@@ -4,17 +4,18 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::address::{EndpointAddress, Place};
 use super::error::ReadError;
 use super::memory::Memory;
+use super::owner::Job;
 use super::ranges::Readable;
 use super::reading::Reading;
 use super::settings::EndpointSettings;
 use super::span::{Span, Words};
-use super::task::{Job, Owner};
+use super::task::Desk;
 
 /// All endpoints of the process. Clones are the same register: whoever asks one of them for an address shares the
 /// connection of that address with all others.
@@ -29,47 +30,58 @@ pub struct Endpoints {
 /// What all who use an endpoint share.
 struct Shared {
     address: EndpointAddress,
-    /// How to reach the task that owns the connections, while there is one. It takes this out when it ends.
-    owner: Mutex<Option<mpsc::UnboundedSender<Job>>>,
+    /// Where jobs are handed in, while the endpoint is in use.
+    desk: Mutex<Option<Arc<Desk>>>,
     /// What was learned of its units.
     memory: Mutex<Memory>,
 }
 
 /// Nothing that panics runs under these locks, and what they guard is whole at any moment.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
-    /// Hands the job to the endpoint's owner, with a new one where there is none.
+    /// Hands the job in at the endpoint's desk, at a new one with a new task where there is none; says where, and by what
+    /// number it goes there.
     ///
-    /// This happens under the lock, as does the end of an idle owner: a job is never handed to one that has just ended.
-    fn submit(self: &Arc<Self>, job: Job) {
-        let mut owner = lock(&self.owner);
-        let job = match &*owner {
+    /// This happens under the lock, as does the end of an idle desk: a job is never handed in at one that has just ended.
+    fn submit(self: &Arc<Self>, job: Job) -> Option<(Arc<Desk>, u64)> {
+        let mut current = lock(&self.desk);
+        let job = match &*current {
             None => job,
-            Some(owner) => match owner.send(job) {
-                Ok(()) => return,
-                // Its task has gone without a word, so it panicked or its tokio runtime has ended.
-                Err(mpsc::error::SendError(job)) => job,
+            Some(desk) => match desk.accept(job) {
+                Ok(id) => return Some((Arc::clone(desk), id)),
+                // Its task panicked, or its tokio runtime has ended.
+                Err(job) => job,
             },
         };
-        let (sender, jobs) = mpsc::unbounded_channel();
+        let desk = Arc::new(Desk::new(self.address.clone()));
+        let id = desk.accept(job).ok()?;
         let shared = Arc::downgrade(self);
-        let may_end = move |jobs: &mut mpsc::UnboundedReceiver<Job>| {
-            let Some(shared) = shared.upgrade() else { return true };
-            let mut owner = lock(&shared.owner);
-            let idle = jobs.is_empty();
-            if idle {
-                *owner = None;
-            }
-            idle
-        };
-        let address = self.address.clone();
-        tokio::spawn(async move { Owner::new(address).run(jobs, may_end).await });
-        // The receiver is alive: it was moved into the task a line above.
-        let _ = sender.send(job);
-        *owner = Some(sender);
+        let task = Arc::clone(&desk);
+        tokio::spawn(async move {
+            let end = || {
+                let Some(shared) = shared.upgrade() else { return true };
+                let mut current = lock(&shared.desk);
+                let has_ended = task.end_if_quiet();
+                if has_ended {
+                    *current = None;
+                }
+                has_ended
+            };
+            task.run(end).await;
+        });
+        *current = Some(Arc::clone(&desk));
+        Some((desk, id))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(desk) = &*lock(&self.desk) {
+            desk.close();
+        }
     }
 }
 
@@ -98,8 +110,8 @@ impl Endpoints {
             ReadError::Connection("the serial line is in use with other settings (speed, parity or stop bits)".to_owned())
         });
         let shared = known.filter(|known| known.address == *address).cloned().unwrap_or_else(|| {
-            let (owner, memory) = (Mutex::default(), Mutex::default());
-            Arc::new(Shared { address: address.clone(), owner, memory })
+            let (desk, memory) = (Mutex::default(), Mutex::default());
+            Arc::new(Shared { address: address.clone(), desk, memory })
         });
         if conflict.is_none() {
             by_place.insert(place, Arc::clone(&shared));
@@ -127,7 +139,7 @@ impl Endpoint {
     /// - A request that serves several spans and is answered with exception 2, 3 or 4 is halved until the spans that it
     ///   fails for are found: they fail, the others are read. A bad span among n costs about 2 log2 n more requests,
     ///   once: what was found out is kept, and the next reads ask for it alone (the module `memory`).
-    /// - What a timeout or a broken connection means for the other spans is told in the module `task`: the rest of that
+    /// - What a timeout or a broken connection means for the other spans is told in the module `owner`: the rest of that
     ///   unit fails with it, other units do not.
     ///
     /// To drop the future is fine at any moment: a request that is on the wire is finished, the rest is forgotten.
@@ -158,9 +170,11 @@ impl Endpoint {
     async fn ask(&self, requests: Vec<Span>) -> Vec<Result<Words, ReadError>> {
         let count = requests.len();
         let (answer, answers) = oneshot::channel();
-        self.shared.submit(Job { requests, settings: Arc::clone(&self.settings), answer });
+        if let Some((desk, id)) = self.shared.submit(Job { requests, settings: Arc::clone(&self.settings), answer }) {
+            desk.drive(id).await;
+        }
         answers.await.unwrap_or_else(|_| {
-            let error = ReadError::Connection("the connection's owner ended before it answered".to_owned());
+            let error = ReadError::Connection("the endpoint's task ended before the device answered".to_owned());
             vec![Err(error); count]
         })
     }

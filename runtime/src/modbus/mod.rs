@@ -4,8 +4,8 @@
 //! be read), and nothing here can write to a device: of all functions only the four reads are ever sent.
 //!
 //! A read's way: [`Endpoint::read`] checks the spans against what may be read, the planner turns them into the fewest
-//! requests, and the one task that owns the connections of that endpoint puts these on the wire, in turn with those
-//! of all other callers. A request that fails because of its addresses is halved until only the bad spans fail, and what
+//! requests, and these go out over the one connection of that endpoint, in turn with those of all other
+//! callers. A request that fails because of its addresses is halved until only the bad spans fail, and what
 //! that brought out is remembered for the next plan.
 //!
 //! | file | what it holds |
@@ -16,12 +16,14 @@
 //! | `memory` | what was learned of a device, so that the next plan is better |
 //! | `reading` | one read apart from asking: plan, halve, put together |
 //! | `endpoint` | the read itself, and the register of all endpoints |
-//! | `task`, `units` | the owner of an endpoint's connections: turns, reconnects, backoff; units in trouble |
-//! | `connection` | one connection, one request at a time, every reply checked |
+//! | `owner`, `units` | what an endpoint is asked next: turns, retries, backoff; units in trouble |
+//! | `task` | who asks it: the caller that is alone, else the endpoint's task |
+//! | `connection`, `alarm` | one connection, one request at a time, every reply checked and in time |
 //! | `guard`, `tcp`, `rtu` | the bytes under guard; how the frames of each transport look |
 //! | `settings`, `error` | how long and how much; what can go wrong with a read |
 
 mod address;
+mod alarm;
 mod connection;
 mod endpoint;
 mod error;
@@ -29,6 +31,7 @@ mod guard;
 mod line;
 mod manual;
 mod memory;
+mod owner;
 mod plan;
 mod ranges;
 mod reading;
