@@ -8,6 +8,7 @@ mod daemon;
 mod decode;
 mod guest_go;
 mod guides;
+mod disk;
 mod hostile;
 mod kits;
 mod lift;

@@ -27,12 +27,15 @@ use pattoo_wasm::{
 use serde_json::json;
 
 /// How many agents share a queue.
-pub(crate) const AGENTS: u64 = 20;
+const AGENTS: u64 = 20;
 /// How many bodies of an agent are stored at the same time.
 const AT_ONCE: u64 = 32;
 
+/// The timestamp, in Unix milliseconds, before that of a first body.
+pub(crate) const STAMP: u64 = 1_700_000_000_000;
+
 /// An agent of its own.
-pub(crate) fn agent(number: u64) -> Arc<Agent> {
+fn agent(number: u64) -> Arc<Agent> {
     Arc::new(Agent {
         program: format!("QUEUE_{number}").parse::<Program>().expect("a name"),
         id: format!("{number:064x}").parse::<AgentId>().expect("64 digits"),
@@ -41,14 +44,19 @@ pub(crate) fn agent(number: u64) -> Arc<Agent> {
     })
 }
 
+/// The agent that has this id.
+pub(crate) fn agent_of(id: &str) -> Arc<Agent> {
+    agent(u64::from_str_radix(id, 16).expect("a small number"))
+}
+
 /// A body with one datapoint, the integer `number`.
 pub(crate) fn body(agent: &Arc<Agent>, number: u64) -> Body {
     let mut batch = Batch::new(Arc::clone(agent), Duration::from_mins(5));
     let value = Value::Integer(i64::try_from(number).expect("a small number"));
     let candidate = Candidate { key: "number".to_owned(), value, timestamp: None, metadata: Vec::new() };
-    let rejected = batch.emit("target", vec![candidate], 1_700_000_000_000 + number).expect("a target");
+    let rejected = batch.emit("target", vec![candidate], STAMP + number).expect("a target");
     assert!(rejected.is_empty(), "{rejected:?}");
-    batch.into_body(1_700_000_000_000 + number).expect("a datapoint")
+    batch.into_body(STAMP + number).expect("a datapoint")
 }
 
 /// Stores `bodies` bodies in the spool at `path`, those of each agent numbered from 1 in their order.

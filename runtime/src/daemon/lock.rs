@@ -69,8 +69,8 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }
-        file.set_len(0).and_then(|()| file.rewind()).map_err(unusable)?;
-        writeln!(file, "{}", std::process::id()).map_err(unusable)?;
+        // Only for the message of another daemon: a disk that is full is no reason not to run.
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self { _file: file })
     }
 }

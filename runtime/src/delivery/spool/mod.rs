@@ -1,7 +1,9 @@
 //! The durable queue: a SQLite file of bodies.
 
 mod admin;
+mod pages;
 mod queue;
+mod reserve;
 mod salvage;
 
 use std::{
@@ -13,11 +15,12 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use tokio::sync::mpsc::UnboundedSender;
 
 pub use self::admin::{Entry, Found, Selection, Stats};
 pub(super) use self::queue::{Judgement, Queued, Refusal};
+use self::reserve::Reserve;
 use super::{
     ServerUrl,
     lock::{LaneLock, LaneLocks},
@@ -165,6 +168,7 @@ struct Inner {
     path: PathBuf,
     limits: SpoolLimits,
     database: RwLock<Database>,
+    reserve: Reserve,
     /// Held shared while the file is open, alone while it is replaced.
     in_use: File,
     recovering: tokio::sync::Mutex<()>,
@@ -205,18 +209,28 @@ impl Spool {
             let detail = "saving what is intact was interrupted".to_owned();
             DatabaseError::Damaged { path: path.to_owned(), detail }
         });
+        let reserve = Reserve::beside(path);
+        let open = || match Database::open(path, SCHEMA) {
+            Err(DatabaseError::Full { .. }) => {
+                reserve.give_up();
+                Database::open(path, SCHEMA)
+            }
+            opened => opened,
+        };
         let opened = interrupted
-            .map_or_else(|| Database::open(path, SCHEMA), Err)
+            .map_or_else(open, Err)
             .and_then(|database| quick_check(path).map(|()| database.clone()).inspect_err(|_| database.close()));
         let database = match opened {
             Ok(database) => database,
             Err(DatabaseError::Damaged { detail, .. }) => recover(path, &in_use, &detail)?,
             Err(error) => return Err(error.into()),
         };
+        reserve.keep();
         Ok(Self(Arc::new(Inner {
             path: path.to_owned(),
             limits,
             database: RwLock::new(database),
+            reserve,
             in_use,
             recovering: tokio::sync::Mutex::default(),
             locks,
@@ -245,7 +259,35 @@ impl Spool {
         }
     }
 
+    /// Writes what makes the spool no larger. On a file system that is full it does so in the room that was kept for it.
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T, SpoolError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Clone + Send + 'static,
+    {
+        match self.write_if_room(work.clone()).await {
+            Err(SpoolError::Database(DatabaseError::Full { .. })) => {
+                self.make_room().await;
+                self.write_if_room(work).await
+            }
+            result => result,
+        }
+    }
+
+    /// Gives up the room that was kept, and has SQLite's log begin anew where it can.
+    async fn make_room(&self) {
+        let spool = self.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            spool.0.reserve.give_up();
+            let db = Connection::open_with_flags(&spool.0.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))
+        });
+        if let Ok(Err(error)) = made.await {
+            tracing::debug!("{}: its log cannot begin anew: {error}", self.0.path.display());
+        }
+    }
+
+    async fn write_if_room<T, F>(&self, work: F) -> Result<T, SpoolError>
     where
         T: Send + 'static,
         F: Fn(&Connection) -> rusqlite::Result<T> + Clone + Send + 'static,

@@ -98,7 +98,7 @@ impl Spool {
         let (built, datapoints) = (to_sql(built), to_sql(datapoints as u64));
         tracing::trace!("{program}: storing a body");
         let (id, dropped) = self
-            .write(move |db| {
+            .write_if_room(move |db| {
                 let (lane, program, digest, json) = &*row;
                 let (server, agent) = (lane.server.to_string(), lane.agent.as_str());
                 if once {
@@ -272,6 +272,9 @@ impl Spool {
             Ok(())
         })
         .await?;
+        let spool = self.clone();
+        // It only fails where it panics, which has been printed.
+        let _ = tokio::task::spawn_blocking(move || spool.0.reserve.keep()).await;
         Ok(dropped)
     }
 }

@@ -1,14 +1,16 @@
 //! What to do with a damaged file: move it aside, and take over what is intact.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags, Row, config::DbConfig};
+use rusqlite::{Connection, OpenFlags, Statement, types::Value};
 
-use super::{SCHEMA, lane_of, queue::digest};
+use super::{
+    SCHEMA, lane_of, pages,
+    queue::{millis, to_sql},
+};
 use crate::{
     capability::unix_millis,
     database::{Database, DatabaseError},
@@ -16,8 +18,6 @@ use crate::{
 
 /// What may lie beside the file of a database and belongs to it.
 const LOGS: [&str; 2] = ["-wal", "-shm"];
-/// How many numbers beyond the last one that was found are tried.
-const BEYOND: i64 = 100_000;
 
 /// Runs `PRAGMA quick_check` or `integrity_check` on a connection of its own.
 pub(super) fn check(path: &Path, pragma: &str) -> Result<(), DatabaseError> {
@@ -46,10 +46,9 @@ pub(super) fn saved(path: &Path) -> PathBuf {
 pub(super) fn replace(path: &Path) -> Result<Database, DatabaseError> {
     let failed = |error: std::io::Error| DatabaseError::io(path, &error);
     let (draft, saved) = (path.with_file_name("draft.sqlite3"), saved(path));
-    let rows = salvage(path, &path.with_file_name("copy.sqlite3")).map_err(failed)?;
     remove(&draft);
     Database::open(&draft, SCHEMA)?.close();
-    let count = fill(&draft, rows).map_err(|error| DatabaseError::new(&draft, &error))?;
+    let count = salvage(path, &path.with_file_name("copy.sqlite3"), &draft).map_err(failed)?;
     fs::rename(&draft, &saved).map_err(failed)?;
     sync_folder(path).map_err(failed)?;
 
@@ -91,16 +90,19 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// A row of `body`, as it is inserted again.
-type Values = Vec<rusqlite::types::Value>;
-
 const COLUMNS: &str = "id, status, server, agent, program, built, stored, datapoints, attempts, strikes, accepted_at_strike, \
                        refused_since, refusal, bytes, digest, json";
+/// How many those are.
+const COLUMN_COUNT: usize = 16;
 
-/// Every intact row that can be found in the database at `path`, by its number. It is looked for in a copy, `copy`, so that what was
-/// found damaged stays as it is.
-fn salvage(path: &Path, copy: &Path) -> std::io::Result<BTreeMap<i64, Values>> {
-    let mut rows = BTreeMap::new();
+/// Puts every intact row that can be found in the database at `path` into `draft`: how many. They are looked for in a copy, `copy`, so that
+/// what was found damaged stays as it is.
+fn salvage(path: &Path, copy: &Path, draft: &Path) -> std::io::Result<usize> {
+    let failed = |error: rusqlite::Error| std::io::Error::other(format!("{}: {error}", draft.display()));
+    let mut db = Connection::open_with_flags(draft, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    db.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    let transaction = db.transaction().map_err(failed)?;
+    let mut saved = Saved::into(&transaction).map_err(failed)?;
     for mended in [false, true] {
         remove(copy);
         for suffix in [""].into_iter().chain(LOGS) {
@@ -113,107 +115,116 @@ fn salvage(path: &Path, copy: &Path) -> std::io::Result<BTreeMap<i64, Values>> {
             // The first page holds the header and the list of tables, which are the same in every file of ours.
             mend_first_page(copy)?;
         }
-        if let Err(error) = collect(copy, &mut rows) {
+        saved.all_of(copy, path);
+        if let Err(error) = pages::rows(copy, COLUMN_COUNT, |row| saved.keep(&row)) {
             tracing::warn!("while looking for intact bodies in {}: {error}", path.display());
         }
-        if !rows.is_empty() {
+        if saved.count > 0 {
             break;
         }
     }
     remove(copy);
     // An earlier recovery that was interrupted may have found more, as it still had the log.
-    let saved = saved(path);
-    if saved.exists()
-        && let Err(error) = collect(&saved, &mut rows)
-    {
-        tracing::warn!("while looking for intact bodies in {}: {error}", saved.display());
+    let earlier = self::saved(path);
+    if earlier.exists() {
+        saved.all_of(&earlier, &earlier);
     }
-    Ok(rows)
+    let count = saved.count;
+    drop(saved);
+    transaction.commit().map_err(failed)?;
+    // All into the file itself, since it is about to get another name.
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
+    Ok(count)
 }
 
-fn collect(path: &Path, rows: &mut BTreeMap<i64, Values>) -> rusqlite::Result<()> {
-    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    db.pragma_update(None, "cell_size_check", true)?;
-    // In both directions, as far as it goes; then number by number for what lies between two damaged places.
-    let mut last = 0;
-    for direction in ["ASC", "DESC"] {
-        let mut select = db.prepare(&format!("SELECT {COLUMNS} FROM body NOT INDEXED ORDER BY id {direction}"))?;
-        let mut found = select.query([])?;
-        let mut whole = true;
-        loop {
-            match found.next() {
-                Ok(Some(row)) => {
-                    last = last.max(row.get(0).unwrap_or(0));
-                    keep(row, rows);
-                }
-                Ok(None) => break,
-                Err(_) => {
-                    whole = false;
-                    break;
+/// What was saved so far.
+struct Saved<'a> {
+    insert: Statement<'a>,
+    count: usize,
+}
+
+impl<'a> Saved<'a> {
+    fn into(draft: &'a Connection) -> rusqlite::Result<Self> {
+        let places = (1..=COLUMN_COUNT).map(|at| format!("?{at}")).collect::<Vec<_>>().join(", ");
+        let insert = draft.prepare(&format!("INSERT OR IGNORE INTO body ({COLUMNS}) VALUES ({places})"))?;
+        Ok(Self { insert, count: 0 })
+    }
+
+    /// What SQLite can read of `file`, which is called `name` if there is something to say.
+    fn all_of(&mut self, file: &Path, name: &Path) {
+        if let Err(error) = self.read(file) {
+            tracing::warn!("while looking for intact bodies in {}: {error}", name.display());
+        }
+    }
+
+    fn read(&mut self, file: &Path) -> rusqlite::Result<()> {
+        let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        db.pragma_update(None, "cell_size_check", true)?;
+        // All into the file itself, for whoever looks at its pages.
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        // In both directions, as far as it goes.
+        for direction in ["ASC", "DESC"] {
+            let mut select = db.prepare(&format!("SELECT {COLUMNS} FROM body NOT INDEXED ORDER BY id {direction}"))?;
+            let mut found = select.query([])?;
+            loop {
+                match found.next() {
+                    Ok(Some(row)) => {
+                        if let Ok(row) = (0..COLUMN_COUNT).map(|at| row.get(at)).collect::<Result<Vec<_>, _>>() {
+                            self.keep(&row);
+                        }
+                    }
+                    Ok(None) => return Ok(()),
+                    Err(_) => break,
                 }
             }
         }
-        if whole {
-            return Ok(());
-        }
+        Ok(())
     }
-    for source in ["SELECT seq FROM sqlite_sequence", "SELECT max(id) FROM body INDEXED BY lane WHERE status = 0"] {
-        last = last.max(db.query_row(source, [], |row| row.get(0)).unwrap_or(0));
-    }
-    let first = rows.keys().next().copied().unwrap_or(1).min(last);
-    let mut one = db.prepare(&format!("SELECT {COLUMNS} FROM body NOT INDEXED WHERE id = ?1"))?;
-    for id in first..=last.min(first.saturating_add(BEYOND.saturating_mul(100))) {
-        if rows.contains_key(&id) {
-            continue;
-        }
-        if let Ok(mut found) = one.query([id])
-            && let Ok(Some(row)) = found.next()
-        {
-            keep(row, rows);
-        }
-    }
-    Ok(())
-}
 
-/// Keeps a row that is what was stored.
-fn keep(row: &Row<'_>, rows: &mut BTreeMap<i64, Values>) {
-    let intact = || -> Option<(i64, Values)> {
-        let (server, agent): (String, String) = (row.get(2).ok()?, row.get(3).ok()?);
-        let (kept, json): (Vec<u8>, Vec<u8>) = (row.get(14).ok()?, row.get(15).ok()?);
-        let lane = lane_of(&server, &agent)?;
-        if digest(&lane.agent, &lane.server, &json) != kept {
-            return None;
-        }
-        let values = (0..16).map(|at| row.get::<_, rusqlite::types::Value>(at).ok()).collect::<Option<_>>()?;
-        Some((row.get(0).ok()?, values))
-    };
-    if let Some((id, values)) = intact() {
-        rows.entry(id).or_insert(values);
-    }
-}
-
-/// Inserts rows into a new file.
-fn fill(path: &Path, rows: BTreeMap<i64, Values>) -> rusqlite::Result<usize> {
-    let mut db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    db.pragma_update(None, "synchronous", "FULL")?;
-    let transaction = db.transaction()?;
-    let mut saved = 0usize;
-    {
-        let places = (1..=16).map(|at| format!("?{at}")).collect::<Vec<_>>().join(", ");
-        let mut insert = transaction.prepare(&format!("INSERT INTO body ({COLUMNS}) VALUES ({places})"))?;
-        for values in rows.into_values() {
-            // A row whose other columns are not what they should be is no reason to lose those after it.
-            match insert.execute(rusqlite::params_from_iter(&values)) {
-                Ok(_) => saved = saved.saturating_add(1),
+    /// Keeps a row whose body is what was stored.
+    fn keep(&mut self, row: &[Value]) {
+        if let Some(row) = sound(row) {
+            match self.insert.execute(rusqlite::params_from_iter(&row)) {
+                Ok(inserted) => self.count = self.count.saturating_add(inserted),
+                // That one is no reason to lose those after it.
                 Err(error) => tracing::warn!("a body could not be taken over: {error}"),
             }
         }
     }
-    transaction.commit()?;
-    // All into the file itself, since it is about to get another name.
-    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-    Ok(saved)
+}
+
+/// A row whose body is what was stored, by its digest. What else is damaged in it becomes what it is in a fresh one.
+fn sound(row: &[Value]) -> Option<Vec<Value>> {
+    let [id, status, server, agent, program, rest @ .., digest, json] = row else { return None };
+    let (Value::Integer(id), Value::Text(server), Value::Text(agent)) = (id, server, agent) else { return None };
+    let (Value::Blob(kept), Value::Blob(body)) = (digest, json) else { return None };
+    let lane = lane_of(server, agent)?;
+    let [built, stored, datapoints, attempts, strikes, _accepted, since, refusal, _bytes] = rest else { return None };
+    if super::queue::digest(&lane.agent, &lane.server, body) != *kept {
+        return None;
+    }
+    let number =
+        |value: &Value, usual| Value::Integer(if let Value::Integer(number) = value { *number } else { usual });
+    let optional = |value: &Value, right: bool| if right { value.clone() } else { Value::Null };
+    Some(vec![
+        Value::Integer(*id),
+        Value::Integer(i64::from(*status == Value::Integer(1))),
+        Value::Text(server.clone()),
+        Value::Text(agent.clone()),
+        if matches!(program, Value::Text(_)) { program.clone() } else { Value::Text("unknown".to_owned()) },
+        number(built, millis()),
+        number(stored, millis()),
+        number(datapoints, 0),
+        number(attempts, 0),
+        number(strikes, 0),
+        // Of a count that begins anew with the file.
+        Value::Integer(0),
+        optional(since, matches!(since, Value::Integer(_))),
+        optional(refusal, matches!(refusal, Value::Text(_))),
+        Value::Integer(to_sql(body.len() as u64)),
+        digest.clone(),
+        json.clone(),
+    ])
 }
 
 /// Puts the first page of a new, empty file in place of that of the file at `path`.

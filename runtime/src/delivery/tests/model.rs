@@ -5,14 +5,16 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use proptest::prelude::*;
 
-use super::{agent, open, put};
+use super::{agent, open, open_with, put};
 use crate::delivery::{
-    Lane, Selection, ServerUrl, Spool, StoredId,
+    Lane, Selection, ServerUrl, Spool, SpoolLimits, StoredId,
     spool::{Judgement, Refusal},
+    take_over,
 };
 
 /// How many strikes are enough here.
@@ -31,6 +33,15 @@ enum Op {
     Retry,
     /// A person drops the n-th of what there is.
     Drop(usize),
+    /// The n-th of what there is turns out not to be what was stored.
+    SetAside(usize),
+    /// So many files of a Python agent are taken over, the last of them for a second time.
+    TakeOver {
+        lane: usize,
+        files: u64,
+    },
+    /// What is as old as the n-th of what there is has lain there for too long.
+    Age(usize),
     /// The process is killed, and another begins with what is on disk.
     Crash,
 }
@@ -42,6 +53,9 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (0usize..4).prop_map(Op::Refuse),
         1 => Just(Op::Retry),
         1 => (0usize..8).prop_map(Op::Drop),
+        1 => (0usize..8).prop_map(Op::SetAside),
+        1 => (0usize..4, 1u64..4).prop_map(|(lane, files)| Op::TakeOver { lane, files }),
+        1 => (0usize..3).prop_map(Op::Age),
         2 => Just(Op::Crash),
     ]
 }
@@ -64,7 +78,12 @@ struct Model {
     delivered: u64,
     refused: u64,
     dropped: u64,
+    /// The last number that was given.
+    last: i64,
 }
+
+/// Small enough for bodies to fall off now and then.
+const LIMITS: SpoolLimits = SpoolLimits { bytes: 30_000, age: Duration::from_hours(24) };
 
 /// Two agents, each with bodies for two servers.
 fn lane(number: usize) -> Lane {
@@ -72,6 +91,19 @@ fn lane(number: usize) -> Lane {
 }
 
 impl Model {
+    fn store(&mut self, lane: usize, text: String) {
+        let body = Body { lane, text, quarantined: false, attempts: 0, strikes: 0, accepted_at_strike: 0 };
+        self.last += 1;
+        self.bodies.insert(StoredId(self.last), body);
+        while self.bodies.values().map(|body| body.text.len() as u64).sum::<u64>() > LIMITS.bytes {
+            let set_aside = self.bodies.iter().find(|(_, body)| body.quarantined);
+            let (id, _) = set_aside.or_else(|| self.bodies.first_key_value()).unwrap();
+            let id = *id;
+            self.bodies.remove(&id);
+            self.dropped += 1;
+        }
+    }
+
     fn first(&self, lane: usize) -> Option<StoredId> {
         self.bodies.iter().find(|(_, body)| body.lane == lane && !body.quarantined).map(|(id, _)| *id)
     }
@@ -83,9 +115,8 @@ async fn apply(spool: &mut Spool, model: &mut Model, folder: &Path, step: usize,
             let (to, text) = (lane(number), format!("{step} {}", "x".repeat(size)));
             let body = crate::pattoo::Body::of_test(to.agent, text.clone());
             let id = spool.store(&body, &super::program(), &to.server).await.unwrap();
-            assert!(model.bodies.last_key_value().is_none_or(|(last, _)| *last < id), "numbers grow");
-            let body = Body { lane: number, text, quarantined: false, attempts: 0, strikes: 0, accepted_at_strike: 0 };
-            model.bodies.insert(id, body);
+            model.store(number, text);
+            assert_eq!(id, StoredId(model.last), "numbers grow");
         }
         Op::Deliver(number) => {
             let Some(id) = model.first(number) else { return };
@@ -126,6 +157,44 @@ async fn apply(spool: &mut Spool, model: &mut Model, folder: &Path, step: usize,
             model.bodies.remove(&id);
             model.dropped += 1;
         }
+        Op::SetAside(at) => {
+            let Some((id, body)) = model.bodies.iter_mut().nth(at) else { return };
+            spool.quarantine(*id, "for a test").await.unwrap();
+            body.quarantined = true;
+        }
+        Op::TakeOver { lane: number, files } => {
+            let (to, cache) = (lane(number), folder.join(format!("cache-{step}")));
+            let of_agent = cache.join(to.agent.as_str());
+            std::fs::create_dir_all(&of_agent).unwrap();
+            let write = |stamp: u64| {
+                let text = format!(
+                    r#"{{"pattoo_agent_timestamp": {stamp}, "pattoo_agent_id": "{}", "pattoo_agent_polling_interval": 20000,
+                        "pattoo_datapoints": {{"key_value_pairs": {{"0": ["pattoo_value", {step}]}}, "datapoint_pairs": [[0]]}}}}"#,
+                    to.agent
+                );
+                std::fs::write(of_agent.join(format!("{stamp}_{}.json", to.agent)), &text).unwrap();
+                text
+            };
+            // By their numbers, and not by their names.
+            let texts: Vec<String> = (0..files).map(|file| write(9 + file)).collect();
+            let program = super::program();
+            let takeover = take_over(spool, &cache, &to.agent, &program, &to.server).await.unwrap();
+            assert_eq!(takeover.taken as u64, files);
+            texts.into_iter().for_each(|text| model.store(number, text));
+            write(8 + files);
+            assert_eq!(take_over(spool, &cache, &to.agent, &program, &to.server).await.unwrap().taken, 1);
+            assert_eq!(std::fs::read_dir(&of_agent).unwrap().count(), 0);
+        }
+        Op::Age(at) => {
+            let found = spool.list(Selection::default(), u32::MAX).await.unwrap();
+            let Some(young) = found.get(at).map(|entry| entry.stored + 1) else { return };
+            let age = i64::try_from(LIMITS.age.as_millis()).unwrap();
+            let old: Vec<StoredId> =
+                found.iter().take_while(|entry| entry.stored < young).map(|entry| entry.id).collect();
+            assert_eq!(spool.sweep(young + age).await.unwrap(), i64::try_from(old.len()).unwrap());
+            model.bodies.retain(|id, _| !old.contains(id));
+            model.dropped += old.len() as u64;
+        }
         Op::Crash => {
             // What the disk holds at this moment, without the end that closing would make.
             let image = folder.join(format!("image-{step}"));
@@ -134,7 +203,7 @@ async fn apply(spool: &mut Spool, model: &mut Model, folder: &Path, step: usize,
                 let name = format!("spool.sqlite3{suffix}");
                 std::fs::copy(spool.path().with_file_name(&name), image.join(&name)).unwrap();
             }
-            *spool = open(&image);
+            *spool = open_with(&image, LIMITS);
         }
     }
 }
@@ -178,7 +247,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let folder = tempfile::tempdir().unwrap();
-            let (mut spool, mut model) = (open(folder.path()), Model::default());
+            let (mut spool, mut model) = (open_with(folder.path(), LIMITS), Model::default());
             for (step, op) in ops.into_iter().enumerate() {
                 apply(&mut spool, &mut model, folder.path(), step, op).await;
             }

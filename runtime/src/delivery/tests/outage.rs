@@ -1,12 +1,15 @@
 //! A server that is away, slow to come back, or does not like a body.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{agent, open, open_with, program, put, server::Server, settings};
 use crate::{
     delivery::{
-        Delivery, DeliverySettings, Lane, NotDelivered, Selection, SpoolLimits, courier::Courier, deliver_now,
-        lanes::End, take_over,
+        Delivery, DeliverySettings, Lane, NotDelivered, Selection, SpoolLimits,
+        courier::Courier,
+        deliver_now,
+        lanes::{End, Lanes},
+        take_over,
     },
     http::Secret,
 };
@@ -33,31 +36,84 @@ async fn what_was_stored_is_delivered_once_oldest_first_and_then_gone() {
     assert_eq!((stats.delivered, stats.queued, stats.queued_bytes, stats.oldest), (101, 0, 0, None));
 }
 
-#[tokio::test]
-async fn an_outage_of_500s_or_404s_quarantines_nothing_however_long_it_lasts() {
-    let (folder, server) = (tempfile::tempdir().unwrap(), Server::start().await);
-    let spool = open(folder.path());
-    for number in 0..30 {
-        put(&spool, &server.url, ['a', 'b', 'c'][number % 3], number.to_string()).await;
+/// A day on a clock that a test moves: the schedule of the delivery and the real poster, with nobody waiting for anything in between.
+struct Day {
+    lanes: Lanes,
+    now: Instant,
+    end: Instant,
+    posts: usize,
+}
+
+impl Day {
+    fn begin(lanes: impl IntoIterator<Item = Lane>) -> Self {
+        let now = Instant::now();
+        let mut day = Self {
+            lanes: Lanes::new(|| 0.5, settings().longest_wait),
+            now,
+            end: now + Duration::from_hours(24),
+            posts: 0,
+        };
+        lanes.into_iter().for_each(|lane| day.lanes.offer(lane));
+        day
     }
-    let courier = Courier::new(spool.clone(), settings());
-    for status in [500, 404] {
-        server.answers(move |_, _| status);
-        for _ in 0..300 {
-            for digit in ['a', 'b', 'c'] {
-                let lane = Lane { server: server.url.clone(), agent: agent(digit) };
-                assert!(matches!(courier.work(&lane).await, End::Refused { .. }));
+
+    /// Lets the next lane have its turn, whenever that is; whether there is one today.
+    async fn turn(&mut self, courier: &Courier) -> bool {
+        loop {
+            if let Some(lane) = self.lanes.next(self.now) {
+                let end = courier.work(&lane).await;
+                self.posts += 1;
+                self.lanes.ended(lane, &end, self.now);
+                return true;
+            }
+            match self.lanes.wake_at() {
+                Some(at) if at < self.end => self.now = at,
+                _ => return false,
             }
         }
     }
-    let stats = spool.stats().await.unwrap();
-    assert_eq!((stats.queued, stats.quarantined, stats.refused), (30, 0, 1800));
-    server.answers(|_, _| 200);
-    let delivery = Delivery::start(spool.clone(), settings());
-    assert!(delivery.drain(LONG).await);
-    for (at, digit) in ['a', 'b', 'c'].into_iter().enumerate() {
-        let expected: Vec<String> = (0..30).skip(at).step_by(3).map(|number| number.to_string()).collect();
-        assert_eq!(server.accepted(digit), expected);
+}
+
+#[tokio::test]
+async fn a_day_of_500s_and_a_day_of_404s_quarantine_nothing_and_lose_nothing() {
+    for status in [500, 404] {
+        let (folder, server) = (tempfile::tempdir().unwrap(), Server::start().await);
+        let spool = open(folder.path());
+        server.answers(move |_, _| status);
+        let lane = |digit| Lane { server: server.url.clone(), agent: agent(digit) };
+        let mut day = Day::begin(['a', 'b', 'c'].map(lane));
+        // After an hour of it what is behind is tried as well.
+        let couriers = [Duration::from_hours(1), Duration::ZERO]
+            .map(|lonely_after| Courier::new(spool.clone(), DeliverySettings { lonely_after, ..settings() }));
+        let (begin, mut stored) = (day.now, 0u32);
+        loop {
+            // A collection of each every ten minutes, all day long.
+            while begin + Duration::from_mins(10) * stored <= day.now {
+                for digit in ['a', 'b', 'c'] {
+                    put(&spool, &server.url, digit, format!("{stored}")).await;
+                    day.lanes.offer(lane(digit));
+                }
+                stored += 1;
+            }
+            let [first_hour, later] = &couriers;
+            let courier = if day.now - begin < Duration::from_hours(1) { first_hour } else { later };
+            if !day.turn(courier).await {
+                break;
+            }
+        }
+        assert!(day.now - begin > Duration::from_hours(23) && stored > 130, "{stored} by the end of the day");
+        // Each is tried about every two and a half minutes: neither forgotten nor hammered at.
+        assert!((3 * 300..3 * 1000).contains(&day.posts), "{} tries in a day", day.posts);
+        let stats = spool.stats().await.unwrap();
+        assert_eq!((stats.queued, stats.quarantined, stats.dropped), (u64::from(stored) * 3, 0, 0));
+
+        server.answers(|_, _| 200);
+        day.end += Duration::from_hours(1);
+        while day.turn(&couriers[1]).await {}
+        for digit in ['a', 'b', 'c'] {
+            assert_eq!(server.accepted(digit), (0..stored).map(|number| number.to_string()).collect::<Vec<_>>());
+        }
+        assert_eq!(spool.stats().await.unwrap().queued, 0);
     }
 }
 
