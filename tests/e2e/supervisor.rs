@@ -20,7 +20,7 @@ use pattoo_wasm::{
     capability::{Assignment, Limits, modbus::Devices},
     daemon::{Board, Figures, Prepared, Reason, Skip, Store, Supervisor, Wanted},
     http::{self, OwnEndpoints},
-    pattoo::{Agent, AgentId, PollingInterval},
+    pattoo::{Agent, AgentId, Memory, PollingInterval},
     sandbox::{CompileLimits, Compiler, Module, Sandbox},
     state::StateStore,
 };
@@ -79,6 +79,7 @@ impl House {
             http,
             limits: Limits { timeout, ..Limits::default() },
             state: StateStore::forgetful(),
+            memory: Memory::default(),
         };
         Wanted { module: module.to_owned(), pin: None, assignment: Arc::new(assignment) }
     }

@@ -20,7 +20,7 @@ use std::{
 };
 
 use pattoo_wasm::pattoo::{
-    Agent, Batch, Candidate, Hostname, Metadatum, PollingInterval, Program, Reason, Rejection, Value,
+    Agent, Batch, Candidate, Hostname, Memory, Metadatum, PollingInterval, Program, Reason, Rejection, Value,
 };
 use serde_json::{Value as Json, json};
 
@@ -106,7 +106,9 @@ fn build(case: &Case) -> Ours {
         hostname: case.hostname.parse::<Hostname>().unwrap(),
         polling_interval: PollingInterval::from_seconds(case.interval).unwrap(),
     });
-    let mut batch = Batch::new(agent, Duration::from_millis(case.future_bound));
+    let bound = Duration::from_millis(case.future_bound);
+    let remembering = remembered_body(case, &agent, bound);
+    let mut batch = Batch::new(agent, bound);
     let mut verdicts = Vec::new();
     // Per target, in the order of the first datapoint taken.
     let mut values: Vec<(String, Vec<String>)> = Vec::new();
@@ -138,7 +140,25 @@ fn build(case: &Case) -> Ours {
         assert_eq!(body.datapoints(), values.len());
         String::from_utf8(body.into_json()).unwrap()
     });
+    assert_eq!(remembering, body, "what is remembered of other collections changes nothing");
     Ours { verdicts: Json::from(verdicts), values, body }
+}
+
+/// The body of a collector that emitted some of the same before, from back to front, and then nothing of one call.
+fn remembered_body(case: &Case, agent: &Arc<Agent>, bound: Duration) -> Option<String> {
+    let memory = Memory::default();
+    let collect = |calls: &mut dyn Iterator<Item = (&String, Vec<Candidate>)>| {
+        let mut batch = Batch::remembering(Arc::clone(agent), bound, memory.clone());
+        for (target, points) in calls {
+            // What is refused is held against pattoo elsewhere.
+            let _ = batch.emit(target, points, case.now);
+        }
+        batch.into_body(case.built_at).map(|body| String::from_utf8(body.into_json()).unwrap())
+    };
+    let calls = || case.calls.iter().map(|call| (&call.target, call.points.clone()));
+    collect(&mut calls().map(|(target, points)| (target, points.into_iter().rev().step_by(2).collect())));
+    collect(&mut calls().skip(1));
+    collect(&mut calls())
 }
 
 fn verdict(reason: &Reason) -> &'static str {

@@ -28,8 +28,9 @@ pub struct Emission {
 
 impl Emission {
     pub(super) fn new(assignment: &Assignment) -> Self {
+        let Assignment { agent, memory, limits, .. } = assignment;
         Self {
-            batch: Batch::new(Arc::clone(&assignment.agent), assignment.limits.timestamp_ahead),
+            batch: Batch::remembering(Arc::clone(agent), limits.timestamp_ahead, memory.clone()),
             rejected: 0,
             logged: 0,
         }

@@ -39,7 +39,10 @@ pub use self::{
     state::{StateChanges, StateUse},
     usage::{Calls, Usage},
 };
-use crate::{pattoo::Agent, state::StateStore};
+use crate::{
+    pattoo::{Agent, Memory},
+    state::StateStore,
+};
 
 /// Who a collector is, what it was granted and how much it may use: everything about it that outlives a collection.
 #[derive(Debug)]
@@ -54,6 +57,8 @@ pub struct Assignment {
     pub http: crate::http::Client,
     /// Where it keeps values from one collection to the next.
     pub state: StateStore,
+    /// The series that it emitted, so that their checksums need not be computed each time.
+    pub memory: Memory,
     /// How much one collection may use.
     pub limits: Limits,
 }

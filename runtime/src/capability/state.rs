@@ -131,6 +131,7 @@ mod tests {
             polling_interval: PollingInterval::from_seconds(20).unwrap(),
         };
         Arc::new(Assignment {
+            memory: crate::pattoo::Memory::default(),
             agent: Arc::new(agent),
             settings: "{}".to_owned(),
             modbus: Devices::new(Vec::new(), &Endpoints::new()),

@@ -25,7 +25,7 @@ use crate::{
     delivery::ServerUrl,
     http::{self, OriginGrant, OwnEndpoints},
     modbus::{DeviceUrl, Endpoints},
-    pattoo::{Agent, AgentId, Body, Hostname, PollingInterval, Program},
+    pattoo::{Agent, AgentId, Body, Hostname, Memory, PollingInterval, Program},
     sandbox::{Collector, Ending, Module, Outcome, Sandbox},
     state::StateStore,
 };
@@ -166,7 +166,8 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     // Only now, when nothing else can be wrong, is anything made that stays.
     let post = plan.map(|plan| plan.open(&directory)).transpose()?;
     let agent = Arc::new(agent(&args, &directory)?);
-    let assignment = Arc::new(Assignment { agent, settings, modbus, http, state, limits: limits.collection });
+    let (memory, limits) = (Memory::default(), limits.collection);
+    let assignment = Arc::new(Assignment { agent, settings, modbus, http, state, memory, limits });
     Ok(Job { sandbox, collector, assignment, post, pretty: args.pretty })
 }
 

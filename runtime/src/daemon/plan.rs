@@ -11,7 +11,7 @@ use crate::{
     delivery::{Delivery, DeliverySettings, Spool, take_over},
     http::{Client, OwnEndpoints, SetupError},
     modbus::Endpoints,
-    pattoo::{Agent, AgentId, AgentIdError, Program},
+    pattoo::{Agent, AgentId, AgentIdError, Budget, Memory, Program},
     state::StateStore,
 };
 
@@ -49,6 +49,8 @@ pub struct Outlet {
     spool: Spool,
     endpoints: Endpoints,
     state: StateStore,
+    /// For what all collectors remember of their series, together.
+    memory: Budget,
     status: Option<SocketAddr>,
     delivery: Mutex<Option<(Server, Delivery)>>,
 }
@@ -56,7 +58,7 @@ pub struct Outlet {
 impl Outlet {
     /// An outlet that posts nothing yet. `status` is our own address, which no guest may talk to.
     pub fn new(spool: Spool, state: StateStore, endpoints: Endpoints, status: Option<SocketAddr>) -> Self {
-        Self { spool, endpoints, state, status, delivery: Mutex::new(None) }
+        Self { spool, endpoints, state, memory: Budget::default(), status, delivery: Mutex::new(None) }
     }
 
     /// Posts what is in the spool to `server` from now on. A delivery to the same server goes on.
@@ -148,6 +150,7 @@ fn wanted(
         http,
         limits: settings.limits.collection.clone(),
         state: outlet.state.clone(),
+        memory: Memory::new(&outlet.memory),
     };
     Ok(Wanted { module: settings.module.clone(), pin: settings.sha256, assignment: Arc::new(assignment) })
 }

@@ -1,22 +1,21 @@
 //! What one collection has emitted so far.
 //!
 //! Every datapoint is normalised, summed and written as it arrives; when the collection ends, the pieces are joined.
-//! Cost per datapoint does not depend on how many there are.
+//! Cost per datapoint does not depend on how many there are. What the checksums were made of goes into the collector's
+//! [`Memory`], so that the next collection need not compute them again.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use thiserror::Error;
 
 use super::{
     agent::Agent,
     body::Body,
-    checksum::Checksum,
+    checksum::{Checksum, Ending},
     datapoint::{COLUMN, Candidate, Datapoint, Reason, Rejection, Rules},
-    pairs::Pairs,
+    memory::{Memory, Remembered},
+    pairs::{Head, Pairs},
+    series::{Found, Series},
     text::{push_json, shown, strip},
     value::{DataType, Scalar},
 };
@@ -26,6 +25,9 @@ const HOSTNAME: &str = "pattoo_agent_hostname";
 const AGENT_ID: &str = "pattoo_agent_id";
 const TARGET: &str = "pattoo_agent_polled_target";
 const PROGRAM: &str = "pattoo_agent_program";
+
+/// A moment with as many digits as any until 2286, for a body that is not built yet.
+const LIKELY: u64 = 1_000_000_000_000;
 
 /// How far ahead of now a datapoint may be dated unless its operator says otherwise: enough for clocks that differ,
 /// far less than what would silence a series for long.
@@ -37,6 +39,9 @@ pub struct Batch {
     agent: Arc<Agent>,
     /// Milliseconds.
     future_bound: u64,
+    memory: Memory,
+    /// Targets of the collection before that this one has not had yet.
+    remembered: Remembered,
     pairs: Pairs,
     targets: HashMap<String, Target>,
     datapoints: usize,
@@ -51,8 +56,10 @@ pub struct Batch {
 struct Target {
     /// Its place among the targets.
     order: usize,
-    /// Checksums before the agent's pairs, by which pattoo recognises a duplicate.
-    seen: HashSet<Checksum>,
+    /// By which a duplicate is recognised, and a checksum that was computed before.
+    series: Series,
+    /// What each checksum ends with.
+    ending: Ending,
     /// `2,3,4,5,6,`: the numbers of the agent's and the target's pairs, which stand in each of its rows.
     common: Vec<u8>,
     /// `[...],[...]`: its share of `datapoint_pairs`.
@@ -63,10 +70,17 @@ impl Batch {
     /// An empty one. `future_bound` is how far ahead of now a datapoint may be dated, as a rule
     /// [`DEFAULT_FUTURE_BOUND`].
     pub fn new(agent: Arc<Agent>, future_bound: Duration) -> Self {
+        Self::remembering(agent, future_bound, Memory::default())
+    }
+
+    /// An empty one that need not compute the checksums which are in `memory`, and leaves its own there.
+    pub fn remembering(agent: Arc<Agent>, future_bound: Duration, memory: Memory) -> Self {
         Self {
+            pairs: Pairs::new(head(&agent, LIKELY)),
+            remembered: memory.take(&agent),
+            memory,
             agent,
             future_bound: u64::try_from(future_bound.as_millis()).unwrap_or(u64::MAX),
-            pairs: Pairs::new(),
             targets: HashMap::new(),
             datapoints: 0,
             row_bytes: 0,
@@ -95,10 +109,11 @@ impl Batch {
         let rules = Rules { program: &agent.program, now: now_ms, latest };
         let mut rejections = Vec::new();
         let (key, mut target) = self.targets.remove_entry(name).unwrap_or_else(|| {
-            let order = self.targets.len();
-            (name.to_owned(), Target { order, seen: HashSet::new(), common: Vec::new(), rows: Vec::new() })
+            let (key, series) = self.remembered.remove_entry(name).unwrap_or_else(|| (name.to_owned(), Series::new()));
+            (key, Target::new(self.targets.len(), series, &agent, name))
         });
         let rows_before = target.rows.len();
+        target.series.expect(candidates.len());
         for (index, candidate) in candidates.into_iter().enumerate() {
             let taken = Datapoint::normalise(candidate, rules).and_then(|p| self.take(&agent, name, &mut target, &p));
             if let Err(reason) = taken {
@@ -106,11 +121,18 @@ impl Batch {
             }
         }
         // A target exists from its first datapoint on: empty calls leave nothing behind.
-        if !target.rows.is_empty() {
+        if target.rows.is_empty() {
+            self.remembered.insert(key, target.series);
+        } else {
             self.row_bytes = self.row_bytes.saturating_add(target.rows.len().saturating_sub(rows_before));
             self.targets.insert(key, target);
         }
         Ok(rejections)
+    }
+
+    #[cfg(test)]
+    pub(super) fn agent(&self) -> &Arc<Agent> {
+        &self.agent
     }
 
     /// Datapoints taken.
@@ -135,27 +157,29 @@ impl Batch {
 
     /// The body, or `None` when nothing was taken: an empty collection posts nothing.
     pub fn into_body(self, built_at_ms: u64) -> Option<Body> {
-        if self.is_empty() {
+        let empty = self.is_empty();
+        let (mut rows, mut series) = (Vec::new(), Vec::new());
+        for (name, target) in self.targets {
+            rows.push((target.order, target.rows));
+            series.push((name, target.series));
+        }
+        self.memory.keep(&self.agent, series.into_iter());
+        if empty {
             return None;
         }
-        let mut head = Vec::with_capacity(256);
-        head.extend_from_slice(b"{\"pattoo_agent_timestamp\":");
-        Scalar::Unsigned(built_at_ms).push_json(&mut head);
-        head.extend_from_slice(b",\"pattoo_agent_id\":");
-        push_json(&mut head, self.agent.id.as_str());
-        head.extend_from_slice(b",\"pattoo_agent_polling_interval\":");
-        Scalar::Unsigned(self.agent.polling_interval.millis()).push_json(&mut head);
-        head.extend_from_slice(b",\"pattoo_datapoints\":{\"key_value_pairs\":{");
+        rows.sort_unstable_by_key(|(order, _)| *order);
         let middle = b"},\"datapoint_pairs\":[";
         let tail = b"]}}";
 
-        let mut rows: Vec<(usize, Vec<u8>)> = self.targets.into_values().map(|t| (t.order, t.rows)).collect();
-        rows.sort_unstable_by_key(|(order, _)| *order);
         let mut json = self.pairs.into_text();
-        let rest = [head.len(), middle.len(), self.row_bytes, rows.len(), tail.len()];
+        let rest = [middle.len(), self.row_bytes, rows.len(), tail.len()];
         json.reserve_exact(rest.into_iter().fold(0, usize::saturating_add));
-        // In place, so that no second copy of a large body is ever held.
-        json.splice(..0, head);
+        // In place, so that no second copy of a large body is ever held; as a rule both are of the same length.
+        let (likely, head) = (head(&self.agent, LIKELY), head(&self.agent, built_at_ms));
+        match json.get_mut(..likely.len()) {
+            Some(first) if likely.len() == head.len() => first.copy_from_slice(&head),
+            _ => drop(json.splice(..likely.len(), head)),
+        }
         json.extend_from_slice(middle);
         for (index, (_, row)) in rows.into_iter().enumerate() {
             if index > 0 {
@@ -170,16 +194,18 @@ impl Batch {
 
     /// Sums a normalised datapoint and writes it down.
     fn take(&mut self, agent: &Agent, name: &str, target: &mut Target, point: &Datapoint) -> Result<(), Reason> {
-        let identifying = point.metadata.iter().filter(|m| m.identifying);
-        let own = identifying.fold(Checksum::of(&point.key, point.value.data_type()), |c, m| c.then(&m.key, &m.value));
-        if !target.seen.insert(own) {
-            return Err(Reason::Duplicate);
-        }
-        let checksum = own
-            .then(HOSTNAME, agent.hostname.as_str())
-            .then(AGENT_ID, agent.id.as_str())
-            .then(TARGET, name)
-            .then(PROGRAM, agent.program.as_str());
+        let key = self.pairs.announce(Head::KEY, Scalar::Text(&point.key));
+        let value = self.pairs.announce(Head::VALUE, Scalar::from(&point.value));
+        let Target { series, ending, .. } = target;
+        let compute = || {
+            let identifying = point.metadata.iter().filter(|m| m.identifying);
+            let start = Checksum::of(&point.key, point.value.data_type());
+            ending.after(identifying.fold(start, |chain, m| chain.then(&m.key, &m.value)))
+        };
+        let checksum = match series.find(point, compute) {
+            Found::Fresh(checksum) => checksum,
+            Found::Duplicate => return Err(Reason::Duplicate),
+        };
 
         // The order of the pairs is also the order in which they are numbered.
         target.rows.extend_from_slice(if target.rows.is_empty() { b"[" } else { b",[" });
@@ -191,13 +217,13 @@ impl Batch {
             self.list_common(agent, name, &mut target.common);
         }
         target.rows.extend_from_slice(&target.common);
-        push_id(&mut target.rows, self.pairs.id("pattoo_key", Scalar::Text(&point.key)));
+        push_id(&mut target.rows, self.pairs.id_of(key));
         push_id(&mut target.rows, self.data_type_id(point.value.data_type()));
-        push_id(&mut target.rows, self.pairs.id("pattoo_value", Scalar::from(&point.value)));
+        push_id(&mut target.rows, self.pairs.id_of(value));
         push_id(&mut target.rows, self.timestamp_id(point.timestamp));
-        // Unique in the body: `own` is unique in its target, and what follows is of fixed length or ends in the target.
+        // Unique in the body: it is in its target, and the target is part of it.
         let hex = checksum.hex();
-        let id = self.pairs.add_unique("pattoo_checksum", Scalar::Digits(&hex));
+        let id = self.pairs.add_unique(Head::CHECKSUM, Scalar::Digits(&hex));
         target.rows.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
         target.rows.push(b']');
         self.datapoints = self.datapoints.saturating_add(1);
@@ -221,7 +247,9 @@ impl Batch {
         match self.last_data_type {
             Some((last, id)) if last == data_type => id,
             _ => {
-                let id = self.pairs.id("pattoo_data_type", Scalar::Unsigned(u64::from(data_type.number())));
+                let id = self
+                    .pairs
+                    .id_of(self.pairs.announce(Head::DATA_TYPE, Scalar::Unsigned(u64::from(data_type.number()))));
                 self.last_data_type = Some((data_type, id));
                 id
             }
@@ -232,12 +260,39 @@ impl Batch {
         match self.last_timestamp {
             Some((last, id)) if last == timestamp => id,
             _ => {
-                let id = self.pairs.id("pattoo_timestamp", Scalar::Unsigned(timestamp));
+                let id = self.pairs.id_of(self.pairs.announce(Head::TIMESTAMP, Scalar::Unsigned(timestamp)));
                 self.last_timestamp = Some((timestamp, id));
                 id
             }
         }
     }
+}
+
+impl Target {
+    fn new(order: usize, series: Series, agent: &Agent, name: &str) -> Self {
+        // Pattoo looks for duplicates before these are added. They are the same for all of a target, and each follows on digits of
+        // a fixed length, so what differs before differs after.
+        let ending = Ending::new([
+            (HOSTNAME, agent.hostname.as_str()),
+            (AGENT_ID, agent.id.as_str()),
+            (TARGET, name),
+            (PROGRAM, agent.program.as_str()),
+        ]);
+        Self { order, series, ending, common: Vec::new(), rows: Vec::new() }
+    }
+}
+
+/// What a body begins with, up to its pairs.
+fn head(agent: &Agent, built_at_ms: u64) -> Vec<u8> {
+    let mut head = Vec::with_capacity(256);
+    head.extend_from_slice(b"{\"pattoo_agent_timestamp\":");
+    Scalar::Unsigned(built_at_ms).push_json(&mut head);
+    head.extend_from_slice(b",\"pattoo_agent_id\":");
+    push_json(&mut head, agent.id.as_str());
+    head.extend_from_slice(b",\"pattoo_agent_polling_interval\":");
+    Scalar::Unsigned(agent.polling_interval.millis()).push_json(&mut head);
+    head.extend_from_slice(b",\"pattoo_datapoints\":{\"key_value_pairs\":{");
+    head
 }
 
 fn push_id(row: &mut Vec<u8>, id: usize) {

@@ -7,7 +7,10 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{text::hex_digit, value::DataType};
+use super::{text::write_hex, value::DataType};
+
+/// Hexadecimal digits of a link.
+const DIGITS: usize = 64;
 
 /// One link of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,13 +30,38 @@ impl Checksum {
     }
 
     /// As it is written: 64 lower-case hexadecimal digits, ASCII.
-    pub(super) fn hex(self) -> [u8; 64] {
-        let mut text = [0; 64];
-        let (digits, _) = text.as_chunks_mut::<2>();
-        for (pair, byte) in digits.iter_mut().zip(self.0) {
-            *pair = [hex_digit(byte.wrapping_shr(4)), hex_digit(byte & 0xf)];
-        }
+    pub(super) fn hex(self) -> [u8; DIGITS] {
+        let mut text = [0; DIGITS];
+        write_hex(&mut text, &self.0);
         text
+    }
+
+    /// The first eight bytes, as good as any others.
+    pub(super) fn head(self) -> u64 {
+        self.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+}
+
+/// The last links of a chain, which are the same for every datapoint of an agent and target. Each is laid out once, with room
+/// for the digits that come before it, so that it is hashed in one piece.
+#[derive(Debug)]
+pub(super) struct Ending(Vec<Vec<u8>>);
+
+impl Ending {
+    /// Of these keys and values, in their order.
+    pub(super) fn new(pairs: [(&str, &str); 4]) -> Self {
+        Self(pairs.map(|(key, value)| [&[0; DIGITS], key.as_bytes(), value.as_bytes()].concat()).into())
+    }
+
+    /// Adds these links to a chain.
+    pub(super) fn after(&mut self, mut chain: Checksum) -> Checksum {
+        for link in &mut self.0 {
+            if let Some(digits) = link.first_chunk_mut::<DIGITS>() {
+                write_hex(digits, &chain.0);
+            }
+            chain = Checksum(Sha256::digest(&link).into());
+        }
+        chain
     }
 }
 
@@ -67,6 +95,16 @@ mod tests {
         ] {
             chain = chain.then(key, value);
             assert_eq!(hex(chain), after, "after {key}");
+        }
+    }
+
+    #[test]
+    fn links_that_were_laid_out_before_are_the_same_links() {
+        let pairs = [("a", "x"), ("pattoo_agent_id", &"0f".repeat(32)), ("", ""), ("k", &"long ".repeat(40))];
+        let mut ending = Ending::new(pairs);
+        for key in ["one", "two", "one"] {
+            let start = Checksum::of(key, DataType::Float);
+            assert_eq!(ending.after(start), pairs.iter().fold(start, |chain, (key, value)| chain.then(key, value)));
         }
     }
 

@@ -17,7 +17,10 @@ mod batch;
 mod body;
 mod checksum;
 mod datapoint;
+mod memory;
 mod pairs;
+mod series;
+mod table;
 mod text;
 mod value;
 
@@ -29,4 +32,5 @@ pub use agent_id::{AgentId, AgentIdError, InvalidAgentId};
 pub use batch::{Batch, DEFAULT_FUTURE_BOUND, TargetError};
 pub use body::Body;
 pub use datapoint::{Candidate, Metadatum, Reason, Rejection};
+pub use memory::{Budget, Memory};
 pub use value::{DataType, Value};

@@ -322,6 +322,59 @@ fn any_candidate() -> impl Strategy<Value = Candidate> {
         .prop_map(|(key, value, timestamp, metadata)| Candidate { key, value, timestamp, metadata })
 }
 
+/// Out of so few that they repeat, and that some of them have one checksum although they differ.
+fn few_candidates() -> impl Strategy<Value = Vec<Candidate>> {
+    let key = prop::sample::select(vec!["a", "a3", "b", "B "]);
+    let value = prop::sample::select(vec![Value::Text("t".into()), Value::Counter32(1), Value::Integer(7)]);
+    let text = prop::sample::select(vec!["x", "xy", "yz", "z"]);
+    let metadata = prop::collection::vec((text.clone(), text, any::<bool>()), 0..3);
+    let one = (key, value, metadata).prop_map(|(key, value, metadata)| {
+        let metadata =
+            metadata.into_iter().map(|(key, value, identifying)| metadatum(key, value, identifying)).collect();
+        with(point(key, value), metadata)
+    });
+    prop::collection::vec(one, 0..8)
+}
+
+#[test]
+fn a_memory_is_of_one_agent() {
+    let memory = Memory::default();
+    let body = |hostname: &str| {
+        let agent = agent("p", "ab".repeat(32).parse().unwrap(), hostname, 20);
+        let mut batch = Batch::remembering(agent, DEFAULT_FUTURE_BOUND, memory.clone());
+        batch.emit("t", vec![point("k", Value::Integer(1))], NOW).unwrap();
+        batch.into_body(NOW).unwrap()
+    };
+    let checksum = |body: &Body| member(&resolve(&parse(body))[0], "pattoo_checksum");
+    let (one, other, again) = (body("one"), body("other"), body("one"));
+    assert_ne!(checksum(&one), checksum(&other));
+    assert_eq!(one, again);
+}
+
+#[test]
+fn a_memory_takes_no_more_than_there_is_and_gives_back_what_it_took() {
+    let budget = Budget::new(120_000);
+    let collect = |memory: &Memory, series: usize| {
+        let agent = agent("p", "ab".repeat(32).parse().unwrap(), "h", 20);
+        let mut batch = Batch::remembering(agent, DEFAULT_FUTURE_BOUND, memory.clone());
+        batch.emit("t", (0..series).map(|n| point(&format!("k{n}"), Value::Integer(1))).collect(), NOW).unwrap();
+        batch.into_body(NOW).unwrap();
+    };
+    let (one, other) = (Memory::new(&budget), Memory::new(&budget));
+    collect(&one, 1000);
+    let taken = 120_000 - budget.left();
+    assert!((1000 * 40..100_000).contains(&taken), "{taken}");
+    // There is no room for as many again.
+    collect(&other, 1000);
+    assert_eq!(120_000 - budget.left(), taken);
+    // A collector that turned to other series does not keep those of before.
+    collect(&one, 10);
+    collect(&one, 10);
+    assert!(120_000 - budget.left() < 10_000, "{}", budget.left());
+    drop((one, other));
+    assert_eq!(budget.left(), 120_000);
+}
+
 proptest! {
     #[test]
     fn whatever_is_emitted_the_body_is_sound(
@@ -355,6 +408,23 @@ proptest! {
                     prop_assert_eq!(keys.len(), row.len());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_changes_no_body(
+        collections in prop::collection::vec(prop::collection::vec((0..3_usize, few_candidates()), 0..4), 1..6),
+    ) {
+        let agent = batch().agent().clone();
+        let memory = Memory::default();
+        for calls in collections {
+            let mut fresh = Batch::new(agent.clone(), DEFAULT_FUTURE_BOUND);
+            let mut remembering = Batch::remembering(agent.clone(), DEFAULT_FUTURE_BOUND, memory.clone());
+            for (target, candidates) in calls {
+                let target = ["t", "u", "v"][target];
+                prop_assert_eq!(fresh.emit(target, candidates.clone(), NOW), remembering.emit(target, candidates, NOW));
+            }
+            prop_assert_eq!(fresh.into_body(NOW), remembering.into_body(NOW));
         }
     }
 

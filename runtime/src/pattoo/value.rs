@@ -1,5 +1,7 @@
 //! Values and their data types.
 
+use std::hash::Hasher;
+
 use super::text::push_json;
 
 /// A measurement as a collector gives it: one variant per data type of pattoo, integers with and without a fraction
@@ -100,6 +102,23 @@ pub(super) enum Scalar<'a> {
 }
 
 impl Scalar<'_> {
+    /// Hashes alike what is written alike.
+    pub(super) fn hash(self, hasher: &mut impl Hasher) {
+        match self {
+            Self::Text(text) => {
+                hasher.write_u8(1);
+                hasher.write(text.as_bytes());
+            }
+            Self::Digits(digits) => {
+                hasher.write_u8(1);
+                hasher.write(digits);
+            }
+            Self::Signed(n) => hasher.write_i64(n),
+            Self::Unsigned(n) => hasher.write_u64(n),
+            Self::Float(n) => hasher.write_u64(n.to_bits()),
+        }
+    }
+
     pub(super) fn push_json(self, out: &mut Vec<u8>) {
         match self {
             Self::Text(text) => push_json(out, text),

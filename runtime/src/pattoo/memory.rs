@@ -1,0 +1,112 @@
+//! What a collector's series are remembered in from one collection to the next: see [`super::series`].
+//!
+//! It saves time and decides nothing: whatever is forgotten is computed again. So it has bounds, one for each collector and one
+//! for all of them, and what does not fit is forgotten as a whole.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use super::{agent::Agent, series::Series};
+
+/// How many bytes the memories of all collectors may take together.
+#[derive(Debug, Clone)]
+pub struct Budget(Arc<AtomicUsize>);
+
+impl Budget {
+    /// This many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(bytes)))
+    }
+
+    /// What nobody has taken.
+    pub fn left(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: usize) -> Option<Taken> {
+        let less = |left: usize| left.checked_sub(bytes);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok()?;
+        Some(Taken { budget: self.clone(), bytes })
+    }
+}
+
+impl Default for Budget {
+    /// 128 MiB: a million series, by and large.
+    fn default() -> Self {
+        Self::new(128 << 20)
+    }
+}
+
+/// A share of a budget, given back when it is dropped.
+#[derive(Debug)]
+struct Taken {
+    budget: Budget,
+    bytes: usize,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.budget.0.fetch_add(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// The memory of one collector. Clones are the same memory.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    budget: Budget,
+    kept: Arc<Mutex<Option<Kept>>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    agent: Arc<Agent>,
+    series: Remembered,
+    _taken: Taken,
+}
+
+/// The series of each target.
+pub(super) type Remembered = HashMap<String, Series>;
+
+impl Memory {
+    /// The most that one collector may take of the budget, in bytes.
+    pub const MAX_BYTES: usize = 32 << 20;
+
+    /// An empty one, within `budget`.
+    pub fn new(budget: &Budget) -> Self {
+        Self { budget: budget.clone(), kept: Arc::default() }
+    }
+
+    /// Takes out what is remembered of this agent. Nothing is, while another collection has it.
+    pub(super) fn take(&self, agent: &Arc<Agent>) -> Remembered {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Its host name or its id are part of every checksum.
+        kept.filter(|kept| kept.agent == *agent).map(|kept| kept.series).unwrap_or_default()
+    }
+
+    /// Remembers the targets of a collection that ended, if there is room.
+    pub(super) fn keep(&self, agent: &Arc<Agent>, targets: impl Iterator<Item = (String, Series)>) {
+        let series: Remembered =
+            targets.filter_map(|(name, mut series)| series.next_round().then_some((name, series))).collect();
+        let bytes = series.iter().fold(0_usize, |sum, (name, series)| {
+            let target =
+                name.capacity().saturating_add(mem::size_of::<(String, Series)>()).saturating_add(series.bytes());
+            sum.saturating_add(target)
+        });
+        let taken = (bytes <= Self::MAX_BYTES).then(|| self.budget.take(bytes)).flatten();
+        let kept = taken.map(|taken| Kept { agent: Arc::clone(agent), series, _taken: taken });
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+    }
+}
+
+impl Default for Memory {
+    /// One with a budget of its own.
+    fn default() -> Self {
+        Self::new(&Budget::default())
+    }
+}
