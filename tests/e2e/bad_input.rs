@@ -33,7 +33,7 @@ fn a_module_of_another_world_is_told_what_is_missing() {
     let cli = Cli::new();
     cli.file("other.wat", "(component (core module $m) (core instance (instantiate $m)))");
     cli.file("import.wat", "(component (import \"acme:weather/forecast@1.2.0\" (instance)))");
-    cli.file("wasi.wat", "(component (import \"wasi:http/outgoing-handler@0.2.0\" (instance)))");
+    cli.file("wasi.wat", "(component (import \"wasi:http/incoming-handler@0.2.0\" (instance)))");
     let signature = component("(func (export \"collect\") (result i32) i32.const 0)").replace("(error string)", "");
     cli.file("signature.wat", signature.replace(" (memory (core memory $instance \"memory\"))", ""));
     assert_refused(&cli.run(&["run", "other.wat"]), 2, &["does not export `collect`", "it exports nothing"]);
@@ -42,7 +42,9 @@ fn a_module_of_another_world_is_told_what_is_missing() {
         2,
         &["`acme:weather/forecast@1.2.0`", "pattoo:agent/modbus@0.1.0"],
     );
-    assert_refused(&cli.run(&["run", "wasi.wat"]), 2, &["`wasi:http/outgoing-handler@0.2.0`", "does not provide"]);
+    assert_refused(&cli.run(&["run", "wasi.wat"]), 2, &["`wasi:http/incoming-handler@0.2.0`", "does not provide"]);
+    cli.file("later.wat", "(component (import \"wasi:io/poll@0.3.0\" (instance)))");
+    assert_refused(&cli.run(&["run", "later.wat"]), 2, &["`wasi:io/poll@0.3.0`", "0.2.0 and later, not 0.3"]);
     assert_refused(&cli.run(&["run", "signature.wat"]), 2, &["does not fit the world", "collect"]);
 }
 

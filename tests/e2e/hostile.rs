@@ -161,11 +161,7 @@ fn responses_beyond_the_limit_of_a_collection_are_refused_one_by_one() {
     let module = guest("lava_script").display().to_string();
     let setting = format!("sources={}", json!(sources));
     let run = cli.run(&["run", &module, "--setting", &setting, "--http", &origin, "--memory", "512MiB"]);
-    assert_refused(
-        &run,
-        3,
-        &["10 of 10 sources failed", "the limit of 64.0 MiB on the response bodies of one collection"],
-    );
+    assert_refused(&run, 3, &["10 of 10 sources failed", "the limit of 64.0 MiB on the responses of one collection"]);
 }
 
 #[test]

@@ -80,8 +80,14 @@ impl House {
             limits: Limits { timeout, ..Limits::default() },
             state: StateStore::forgetful(),
             memory: Memory::default(),
+            recorder: None,
         };
-        Wanted { module: module.to_owned(), pin: None, assignment: Arc::new(assignment) }
+        Wanted {
+            module: module.to_owned(),
+            pin: None,
+            compile: CompileLimits::default(),
+            assignment: Arc::new(assignment),
+        }
     }
 
     fn simple(&self, program: &str, code: &str) -> Wanted {

@@ -12,6 +12,7 @@
 mod daemon;
 mod guests;
 mod plant;
+mod raw_site;
 mod stations;
 
 use std::{
@@ -28,6 +29,7 @@ pub use self::{
     daemon::{Daemon, Killer, Site, get, resident_kib},
     guests::{COMPOSED, IDLE, component, emits_and},
     plant::{Moment, Mood, Plant},
+    raw_site::{RawSite, http_ok, http_redirect},
     stations::{STATIONS, python_tool, repository, station, station_folder, weather_site},
 };
 

@@ -11,8 +11,8 @@ use crate::{Result, steps::Steps};
 /// What collectors in Rust are built for.
 pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";
 
-/// The example collectors in Rust: a folder in `guests/` each, and a package of that name.
-const GUESTS: &[&str] = &["counter", "lava-script", "modbus-registers", "modbus-tcp"];
+/// The collectors in Rust: the examples in `guests/` and those of the tests in `tests/guests/`, a package each.
+const GUESTS: &[&str] = &["counter", "lava-script", "modbus-registers", "modbus-tcp", "wasi-web"];
 
 /// Names [`GUESTS`] to cargo.
 pub(crate) fn guest_packages() -> impl Iterator<Item = &'static str> {

@@ -30,18 +30,3 @@ wasmtime::component::bindgen!({
 });
 
 impl self::pattoo::agent::types::Host for super::Host {}
-
-/// The interfaces that a collector may import, by their full names, beside those of WASI.
-pub fn served_interfaces() -> impl Iterator<Item = &'static str> {
-    [
-        "pattoo:agent/types@0.1.0",
-        "pattoo:agent/agent@0.1.0",
-        "pattoo:agent/datapoints@0.1.0",
-        "pattoo:agent/modbus@0.1.0",
-        "pattoo:agent/http@0.1.0",
-        "pattoo:agent/log@0.1.0",
-        "pattoo:agent/clock@0.1.0",
-        "pattoo:agent/state@0.1.0",
-    ]
-    .into_iter()
-}

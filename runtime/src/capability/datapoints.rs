@@ -2,7 +2,7 @@
 //!
 //! What is emitted is normalised as it arrives and outlives the guest: a collection that is stopped keeps what it emitted.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{Assignment, Host, LimitReached, Limits, bindings::pattoo::agent::datapoints, unix_millis};
 use crate::{
@@ -24,6 +24,8 @@ pub struct Emission {
     pub rejected: usize,
     /// How many log lines said why.
     logged: u32,
+    /// The targets of those that stand.
+    targets: HashSet<String>,
 }
 
 impl Emission {
@@ -33,6 +35,7 @@ impl Emission {
             batch: Batch::remembering(Arc::clone(agent), limits.timestamp_ahead, memory.clone()),
             rejected: 0,
             logged: 0,
+            targets: HashSet::new(),
         }
     }
 
@@ -43,8 +46,12 @@ impl Emission {
         self.logged <= MAX_LOGGED
     }
 
-    /// Whether `more` datapoints may still be emitted.
-    fn admit(&self, more: usize, limits: &Limits) -> Result<(), LimitReached> {
+    /// Whether `more` datapoints of `target` may still be emitted.
+    fn admit(&self, target: &str, more: usize, limits: &Limits) -> Result<(), LimitReached> {
+        if self.targets.len() >= limits.targets && !self.targets.contains(target) {
+            let (what, value) = ("targets of one collection", limits.targets.to_string());
+            return Err(LimitReached { what, value, setting: "targets" });
+        }
         if self.batch.datapoints().saturating_add(more) > limits.datapoints {
             return Err(LimitReached {
                 what: "datapoints of one collection",
@@ -71,7 +78,7 @@ impl datapoints::Host for Host {
     ) -> wasmtime::Result<Result<Vec<datapoints::Rejection>, datapoints::Error>> {
         let program = &self.assignment.agent.program;
         let count = points.len();
-        if let Err(limit) = self.emission.admit(count, &self.assignment.limits) {
+        if let Err(limit) = self.emission.admit(&target, count, &self.assignment.limits) {
             if self.emission.reject(count) {
                 tracing::warn!("{program}: {count} datapoints not taken: {limit}");
             }
@@ -87,6 +94,9 @@ impl datapoints::Host for Host {
                 return Ok(Err(datapoints::Error::Target(error.to_string())));
             }
         };
+        if !self.emission.targets.contains(&target) {
+            self.emission.targets.insert(target.clone());
+        }
         for rejection in &rejections {
             if self.emission.reject(1) {
                 let target = one_line(&target, MAX_LOGGED_TARGET);

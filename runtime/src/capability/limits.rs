@@ -1,6 +1,12 @@
 //! How much one collection may use.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::pattoo::Program;
 
 /// The limits of one collection. Reaching one either ends the collection or is an error value that the guest can handle;
 /// either way the message names the limit, its value and the setting that raises it.
@@ -19,8 +25,12 @@ pub struct Limits {
     pub call_bytes: usize,
     /// Handles of WASI resources that are open at the same time.
     pub resources: usize,
-    /// Random bytes in one call.
+    /// Random bytes, all calls together.
     pub random_bytes: u64,
+    /// Bytes of the text with which the guest fails that are kept.
+    pub error_bytes: usize,
+    /// Targets for which datapoints are emitted.
+    pub targets: usize,
     /// Datapoints emitted.
     pub datapoints: usize,
     /// Bytes of normalised datapoints.
@@ -31,14 +41,18 @@ pub struct Limits {
     pub log_lines: u32,
     /// Bytes of one log line.
     pub log_line_bytes: usize,
+    /// Bytes of all log lines.
+    pub log_bytes: usize,
     /// HTTP requests, each counted once however often it is redirected.
     pub fetches: u32,
     /// HTTP requests under way at the same time.
     pub concurrent_fetches: usize,
-    /// Bytes of all response bodies of one collection.
+    /// Bytes of all responses of one collection, bodies and header fields.
     pub fetched_bytes: usize,
     /// Modbus spans read.
     pub spans: u32,
+    /// Modbus spans in one call, which are read at the same time.
+    pub concurrent_spans: u32,
     /// Bytes of all keys and values that the program keeps.
     pub state_bytes: usize,
 }
@@ -53,16 +67,20 @@ impl Default for Limits {
             instances: 50,
             call_bytes: 16 * MIB,
             resources: 1_000,
-            random_bytes: 64 << 10,
+            random_bytes: 1 << 20,
+            error_bytes: 4_096,
+            targets: 1_000,
             datapoints: 10_000,
             datapoint_bytes: 16 * MIB,
             timestamp_ahead: Duration::from_mins(5),
             log_lines: 1_000,
             log_line_bytes: 4_096,
+            log_bytes: 256 << 10,
             fetches: 1_000,
             concurrent_fetches: 16,
             fetched_bytes: 64 * MIB,
             spans: 10_000,
+            concurrent_spans: 1_000,
             state_bytes: MIB,
         }
     }
@@ -70,7 +88,7 @@ impl Default for Limits {
 
 /// A limit that a collection reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the limit of {value} on {what} is reached")]
+#[error("the limit of {value} on {what} is reached (limit {setting})")]
 pub struct LimitReached {
     /// What is limited, in words: `memory`.
     pub what: &'static str,
@@ -78,4 +96,25 @@ pub struct LimitReached {
     pub value: String,
     /// The setting that raises it, under `limits:` of the collector.
     pub setting: &'static str,
+}
+
+/// The limits that a collection reached and went on. Clones are the same.
+#[derive(Debug, Clone)]
+pub(super) struct Reached {
+    program: Program,
+    said: Arc<Mutex<BTreeSet<&'static str>>>,
+}
+
+impl Reached {
+    pub(super) fn new(program: &Program) -> Self {
+        Self { program: program.clone(), said: Arc::default() }
+    }
+
+    /// Says to the operator that a limit was reached, the first time; and in the same words to the guest.
+    pub(super) fn say(&self, reached: LimitReached) -> LimitReached {
+        if self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(reached.setting) {
+            tracing::warn!("{}: {reached}", self.program);
+        }
+        reached
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicU32, AtomicUsize, Ordering},
 };
 
 use super::{Host, Limits, bindings::pattoo::agent::log};
@@ -20,7 +20,16 @@ pub struct GuestLog {
     program: Program,
     max_lines: u32,
     max_line_bytes: usize,
-    lines: Arc<AtomicU32>,
+    max_bytes: usize,
+    written: Arc<Written>,
+}
+
+/// What was written to a log.
+#[derive(Debug, Default)]
+struct Written {
+    lines: AtomicU32,
+    bytes: AtomicUsize,
+    left_out: AtomicU32,
 }
 
 impl GuestLog {
@@ -30,7 +39,8 @@ impl GuestLog {
             program: program.clone(),
             max_lines: limits.log_lines,
             max_line_bytes: limits.log_line_bytes,
-            lines: Arc::default(),
+            max_bytes: limits.log_bytes,
+            written: Arc::default(),
         }
     }
 
@@ -41,10 +51,11 @@ impl GuestLog {
 
     /// Writes one line, made safe for a log: see [`one_line`].
     pub(super) fn write(&self, level: log::Level, message: &str) {
-        if self.lines.fetch_add(1, Ordering::Relaxed) >= self.max_lines {
+        let message = one_line(message, self.max_line_bytes);
+        if !self.has_room(message.len()) {
+            self.written.left_out.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let message = one_line(message, self.max_line_bytes);
         let program = &self.program;
         match level {
             log::Level::Trace => tracing::trace!(target: GUEST_LOG, "{program}: {message}"),
@@ -55,12 +66,30 @@ impl GuestLog {
         }
     }
 
+    /// Whether there is room for one more line of so many bytes; then it is taken.
+    fn has_room(&self, bytes: usize) -> bool {
+        // One guest writes at a time.
+        let (lines, before) = (self.written.lines.load(Ordering::Relaxed), self.written.bytes.load(Ordering::Relaxed));
+        let after = before.saturating_add(bytes);
+        if lines >= self.max_lines || after > self.max_bytes {
+            return false;
+        }
+        self.written.lines.store(lines.saturating_add(1), Ordering::Relaxed);
+        self.written.bytes.store(after, Ordering::Relaxed);
+        true
+    }
+
     /// Says how many lines were left out, if any.
     pub(super) fn finish(&self) {
-        let left_out = self.lines.load(Ordering::Relaxed).saturating_sub(self.max_lines);
+        let left_out = self.written.left_out.load(Ordering::Relaxed);
         if left_out > 0 {
-            let (program, kept) = (&self.program, self.max_lines);
-            tracing::warn!("{program}: {left_out} log lines left out after the first {kept} of this collection");
+            let (program, kept) = (&self.program, self.written.lines.load(Ordering::Relaxed));
+            let bytes = bytesize::ByteSize(self.max_bytes as u64).display().iec();
+            tracing::warn!(
+                "{program}: {left_out} log lines left out after the first {kept} of this collection: there may be {} of \
+                 them (limit log_lines) with {bytes} in all (limit log_bytes)",
+                self.max_lines
+            );
         }
     }
 }

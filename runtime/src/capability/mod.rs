@@ -8,10 +8,13 @@
 //! the collection and dropped with it.
 
 mod agent;
+mod asked;
 mod bindings;
 mod clock;
 mod datapoints;
-pub mod http;
+mod denials;
+mod http;
+mod interfaces;
 mod limits;
 mod log;
 pub mod modbus;
@@ -27,12 +30,16 @@ use std::{
 
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 pub(crate) use self::bindings::{COMPONENT_TYPE, CollectorPre};
+pub(crate) use self::denials::Denials;
+use self::limits::Reached;
 pub use self::{
-    bindings::served_interfaces,
+    asked::{Asked, DeviceAsked, OriginAsked, Recorder},
     datapoints::Emission,
-    http::HttpUse,
+    denials::Denial,
+    interfaces::{INTERFACES, Interface, Reach, our_interfaces},
     limits::{LimitReached, Limits},
     log::{GUEST_LOG, GuestLog},
     modbus::ModbusUse,
@@ -61,23 +68,9 @@ pub struct Assignment {
     pub memory: Memory,
     /// How much one collection may use.
     pub limits: Limits,
+    /// Where it is kept what a collection asks for, if anybody wants to know.
+    pub recorder: Option<Recorder>,
 }
-
-/// What an operator would have to grant for a call that was refused.
-///
-/// Ordered, so that a report lists each only once.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Denial {
-    /// What was refused, in words.
-    pub what: String,
-    /// The flag of `pattoo-wasm run` that grants it, where a flag can say it.
-    pub flag: Option<String>,
-    /// The lines under `grants:` that grant it, where anything can.
-    pub line: Option<String>,
-}
-
-/// How many different refused calls of one collection are remembered for its report.
-const MAX_DENIALS: usize = 20;
 
 /// One collection's side of every capability.
 pub struct Host {
@@ -85,12 +78,16 @@ pub struct Host {
     started: Instant,
     collection_time: u64,
     emission: Emission,
-    http: HttpUse,
+    web: http::Web,
     modbus: ModbusUse,
     state: StateUse,
     log: GuestLog,
-    denials: BTreeSet<Denial>,
+    denials: Denials,
+    reached: Reached,
+    random_bytes: u64,
     wasi: WasiCtx,
+    wasi_http: WasiHttpCtx,
+    web_hooks: http::WebHooks,
     resources: ResourceTable,
 }
 
@@ -112,38 +109,41 @@ impl Host {
         let log = GuestLog::new(&assignment.agent.program, &assignment.limits);
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(assignment.limits.resources);
+        let denials = Denials::default();
+        let reached = Reached::new(&assignment.agent.program);
+        let web = http::Web::new(&assignment, &denials, &reached);
+        let mut wasi_http = WasiHttpCtx::new();
+        wasi_http.set_field_size_limit(http::field_size_limit(web.limits()));
         Self {
             started: Instant::now(),
             collection_time: unix_millis(),
             emission: Emission::new(&assignment),
-            http: HttpUse::default(),
             modbus: ModbusUse::default(),
             state: StateUse::default(),
-            wasi: wasi::empty(&log, &assignment.limits),
+            wasi: wasi::empty(&log),
+            wasi_http,
+            web_hooks: http::WebHooks::new(&web),
+            web,
             resources,
             log,
-            denials: BTreeSet::new(),
+            denials,
+            reached,
+            random_bytes: 0,
             assignment,
         }
     }
 
     /// What the collection did and wants, once it has ended.
     pub fn finish(self) -> Finished {
-        let Self { emission, denials, log, wasi, resources, state, assignment, http, modbus, .. } = self;
-        // The standard streams hold what may be a last, unfinished line.
+        let Self { emission, denials, log, wasi, resources, state, assignment, web, modbus, .. } = self;
+        // The standard streams hold what may be a last, unfinished line, and the resources requests that are under way.
         drop((wasi, resources));
         log.finish();
         Finished {
             emission,
-            denials,
+            denials: denials.take(),
             state: state.into_changes(&assignment),
-            usage: Usage { http: http.used(), modbus: modbus.used() },
-        }
-    }
-
-    fn deny(&mut self, denial: Denial) {
-        if self.denials.len() < MAX_DENIALS {
-            self.denials.insert(denial);
+            usage: Usage { http: web.take_calls(), modbus: modbus.used() },
         }
     }
 }
@@ -154,17 +154,25 @@ impl WasiView for Host {
     }
 }
 
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.wasi_http, table: &mut self.resources, hooks: &mut self.web_hooks }
+    }
+}
+
 /// Adds every capability to `linker`, for stores whose data holds a [`Host`].
 ///
 /// # Errors
 ///
 /// When an interface is already defined there.
-pub fn add_to_linker<T: WasiView + 'static>(
+pub fn add_to_linker<T: WasiView + WasiHttpView + 'static>(
     linker: &mut Linker<T>,
     host: fn(&mut T) -> &mut Host,
 ) -> wasmtime::Result<()> {
     bindings::Collector::add_to_linker::<T, HasSelf<Host>>(linker, host)?;
-    wasmtime_wasi::p2::add_to_linker_async(linker)
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasi::add_random_to_linker::<T>(linker, host)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
 }
 
 /// The wall clock in Unix milliseconds; 0 when it stands before 1970.

@@ -88,7 +88,7 @@ impl wit::Host for Host {
         if grown > limit {
             let value = bytesize::ByteSize(limit as u64).display().iec().to_string();
             let reached = LimitReached { what: "what a program keeps", value, setting: "state_bytes" };
-            return Ok(Err(wit::Error::Quota(reached.to_string())));
+            return Ok(Err(wit::Error::Quota(self.reached.say(reached).to_string())));
         }
         self.state.bytes = grown;
         self.values().await?.insert(key.clone(), value.clone());
@@ -138,6 +138,7 @@ mod tests {
             http: http::Client::new(Vec::new(), http::Limits::default(), http::OwnEndpoints::default()).unwrap(),
             state: StateStore::at(path),
             limits: Limits { state_bytes, ..Limits::default() },
+            recorder: None,
         })
     }
 

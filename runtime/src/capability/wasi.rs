@@ -2,7 +2,7 @@
 //!
 //! Many language toolchains import WASI without using it, so it has to be there. Nothing is granted through it: no files,
 //! no environment, no arguments, no sockets, no name look-up. Standard output and error become log lines, standard
-//! input is at its end.
+//! input is at its end. Random bytes are the system's, and counted.
 
 use std::{
     pin::Pin,
@@ -11,23 +11,82 @@ use std::{
 };
 
 use tokio::io::AsyncWrite;
+use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::{
     WasiCtx, async_trait,
     cli::{IsTerminal, StdoutStream},
-    p2::{OutputStream, Pollable, StreamResult},
+    p2::{
+        OutputStream, Pollable, StreamResult,
+        bindings::random::{insecure, random},
+    },
 };
 
-use super::{GuestLog, Limits, bindings::pattoo::agent::log::Level};
+use super::{GuestLog, Host, LimitReached, bindings::pattoo::agent::log::Level};
 
 /// A WASI context with nothing in it but a way to `log`.
-pub(super) fn empty(log: &GuestLog, limits: &Limits) -> WasiCtx {
+pub(super) fn empty(log: &GuestLog) -> WasiCtx {
     WasiCtx::builder()
         .stdout(LogLines::new(log.clone(), Level::Info))
         .stderr(LogLines::new(log.clone(), Level::Warn))
-        .max_random_size(limits.random_bytes)
         .allow_tcp(false)
         .allow_udp(false)
         .build()
+}
+
+/// Takes the place of the library's random numbers, which are bounded in one call and not in all together.
+pub(super) fn add_random_to_linker<T: 'static>(
+    linker: &mut Linker<T>,
+    host: fn(&mut T) -> &mut Host,
+) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    random::add_to_linker::<T, HasSelf<Host>>(linker, host)?;
+    insecure::add_to_linker::<T, HasSelf<Host>>(linker, host)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+impl Host {
+    fn random_bytes(&mut self, count: u64) -> wasmtime::Result<Vec<u8>> {
+        let limit = self.assignment.limits.random_bytes;
+        let drawn = self.random_bytes.saturating_add(count);
+        let too_many = || {
+            let value = bytesize::ByteSize(limit).display().iec().to_string();
+            LimitReached { what: "random bytes", value, setting: "random_bytes" }
+        };
+        if drawn > limit {
+            return Err(too_many().into());
+        }
+        self.random_bytes = drawn;
+        let mut bytes = vec![0; usize::try_from(count)?];
+        getrandom::fill(&mut bytes).map_err(|error| wasmtime::format_err!("no random bytes: {error}"))?;
+        Ok(bytes)
+    }
+
+    fn random_number(&mut self) -> wasmtime::Result<u64> {
+        let mut number = [0; 8];
+        number.copy_from_slice(&self.random_bytes(8)?);
+        Ok(u64::from_ne_bytes(number))
+    }
+}
+
+impl random::Host for Host {
+    fn get_random_bytes(&mut self, count: u64) -> wasmtime::Result<Vec<u8>> {
+        self.random_bytes(count)
+    }
+
+    fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
+        self.random_number()
+    }
+}
+
+impl insecure::Host for Host {
+    fn get_insecure_random_bytes(&mut self, count: u64) -> wasmtime::Result<Vec<u8>> {
+        self.random_bytes(count)
+    }
+
+    fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {
+        self.random_number()
+    }
 }
 
 /// A standard stream whose lines go to the log. Clones are the same stream.

@@ -14,10 +14,11 @@ use url::Host;
 
 use super::{Exit, Failure, output::print_line, report::Finding, run::own_endpoints};
 use crate::{
+    capability::{Interface, Reach},
     config::{CollectorSettings, ConfigDirectory, Loaded, Place, Problem, Severity, Step, schema},
     delivery::ServerUrl,
     http::{self, OwnEndpoints},
-    sandbox::{LoadError, Module, Sandbox},
+    sandbox::{CompileLimits, LoadError, Module, Sandbox},
 };
 
 /// How long the server may take to be reached.
@@ -209,7 +210,8 @@ impl Modules<'_> {
     fn check(&mut self, collector: &CollectorSettings, at: &impl Fn(&[Step]) -> Place) -> Vec<Problem> {
         let sandbox = self.sandbox;
         let known = self.known.entry(collector.module.clone()).or_insert_with(|| {
-            known(sandbox, &collector.module).map_err(|error| (error.to_string(), error.help().into_owned()))
+            known(sandbox, &collector.module, &collector.limits.module)
+                .map_err(|error| (error.to_string(), error.help().into_owned()))
         });
         match known {
             Err((what, help)) => vec![Problem::error(what.as_str(), at(&[Step::Key("module")]), help.as_str())],
@@ -218,8 +220,8 @@ impl Modules<'_> {
     }
 }
 
-fn known(sandbox: &Sandbox, path: &Path) -> Result<Known, LoadError> {
-    let collector = sandbox.load(&Module::read(path)?)?;
+fn known(sandbox: &Sandbox, path: &Path, limits: &CompileLimits) -> Result<Known, LoadError> {
+    let collector = sandbox.load_within(&Module::read_within(path, limits)?, limits)?;
     Ok(Known { sha256: collector.sha256().to_owned(), imports: collector.imports() })
 }
 
@@ -235,12 +237,15 @@ fn digest(collector: &CollectorSettings, known: &Known, at: &impl Fn(&[Step]) ->
 fn imports(collector: &CollectorSettings, known: &Known, at: &impl Fn(&[Step]) -> Place) -> Vec<Problem> {
     let imported =
         |interface: &str| known.imports.iter().any(|name| name.starts_with(&format!("pattoo:agent/{interface}@")));
+    let reaches_the_web = known.imports.iter().any(|name| Interface::of(name).is_some_and(|it| it.reach == Reach::Web));
     let mut problems = Vec::new();
     let granted = [("http", !collector.grants.http.is_empty()), ("modbus", !collector.grants.modbus.is_empty())];
     for (interface, granted) in granted {
         let path = [Step::Key("grants"), Step::Key(interface)];
+        // Some languages bring `wasi:http` along whether it is used or not, so that its lack of a grant is no finding.
+        let used_by_way_of_wasi = interface == "http" && reaches_the_web;
         match (granted, imported(interface)) {
-            (true, false) => {
+            (true, false) if !used_by_way_of_wasi => {
                 let what = format!("`{}` is granted `{interface}`, which its module does not use", collector.program);
                 let help = "leave the grant out, or name the module that is meant";
                 problems.push(Problem::error(what, at(&path), help));

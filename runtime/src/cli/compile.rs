@@ -12,10 +12,17 @@ pub(super) struct Args {
     time: u64,
     /// Bytes of address space
     memory: u64,
+    /// Functions that the module may define
+    functions: u32,
 }
 
 pub(super) fn compile(args: &Args) -> Result<Exit, Failure> {
-    let limits = CompileLimits { time: Duration::from_secs(args.time), memory: args.memory };
+    let limits = CompileLimits {
+        time: Duration::from_secs(args.time),
+        memory: args.memory,
+        functions: args.functions,
+        ..CompileLimits::default()
+    };
     serve(limits).map_err(|error| Failure::fault(format!("the compiler ended: {error}")))?;
     Ok(Exit::Good)
 }

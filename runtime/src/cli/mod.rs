@@ -4,10 +4,12 @@
 //! an `Exit`, whose numbers are a promise to scripts.
 
 mod check;
+mod collection;
 mod compile;
 mod completions;
 mod daemon;
 mod demo;
+mod inspect;
 mod logging;
 mod output;
 mod posting;
@@ -71,6 +73,8 @@ enum Command {
     Check(check::Args),
     /// Receive what agents post, as the pattoo server would: for trying things out
     Receive(receive::Args),
+    /// Say what a module could ever do, and with --run what one collection asks for
+    Inspect(Box<inspect::Args>),
     /// Be Modbus devices described in a YAML file
     Simulate(simulate::Args),
     /// Show it all at work on loopback: devices, a web site, two collectors and a receiver
@@ -101,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Spool(args) => in_runtime(spool::spool(args)),
         Command::Check(args) => in_runtime(check::check(args)),
         Command::Receive(args) => in_runtime(receive::receive(args)),
+        Command::Inspect(args) => in_runtime(inspect::inspect(*args)),
         Command::Simulate(args) => in_runtime(simulate::simulate(args)),
         Command::Demo(args) => in_runtime(demo::demo(args)),
     };

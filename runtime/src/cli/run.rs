@@ -1,37 +1,25 @@
 //! `pattoo-wasm run`: one collection of one module, or one every so many seconds.
 
-use std::{
-    io::IsTerminal as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytesize::ByteSize;
-use serde_json::Map;
 
 use super::{
     Exit, Failure, Interruption,
+    collection::{self, load},
     output::{indented, print_datapoints},
     posting::{Outlet, PostArgs, Undelivered},
 };
 use crate::{
-    capability::{
-        Assignment, Denial,
-        modbus::{DeviceGrant, Devices},
-        unix_millis,
-    },
-    config::{self, CollectorLimits, DataDirectory, Grants, Limit},
+    capability::{Assignment, Denial, modbus::Devices, unix_millis},
+    config::DataDirectory,
     delivery::ServerUrl,
-    http::{self, OriginGrant, OwnEndpoints},
-    modbus::{DeviceUrl, Endpoints},
-    pattoo::{Agent, AgentId, Body, Hostname, Memory, PollingInterval, Program},
+    http::{self, OwnEndpoints},
+    modbus::Endpoints,
+    pattoo::{AgentId, Body, Memory},
     sandbox::{Collector, Ending, Module, Outcome, Sandbox},
     state::StateStore,
 };
-
-/// After how long a compilation is announced, on a terminal.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,49 +44,8 @@ pub(super) struct Args {
     /// The collector: a WebAssembly component or core module (.wasm), or the text format of either (.wat)
     module: PathBuf,
 
-    /// Name of the program towards pattoo [default: the module's file name without its ending]
-    #[arg(long, value_name = "NAME")]
-    program: Option<Program>,
-
-    /// Polling interval that is told to the collector and to pattoo
-    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = parse_interval)]
-    interval: PollingInterval,
-
-    /// A setting for the collector; the value is read as YAML, else taken as text (repeatable)
-    #[arg(long = "setting", value_name = "KEY=VALUE")]
-    settings: Vec<String>,
-
-    /// A YAML or JSON file of settings; --setting is laid over it
-    #[arg(long = "settings", value_name = "FILE")]
-    settings_file: Option<PathBuf>,
-
-    /// Grant a web origin: scheme, host and port; GET and HEAD, every path (repeatable)
-    #[arg(long = "http", value_name = "ORIGIN")]
-    origins: Vec<http::Origin>,
-
-    /// Grant a Modbus device under a name: all four tables of one unit (repeatable)
-    #[arg(long = "modbus", value_name = "NAME=URL", value_parser = parse_device)]
-    devices: Vec<DeviceGrant>,
-
-    /// A YAML file of grants, as under `grants:` in `pattoo_wasm.yaml`
-    #[arg(long, value_name = "FILE")]
-    grants: Option<PathBuf>,
-
-    /// How long the whole collection may take
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
-    timeout: Duration,
-
-    /// How much memory the collector may have
-    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
-    memory: ByteSize,
-
-    /// Set another limit, named as under `limits:` in `pattoo_wasm.yaml` (repeatable)
-    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = parse_limit)]
-    limits: Vec<(&'static Limit, String)>,
-
-    /// Name of this machine towards pattoo [default: its fully qualified name]
-    #[arg(long, value_name = "NAME")]
-    hostname: Option<Hostname>,
+    #[command(flatten)]
+    collection: collection::Flags,
 
     #[command(flatten)]
     post: PostArgs,
@@ -110,25 +57,6 @@ pub(super) struct Args {
     /// Print the body over several lines
     #[arg(long)]
     pretty: bool,
-}
-
-fn parse_interval(text: &str) -> Result<PollingInterval, String> {
-    let seconds: u32 = text.parse().map_err(|_| "it is a whole number of seconds".to_owned())?;
-    PollingInterval::from_seconds(seconds).map_err(|error| error.to_string())
-}
-
-fn parse_device(text: &str) -> Result<DeviceGrant, String> {
-    let (name, url) = text.split_once('=').ok_or("write it as NAME=URL, for example plc1=tcp://192.0.2.10:502")?;
-    let name = name.parse().map_err(|error| format!("{error}"))?;
-    let url: DeviceUrl = url.parse().map_err(|error| format!("{error}"))?;
-    Ok(DeviceGrant::new(name, &url))
-}
-
-fn parse_limit(text: &str) -> Result<(&'static Limit, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, for example datapoints=20000")?;
-    let limit = Limit::named(name).ok_or_else(|| config::unknown_limit(name))?;
-    limit.set(&mut CollectorLimits::default(), value).map_err(|error| error.to_string())?;
-    Ok((limit, value.to_owned()))
 }
 
 /// A collector that is ready to run, and where its bodies go.
@@ -152,94 +80,24 @@ pub(super) async fn run(args: Args, directory: Option<DataDirectory>) -> Result<
 }
 
 async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Failure> {
-    let module = Module::read(&args.module)?;
-    let settings = settings(&args)?;
+    let limits = args.collection.limits()?;
+    let module = Module::read_within(&args.module, &limits.module)?;
+    let settings = args.collection.settings()?;
     let directory = directory.map_or_else(DataDirectory::find, Ok)?;
     let plan = args.post.plan()?;
-    let grants = grants(&args)?;
-    let limits = limits(&args)?;
+    let grants = args.collection.grants()?;
     let own = own_endpoints(args.post.server()).await;
     let http = http::Client::new(grants.http, limits.http, own).map_err(Failure::usage)?;
     let state = StateStore::at(&directory.state());
     let modbus = Devices::new(grants.modbus, &Endpoints::new());
-    let (sandbox, collector) = load(&args.module, module, &directory).await?;
+    let (sandbox, collector) = load(&args.module, module, limits.module, &directory).await?;
     // Only now, when nothing else can be wrong, is anything made that stays.
     let post = plan.map(|plan| plan.open(&directory)).transpose()?;
-    let agent = Arc::new(agent(&args, &directory)?);
+    let ids = directory.agent_ids();
+    let agent = Arc::new(args.collection.agent(&args.module, |program| AgentId::load_or_create(&ids, program))?);
     let (memory, limits) = (Memory::default(), limits.collection);
-    let assignment = Arc::new(Assignment { agent, settings, modbus, http, state, memory, limits });
+    let assignment = Arc::new(Assignment { agent, settings, modbus, http, state, memory, limits, recorder: None });
     Ok(Job { sandbox, collector, assignment, post, pretty: args.pretty })
-}
-
-/// Compiles the module, and says so on a terminal when that takes a while.
-async fn load(path: &Path, module: Module, directory: &DataDirectory) -> Result<(Sandbox, Collector), Failure> {
-    let compiled = directory.compiled().to_owned();
-    let mut loading = tokio::task::spawn_blocking(move || {
-        let sandbox = Sandbox::new(1, super::compiler()?, super::cache(&compiled)).map_err(|error| {
-            Failure::fault(error)
-                .help("a limit on address space (`ulimit -v`) may be too low: 16 GiB are reserved, not used")
-        })?;
-        let collector = sandbox.load(&module)?;
-        Ok((sandbox, collector))
-    });
-    let done = tokio::select! {
-        done = &mut loading => done,
-        () = tokio::time::sleep(PATIENCE) => {
-            if std::io::stderr().is_terminal() {
-                tracing::info!("compiling {} …", path.display());
-            }
-            loading.await
-        }
-    };
-    done.map_err(|error| Failure::fault(format!("the compilation ended: {error}")))?
-}
-
-fn settings(args: &Args) -> Result<String, Failure> {
-    let mut settings = args.settings_file.as_deref().map_or_else(|| Ok(Map::new()), config::read_settings)?;
-    for setting in &args.settings {
-        config::merge_setting(&mut settings, setting).map_err(Failure::usage)?;
-    }
-    config::to_json(settings).map_err(Failure::usage)
-}
-
-fn agent(args: &Args, directory: &DataDirectory) -> Result<Agent, Failure> {
-    let program = if let Some(program) = &args.program {
-        program.clone()
-    } else {
-        let stem = args.module.file_stem().unwrap_or_default().to_string_lossy();
-        stem.parse().map_err(|error| Failure::usage(error).help("name the program with --program NAME"))?
-    };
-    let hostname = match &args.hostname {
-        Some(hostname) => hostname.clone(),
-        None => config::fully_qualified_hostname()
-            .map_err(|error| Failure::fault(error).help("name this machine with --hostname NAME"))?,
-    };
-    let id = AgentId::load_or_create(&directory.agent_ids(), &program)?;
-    Ok(Agent { program, id, hostname, polling_interval: args.interval })
-}
-
-fn limits(args: &Args) -> Result<CollectorLimits, Failure> {
-    let mut limits = CollectorLimits::default();
-    limits.collection.timeout = args.timeout;
-    limits.collection.memory = usize::try_from(args.memory.as_u64()).unwrap_or(usize::MAX);
-    for (limit, value) in &args.limits {
-        limit.set(&mut limits, value).map_err(Failure::usage)?;
-    }
-    Ok(limits)
-}
-
-fn grants(args: &Args) -> Result<Grants, Failure> {
-    let mut grants = args.grants.as_deref().map_or_else(|| Ok(Grants::default()), Grants::read)?;
-    grants.http.extend(args.origins.iter().cloned().map(OriginGrant::new));
-    for device in &args.devices {
-        if grants.modbus.iter().any(|other| other.name == device.name) {
-            return Err(Failure::usage(format!("the device `{}` is granted twice", device.name)).help(
-                "give each device a name of its own; several units of one go into a --grants file: `units: [1, 7]`",
-            ));
-        }
-        grants.modbus.push(device.clone());
-    }
-    Ok(grants)
 }
 
 /// The endpoints that no guest may talk to: the server that we post to, by its name and by the addresses behind it.

@@ -3,12 +3,12 @@
 use super::{
     forms,
     quantity::{
-        GIB, HOUR, KIB, MIB, Quantity, Unit,
+        GIB, HOUR, KIB, MIB, Quantity, SECOND, Unit,
         convert::{duration, millis, narrow, same, widen},
         quantity,
     },
 };
-use crate::{capability, http};
+use crate::{capability, http, sandbox::CompileLimits};
 
 /// How much one collection may use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct CollectorLimits {
     pub collection: capability::Limits,
     /// Of each fetch.
     pub http: http::Limits,
+    /// Of the module.
+    pub module: CompileLimits,
 }
 
 /// One limit that can be set.
@@ -84,8 +86,18 @@ pub static LIMITS: &[Limit] = &[
         widen,
         narrow
     ),
-    quantity!("random_bytes", "random bytes in one call", Size, 0, 64 * MIB, collection.random_bytes, same, same),
+    quantity!(
+        "random_bytes",
+        "random bytes, all calls together",
+        Size,
+        0,
+        64 * MIB,
+        collection.random_bytes,
+        same,
+        same
+    ),
     quantity!("datapoints", "datapoints", Count, 0, 1_000_000, collection.datapoints, widen, narrow),
+    quantity!("targets", "targets of datapoints", Count, 0, 1_000_000, collection.targets, widen, narrow),
     quantity!(
         "datapoint_bytes",
         "bytes of normalised datapoints",
@@ -117,6 +129,17 @@ pub static LIMITS: &[Limit] = &[
         narrow
     ),
     quantity!("log_line_bytes", "bytes of a log line", Size, 64, MIB, collection.log_line_bytes, widen, narrow),
+    quantity!("log_bytes", "bytes of all log lines", Size, 0, GIB, collection.log_bytes, widen, narrow),
+    quantity!(
+        "error_bytes",
+        "bytes of the text with which it fails",
+        Size,
+        64,
+        MIB,
+        collection.error_bytes,
+        widen,
+        narrow
+    ),
     quantity!("fetches", "HTTP requests", Count, 0, 1_000_000, collection.fetches, u64::from, narrow),
     quantity!(
         "concurrent_fetches",
@@ -130,7 +153,7 @@ pub static LIMITS: &[Limit] = &[
     ),
     quantity!(
         "fetched_bytes",
-        "bytes of all response bodies together",
+        "bytes of all responses together, headers included",
         Size,
         KIB,
         4 * GIB,
@@ -139,6 +162,16 @@ pub static LIMITS: &[Limit] = &[
         narrow
     ),
     quantity!("spans", "Modbus spans", Count, 0, 1_000_000, collection.spans, u64::from, narrow),
+    quantity!(
+        "concurrent_spans",
+        "Modbus spans in one call, which are read at the same time",
+        Count,
+        1,
+        1_000_000,
+        collection.concurrent_spans,
+        u64::from,
+        narrow
+    ),
     quantity!(
         "state_bytes",
         "bytes of keys and values that a program keeps",
@@ -212,6 +245,37 @@ pub static LIMITS: &[Limit] = &[
         KIB,
         256 * KIB,
         http.response_header_bytes,
+        same,
+        same
+    ),
+    quantity!("module_bytes", "bytes of the module file", Size, KIB, GIB, module.module_bytes, same, same),
+    quantity!(
+        "module_functions",
+        "functions that the module defines",
+        Count,
+        1,
+        10_000_000,
+        module.functions,
+        u64::from,
+        narrow
+    ),
+    quantity!(
+        "compile_time",
+        "processor time for compiling the module",
+        Time,
+        SECOND,
+        HOUR,
+        module.time,
+        millis,
+        duration
+    ),
+    quantity!(
+        "compile_memory",
+        "address space for compiling the module",
+        Size,
+        256 * MIB,
+        64 * GIB,
+        module.memory,
         same,
         same
     ),

@@ -17,6 +17,7 @@ mod grants;
 mod hostname;
 mod limits;
 mod load;
+mod narrow;
 mod pattoo;
 mod posting;
 mod quantity;
@@ -37,6 +38,7 @@ pub use self::{
     grants::Grants,
     hostname::{HostnameError, fully_qualified_hostname},
     limits::{CollectorLimits, LIMITS, Limit},
+    narrow::grants_of,
     posting::Posting,
     quantity::{Quantity, QuantityError, Unit},
     schema::schema,

@@ -140,7 +140,7 @@ async fn told(mut stop: watch::Receiver<bool>) {
 }
 
 /// How a collection ended, to count and to read.
-pub(super) fn words_of(ending: &Ending) -> (Reason, String) {
+pub(crate) fn words_of(ending: &Ending) -> (Reason, String) {
     match ending {
         Ending::Completed => (Reason::Completed, "completed".to_owned()),
         Ending::Failed(message) => (Reason::Failed, format!("the collector failed: {message}")),

@@ -16,7 +16,7 @@ use super::collection::words_of;
 use crate::{
     capability::Assignment,
     config::Digest,
-    sandbox::{Collector, LoadError, Module, Sandbox},
+    sandbox::{Collector, CompileLimits, LoadError, Module, Sandbox},
 };
 
 /// How many modules are read, compiled and instantiated at the same time.
@@ -29,6 +29,8 @@ pub struct Wanted {
     pub module: PathBuf,
     /// The only content that the module may have.
     pub pin: Option<Digest>,
+    /// What the module may be and what its compilation may use.
+    pub compile: CompileLimits,
     /// Who it is, what it was granted and how much it may use.
     pub assignment: Arc<Assignment>,
 }
@@ -130,8 +132,10 @@ impl Loader {
     async fn load(&self, wanted: &Wanted) -> Result<Arc<Collector>, Trouble> {
         let fault =
             |what: tokio::task::JoinError| Trouble::Fault { module: wanted.module.clone(), what: what.to_string() };
-        let path = wanted.module.clone();
-        let read = tokio::task::spawn_blocking(move || Module::read(&path).map(|module| (module.sha256(), module)));
+        let (path, limits) = (wanted.module.clone(), wanted.compile);
+        let read = tokio::task::spawn_blocking(move || {
+            Module::read_within(&path, &limits).map(|module| (module.sha256(), module))
+        });
         let (digest, module) = read.await.map_err(fault)??;
         if let Some(pinned) = &wanted.pin
             && pinned.to_string() != digest
@@ -144,7 +148,8 @@ impl Loader {
             code
         } else {
             let sandbox = Arc::clone(&self.sandbox);
-            let compiled = tokio::task::spawn_blocking(move || sandbox.load(&module)).await.map_err(fault)??;
+            let compiled =
+                tokio::task::spawn_blocking(move || sandbox.load_within(&module, &limits)).await.map_err(fault)??;
             let code = Arc::new(compiled);
             by_digest.insert(digest, Arc::downgrade(&code));
             code

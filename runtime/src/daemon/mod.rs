@@ -42,6 +42,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::{sync::mpsc, task::JoinSet};
 
+pub(crate) use self::collection::words_of;
 pub use self::{
     board::{Board, LATENESS_BOUNDS, Lateness, UnderWay},
     collection::Store,

@@ -151,6 +151,12 @@ fn wanted(
         limits: settings.limits.collection.clone(),
         state: outlet.state.clone(),
         memory: Memory::new(&outlet.memory),
+        recorder: None,
     };
-    Ok(Wanted { module: settings.module.clone(), pin: settings.sha256, assignment: Arc::new(assignment) })
+    Ok(Wanted {
+        module: settings.module.clone(),
+        pin: settings.sha256,
+        compile: settings.limits.module,
+        assignment: Arc::new(assignment),
+    })
 }

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::error::{Cap, Error, Fault, Wait};
 use super::limits::Limits;
+use super::message::Patience;
 use super::origin::Origin;
 
 /// A coding that we asked for and can undo.
@@ -62,6 +63,7 @@ pub(super) async fn read(
     coding: Option<Coding>,
     origin: &Origin,
     limits: &Limits,
+    patience: Patience,
 ) -> Result<Vec<u8>, Error> {
     // Without a coding both caps bound the same bytes.
     let (cap, most) = if coding.is_none() && limits.response_bytes <= limits.compressed_bytes {
@@ -73,7 +75,7 @@ pub(super) async fn read(
     if method != Method::HEAD && response.content_length().is_some_and(|announced| announced > most) {
         return Err(Error::TooLarge { cap, limit: most });
     }
-    let mut wire = Box::pin(wire(response, origin, limits, cap, most));
+    let mut wire = Box::pin(wire(response, origin, limits, patience, (cap, most)));
     // Looking at the first piece tells an empty body, which decodes to nothing in every coding.
     let Some(first) = wire.try_next().await? else {
         return Ok(Vec::new());
@@ -98,16 +100,17 @@ fn wire<'a>(
     response: Response,
     origin: &'a Origin,
     limits: &'a Limits,
-    cap: Cap,
-    most: u64,
+    patience: Patience,
+    (cap, most): (Cap, u64),
 ) -> impl Stream<Item = Result<impl AsRef<[u8]> + Send + use<>, Error>> + Send + 'a {
+    let (after, wait) = Patience::shorter(patience.pieces, limits.idle, Wait::Idle);
     try_unfold((response, 0_usize), move |(mut response, seen)| async move {
-        let piece = timeout(limits.idle, response.chunk())
-            .await
-            .map_err(|_| Error::Timeout { wait: Wait::Idle, after: limits.idle })?
-            .map_err(|error| match Fault::of(error, origin, limits) {
-                Fault::Other(error) => error,
-                Fault::Refused(reason) => Error::Connection(format!("{origin}: {reason}")),
+        let piece =
+            timeout(after, response.chunk()).await.map_err(|_| Error::Timeout { wait, after })?.map_err(|error| {
+                match Fault::of(error, origin, limits) {
+                    Fault::Other(error) => error,
+                    Fault::Refused(reason) => Error::Connection(format!("{origin}: {reason}")),
+                }
             })?;
         let Some(piece) = piece else { return Ok(None) };
         let seen = seen.saturating_add(piece.len());

@@ -14,7 +14,7 @@ use super::error::{Denied, Error, Fault, Reason, Wait};
 use super::grant::OriginGrant;
 use super::headers;
 use super::limits::Limits;
-use super::message::{Request, Response, response_headers};
+use super::message::{Patience, Request, Response, response_headers};
 use super::origin::{Origin, Scheme};
 use super::own::OwnEndpoints;
 use super::redirect::{Hop, Onward};
@@ -102,6 +102,24 @@ pub struct Client {
     own: Arc<OwnEndpoints>,
 }
 
+/// A hop of a request that a grant allows, for whoever wants to know what a collector asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit<'a> {
+    /// Where it goes.
+    pub origin: &'a Origin,
+    /// How.
+    pub method: &'a Method,
+    /// The path, percent-encoded as in a URL, without its query.
+    pub path: &'a str,
+    /// The grant that allows it.
+    pub grant: &'a OriginGrant,
+    /// Whether the origin's name may lead to private addresses.
+    pub private: bool,
+}
+
+/// What is told of each.
+pub type Watch<'a> = &'a (dyn Fn(Visit<'_>) + Sync);
+
 /// One granted origin.
 #[derive(Debug)]
 struct Site {
@@ -140,11 +158,18 @@ impl Client {
     ///
     /// Dropping the future closes the connection in use; nothing goes on but a name lookup that had begun.
     pub async fn fetch(&self, request: Request) -> Result<Response, Error> {
-        let (after, wait) = match request.timeout {
-            Some(asked) if asked < self.limits.total => (asked, Wait::Guest),
-            _ => (self.limits.total, Wait::Total),
-        };
-        timeout(after, self.follow(request)).await.map_err(|_| Error::Timeout { wait, after })?
+        self.fetch_watched(request, &|_| {}).await
+    }
+
+    /// The same, and tells of each hop that is granted, before it is made.
+    pub async fn fetch_watched(&self, request: Request, watch: Watch<'_>) -> Result<Response, Error> {
+        let (after, wait) = Patience::shorter(request.timeout, self.limits.total, Wait::Total);
+        timeout(after, self.follow(request, watch)).await.map_err(|_| Error::Timeout { wait, after })?
+    }
+
+    /// The limits of each fetch.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The origin of a URL, if it was granted: for counting, and no decision.
@@ -153,35 +178,46 @@ impl Client {
         self.sites.contains_key(&origin).then(|| origin.to_string())
     }
 
-    async fn follow(&self, request: Request) -> Result<Response, Error> {
+    async fn follow(&self, request: Request, watch: Watch<'_>) -> Result<Response, Error> {
+        let patience = request.patience;
         let mut hop = request.vetted(&self.limits)?;
         let mut redirects = 0..self.limits.redirects;
         loop {
-            let (answer, asked_for_coding) = self.send(&hop).await?;
+            let (answer, asked_for_coding) = self.send(&hop, patience, watch).await?;
             let (status, headers) = (answer.status(), answer.headers());
             hop = match hop.next(status, headers, &self.limits)? {
                 Onward::Go(_) if redirects.next().is_none() => return Err(Error::Redirects(self.limits.redirects)),
                 Onward::Go(next) => next,
-                Onward::Stay(last) => return self.receive(answer, &last, asked_for_coding).await,
+                Onward::Stay(last) => {
+                    return self.receive(answer, &last, asked_for_coding, patience).await;
+                }
             };
         }
     }
 
     /// Sends one hop and waits for the response header. Also whether compression was our wish.
-    async fn send(&self, hop: &Hop) -> Result<(reqwest::Response, bool), Error> {
+    async fn send(&self, hop: &Hop, patience: Patience, watch: Watch<'_>) -> Result<(reqwest::Response, bool), Error> {
         let denied = |reason| Error::Denied(Box::new(hop.denied(reason)));
         let (site, grant) = self.granted(hop).map_err(denied)?;
         // The library's resolver is not asked about literal addresses.
         if let Some(address) = hop.origin.address() {
             site.reachable.check(address).map_err(denied)?;
         }
+        watch(Visit {
+            origin: &hop.origin,
+            method: &hop.method,
+            path: hop.url.path(),
+            grant,
+            private: site.reachable.private,
+        });
         let limits = &self.limits;
         let request = prepared(hop, grant)?;
         let asked_for_coding = request.1;
-        let patience = limits.connect.saturating_add(limits.idle);
-        let answer = timeout(patience, site.http.execute(request.0))
+        let most = limits.connect.saturating_add(limits.idle);
+        let (after, wait) = Patience::shorter(patience.header, most, Wait::Idle);
+        let answer = timeout(after, site.http.execute(request.0))
             .await
-            .map_err(|_| Error::Timeout { wait: Wait::Idle, after: limits.idle })?
+            .map_err(|_| Error::Timeout { wait, after: if wait == Wait::Idle { limits.idle } else { after } })?
             .map_err(|error| match Fault::of(error, &hop.origin, limits) {
                 Fault::Refused(reason) => denied(reason),
                 Fault::Other(error) => error,
@@ -209,7 +245,13 @@ impl Client {
         Err(if path_granted { Reason::Method } else { Reason::Path })
     }
 
-    async fn receive(&self, answer: reqwest::Response, hop: &Hop, asked_for_coding: bool) -> Result<Response, Error> {
+    async fn receive(
+        &self,
+        answer: reqwest::Response,
+        hop: &Hop,
+        asked_for_coding: bool,
+        patience: Patience,
+    ) -> Result<Response, Error> {
         let status = answer.status();
         let mut headers = answer.headers().clone();
         let coding = if asked_for_coding { body::coding(&hop.method, status, &headers) } else { None };
@@ -217,7 +259,7 @@ impl Client {
             body::describe_decoded(&mut headers);
         }
         let headers = response_headers(&headers, &self.limits)?;
-        let body = body::read(answer, &hop.method, coding, &hop.origin, &self.limits).await?;
+        let body = body::read(answer, &hop.method, coding, &hop.origin, &self.limits, patience).await?;
         Ok(Response { status: status.as_u16(), headers, body })
     }
 }

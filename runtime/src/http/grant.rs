@@ -68,6 +68,11 @@ impl OriginGrant {
         &self.origin
     }
 
+    /// The headers that the host attaches.
+    pub fn attached(&self) -> &[(HeaderName, Secret)] {
+        &self.headers
+    }
+
     pub(super) fn covers_path(&self, path: &str) -> bool {
         self.paths.is_empty() || self.paths.iter().any(|prefix| prefix.covers(path))
     }

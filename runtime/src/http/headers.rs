@@ -63,7 +63,7 @@ pub(super) fn as_servers_see(name: &str) -> String {
 }
 
 /// Whether a field is the host's alone: no guest sets it and no grant attaches it.
-pub(super) fn is_ours(name: &str) -> bool {
+pub(crate) fn is_ours(name: &str) -> bool {
     let name = as_servers_see(name);
     OURS.contains(&name.as_str()) || OUR_FAMILIES.iter().any(|family| name.starts_with(family))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 
-use super::error::{Cap, Error};
+use super::error::{Cap, Error, Wait};
 use super::headers;
 use super::limits::Limits;
 use super::origin::Origin;
@@ -24,6 +24,27 @@ pub struct Request {
     pub body: Option<Vec<u8>>,
     /// Time for the whole fetch, if less than [`Limits::total`].
     pub timeout: Option<Duration>,
+    /// Times for its parts.
+    pub patience: Patience,
+}
+
+/// How long a guest waits for the parts of an answer. Each can only shorten what the limits say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Patience {
+    /// From the request to the complete response header, connecting included.
+    pub header: Option<Duration>,
+    /// Between any two pieces of the body.
+    pub pieces: Option<Duration>,
+}
+
+impl Patience {
+    /// What counts of a time that the guest asked for and one that is a limit.
+    pub(super) fn shorter(asked: Option<Duration>, limit: Duration, wait: Wait) -> (Duration, Wait) {
+        match asked {
+            Some(asked) if asked < limit => (asked, Wait::Guest),
+            _ => (limit, wait),
+        }
+    }
 }
 
 /// A response, complete and within the limits.

@@ -40,18 +40,19 @@ mod secret;
 mod tls;
 
 pub use address::{AddressClass, Reach};
-pub use client::{Client, Setup, SetupError};
+pub use client::{Client, Setup, SetupError, Visit, Watch};
 pub use error::{Cap, Denied, Error, GrantHint, Reason, Wait};
 pub use grant::OriginGrant;
+pub(crate) use headers::is_ours as is_header_of_the_host;
 pub use limits::Limits;
-pub use message::{Request, Response};
+pub use message::{Patience, Request, Response};
 pub use origin::{Origin, OriginError, Scheme};
 pub use own::OwnEndpoints;
 pub use path::{PathError, PathPrefix};
 pub use reqwest::Method;
 pub use reqwest::header::HeaderName;
 pub use resolver::{Lookup, Resolver, SystemResolver};
-pub use secret::{Secret, SecretError};
+pub use secret::{Secret, SecretError, SecretSource};
 pub use tls::{Trust, TrustError};
 
 #[cfg(test)]

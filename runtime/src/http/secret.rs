@@ -16,7 +16,32 @@ const LONGEST: u64 = 16 * 1024;
 /// value. One line end at its end (`\n` or `\r\n`) is not part of it, since editors and `echo` put one there; any other
 /// control character is an error, not something to be cut off silently.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(HeaderValue);
+pub struct Secret {
+    value: HeaderValue,
+    source: SecretSource,
+}
+
+/// Where a secret was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// It was given as it is.
+    Given,
+    /// The environment variable of this name.
+    Environment(String),
+    /// The file at this path.
+    File(PathBuf),
+}
+
+impl SecretSource {
+    /// For messages.
+    fn place(&self) -> String {
+        match self {
+            Self::Given => "the given value".to_owned(),
+            Self::Environment(name) => format!("the environment variable {name:?}"),
+            Self::File(path) => format!("the file {}", path.display()),
+        }
+    }
+}
 
 /// Why there is no secret to attach. None of these texts holds any of its value.
 #[derive(Debug, Error)]
@@ -58,7 +83,7 @@ pub enum SecretError {
 impl Secret {
     /// A secret that is at hand.
     pub fn new(value: impl AsRef<[u8]>) -> Result<Self, SecretError> {
-        Self::from_bytes(value.as_ref(), || "the given value".to_owned())
+        Self::from_bytes(value.as_ref(), SecretSource::Given)
     }
 
     /// The secret in an environment variable of this process.
@@ -69,7 +94,7 @@ impl Secret {
             .then(|| std::env::var_os(name))
             .flatten()
             .ok_or_else(|| SecretError::NotSet { name: name.to_owned() })?;
-        Self::from_bytes(value.as_encoded_bytes(), || format!("the environment variable {name:?}"))
+        Self::from_bytes(value.as_encoded_bytes(), SecretSource::Environment(name.to_owned()))
     }
 
     /// The secret in a file, read now and once.
@@ -82,31 +107,37 @@ impl Secret {
             .take(LONGEST.saturating_add(3))
             .read_to_end(&mut bytes)
             .map_err(failed)?;
-        Self::from_bytes(&bytes, || format!("the file {}", path.display()))
+        Self::from_bytes(&bytes, SecretSource::File(path.to_owned()))
     }
 
-    fn from_bytes(bytes: &[u8], place: impl Fn() -> String) -> Result<Self, SecretError> {
+    fn from_bytes(bytes: &[u8], source: SecretSource) -> Result<Self, SecretError> {
         let value = bytes.strip_suffix(b"\n").map_or(bytes, |line| line.strip_suffix(b"\r").unwrap_or(line));
         if value.is_empty() {
-            return Err(SecretError::Empty { place: place() });
+            return Err(SecretError::Empty { place: source.place() });
         }
         if u64::try_from(value.len()).unwrap_or(u64::MAX) > LONGEST {
-            return Err(SecretError::TooLong { place: place() });
+            return Err(SecretError::TooLong { place: source.place() });
         }
-        let mut header = HeaderValue::from_bytes(value).map_err(|_| SecretError::Unsendable { place: place() })?;
+        let mut header =
+            HeaderValue::from_bytes(value).map_err(|_| SecretError::Unsendable { place: source.place() })?;
         header.set_sensitive(true);
-        Ok(Self(header))
+        Ok(Self { value: header, source })
     }
 
     pub(super) fn header(&self) -> HeaderValue {
-        self.0.clone()
+        self.value.clone()
+    }
+
+    /// Where it was read.
+    pub fn source(&self) -> &SecretSource {
+        &self.source
     }
 
     /// The value of an `authorization` header that has this as its bearer token (RFC 6750).
     pub(crate) fn bearer(&self) -> HeaderValue {
-        let value = [b"Bearer ", self.0.as_bytes()].concat();
+        let value = [b"Bearer ", self.value.as_bytes()].concat();
         // What was sendable is so behind a word.
-        let mut header = HeaderValue::from_bytes(&value).unwrap_or_else(|_| self.0.clone());
+        let mut header = HeaderValue::from_bytes(&value).unwrap_or_else(|_| self.value.clone());
         header.set_sensitive(true);
         header
     }

@@ -38,6 +38,11 @@ impl Ranges {
         Self::default()
     }
 
+    /// The addresses from `first` to `last`, both included; none if they are the wrong way round.
+    pub fn run(first: u16, last: u16) -> Self {
+        Self { runs: if first <= last { vec![(first, last)] } else { Vec::new() } }
+    }
+
     /// Whether every address of the span is in the set. (The span's table and unit are not looked at.)
     pub fn contains(&self, span: &Span) -> bool {
         self.contains_run(span.address(), span.last())

@@ -49,11 +49,17 @@ impl AgentId {
     fn load(path: &Path) -> Result<Option<Self>, AgentIdError> {
         /// Enough for an id with its line end, and to see that more than that follows.
         const MOST: u64 = 128;
-        let file = match File::open(path) {
+        // Opening a pipe waits for somebody who writes into it, unless it is opened so.
+        let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(AgentIdError::io("open", path)(error)),
         };
+        let found = file.metadata().map_err(AgentIdError::io("read", path))?;
+        if !found.is_file() {
+            let what = io::Error::new(ErrorKind::InvalidInput, "it is not a regular file");
+            return Err(AgentIdError::io("read", path)(what));
+        }
         let mut bytes = Vec::new();
         file.take(MOST).read_to_end(&mut bytes).map_err(AgentIdError::io("read", path))?;
         let text = String::from_utf8_lossy(&bytes);
@@ -96,6 +102,15 @@ impl AgentId {
             File::open(made).and_then(|d| d.sync_all()).map_err(AgentIdError::io("sync", made))?;
         }
         Ok(())
+    }
+
+    /// An id that is kept nowhere.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no random numbers.
+    pub fn passing() -> Result<Self, AgentIdError> {
+        Self::generate()
     }
 
     /// An id that no file could hold, for the golden vectors.
@@ -276,6 +291,22 @@ mod tests {
         }
         fs::write(&path, [0xff; 64]).unwrap();
         AgentId::load_or_create(dir.path(), &program()).unwrap_err();
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LAVA_SCRIPT.agent_id");
+        let refused = |what: &str| {
+            let error = AgentId::load_or_create(dir.path(), &program()).unwrap_err().to_string();
+            assert!(error.contains("LAVA_SCRIPT.agent_id") && error.contains("not a regular file"), "{what}: {error}");
+            fs::remove_file(&path).unwrap();
+        };
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        refused("a pipe");
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        refused("a device");
     }
 
     #[test]

@@ -6,18 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wasmtime::{ResourceLimiter, Store};
+use wasmtime::{ResourceLimiter, Store, Trap, component::ResourceTableError};
 use wasmtime_wasi::{I32Exit, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{FieldMapError, WasiHttpCtxView, WasiHttpView};
 
-use super::{Collector, Sandbox};
+use super::{Collector, Sandbox, engine::WASM_STACK};
 use crate::{
     capability::{Assignment, Denial, Emission, Finished, Host, LimitReached, Limits, StateChanges, Usage},
     state::StateError,
     text::one_line,
 };
 
-/// How much of a guest's own error text is kept, in bytes.
-const MAX_GUEST_ERROR: usize = 4096;
+/// How much of the engine's text for a trap is kept, in bytes.
+const MAX_TRAP: usize = 4096;
 
 /// What the engine says when a call hands the host more than it may; it has no public type for that.
 const CALL_TOO_LARGE: &str =
@@ -103,8 +104,8 @@ impl Sandbox {
         let ending = tokio::select! {
             called = tokio::time::timeout(timeout, call) => match called {
                 Ok(Ok(Ok(()))) => Ending::Completed,
-                Ok(Ok(Err(message))) => Ending::Failed(one_line(&message, MAX_GUEST_ERROR)),
-                Ok(Err(error)) => ending_of(&error, &assignment.limits),
+                Ok(Ok(Err(message))) => Ending::Failed(one_line(&message, assignment.limits.error_bytes)),
+                Ok(Err(error)) => ending_of(&error, &assignment),
                 Err(_) => Ending::Stopped(Stop::Deadline(timeout)),
             },
             () = stop => Ending::Stopped(Stop::Interrupted),
@@ -127,7 +128,7 @@ impl Sandbox {
         let mut store = self.store(assignment);
         match tokio::time::timeout(timeout, collector.pre.instantiate_async(&mut store)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => match ending_of(&error, &assignment.limits) {
+            Ok(Err(error)) => match ending_of(&error, assignment) {
                 Ending::Completed => Ok(()),
                 ending => Err(ending),
             },
@@ -147,7 +148,7 @@ impl Sandbox {
 }
 
 /// What an error out of guest code means.
-fn ending_of(error: &wasmtime::Error, limits: &Limits) -> Ending {
+fn ending_of(error: &wasmtime::Error, assignment: &Assignment) -> Ending {
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         return match exit.0 {
             0 => Ending::Completed,
@@ -157,21 +158,43 @@ fn ending_of(error: &wasmtime::Error, limits: &Limits) -> Ending {
     if let Some(limit) = error.downcast_ref::<LimitReached>() {
         return Ending::Stopped(Stop::Limit(limit.clone()));
     }
-    if error.root_cause().to_string() == CALL_TOO_LARGE {
-        let value = bytesize::ByteSize(limits.call_bytes as u64).display().iec().to_string();
-        return Ending::Stopped(Stop::Limit(LimitReached { what: "one call", value, setting: "call_bytes" }));
+    if let Some(limit) = limit_of_a_library(error, assignment) {
+        return Ending::Stopped(Stop::Limit(limit));
     }
     if let Some(error) = error.downcast_ref::<StateError>() {
         return Ending::Stopped(Stop::State(error.clone()));
     }
-    let what = error.downcast_ref::<wasmtime::Trap>().map_or_else(
-        || one_line(&error.root_cause().to_string(), MAX_GUEST_ERROR),
-        |trap| trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
+    let what = error.downcast_ref::<Trap>().map_or_else(
+        || one_line(&error.root_cause().to_string(), MAX_TRAP),
+        |trap| match trap {
+            Trap::StackOverflow => {
+                let stack = bytesize::ByteSize(WASM_STACK as u64).display().iec();
+                format!("call stack exhausted: it has {stack}, and no setting raises that")
+            }
+            trap => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
+        },
     );
     let frames = error.downcast_ref::<wasmtime::WasmBacktrace>().map_or_else(Vec::new, |backtrace| {
         backtrace.frames().iter().filter_map(|frame| frame.func_name().map(|name| one_line(name, 200))).collect()
     });
     Ending::Stopped(Stop::Trap { what, frames })
+}
+
+/// A limit of ours that a library keeps, and has words of its own for.
+fn limit_of_a_library(error: &wasmtime::Error, assignment: &Assignment) -> Option<LimitReached> {
+    let limits = &assignment.limits;
+    let bytes = |value: u64| bytesize::ByteSize(value).display().iec().to_string();
+    if error.root_cause().to_string() == CALL_TOO_LARGE {
+        return Some(LimitReached { what: "one call", value: bytes(limits.call_bytes as u64), setting: "call_bytes" });
+    }
+    if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+        let value = limits.resources.to_string();
+        return Some(LimitReached { what: "open WASI resources", value, setting: "resources" });
+    }
+    matches!(error.downcast_ref(), Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields)).then(|| {
+        let value = bytes(assignment.http.limits().request_header_bytes);
+        LimitReached { what: "the header fields of a request", value, setting: "request_header_bytes" }
+    })
 }
 
 /// The data of a collection's store: what it can reach, and what holds it in bounds.
@@ -183,6 +206,12 @@ pub(super) struct Cell {
 impl WasiView for Cell {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.host.ctx()
+    }
+}
+
+impl WasiHttpView for Cell {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.host.http()
     }
 }
 

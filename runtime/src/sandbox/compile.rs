@@ -14,6 +14,7 @@ use std::{
 };
 
 use rustix::process::{Resource, Rlimit, setrlimit};
+use wasmparser::{Parser, Payload};
 use wasmtime::Engine;
 
 use super::{engine::compiler_config, lift::lift};
@@ -29,6 +30,7 @@ const MAX_FAULT: usize = 1000;
 const COMPILED: u8 = b'C';
 const NOT_A_COLLECTOR: u8 = b'L';
 const INVALID: u8 = b'I';
+const TOO_MANY_FUNCTIONS: u8 = b'F';
 
 /// How modules are compiled.
 #[derive(Debug, Clone)]
@@ -38,9 +40,14 @@ pub struct Compiler {
     limits: CompileLimits,
 }
 
-/// What one compilation may use. Half a gigabyte and twenty seconds are what the largest language runtimes need.
-#[derive(Debug, Clone, Copy)]
+/// What a module may be and what its compilation may use. Half a gigabyte and twenty seconds are what the largest language
+/// runtimes need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompileLimits {
+    /// Bytes of the module file. Python's are of 18 MB.
+    pub module_bytes: u64,
+    /// Functions that the module defines, those of all its core modules together. Python's has about 30 000.
+    pub functions: u32,
     /// Processor time, all threads together.
     pub time: Duration,
     /// Address space, in bytes.
@@ -49,7 +56,7 @@ pub struct CompileLimits {
 
 impl Default for CompileLimits {
     fn default() -> Self {
-        Self { time: Duration::from_mins(2), memory: 4 << 30 }
+        Self { module_bytes: 64 << 20, functions: 200_000, time: Duration::from_mins(2), memory: 4 << 30 }
     }
 }
 
@@ -64,7 +71,7 @@ pub enum CompileError {
     Invalid(String),
     /// It took more than it may.
     #[error(
-        "the compiler was stopped ({how}); it may use {} and {}",
+        "the compiler was stopped ({how}); it may use {} (limit compile_time) and {} (limit compile_memory)",
         humantime::format_duration(limits.time),
         bytesize::ByteSize(limits.memory).display().iec()
     )]
@@ -74,6 +81,9 @@ pub enum CompileError {
         /// What it may use.
         limits: CompileLimits,
     },
+    /// It defines more functions than it may.
+    #[error("it defines more than {0} functions (limit module_functions)")]
+    TooManyFunctions(u32),
     /// The child could not be started or talked to.
     #[error("the compiler does not run: {0}")]
     Child(std::io::Error),
@@ -85,15 +95,20 @@ impl Compiler {
         Self { program, limits }
     }
 
+    /// The limits that hold where no others are given.
+    pub(super) fn limits(&self) -> &CompileLimits {
+        &self.limits
+    }
+
     /// The compiled form of a component or core module: native code that only an engine of the same settings loads.
     ///
     /// # Errors
     ///
     /// When the module cannot be compiled within the limits.
-    pub(super) fn compile(&self, module: &[u8]) -> Result<Vec<u8>, CompileError> {
+    pub(super) fn compile(&self, module: &[u8], limits: &CompileLimits) -> Result<Vec<u8>, CompileError> {
         let mut child = Command::new(&self.program)
             .arg(COMMAND)
-            .args([self.limits.time.as_secs().to_string(), self.limits.memory.to_string()])
+            .args([limits.time.as_secs().to_string(), limits.memory.to_string(), limits.functions.to_string()])
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -113,7 +128,7 @@ impl Compiler {
                 libc::SIGABRT | libc::SIGSEGV => "out of memory".to_owned(),
                 other => format!("signal {other}"),
             };
-            return Err(CompileError::Stopped { how, limits: self.limits });
+            return Err(CompileError::Stopped { how, limits: *limits });
         }
         sent.and(received).map_err(CompileError::Child)?;
         match answer.first() {
@@ -121,16 +136,14 @@ impl Compiler {
                 answer.remove(0);
                 Ok(answer)
             }
+            Some(&TOO_MANY_FUNCTIONS) => Err(CompileError::TooManyFunctions(limits.functions)),
             Some(&kind @ (NOT_A_COLLECTOR | INVALID)) => {
                 let text = String::from_utf8_lossy(answer.get(1..).unwrap_or_default());
                 let text = one_line(&text, MAX_FAULT);
                 Err(if kind == INVALID { CompileError::Invalid(text) } else { CompileError::NotACollector(text) })
             }
             // A panic: of the compiler, or of the runtime library when it could not have a thread or a stack.
-            _ => Err(CompileError::Stopped {
-                how: format!("out of memory, or by a fault: {status}"),
-                limits: self.limits,
-            }),
+            _ => Err(CompileError::Stopped { how: format!("out of memory, or by a fault: {status}"), limits: *limits }),
         }
     }
 }
@@ -147,9 +160,10 @@ pub fn serve(limits: CompileLimits) -> std::io::Result<()> {
     limit(Resource::Core, 0)?;
     let mut module = Vec::new();
     std::io::stdin().lock().read_to_end(&mut module)?;
-    let (kind, answer) = match compile(&module) {
+    let (kind, answer) = match within(&module, limits.functions).and_then(|()| compile(&module)) {
         Ok(code) => (COMPILED, code),
         Err(CompileError::NotACollector(text)) => (NOT_A_COLLECTOR, text.into_bytes()),
+        Err(CompileError::TooManyFunctions(_)) => (TOO_MANY_FUNCTIONS, Vec::new()),
         Err(error) => (INVALID, error.to_string().into_bytes()),
     };
     let mut stdout = std::io::stdout().lock();
@@ -158,11 +172,29 @@ pub fn serve(limits: CompileLimits) -> std::io::Result<()> {
     stdout.flush()
 }
 
+/// An error if a module defines more functions than it may. What cannot be read is for the compiler to say.
+fn within(module: &[u8], functions: u32) -> Result<(), CompileError> {
+    let defined = Parser::new(0).parse_all(module).map_while(Result::ok).filter_map(|payload| match payload {
+        Payload::FunctionSection(section) => Some(section.count()),
+        _ => None,
+    });
+    if defined.fold(0, u32::saturating_add) > functions {
+        return Err(CompileError::TooManyFunctions(functions));
+    }
+    Ok(())
+}
+
+/// Whether this is a core module, by its layer field, bytes 6 and 7: 0 is a core module, 1 a component (component-model binary
+/// format).
+pub(super) fn is_core_module(module: &[u8]) -> bool {
+    matches!(module.get(6..8), Some([0, 0]))
+}
+
 fn compile(module: &[u8]) -> Result<Vec<u8>, CompileError> {
-    // The layer field, bytes 6 and 7: 0 is a core module, 1 a component (component-model binary format).
-    let component = match module.get(6..8) {
-        Some([0, 0]) => Cow::Owned(lift(module).map_err(|error| CompileError::NotACollector(error.to_string()))?),
-        _ => Cow::Borrowed(module),
+    let component = if is_core_module(module) {
+        Cow::Owned(lift(module).map_err(|error| CompileError::NotACollector(error.to_string()))?)
+    } else {
+        Cow::Borrowed(module)
     };
     let invalid = |error: wasmtime::Error| CompileError::Invalid(one_line(&format!("{error:#}"), MAX_FAULT));
     Engine::new(&compiler_config()).and_then(|engine| engine.precompile_component(&component)).map_err(invalid)

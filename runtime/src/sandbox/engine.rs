@@ -19,7 +19,7 @@ use crate::capability;
 /// How often guest code is made to yield.
 const EPOCH: Duration = Duration::from_millis(10);
 /// The stack of a guest. What recurses deeper traps.
-const WASM_STACK: usize = 512 << 10;
+pub(super) const WASM_STACK: usize = 512 << 10;
 /// The stack on which a guest and the host functions it calls run.
 const ASYNC_STACK: usize = 2 << 20;
 /// Core instances, memories and tables that one component may have, each. Components made by language toolchains are

@@ -4,19 +4,18 @@ use std::{
     borrow::Cow,
     fmt,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
-use super::{CompileError, Sandbox, collection::Cell};
+use super::{CompileError, CompileLimits, Sandbox, collection::Cell, compile::is_core_module};
 use crate::{
-    capability::{CollectorPre, served_interfaces},
+    capability::{CollectorPre, Interface, our_interfaces},
     text::one_line,
 };
 
-/// The largest module file that is read, in bytes. Python's are of 18 MB.
-const MAX_MODULE_BYTES: u64 = 64 << 20;
 /// How much of a foreign message is shown, in bytes.
 const MAX_DETAIL: usize = 1000;
 
@@ -30,6 +29,26 @@ pub struct Module {
 pub struct Collector {
     pub(super) pre: CollectorPre<Cell>,
     sha256: String,
+    compilation: Compilation,
+}
+
+/// How the compiled form of a module was come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compilation {
+    /// Whether it was taken from the cache.
+    pub cached: bool,
+    /// How long that took, or compiling did.
+    pub time: Duration,
+}
+
+/// What a module is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A component.
+    Component,
+    /// A core module, which is made a component when it is loaded.
+    CoreModule,
 }
 
 /// Why a module cannot be run. Each names the file.
@@ -44,12 +63,12 @@ pub enum LoadError {
         error: std::io::Error,
     },
     /// The file is larger than any module is taken to be.
-    #[error("{} has {size} bytes, and a module may have {MAX_MODULE_BYTES}", path.display())]
+    #[error("{} has more than the {limit} bytes that a module may have (limit module_bytes)", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Its size in bytes.
-        size: u64,
+        /// How many bytes it may have.
+        limit: u64,
     },
     /// The file is neither WebAssembly nor its text format.
     #[error("{} is not WebAssembly: {detail}", path.display())]
@@ -114,7 +133,12 @@ impl LoadError {
     pub fn help(&self) -> Cow<'static, str> {
         match self {
             Self::Unreadable { .. } => "give the path of a .wasm or .wat file that this user may read".into(),
-            Self::TooLarge { .. } => "build it without debug information (`wasm-tools strip`)".into(),
+            Self::TooLarge { .. } => {
+                "build it without debug information (`wasm-tools strip`), or raise `module_bytes` under `limits:`".into()
+            }
+            Self::NotCompiled { error: CompileError::TooManyFunctions(_), .. } => {
+                "if this module may be so large, raise `module_functions` under `limits:` (`--limit` of `run`)".into()
+            }
             Self::NotWasm { .. } => {
                 "give a WebAssembly component or core module (.wasm), or the text format of either (.wat)".into()
             }
@@ -122,12 +146,18 @@ impl LoadError {
                 "what a core module imports and exports is on the page docs/guests/abi.md; or build a component".into()
             }
             Self::NotCompiled { error: CompileError::Stopped { .. }, .. } => {
-                "a module that costs the compiler so much is broken or hostile; find out where it comes from".into()
+                "a module that costs the compiler so much is broken or hostile; if you know that it is neither, raise the limit"
+                    .into()
             }
             Self::NotCompiled { .. } => "check that this program can start itself, and that memory is left".into(),
             Self::Invalid { .. } => "build the module anew; if it was copied, compare its size and digest".into(),
+            Self::UnknownImport { import, .. } if Interface::is_of_wasi(import) => {
+                "provided is WASI 0.2 (0.2.0 and later, not 0.3): wasi:cli, clocks, filesystem, http (outgoing only), io, random \
+                 and sockets; build it for that"
+                    .into()
+            }
             Self::UnknownImport { .. } => {
-                let served: Vec<_> = served_interfaces().filter(|name| !name.contains("/types@")).collect();
+                let served: Vec<_> = our_interfaces().filter(|name| !name.contains("/types@")).collect();
                 format!("build it against `pattoo:agent@0.1.0`; provided are {} and WASI 0.2", served.join(", ")).into()
             }
             Self::NoCollect { .. } => {
@@ -153,15 +183,24 @@ impl Module {
     ///
     /// When the file cannot be read, is too large, or is neither.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
+        Self::read_within(path, &CompileLimits::default())
+    }
+
+    /// The same under other limits than the usual ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_within(path: &Path, limits: &CompileLimits) -> Result<Self, LoadError> {
         use std::io::Read as _;
         let unreadable = |error| LoadError::Unreadable { path: path.to_owned(), error };
         let file = std::fs::File::open(path).map_err(unreadable)?;
         let mut bytes = Vec::new();
         // One byte more than allowed tells "too large" from "just fits", whatever the file's length claims.
-        file.take(MAX_MODULE_BYTES.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
-        let size = bytes.len() as u64;
-        if size > MAX_MODULE_BYTES {
-            return Err(LoadError::TooLarge { path: path.to_owned(), size });
+        let limit = limits.module_bytes;
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > limit {
+            return Err(LoadError::TooLarge { path: path.to_owned(), limit });
         }
         Self::from_bytes(path, bytes)
     }
@@ -191,6 +230,16 @@ impl Module {
         }
     }
 
+    /// Which kind it says it is.
+    pub fn kind(&self) -> Kind {
+        if is_core_module(&self.bytes) { Kind::CoreModule } else { Kind::Component }
+    }
+
+    /// How many bytes are compiled.
+    pub fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     /// The SHA-256 digest of the bytes that are compiled, in lower-case hex.
     pub fn sha256(&self) -> String {
         Hex(&Sha256::digest(&self.bytes)).to_string()
@@ -207,13 +256,6 @@ fn wat_fault(error: &wat::Error) -> String {
         Some((line, column)) => format!("line {line}, column {column}: {what}"),
         None => what,
     }
-}
-
-/// Whether an import of this name is there for a collector.
-fn is_served(name: &str) -> bool {
-    const WASI: [&str; 6] =
-        ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
-    served_interfaces().any(|served| served == name) || WASI.iter().any(|package| name.starts_with(package))
 }
 
 /// Bytes in lower-case hexadecimal.
@@ -237,6 +279,18 @@ impl Collector {
         let world = pre.component().component_type();
         world.imports(pre.engine()).map(|(name, _)| name.to_owned()).collect()
     }
+
+    /// The names of what it exports.
+    pub fn exports(&self) -> Vec<String> {
+        let pre = self.pre.instance_pre();
+        let world = pre.component().component_type();
+        world.exports(pre.engine()).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// How its compiled form was come by.
+    pub fn compilation(&self) -> Compilation {
+        self.compilation
+    }
 }
 
 impl Sandbox {
@@ -246,9 +300,20 @@ impl Sandbox {
     ///
     /// When it does not compile, or is not a collector of the world that `wit/` describes.
     pub fn load(&self, module: &Module) -> Result<Collector, LoadError> {
+        self.load_within(module, self.compiler.limits())
+    }
+
+    /// The same, compiled under other limits than the usual ones, if it was not compiled before.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_within(&self, module: &Module, limits: &CompileLimits) -> Result<Collector, LoadError> {
         let path = &module.path;
         let sha256 = module.sha256();
-        let code = self.compiled(module, &sha256)?;
+        let began = Instant::now();
+        let (code, cached) = self.compiled(module, &sha256, limits)?;
+        let compilation = Compilation { cached, time: began.elapsed() };
         let invalid = |error: wasmtime::Error| LoadError::Invalid {
             path: path.clone(),
             detail: one_line(&format!("{error:#}"), MAX_DETAIL),
@@ -264,16 +329,16 @@ impl Sandbox {
         self.check_world(path, &component)?;
         let pre = self.linker.instantiate_pre(&component).map_err(wrong_type)?;
         let pre = CollectorPre::new(pre).map_err(wrong_type)?;
-        Ok(Collector { pre, sha256 })
+        Ok(Collector { pre, sha256, compilation })
     }
 
-    /// The compiled form of a module: out of the cache, else made now and kept there.
-    fn compiled(&self, module: &Module, sha256: &str) -> Result<Vec<u8>, LoadError> {
+    /// The compiled form of a module, and whether it is out of the cache; else it is made now and kept there.
+    fn compiled(&self, module: &Module, sha256: &str, limits: &CompileLimits) -> Result<(Vec<u8>, bool), LoadError> {
         if let Some(code) = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, sha256)) {
-            return Ok(code);
+            return Ok((code, true));
         }
         let path = module.path.clone();
-        let code = self.compiler.compile(&module.bytes).map_err(|error| match error {
+        let code = self.compiler.compile(&module.bytes, limits).map_err(|error| match error {
             CompileError::NotACollector(detail) => LoadError::CoreModule { path, detail },
             CompileError::Invalid(detail) => LoadError::Invalid { path, detail },
             error => LoadError::NotCompiled { path, error },
@@ -283,14 +348,14 @@ impl Sandbox {
         {
             tracing::warn!("{}: its compiled form is not kept: {error}", module.path.display());
         }
-        Ok(code)
+        Ok((code, false))
     }
 
     /// Names the first import that nobody provides, or the export that is missing.
     fn check_world(&self, path: &Path, component: &Component) -> Result<(), LoadError> {
         let world = component.component_type();
         for (name, _) in world.imports(&self.engine) {
-            if !is_served(name) {
+            if Interface::of(name).is_none() {
                 return Err(LoadError::UnknownImport { path: path.to_owned(), import: one_line(name, MAX_DETAIL) });
             }
         }

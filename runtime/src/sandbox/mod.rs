@@ -19,5 +19,5 @@ pub use self::{
     collection::{Ending, Outcome, Stop},
     compile::{CompileError, CompileLimits, Compiler, serve},
     engine::{EngineError, Sandbox},
-    load::{Collector, LoadError, Module},
+    load::{Collector, Compilation, Kind, LoadError, Module},
 };

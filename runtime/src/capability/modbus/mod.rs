@@ -57,7 +57,7 @@ impl Devices {
 }
 
 /// The name of a table in a grant.
-fn grant_key(table: Table) -> &'static str {
+pub(crate) fn grant_key(table: Table) -> &'static str {
     match table {
         Table::Coils => "coils",
         Table::DiscreteInputs => "discrete",
@@ -73,19 +73,26 @@ impl Host {
         let call_bytes = self.assignment.limits.call_bytes;
         if bytes > call_bytes {
             let value = bytesize::ByteSize(call_bytes as u64).display().iec().to_string();
-            let reached = LimitReached { what: "the values of one call", value, setting: "call_bytes" };
-            return Err(wit::Error::Quota(reached.to_string()));
+            return self.quota(LimitReached { what: "the values of one call", value, setting: "call_bytes" });
+        }
+        let more = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
+        let at_once = self.assignment.limits.concurrent_spans;
+        if more > at_once {
+            let what = "Modbus spans of one call";
+            return self.quota(LimitReached { what, value: at_once.to_string(), setting: "concurrent_spans" });
         }
         let limit = self.assignment.limits.spans;
-        let more = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
         let spans = self.modbus.spans.saturating_add(more);
         if spans > limit {
-            let reached =
-                LimitReached { what: "Modbus spans of one collection", value: limit.to_string(), setting: "spans" };
-            return Err(wit::Error::Quota(reached.to_string()));
+            let what = "Modbus spans of one collection";
+            return self.quota(LimitReached { what, value: limit.to_string(), setting: "spans" });
         }
         self.modbus.spans = spans;
         Ok(())
+    }
+
+    fn quota(&self, reached: LimitReached) -> Result<(), wit::Error> {
+        Err(wit::Error::Quota(self.reached.say(reached).to_string()))
     }
 
     /// The place of the device in the grants and the span to read there, if both are granted.
@@ -94,7 +101,13 @@ impl Host {
             let shown = one_line(&span.device, MAX_SHOWN_NAME);
             // Only what can be the name of a device is put into words that somebody may paste.
             let name = span.device.parse::<DeviceName>().ok();
-            self.deny(Denial {
+            if let (Some(recorder), Some(name)) = (&self.assignment.recorder, &name) {
+                let unit = span.unit.unwrap_or(DEFAULT_UNIT);
+                if let Ok(wanted) = Span::new(unit, span.table.into(), span.address, span.count) {
+                    recorder.span(name, None, wanted, true);
+                }
+            }
+            self.denials.add(Denial {
                 what: format!("the Modbus device `{shown}` is not granted"),
                 flag: name.as_ref().map(|name| format!("--modbus {name}=tcp://HOST:502")),
                 line: name.map(|name| format!("modbus: {{ {name}: {{ url: \"tcp://HOST:502\" }} }}")),
@@ -107,9 +120,13 @@ impl Host {
         let unit = span.unit.unwrap_or_else(|| grant.default_unit());
         let wanted = Span::new(unit, span.table.into(), span.address, span.count)
             .map_err(|error| wit::Error::Invalid(error.to_string()))?;
-        if let Err(refusal) = grant.check(wanted) {
+        let checked = grant.check(wanted);
+        if let Some(recorder) = &self.assignment.recorder {
+            recorder.span(&grant.name, Some(grant), wanted, checked.is_err());
+        }
+        if let Err(refusal) = checked {
             let text = format!("{} is not granted", refusal.what);
-            self.deny(Denial { what: text.clone(), flag: None, line: Some(refusal.line) });
+            self.denials.add(Denial { what: text.clone(), flag: None, line: Some(refusal.line) });
             return Err(wit::Error::Denied(text));
         }
         Ok((place, wanted))

@@ -1,0 +1,157 @@
+//! One collection's way to the web: counted, bounded, and the same whichever interface the guest takes.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use bytesize::ByteSize;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::{
+    capability::{Assignment, Calls, Denial, Denials, LimitReached, limits::Reached},
+    http::{Denied, Error, Limits, Request, Response},
+};
+
+/// What a collection can do on the web, and what it has done. Clones are the same one: a request that is under way has its own.
+#[derive(Debug, Clone)]
+pub(in crate::capability) struct Web(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    assignment: Arc<Assignment>,
+    denials: Denials,
+    reached: Reached,
+    /// Places for requests under way.
+    places: Semaphore,
+    used: Mutex<Used>,
+}
+
+/// How much of the web one collection has used.
+#[derive(Debug, Default)]
+struct Used {
+    fetches: u32,
+    bytes: usize,
+    calls: Calls,
+}
+
+/// Why a guest gets no response.
+#[derive(Debug)]
+pub(in crate::capability) enum Refusal {
+    /// A limit of the collection.
+    Quota(LimitReached),
+    /// Anything about the request or the site.
+    Fault(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Fault(error)
+    }
+}
+
+impl Web {
+    pub(in crate::capability) fn new(assignment: &Arc<Assignment>, denials: &Denials, reached: &Reached) -> Self {
+        let places = Semaphore::new(assignment.limits.concurrent_fetches.max(1));
+        let (assignment, denials, reached) = (Arc::clone(assignment), denials.clone(), reached.clone());
+        Self(Arc::new(Shared { assignment, denials, reached, places, used: Mutex::default() }))
+    }
+
+    /// What it used, once the collection has ended.
+    pub(in crate::capability) fn take_calls(&self) -> Calls {
+        std::mem::take(&mut self.used().calls)
+    }
+
+    /// The limits of one fetch.
+    pub(in crate::capability) fn limits(&self) -> &Limits {
+        self.0.assignment.http.limits()
+    }
+
+    /// The program, for its operator's eyes.
+    pub(in crate::capability) fn program(&self) -> &str {
+        self.0.assignment.agent.program.as_str()
+    }
+
+    /// Counts one more fetch, or says that there were too many.
+    pub(in crate::capability) fn count(&self) -> Result<(), Refusal> {
+        let limit = self.0.assignment.limits.fetches;
+        let mut used = self.used();
+        if used.fetches >= limit {
+            let what = "the HTTP requests of one collection";
+            return Err(self.reached(LimitReached { what, value: limit.to_string(), setting: "fetches" }));
+        }
+        used.fetches = used.fetches.saturating_add(1);
+        Ok(())
+    }
+
+    /// Waits for a place among the requests under way. Nothing of a request is held in memory before it has one.
+    pub(in crate::capability) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.0.places.acquire().await.ok()
+    }
+
+    /// Sends a request that was counted and has a place. What was denied is remembered for the operator.
+    pub(in crate::capability) async fn send(&self, request: Request) -> Result<Response, Refusal> {
+        let began = Instant::now();
+        let http = &self.0.assignment.http;
+        let origin = http.granted_origin(&request.url);
+        let recorder = self.0.assignment.recorder.as_ref();
+        let result = match recorder {
+            None => http.fetch(request).await,
+            Some(recorder) => http.fetch_watched(request, &|visit| recorder.visit(&visit)).await,
+        };
+        let mut used = self.used();
+        used.calls.time = used.calls.time.saturating_add(began.elapsed());
+        // One of an origin that was not granted is counted for none.
+        if let Some(origin) = origin {
+            used.calls.count(origin, 1, u64::from(result.is_err()));
+        }
+        match result {
+            Ok(response) => self.take(used, response),
+            Err(error) => {
+                drop(used);
+                if let Error::Denied(denied) = &error {
+                    if let Some(recorder) = recorder {
+                        recorder.denied(denied);
+                    }
+                    self.0.denials.add(denial(denied));
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Takes a response, if there is room for it.
+    fn take(&self, mut used: MutexGuard<'_, Used>, response: Response) -> Result<Response, Refusal> {
+        let limit = self.0.assignment.limits.fetched_bytes;
+        let fields = response.headers.iter().map(|(name, value)| name.len().saturating_add(value.len()));
+        let bytes = fields.fold(response.body.len(), usize::saturating_add);
+        let total = used.bytes.saturating_add(bytes);
+        if total > limit {
+            let value = ByteSize(limit as u64).display().iec().to_string();
+            let what = "the responses of one collection";
+            return Err(self.reached(LimitReached { what, value, setting: "fetched_bytes" }));
+        }
+        used.bytes = total;
+        Ok(response)
+    }
+
+    fn reached(&self, reached: LimitReached) -> Refusal {
+        Refusal::Quota(self.0.reached.say(reached))
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What would have to be granted, for the operator's eyes.
+fn denial(denied: &Denied) -> Denial {
+    let hint = denied.grant_hint();
+    // Its lines as one flow mapping: `- { origin: …, methods: [POST] }`.
+    let line = hint.as_ref().map(|hint| {
+        let entries: Vec<&str> = hint.yaml.trim_start_matches("- ").lines().map(str::trim).collect();
+        format!("http: [{{ {} }}]", entries.join(", "))
+    });
+    Denial { what: denied.to_string(), flag: hint.and_then(|hint| hint.flag), line }
+}

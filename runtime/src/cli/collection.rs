@@ -1,0 +1,176 @@
+//! What `run` and `inspect --run` have in common: who a collector is, what it is granted and how much it may use, by flags.
+
+use std::{
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bytesize::ByteSize;
+use serde_json::Map;
+
+use super::Failure;
+use crate::{
+    capability::modbus::DeviceGrant,
+    config::{self, CollectorLimits, DataDirectory, Grants, Limit},
+    http::{self, OriginGrant},
+    modbus::DeviceUrl,
+    pattoo::{Agent, AgentId, AgentIdError, Hostname, PollingInterval, Program},
+    sandbox::{Collector, CompileLimits, Module, Sandbox},
+};
+
+/// After how long a compilation is announced, on a terminal.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The flags.
+#[derive(Debug, clap::Args)]
+pub(super) struct Flags {
+    /// Name of the program towards pattoo [default: the module's file name without its ending]
+    #[arg(long, value_name = "NAME")]
+    program: Option<Program>,
+
+    /// Polling interval that is told to the collector and to pattoo
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = parse_interval)]
+    interval: PollingInterval,
+
+    /// A setting for the collector; the value is read as YAML, else taken as text (repeatable)
+    #[arg(long = "setting", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+
+    /// A YAML or JSON file of settings; --setting is laid over it
+    #[arg(long = "settings", value_name = "FILE")]
+    settings_file: Option<PathBuf>,
+
+    /// Grant a web origin: scheme, host and port; GET and HEAD, every path (repeatable)
+    #[arg(long = "http", value_name = "ORIGIN")]
+    origins: Vec<http::Origin>,
+
+    /// Grant a Modbus device under a name: all four tables of one unit (repeatable)
+    #[arg(long = "modbus", value_name = "NAME=URL", value_parser = parse_device)]
+    devices: Vec<DeviceGrant>,
+
+    /// A YAML file of grants, as under `grants:` in `pattoo_wasm.yaml`
+    #[arg(long, value_name = "FILE")]
+    grants: Option<PathBuf>,
+
+    /// How long the whole collection may take
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+
+    /// How much memory the collector may have
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    memory: ByteSize,
+
+    /// Set another limit, named as under `limits:` in `pattoo_wasm.yaml` (repeatable)
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = parse_limit)]
+    limits: Vec<(&'static Limit, String)>,
+
+    /// Name of this machine towards pattoo [default: its fully qualified name]
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<Hostname>,
+}
+
+fn parse_interval(text: &str) -> Result<PollingInterval, String> {
+    let seconds: u32 = text.parse().map_err(|_| "it is a whole number of seconds".to_owned())?;
+    PollingInterval::from_seconds(seconds).map_err(|error| error.to_string())
+}
+
+fn parse_device(text: &str) -> Result<DeviceGrant, String> {
+    let (name, url) = text.split_once('=').ok_or("write it as NAME=URL, for example plc1=tcp://192.0.2.10:502")?;
+    let name = name.parse().map_err(|error| format!("{error}"))?;
+    let url: DeviceUrl = url.parse().map_err(|error| format!("{error}"))?;
+    Ok(DeviceGrant::new(name, &url))
+}
+
+fn parse_limit(text: &str) -> Result<(&'static Limit, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, for example datapoints=20000")?;
+    let limit = Limit::named(name).ok_or_else(|| config::unknown_limit(name))?;
+    limit.set(&mut CollectorLimits::default(), value).map_err(|error| error.to_string())?;
+    Ok((limit, value.to_owned()))
+}
+
+impl Flags {
+    /// The settings, as the JSON object that the collector gets.
+    pub(super) fn settings(&self) -> Result<String, Failure> {
+        let mut settings = self.settings_file.as_deref().map_or_else(|| Ok(Map::new()), config::read_settings)?;
+        for setting in &self.settings {
+            config::merge_setting(&mut settings, setting).map_err(Failure::usage)?;
+        }
+        config::to_json(settings).map_err(Failure::usage)
+    }
+
+    /// What it is granted.
+    pub(super) fn grants(&self) -> Result<Grants, Failure> {
+        let mut grants = self.grants.as_deref().map_or_else(|| Ok(Grants::default()), Grants::read)?;
+        grants.http.extend(self.origins.iter().cloned().map(OriginGrant::new));
+        for device in &self.devices {
+            if grants.modbus.iter().any(|other| other.name == device.name) {
+                return Err(Failure::usage(format!("the device `{}` is granted twice", device.name)).help(
+                    "give each device a name of its own; several units of one go into a --grants file: `units: [1, 7]`",
+                ));
+            }
+            grants.modbus.push(device.clone());
+        }
+        Ok(grants)
+    }
+
+    /// How much it may use.
+    pub(super) fn limits(&self) -> Result<CollectorLimits, Failure> {
+        let mut limits = CollectorLimits::default();
+        limits.collection.timeout = self.timeout;
+        limits.collection.memory = usize::try_from(self.memory.as_u64()).unwrap_or(usize::MAX);
+        for (limit, value) in &self.limits {
+            limit.set(&mut limits, value).map_err(Failure::usage)?;
+        }
+        Ok(limits)
+    }
+
+    /// Who it is, under the id that `id` has for its program.
+    pub(super) fn agent(
+        &self,
+        module: &Path,
+        id: impl FnOnce(&Program) -> Result<AgentId, AgentIdError>,
+    ) -> Result<Agent, Failure> {
+        let program = if let Some(program) = &self.program {
+            program.clone()
+        } else {
+            let stem = module.file_stem().unwrap_or_default().to_string_lossy();
+            stem.parse().map_err(|error| Failure::usage(error).help("name the program with --program NAME"))?
+        };
+        let hostname = match &self.hostname {
+            Some(hostname) => hostname.clone(),
+            None => config::fully_qualified_hostname()
+                .map_err(|error| Failure::fault(error).help("name this machine with --hostname NAME"))?,
+        };
+        let id = id(&program)?;
+        Ok(Agent { program, id, hostname, polling_interval: self.interval })
+    }
+}
+
+/// Compiles the module, and says so on a terminal when that takes a while.
+pub(super) async fn load(
+    path: &Path,
+    module: Module,
+    limits: CompileLimits,
+    directory: &DataDirectory,
+) -> Result<(Sandbox, Collector), Failure> {
+    let compiled = directory.compiled().to_owned();
+    let mut loading = tokio::task::spawn_blocking(move || {
+        let sandbox = Sandbox::new(1, super::compiler()?, super::cache(&compiled)).map_err(|error| {
+            Failure::fault(error)
+                .help("a limit on address space (`ulimit -v`) may be too low: 16 GiB are reserved, not used")
+        })?;
+        let collector = sandbox.load_within(&module, &limits)?;
+        Ok((sandbox, collector))
+    });
+    let done = tokio::select! {
+        done = &mut loading => done,
+        () = tokio::time::sleep(PATIENCE) => {
+            if std::io::stderr().is_terminal() {
+                tracing::info!("compiling {} …", path.display());
+            }
+            loading.await
+        }
+    };
+    done.map_err(|error| Failure::fault(format!("the compilation ended: {error}")))?
+}

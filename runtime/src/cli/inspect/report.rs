@@ -1,0 +1,173 @@
+//! What `inspect` finds, as it is printed in JSON.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::{
+    capability::{Asked, INTERFACES, Interface, Reach, modbus::grant_key},
+    config::grants_of,
+    daemon::words_of,
+    sandbox::{Collector, Kind, Outcome},
+    text::one_line,
+};
+
+/// How much of a name out of a module is shown, in bytes.
+const MAX_SHOWN: usize = 200;
+
+/// Everything about a module.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    /// The file.
+    pub(super) module: String,
+    pub(super) kind: Kind,
+    /// Bytes of what is compiled: the file, or the binary form of its text.
+    pub(super) size: u64,
+    /// Its digest, as it is pinned in a configuration.
+    pub(super) sha256: String,
+    pub(super) compilation: Compilation,
+    pub(super) exports: Vec<String>,
+    pub(super) imports: Vec<Import>,
+    /// What it could do, if it were granted.
+    pub(super) could: Vec<Power>,
+    /// What one collection did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) run: Option<RunReport>,
+}
+
+/// How its compiled form was come by.
+#[derive(Debug, Serialize)]
+pub(super) struct Compilation {
+    /// Whether it was taken from the cache.
+    pub(super) cached: bool,
+    pub(super) milliseconds: u64,
+}
+
+/// An interface that it imports.
+#[derive(Debug, Serialize)]
+pub(super) struct Import {
+    /// Its full name.
+    pub(super) name: String,
+    /// What a collector can do with it.
+    pub(super) does: &'static str,
+}
+
+/// Something outside the sandbox, and whether the module can reach it at all.
+#[derive(Debug, Serialize)]
+pub(super) struct Power {
+    /// What is reached: `web`.
+    pub(super) what: &'static str,
+    /// The imports that lead there. With none there is no way, whatever is granted.
+    pub(super) by: Vec<String>,
+    /// What is done there, in words.
+    pub(super) does: &'static str,
+    #[serde(skip)]
+    pub(super) ways: Vec<&'static str>,
+}
+
+/// What one collection did.
+#[derive(Debug, Serialize)]
+pub(super) struct RunReport {
+    /// How it ended, in words.
+    pub(super) ending: String,
+    /// Whether it ended well.
+    pub(super) completed: bool,
+    pub(super) datapoints: usize,
+    pub(super) rejected: usize,
+    /// What it asked for, each once.
+    pub(super) asked: Vec<Question>,
+    /// What is in no grant: cloud metadata services, and addresses that are nobody's.
+    pub(super) beyond: Vec<String>,
+    /// How many requests were too many to be listed.
+    pub(super) left_out: usize,
+    /// The grant that allows all of `asked` and nothing else, as the text of a `--grants` file.
+    pub(super) grants: String,
+}
+
+/// Something that a collection asked for.
+#[derive(Debug, Serialize)]
+pub(super) struct Question {
+    /// A method with a URL, or a device with a unit, a table and addresses.
+    pub(super) what: String,
+    /// Whether it was granted on this command line.
+    pub(super) granted: bool,
+}
+
+impl Report {
+    pub(super) fn new(path: &Path, kind: Kind, size: u64, collector: &Collector) -> Self {
+        let imports = collector.imports();
+        Self {
+            module: path.display().to_string(),
+            kind,
+            size,
+            sha256: collector.sha256().to_owned(),
+            compilation: Compilation {
+                cached: collector.compilation().cached,
+                milliseconds: u64::try_from(collector.compilation().time.as_millis()).unwrap_or(u64::MAX),
+            },
+            exports: collector.exports().iter().map(|name| one_line(name, MAX_SHOWN)).collect(),
+            could: powers(&imports),
+            imports: imports
+                .into_iter()
+                .map(|name| Import { does: Interface::of(&name).map_or("", |interface| interface.does), name })
+                .collect(),
+            run: None,
+        }
+    }
+}
+
+/// What lies outside, and what of it these imports lead to.
+fn powers(imports: &[String]) -> Vec<Power> {
+    let power = |(what, reach, does): (&'static str, Reach, &'static str)| Power {
+        what,
+        by: imports
+            .iter()
+            .filter(|name| Interface::of(name).is_some_and(|interface| interface.reach == reach))
+            .cloned()
+            .collect(),
+        does,
+        ways: INTERFACES.iter().filter(|interface| interface.reach == reach).map(|interface| interface.name).collect(),
+    };
+    [
+        ("web", Reach::Web, "fetches from the web origins that are granted"),
+        ("modbus", Reach::Modbus, "reads the Modbus devices that are granted"),
+        ("pattoo", Reach::Datapoints, "emits datapoints, under its own program's name"),
+        ("state", Reach::State, "keeps values of its own from one collection to the next"),
+        ("log", Reach::Log, "writes lines to the log"),
+    ]
+    .into_iter()
+    .map(power)
+    .collect()
+}
+
+impl RunReport {
+    pub(super) fn new(outcome: &Outcome, asked: &Asked) -> Self {
+        let web = asked.web.iter().flat_map(|(origin, of)| {
+            let methods = of.paths.iter().flat_map(|(path, methods)| methods.iter().map(move |method| (method, path)));
+            methods.map(move |(method, path)| Question {
+                what: format!("{method} {origin}{path}"),
+                granted: !of.denied.contains(&(method.clone(), path.clone())),
+            })
+        });
+        let devices = asked.devices.iter().flat_map(|(name, of)| {
+            of.spans.iter().map(move |span| {
+                let (unit, table, first, last) = *span;
+                let addresses = if first == last { first.to_string() } else { format!("{first}-{last}") };
+                Question {
+                    what: format!("{name}, unit {unit}, {} {addresses}", grant_key(table)),
+                    granted: !of.denied.contains(span),
+                }
+            })
+        });
+        Self {
+            ending: words_of(&outcome.ending).1,
+            completed: matches!(outcome.ending, crate::sandbox::Ending::Completed),
+            datapoints: outcome.emission.batch.datapoints(),
+            rejected: outcome.emission.rejected,
+            asked: web.chain(devices).collect(),
+            beyond: asked.beyond.iter().cloned().collect(),
+            left_out: asked.left_out,
+            grants: grants_of(asked),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The grant that allows what a collection asked for and nothing else, as a `--grants` file.
+//!
+//! It is made of canonical parts, each in quotes: nothing that a guest said gets out of its place.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use super::devices::ENDPOINT;
+use crate::{
+    capability::{
+        Asked, DeviceAsked, OriginAsked,
+        modbus::{DEFAULT_UNIT, DeviceGrant, grant_key},
+    },
+    http::{OriginGrant, PathPrefix, SecretSource},
+    modbus::{EndpointSettings, Ranges, Table},
+};
+
+/// The lines of the file; none if nothing was asked for that could be granted.
+///
+/// An origin has an item for each set of methods with which paths of it were asked for. Units of a device share its
+/// tables, so that a device whose units were asked for different addresses gets all of them on each. A device without
+/// an address has a placeholder.
+pub fn grants_of(asked: &Asked) -> String {
+    let mut text = String::new();
+    if !asked.web.is_empty() {
+        text.push_str("http:\n");
+    }
+    for (origin, asked) in &asked.web {
+        for (methods, paths) in by_methods(asked) {
+            origin_item(&mut text, origin, asked, methods, &paths);
+        }
+    }
+    if !asked.devices.is_empty() {
+        text.push_str("modbus:\n");
+    }
+    for (name, asked) in &asked.devices {
+        device_entry(&mut text, name, asked);
+    }
+    text
+}
+
+/// A text in quotes: JSON's are YAML's too.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn list<T>(all: impl IntoIterator<Item = T>, show: impl Fn(T) -> String) -> String {
+    format!("[{}]", all.into_iter().map(show).collect::<Vec<_>>().join(", "))
+}
+
+/// The paths by the methods with which they were asked for.
+fn by_methods(asked: &OriginAsked) -> BTreeMap<&BTreeSet<String>, Vec<&str>> {
+    let mut items: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for (path, methods) in &asked.paths {
+        items.entry(methods).or_default().push(path);
+    }
+    items
+}
+
+fn origin_item(text: &mut String, origin: &str, asked: &OriginAsked, methods: &BTreeSet<String>, paths: &[&str]) {
+    // Writing to a text does not fail.
+    let _ = writeln!(text, "  - origin: {}", quoted(origin));
+    let _ = writeln!(text, "    methods: {}", list(methods, |method| quoted(method)));
+    // A path that reads in more than one way is no prefix; only a grant of every path allows it.
+    if paths.iter().all(|path| path.parse::<PathPrefix>().is_ok()) {
+        let _ = writeln!(text, "    paths: {}", list(paths, |path| quoted(path)));
+    }
+    if asked.private {
+        let _ = writeln!(text, "    private: true    # its name leads to an address that is not public");
+    }
+    let attached = asked.granted.as_ref().map(OriginGrant::attached).unwrap_or_default();
+    let source = |source: &SecretSource| match source {
+        SecretSource::Given => None,
+        SecretSource::Environment(name) => Some(format!("{{ secret: {} }}", quoted(name))),
+        SecretSource::File(path) => {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            Some(format!("{{ secret_file: {} }}", quoted(&path.display().to_string())))
+        }
+    };
+    let headers: Vec<_> = attached
+        .iter()
+        .filter_map(|(name, secret)| Some(format!("{}: {}", quoted(name.as_str()), source(secret.source())?)))
+        .collect();
+    if !headers.is_empty() {
+        let _ = writeln!(text, "    headers: {{ {} }}", headers.join(", "));
+    }
+}
+
+fn device_entry(text: &mut String, name: &str, asked: &DeviceAsked) {
+    let _ = writeln!(text, "  {}:", quoted(name));
+    match &asked.granted {
+        Some(grant) => {
+            let _ = writeln!(text, "    url: {}", quoted(&grant.endpoint.to_string()));
+        }
+        None => text.push_str("    url: \"tcp://HOST:502\"    # where it is\n"),
+    }
+    let default = asked.granted.as_ref().map_or(DEFAULT_UNIT, DeviceGrant::default_unit);
+    let units: BTreeSet<u8> = asked.spans.iter().map(|(unit, ..)| *unit).collect();
+    // The first is the one that is read when the collector names none.
+    let first = units.get(&default).copied();
+    let ordered = first.into_iter().chain(units.iter().copied().filter(|unit| Some(*unit) != first));
+    let _ = writeln!(text, "    units: {}", list(ordered, |unit| unit.to_string()));
+    for table in [Table::Coils, Table::DiscreteInputs, Table::HoldingRegisters, Table::InputRegisters] {
+        let spans = asked.spans.iter().filter(|(_, of, ..)| *of == table);
+        let ranges: Ranges = spans.map(|(_, _, first, last)| Ranges::run(*first, *last)).collect();
+        if ranges != Ranges::none() {
+            let _ = writeln!(text, "    {}: {}", grant_key(table), list(ranges.to_string().split(", "), quoted));
+        }
+    }
+    let Some(grant) = &asked.granted else { return };
+    let usual = EndpointSettings::default();
+    for quantity in ENDPOINT {
+        let set = quantity.show(&grant.settings);
+        if set != quantity.show(&usual) {
+            let _ = writeln!(text, "    {}: {set}", quantity.name);
+        }
+    }
+}
