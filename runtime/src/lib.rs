@@ -20,7 +20,7 @@ pub mod daemon;
 mod database;
 pub mod delivery;
 pub mod http;
-mod loopback;
+mod listen;
 pub mod modbus;
 pub mod pattoo;
 pub mod receive;

@@ -91,3 +91,27 @@ fn a_request_that_is_never_finished_does_not_hold_the_end() {
     assert!(receiver.interrupt().success());
     drop(half);
 }
+
+#[test]
+fn a_page_in_a_browser_cannot_post_into_it() {
+    use std::io::{Read as _, Write as _};
+    let cli = Cli::new();
+    let receiver = cli.receive();
+    let post = |header: &str| {
+        let mut stream = std::net::TcpStream::connect(receiver.address()).expect("a connection");
+        let request = format!(
+            "POST /pattoo/api/v1/agent/receive/abc HTTP/1.1\r\nhost: {}\r\n{header}content-length: 2\r\nconnection: close\r\n\r\n{{}}",
+            receiver.address()
+        );
+        stream.write_all(request.as_bytes()).expect("it listens");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer.split(' ').nth(1).map(str::to_owned)
+    };
+    // The body is bad, which is said to those who may post.
+    assert_eq!(post("").as_deref(), Some("404"));
+    assert_eq!(post(&format!("origin: http://{}\r\n", receiver.address())).as_deref(), Some("404"));
+    for origin in ["http://evil.example.org", "null"] {
+        assert_eq!(post(&format!("origin: {origin}\r\n")).as_deref(), Some("421"), "{origin}");
+    }
+}

@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use super::{board::Board, ledger::Skip, metrics};
-use crate::{delivery::Spool, loopback::answers_to_us};
+use crate::{delivery::Spool, listen};
 
 /// How long one request may take to arrive and be answered.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,8 +47,7 @@ impl StatusServer {
     ///
     /// When the address is not free or not ours.
     pub async fn bind(address: SocketAddr) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
+        let (listener, address) = listen::bind(address).await?;
         Ok(Self { listener, address })
     }
 
@@ -68,9 +67,7 @@ impl StatusServer {
             .layer(middleware::from_fn_with_state(Arc::clone(&source.seats), bounded))
             .layer(middleware::from_fn_with_state(self.address, only_for_us))
             .with_state(source);
-        if let Err(error) = axum::serve(self.listener, router).await {
-            tracing::error!("the status address ended: {error}");
-        }
+        listen::serve(self.listener, router, std::future::pending()).await;
     }
 }
 
@@ -84,11 +81,7 @@ async fn bounded(State(seats): State<Arc<Semaphore>>, request: Request, next: Ne
 }
 
 async fn only_for_us(State(address): State<SocketAddr>, request: Request, next: Next) -> Response {
-    if answers_to_us(address, &request) {
-        next.run(request).await
-    } else {
-        (StatusCode::MISDIRECTED_REQUEST, "this daemon answers to `localhost` and to addresses").into_response()
-    }
+    listen::only_for_us(address, request, next).await
 }
 
 async fn metrics_page(State(source): State<Source>) -> Response {

@@ -12,18 +12,15 @@ use axum::{
     routing::post,
 };
 use futures_util::future::BoxFuture;
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::net::TcpListener;
 
 use super::{Mood, Moods, Received, ReceivedError};
-use crate::loopback::answers_to_us;
+use crate::listen;
 
 /// The largest body that is read, in bytes.
 const MAX_BODY: usize = 64 << 20;
 /// How long one request may take to arrive and be answered.
 const TIMEOUT: Duration = Duration::from_mins(1);
-
-/// How long requests under way have when the receiver is to end: one whose rest never comes must not hold it.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// Takes what was received. An error is answered with status 500, so that the agent keeps the body.
 pub type Sink = Arc<dyn Fn(Received, Bytes) -> BoxFuture<'static, io::Result<()>> + Send + Sync>;
@@ -42,8 +39,7 @@ impl Receiver {
     ///
     /// When the address is not free or not ours.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
+        let (listener, address) = listen::bind(address).await?;
         Ok(Self { listener, address })
     }
 
@@ -69,20 +65,8 @@ impl Receiver {
             .layer(middleware::from_fn(within_time))
             .layer(middleware::from_fn_with_state(self.address, only_for_us))
             .with_state((sink, Arc::new(moods)));
-        let (stopping, stopped) = oneshot::channel();
-        let stop = async move {
-            stop.await;
-            let _ = stopping.send(());
-        };
-        let too_long = async {
-            // An error means that the server has ended by itself.
-            let _ = stopped.await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            served = axum::serve(self.listener, router).with_graceful_shutdown(stop).into_future() => served,
-            () = too_long => Ok(()),
-        }
+        listen::serve(self.listener, router, stop).await;
+        Ok(())
     }
 }
 
@@ -141,9 +125,5 @@ async fn within_time(request: Request, next: Next) -> Response {
 }
 
 async fn only_for_us(State(address): State<SocketAddr>, request: Request, next: Next) -> Response {
-    if answers_to_us(address, &request) {
-        next.run(request).await
-    } else {
-        (StatusCode::MISDIRECTED_REQUEST, "this receiver answers to `localhost` and to addresses").into_response()
-    }
+    listen::only_for_us(address, request, next).await
 }
