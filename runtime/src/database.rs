@@ -7,9 +7,9 @@
 //! Several processes may have the same file open; SQLite's own locks keep them apart.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder, File, Metadata},
     io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread::JoinHandle,
@@ -23,6 +23,9 @@ use tokio::sync::oneshot;
 const BUSY: Duration = Duration::from_secs(20);
 /// The most that is done in one transaction.
 const MAX_BATCH: usize = 1024;
+
+/// What to do about [`DatabaseError::Exposed`].
+pub(crate) const EXPOSED_HELP: &str = "make sure that nobody put anything there, then give it to this user alone (chown, chmod 0700 the folder, 0600 the file)";
 
 /// What a file is for, and what it holds.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +70,14 @@ pub enum DatabaseError {
         path: PathBuf,
         /// What it is instead.
         detail: String,
+    },
+    /// Somebody else could put something into it or in its place.
+    #[error("{} {why}", path.display())]
+    Exposed {
+        /// The file, or its folder.
+        path: PathBuf,
+        /// Who could.
+        why: &'static str,
     },
     /// The file was closed.
     #[error("{} was closed", path.display())]
@@ -125,6 +136,27 @@ impl Database {
             .spawn(move || serve(connection, &waiting))
             .map_err(|error| DatabaseError::io(path, &error))?;
         Ok(Self { path: path.into(), jobs, thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// As [`open`](Self::open), where nobody else may have had a hand in it: the folder and what is in it are this user's, and only this user
+    /// can write there. Whoever may write everywhere may use it as well.
+    pub(crate) fn open_private(path: &Path, schema: Schema) -> Result<Self, DatabaseError> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        for (path, is_kind) in [(folder, Metadata::is_dir as fn(&Metadata) -> bool), (path, Metadata::is_file)] {
+            let Ok(found) = fs::symlink_metadata(path) else { continue };
+            let us = rustix::process::geteuid();
+            let why = if !is_kind(&found) {
+                "is a link, or something else than it should be"
+            } else if found.mode() & 0o022 != 0 {
+                "can be written by others than its owner"
+            } else if found.uid() != us.as_raw() && !us.is_root() {
+                "belongs to another user"
+            } else {
+                continue;
+            };
+            return Err(DatabaseError::Exposed { path: path.to_owned(), why });
+        }
+        Self::open(path, schema)
     }
 
     /// Whether both are the same open file.
@@ -390,6 +422,44 @@ mod tests {
         let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&folder.path().join("a"))), (0o600, 0o700));
         assert_eq!(mode(&folder.path().join("a/numbers.sqlite3-wal")), 0o600);
+    }
+
+    #[tokio::test]
+    async fn what_is_committed_is_flushed() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("numbers.sqlite3"), SCHEMA).unwrap();
+        let settings = database.read(|db| {
+            let synchronous: i64 = db.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+            Ok((synchronous, db.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0))?))
+        });
+        // FULL: each commit flushes the log. NORMAL would do so now and then.
+        assert_eq!(settings.await.unwrap(), (2, "wal".to_owned()));
+    }
+
+    #[test]
+    fn what_others_could_have_written_is_not_opened() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (own, path) = (folder.path().join("own"), folder.path().join("own/numbers.sqlite3"));
+        Database::open_private(&path, SCHEMA).unwrap().close();
+        let refused = || match Database::open_private(&path, SCHEMA) {
+            Err(DatabaseError::Exposed { path, why }) => (path, why),
+            other => panic!("{other:?}"),
+        };
+        for (what, mode, usual) in [(&path, 0o620, 0o600), (&own, 0o702, 0o700)] {
+            let set = |mode| std::fs::set_permissions(what, std::fs::Permissions::from_mode(mode)).unwrap();
+            set(mode);
+            assert_eq!(refused(), (what.clone(), "can be written by others than its owner"));
+            set(usual);
+        }
+        Database::open_private(&path, SCHEMA).unwrap().close();
+        // The file in another place, and a folder that leads to another place.
+        std::fs::rename(&path, folder.path().join("elsewhere.sqlite3")).unwrap();
+        symlink(folder.path().join("elsewhere.sqlite3"), &path).unwrap();
+        assert_eq!(refused().0, path);
+        std::fs::rename(&own, folder.path().join("moved")).unwrap();
+        symlink(folder.path().join("moved"), &own).unwrap();
+        assert_eq!(refused().0, own);
     }
 
     #[tokio::test]

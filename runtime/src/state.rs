@@ -32,6 +32,7 @@ impl StateError {
     pub fn help(&self) -> &'static str {
         match self.0 {
             DatabaseError::Full { .. } => "make room on its file system",
+            DatabaseError::Exposed { .. } => crate::database::EXPOSED_HELP,
             DatabaseError::Damaged { .. } => {
                 "restore the file from a backup, or remove it: every collector that keeps state then begins anew"
             }
@@ -70,7 +71,7 @@ impl StateStore {
         let Some(inner) = &self.0 else { return Ok(None) };
         let open = || async {
             let path = inner.path.clone();
-            let opened = tokio::task::spawn_blocking(move || Database::open(&path, SCHEMA)).await;
+            let opened = tokio::task::spawn_blocking(move || Database::open_private(&path, SCHEMA)).await;
             opened.unwrap_or_else(|_| Err(DatabaseError::Closed { path: inner.path.clone() }))
         };
         Ok(Some(inner.database.get_or_try_init(open).await?))
@@ -133,7 +134,7 @@ mod tests {
         let path = folder.path().join("file/state.sqlite3");
         std::fs::write(folder.path().join("file"), "in the way").unwrap();
         let (store, program) = (StateStore::at(&path), "A".parse().unwrap());
-        assert!(store.load(&program).await.unwrap_err().to_string().contains("state.sqlite3"));
+        assert!(store.load(&program).await.unwrap_err().to_string().contains("/file "));
         std::fs::remove_file(folder.path().join("file")).unwrap();
         assert!(store.load(&program).await.unwrap().is_empty());
     }

@@ -138,6 +138,26 @@ fn sighup_adds_removes_and_replaces_and_loses_nothing() {
 }
 
 #[test]
+fn a_collection_under_way_at_a_reload_ends_as_it_began() {
+    let (cli, _receiver, site) = site();
+    site.file("a.wat", emits_and("(loop br 0) unreachable"));
+    let timed = json!([{"program": "A", "module": "a.wat", "polling_interval": 2, "limits": {"timeout": "1500ms"}}]);
+    site.configure(&timed);
+    let daemon = site.start();
+    daemon.wait_until("a collection", |daemon| daemon.metrics()["pattoo_wasm_collections_under_way"] >= 1.0);
+    site.file("a.wat", emits_and("i32.const 512"));
+    daemon.signal("HUP");
+    daemon.wait_for("1 of 1 collectors run");
+    let ended = |daemon: &Daemon, outcome: &str| {
+        daemon.metrics()[&format!("pattoo_wasm_collections_total{{program=\"A\",outcome=\"{outcome}\"}}")]
+    };
+    assert_eq!(daemon.metrics()["pattoo_wasm_collections_under_way"], 1.0, "it goes on");
+    daemon.wait_until("a collection of the new module", |daemon| ended(daemon, "completed") >= 1.0);
+    assert_eq!(ended(&daemon, "deadline"), 1.0);
+    daemon.wait_until("what both brought", |_| cli.received().len() >= 2);
+}
+
+#[test]
 fn a_module_that_is_pinned_is_refused_when_it_is_another() {
     let (cli, _receiver, site) = site();
     site.configure(&json!([

@@ -101,7 +101,7 @@ pub(crate) struct Debian {
 }
 
 /// What tests and benchmarks need.
-const OF_TESTS: [Debian; 7] = [
+const OF_TESTS: [Debian; 8] = [
     Debian { shown_by: "clang", package: "clang" },
     Debian { shown_by: "wasm-ld", package: "lld" },
     Debian { shown_by: "cc", package: "gcc" },
@@ -109,6 +109,7 @@ const OF_TESTS: [Debian; 7] = [
     Debian { shown_by: "mbpoll", package: "mbpoll" },
     Debian { shown_by: "/usr/include/modbus/modbus.h", package: "libmodbus-dev" },
     Debian { shown_by: "/usr/sbin/collectd", package: "collectd-core" },
+    Debian { shown_by: "systemd-analyze", package: "systemd" },
 ];
 
 impl Debian {

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{
     board::Board,
-    ledger::{Entry, Ledger, Reason},
+    ledger::{Entry, Ledger, Reason, Tally},
 };
 use crate::{
     capability::{Assignment, Denial, unix_millis},
@@ -90,9 +90,7 @@ impl Journey {
             words = format!("{words}, what it wanted to keep is not kept: {error}");
         }
         let good = reason == Reason::Completed;
-        let entry = Entry {
-            reason,
-            words: words.clone(),
+        let tally = Tally {
             duration: outcome.duration,
             lateness,
             taken,
@@ -101,7 +99,7 @@ impl Journey {
             peak_memory: outcome.peak_memory as u64,
         };
         // A collector that fails the same way each time says so once.
-        let news = self.ledger.enter(entry);
+        let news = self.ledger.enter(Entry { reason, words: words.clone(), tally });
         if news && !good {
             tracing::warn!("{program}: {words}");
         } else {

@@ -96,6 +96,13 @@ pub struct Entry {
     pub reason: Reason,
     /// The same in words.
     pub words: String,
+    /// What it took and brought.
+    pub tally: Tally,
+}
+
+/// What one collection took and brought, or all of a collector together.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
     /// How long it took.
     pub duration: Duration,
     /// How long after its time it began.
@@ -104,10 +111,22 @@ pub struct Entry {
     pub taken: u64,
     /// Datapoints handed back.
     pub rejected: u64,
-    /// What it used of devices and sites.
+    /// Host calls, by device and origin.
     pub usage: Usage,
-    /// The most memory that it had, in bytes.
+    /// The most memory that it had, in bytes; of several collections that of the last.
     pub peak_memory: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.duration = self.duration.saturating_add(other.duration);
+        self.lateness = self.lateness.saturating_add(other.lateness);
+        self.taken = self.taken.saturating_add(other.taken);
+        self.rejected = self.rejected.saturating_add(other.rejected);
+        self.usage.http.add(other.usage.http);
+        self.usage.modbus.add(other.usage.modbus);
+        self.peak_memory = other.peak_memory;
+    }
 }
 
 /// The counts of one collector since the daemon started.
@@ -116,17 +135,7 @@ pub struct Figures {
     collections: [u64; Reason::ALL.len()],
     skips: [u64; Skip::ALL.len()],
     /// Of all collections together.
-    pub duration: Duration,
-    /// Of all collections together.
-    pub lateness: Duration,
-    /// Datapoints taken.
-    pub taken: u64,
-    /// Datapoints handed back.
-    pub rejected: u64,
-    /// Host calls, by device and origin.
-    pub usage: Usage,
-    /// Of the last collection, in bytes.
-    pub peak_memory: u64,
+    pub tally: Tally,
     /// Collections that failed since the last that went well.
     pub failures: u32,
     /// Departures that will be let pass, since it failed.
@@ -203,19 +212,14 @@ impl Ledger {
         if let Some(count) = figures.collections.get_mut(entry.reason as usize) {
             *count = count.saturating_add(1);
         }
-        figures.duration = figures.duration.saturating_add(entry.duration);
-        figures.lateness = figures.lateness.saturating_add(entry.lateness);
-        figures.taken = figures.taken.saturating_add(entry.taken);
-        figures.rejected = figures.rejected.saturating_add(entry.rejected);
-        figures.usage.http.add(entry.usage.http);
-        figures.usage.modbus.add(entry.usage.modbus);
-        figures.peak_memory = entry.peak_memory;
+        let duration = entry.tally.duration;
+        figures.tally.add(entry.tally);
         let at = unix_millis();
         if entry.reason == Reason::Completed {
             figures.last_completed = Some(at);
         }
         let news = figures.last.as_ref().is_none_or(|last| last.reason != entry.reason || last.words != entry.words);
-        figures.last = Some(Last { at, reason: entry.reason, words: entry.words, duration: entry.duration });
+        figures.last = Some(Last { at, reason: entry.reason, words: entry.words, duration });
         news
     }
 

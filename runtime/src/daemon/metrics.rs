@@ -60,7 +60,7 @@ families! {
     QUARANTINED_BYTES "pattoo_wasm_spool_quarantined_bytes" "gauge" [] "Their size.";
     DELIVERED "pattoo_wasm_spool_delivered_total" "counter" [] "Bodies that the server took, over the life of the spool.";
     REFUSED "pattoo_wasm_spool_refusals_total" "counter" [] "Answers of the server that refused a body, over the life of the spool.";
-    DROPPED "pattoo_wasm_spool_dropped_total" "counter" [] "Bodies that fell off the spool at its limit of size or age, over its life.";
+    DROPPED "pattoo_wasm_spool_dropped_total" "counter" [] "Bodies that fell off the spool at its limit of size or age, or that a person dropped, over its life.";
 }
 
 /// The page. The spool's figures are left out when the spool did not give them.
@@ -159,24 +159,24 @@ impl Page {
         self.family(DURATION);
         for (program, figures) in &all {
             let labels = [("program", program.as_str())];
-            self.sample(DURATION, "_sum", &labels, seconds(figures.duration));
+            self.sample(DURATION, "_sum", &labels, seconds(figures.tally.duration));
             self.sample(DURATION, "_count", &labels, figures.ended());
         }
-        self.each(&all, LATENESS, |figures| Some(seconds(figures.lateness)));
+        self.each(&all, LATENESS, |figures| Some(seconds(figures.tally.lateness)));
         self.family(DATAPOINTS);
         for (program, figures) in &all {
-            for (result, count) in [("taken", figures.taken), ("rejected", figures.rejected)] {
+            for (result, count) in [("taken", figures.tally.taken), ("rejected", figures.tally.rejected)] {
                 self.sample(DATAPOINTS, "", &[("program", program.as_str()), ("result", result)], count);
             }
         }
         self.family(HOST_TIME);
         for (program, figures) in &all {
-            for (interface, calls) in [("modbus", &figures.usage.modbus), ("http", &figures.usage.http)] {
+            for (interface, calls) in [("modbus", &figures.tally.usage.modbus), ("http", &figures.tally.usage.http)] {
                 let labels = [("program", program.as_str()), ("interface", interface)];
                 self.sample(HOST_TIME, "", &labels, seconds(calls.time));
             }
         }
-        self.each(&all, MEMORY, |figures| Some(figures.peak_memory));
+        self.each(&all, MEMORY, |figures| Some(figures.tally.peak_memory));
         self.each(&all, COMPLETED, |figures| {
             figures.last_completed.map(|millis| seconds(Duration::from_millis(millis)))
         });
@@ -186,7 +186,7 @@ impl Page {
             for (family, errors) in [(asked, false), (failed, true)] {
                 self.family(family);
                 for (program, figures) in &all {
-                    let calls = if label == "device" { &figures.usage.modbus } else { &figures.usage.http };
+                    let calls = if label == "device" { &figures.tally.usage.modbus } else { &figures.tally.usage.http };
                     for (peer, (requests, in_vain)) in &calls.by_peer {
                         let labels = [("program", program.as_str()), (label, peer.as_str())];
                         self.sample(family, "", &labels, if errors { in_vain } else { requests });

@@ -46,7 +46,7 @@ pub(crate) use self::collection::words_of;
 pub use self::{
     board::{Board, LATENESS_BOUNDS, Lateness, UnderWay},
     collection::Store,
-    ledger::{Entry, Figures, Last, Ledger, Reason, Skip},
+    ledger::{Entry, Figures, Last, Ledger, Reason, Skip, Tally},
     loader::{Loader, Prepared, Stamp, Trouble, Wanted},
     lock::{Lock, LockError},
     metrics::{FAMILIES, Family, State, page as metrics_page},

@@ -20,7 +20,7 @@ use super::{
     board::Board,
     clock::Clock,
     collection::{Journey, Store, Verdict},
-    ledger::{Entry, Ledger, Reason, Skip},
+    ledger::{Entry, Ledger, Reason, Skip, Tally},
     loader::{Loader, Prepared, Stamp, Trouble, Wanted},
     schedule::{Agenda, Departure, Id, Timetable},
 };
@@ -280,7 +280,7 @@ impl Supervisor {
                 // A panic of ours. It has been printed; the collector is treated as one that failed.
                 supervised.backoff.failed(supervised.timetable.interval());
                 let words = "the runtime failed at it; this is a mistake in pattoo-wasm".to_owned();
-                supervised.ledger.enter(Entry::of_fault(words));
+                supervised.ledger.enter(Entry { reason: Reason::Fault, words, tally: Tally::default() });
             }
         }
         let (failures, resting) = (supervised.backoff.failures(), supervised.backoff.resting());
@@ -348,21 +348,5 @@ impl Supervised {
     /// How often it collects, or would.
     fn timetable_interval(&self, wanted: &crate::pattoo::Agent) -> crate::pattoo::PollingInterval {
         self.running.as_ref().map_or(wanted.polling_interval, |running| running.assignment.agent.polling_interval)
-    }
-}
-
-impl Entry {
-    /// A collection that our own mistake ended.
-    fn of_fault(words: String) -> Self {
-        Self {
-            reason: Reason::Fault,
-            words,
-            duration: Duration::ZERO,
-            lateness: Duration::ZERO,
-            taken: 0,
-            rejected: 0,
-            usage: crate::capability::Usage::default(),
-            peak_memory: 0,
-        }
     }
 }

@@ -26,7 +26,7 @@ use super::{
     lock::{LaneLock, LaneLocks},
 };
 use crate::{
-    database::{Database, DatabaseError, Schema},
+    database::{Database, DatabaseError, EXPOSED_HELP, Schema},
     pattoo::AgentId,
 };
 
@@ -133,6 +133,7 @@ impl SpoolError {
             Self::Database(DatabaseError::Foreign { .. }) => {
                 Some("move the file away, or use the version that made it")
             }
+            Self::Database(DatabaseError::Exposed { .. }) => Some(EXPOSED_HELP),
             Self::Database(_) => None,
             Self::DamagedAndInUse { .. } => Some("stop the other process; whoever opens it then saves what is intact"),
             Self::TooLarge { .. } => Some("raise the limit on the spool, or let the collector emit less at once"),
@@ -210,7 +211,7 @@ impl Spool {
             DatabaseError::Damaged { path: path.to_owned(), detail }
         });
         let reserve = Reserve::beside(path);
-        let open = || match Database::open(path, SCHEMA) {
+        let open = || match Database::open_private(path, SCHEMA) {
             Err(DatabaseError::Full { .. }) => {
                 reserve.give_up();
                 Database::open(path, SCHEMA)
