@@ -8,7 +8,7 @@ use std::{
 use crate::{Running, Said, from_xtask, peer, python};
 
 /// All of them, by the names of their folders.
-pub const STATIONS: &[&str] = &["rust", "c", "go", "python"];
+pub const STATIONS: &[&str] = &["rust", "c", "cpp", "zig", "assemblyscript", "go", "python"];
 
 /// The folder of those that were built.
 pub fn station_folder() -> PathBuf {

@@ -3,10 +3,13 @@
 //! A language is a file here and a line in [`LANGUAGES`]. What is there already and newer than what it is made of is not
 //! built again.
 
+mod assemblyscript;
 mod c;
+mod cpp;
 mod go;
 mod python;
 mod rust;
+mod zig;
 
 use std::{
     fs,
@@ -22,7 +25,15 @@ use crate::{
 };
 
 /// All languages, in the order in which they are built.
-const LANGUAGES: &[Language] = &[rust::LANGUAGE, c::LANGUAGE, go::LANGUAGE, python::LANGUAGE];
+const LANGUAGES: &[Language] = &[
+    rust::LANGUAGE,
+    c::LANGUAGE,
+    cpp::LANGUAGE,
+    zig::LANGUAGE,
+    assemblyscript::LANGUAGE,
+    go::LANGUAGE,
+    python::LANGUAGE,
+];
 
 /// A language that collectors are written in.
 pub(crate) struct Language {
@@ -39,7 +50,7 @@ pub(crate) struct Language {
 }
 
 /// Something that is needed to build a collector, and where it comes from.
-#[allow(dead_code, reason = "so far")]
+#[derive(Clone, Copy)]
 pub(crate) enum Tool {
     /// From the distribution.
     Debian(Debian),

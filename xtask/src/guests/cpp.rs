@@ -1,0 +1,42 @@
+//! C++: the same clang with its C++ library, and the kit of C below that of C++.
+
+use std::process::Command;
+
+use super::{Collector, Language, Tool, c::CLANG};
+use crate::tools::{self, Debian};
+
+pub(super) const LANGUAGE: Language = Language {
+    name: "cpp",
+    collectors: &["station/cpp"],
+    inputs: &["guest-sdk/c"],
+    tools: &[
+        CLANG[0],
+        CLANG[1],
+        CLANG[2],
+        CLANG[3],
+        Tool::Debian(Debian {
+            shown_by: "printf '#include <vector>' | clang++ --target=wasm32-wasi -fsyntax-only -x c++ -",
+            package: "libc++-dev-wasm32",
+        }),
+        Tool::Debian(Debian { shown_by: "/usr/lib/wasm32-wasi/libc++abi.a", package: "libc++abi-14-dev-wasm32" }),
+    ],
+    build,
+};
+
+/// As `docs/guests/cpp.md` says.
+fn build(collector: &Collector) -> Vec<Command> {
+    let sdk = tools::root().join("guest-sdk/c");
+    let objects = tools::target().join("tools/cpp");
+    let target = ["--target=wasm32-wasi", "-Os", "-Wall", "-Wextra", "-Werror"];
+    let mut folder = Command::new("mkdir");
+    folder.arg("-p").arg(&objects);
+    let mut kit = Command::new("clang");
+    let sources = ["pattoo.c", "pattoo_decode.c", "pattoo_json.c", "cJSON.c"];
+    kit.current_dir(&objects).args(target).arg("-c").args(sources.map(|file| sdk.join(file)));
+    let mut link = Command::new("clang++");
+    link.current_dir(&objects).args(target).args(["-std=c++20", "-fno-exceptions", "-mexec-model=reactor"]);
+    link.arg("-Wl,--strip-all,--stack-first,-z,stack-size=262144").arg("-I").arg(&sdk);
+    link.arg(collector.source.join("station.cpp")).args(sources.map(|file| file.replace(".c", ".o")));
+    link.arg("-o").arg(&collector.output);
+    vec![folder, kit, link]
+}
