@@ -1,8 +1,8 @@
 //! The status address: how the daemon is, for people, for probes and for Prometheus.
 //!
 //! It answers three questions and takes nothing: `/metrics`, `/healthz` and `/status`. On loopback it answers to `localhost` and to
-//! addresses only, so that a web page somewhere cannot have a browser read it under a name of its own (DNS rebinding). How
-//! much it does at once is bounded; what is beyond waits.
+//! addresses only, so that a web page somewhere cannot have a browser read it under a name of its own (DNS rebinding): see
+//! [`listen`]. How much it does at once is bounded; what is beyond waits.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
