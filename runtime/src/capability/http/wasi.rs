@@ -197,3 +197,37 @@ impl From<Failure> for WasiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use bytes::Bytes;
+    use futures_util::stream;
+    use http_body_util::{BodyExt as _, StreamBody};
+    use hyper::body::Frame;
+
+    use super::{Failure, whole};
+    use crate::{
+        capability::http::Refusal,
+        http::{Cap, Error, Limits},
+    };
+
+    #[tokio::test]
+    async fn an_endless_request_body_is_not_read_beyond_its_limit() {
+        let read = Arc::new(AtomicUsize::new(0));
+        let reads = Arc::clone(&read);
+        let pieces = stream::repeat_with(move || {
+            reads.fetch_add(1, Ordering::Relaxed);
+            Ok(Frame::data(Bytes::from_static(&[0; 1000])))
+        });
+        let limits = Limits { request_bytes: 10_000, ..Limits::default() };
+        let refused = whole(StreamBody::new(pieces).boxed_unsync(), &limits).await;
+        let too_large = Error::TooLarge { cap: Cap::RequestBody, limit: 10_000 };
+        assert!(matches!(refused, Err(Failure::Refused(Refusal::Fault(error))) if error == too_large));
+        assert_eq!(read.load(Ordering::Relaxed), 11);
+    }
+}
