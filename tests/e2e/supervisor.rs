@@ -218,6 +218,23 @@ async fn a_module_that_is_not_pinned_changes_only_with_a_reload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_module_that_is_not_pinned_and_was_refused_is_not_taken_by_itself_when_it_changes() {
+    let mut house = House::new();
+    let wanted = house.simple("a", GOOD);
+    house.adopt(vec![wanted.clone()]).await;
+    let before = house.figures("a").sha256;
+    house.module("a.wat", "not even text");
+    house.adopt(vec![wanted.clone()]).await;
+    assert!(house.figures("a").trouble.is_some());
+    house.module("a.wat", TRAPS);
+    // Long enough for it to be looked at.
+    house.until(|house| house.figures("a").ended() >= 4).await;
+    assert_eq!((house.figures("a").sha256, house.figures("a").trouble.is_some()), (before.clone(), true));
+    house.adopt(vec![wanted]).await;
+    assert!(house.figures("a").sha256 != before && house.figures("a").trouble.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_longer_wanted_is_no_longer_run_and_what_stays_keeps_its_counts() {
     let mut house = House::new();
     let (a, b) = (house.simple("a", GOOD), house.simple("b", GOOD));

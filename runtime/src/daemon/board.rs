@@ -127,7 +127,27 @@ impl Board {
 
     /// Whether the schedule has shown itself lately.
     pub fn is_alive(&self) -> bool {
+        self.is_alive_at(self.origin.elapsed())
+    }
+
+    fn is_alive_at(&self, now: Duration) -> bool {
         let seen = Duration::from_millis(self.seen.load(Ordering::Relaxed));
-        self.origin.elapsed().saturating_sub(seen) < DEAD_AFTER
+        now.saturating_sub(seen) < DEAD_AFTER
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Board, DEAD_AFTER};
+
+    #[test]
+    fn a_schedule_that_does_not_show_itself_is_dead() {
+        let board = Board::default();
+        board.alive();
+        assert!(board.is_alive());
+        assert!(board.is_alive_at(DEAD_AFTER.saturating_sub(Duration::from_secs(1))));
+        assert!(!board.is_alive_at(DEAD_AFTER.saturating_add(Duration::from_mins(1))));
     }
 }

@@ -180,7 +180,9 @@ async fn apply(spool: &mut Spool, model: &mut Model, folder: &Path, step: usize,
             let program = super::program();
             let takeover = take_over(spool, &cache, &to.agent, &program, &to.server).await.unwrap();
             assert_eq!(takeover.taken as u64, files);
-            texts.into_iter().for_each(|text| model.store(number, text));
+            for text in texts {
+                model.store(number, text);
+            }
             write(8 + files);
             assert_eq!(take_over(spool, &cache, &to.agent, &program, &to.server).await.unwrap().taken, 1);
             assert_eq!(std::fs::read_dir(&of_agent).unwrap().count(), 0);
