@@ -54,7 +54,11 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn endpoint(endpoints: &Endpoints, port: u16) -> Endpoint {
     let url: DeviceUrl = format!("tcp://127.0.0.1:{port}").parse().unwrap();
-    endpoints.endpoint(url.endpoint(), &EndpointSettings::default())
+    // On a busy machine a read is slow, and not wrong.
+    let patience = Duration::from_secs(20);
+    let settings =
+        EndpointSettings { connect_timeout: patience, request_timeout: patience, ..EndpointSettings::default() };
+    endpoints.endpoint(url.endpoint(), &settings)
 }
 
 fn hundred() -> Span {
@@ -109,7 +113,10 @@ fn back_to_back() {
     );
 }
 
-/// 1 000 endpoints, all due at the same moment of each second.
+/// 1 000 endpoints, all due at the same moment of each second; the connecting, which is in the first, counts.
+///
+/// How late they are is also a matter of what else the machine does. What they cost is not: when all of a second's work takes less
+/// time of one processor than the lateness allows, nothing but others can make it later.
 fn many_endpoints() {
     const ENDPOINTS: usize = 1000;
     const SECONDS: u32 = 10;
@@ -117,6 +124,7 @@ fn many_endpoints() {
     let runtime = Runtime::new().unwrap();
     let endpoints = Endpoints::new();
     let late = Arc::new(Mutex::new(Vec::with_capacity(ENDPOINTS * 10)));
+    let cpu = cpu_seconds(std::process::id());
     runtime.block_on(async {
         let start = tokio::time::Instant::now() + Duration::from_secs(2);
         let polls = devices.ports.iter().map(|port| {
@@ -135,6 +143,7 @@ fn many_endpoints() {
             poll.await.unwrap();
         }
     });
+    let cpu = (cpu_seconds(std::process::id()) - cpu) * 1e3 / f64::from(SECONDS);
     let mut late = late.lock().unwrap().clone();
     late.sort_by(f64::total_cmp);
     let p99 = late[late.len() * 99 / 100];
@@ -146,6 +155,7 @@ fn many_endpoints() {
         "< 100 ms",
         p99 < 100.0,
     );
+    say("modbus: ms of CPU a second, 1000 endpoints each second", cpu, None, cpu / 100.0, "< 100 ms", cpu < 100.0);
 }
 
 /// Four devices of 100 registers, read as often as can be, by collectd's modbus plugin and by ours in turns.
@@ -183,9 +193,10 @@ fn beside_collectd() {
 fn measured(command: &mut Command, devices: &DeviceProcess, time: Duration) -> (f64, f64) {
     let child = Ended(command.spawn().unwrap());
     std::thread::sleep(Duration::from_secs(1));
-    let (cpu, served, start) = (cpu_seconds(&child.0), devices.served(), Instant::now());
+    let (cpu, served, start) = (cpu_seconds(child.0.id()), devices.served(), Instant::now());
     std::thread::sleep(time);
-    let (cpu, served) = (cpu_seconds(&child.0) - cpu, (devices.served() - served) as f64);
+    let (cpu, served) = (cpu_seconds(child.0.id()) - cpu, (devices.served() - served) as f64);
+    assert!(served > 0.0, "{command:?} reads nothing");
     (served / start.elapsed().as_secs_f64(), cpu * 1e6 / served)
 }
 
@@ -200,8 +211,8 @@ impl Drop for Ended {
 }
 
 /// User and system time so far: fields 14 and 15 of `/proc/PID/stat`, in hundredths.
-fn cpu_seconds(child: &Child) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+fn cpu_seconds(process: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
 }

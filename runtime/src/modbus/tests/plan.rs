@@ -13,6 +13,11 @@ fn span(address: u16, count: u16) -> Span {
     Span::new(1, HOLDING, address, count).unwrap()
 }
 
+/// The same addresses of unit 1.
+fn alike(other: Span) -> Span {
+    span(other.address(), other.count())
+}
+
 fn plan_all(spans: &[Span], readable: &Readable, limits: Limits) -> Vec<Request> {
     plan(&pieces(spans, limits), readable, limits, &Memory::default())
 }
@@ -187,6 +192,37 @@ proptest! {
         let left = requests.len() - alone.len();
         prop_assert!(served_by(&shared, &possible, left));
         prop_assert!(left == 0 || !served_by(&shared, &possible, left - 1));
+    }
+
+    #[test]
+    fn units_that_were_found_to_have_limits_of_their_own_have_each_the_fewest_requests(
+        (spans, readable, limits) in small_cases(),
+        units in prop::collection::vec(1..4_u8, 7),
+        too_long in prop::array::uniform3(2..8_u16),
+    ) {
+        let now = tokio::time::Instant::now();
+        let mut memory = Memory::default();
+        for (unit, count) in (1..).zip(too_long) {
+            memory.failed_together(Span::new(unit, HOLDING, 0, count).unwrap(), now);
+        }
+        let spans: Vec<_> = spans
+            .iter()
+            .zip(units)
+            .map(|(span, unit)| Span::new(unit, HOLDING, span.address(), span.count()).unwrap())
+            .collect();
+        let parts = pieces(&spans, limits);
+        let requests = plan(&parts, &readable, limits, &memory);
+        for unit in 1..4 {
+            let of_unit = |span: Span| (span.unit() == unit).then(|| alike(span));
+            let parts: Vec<_> = parts.iter().filter_map(|piece| of_unit(piece.span)).collect();
+            let found = requests.iter().filter_map(|request| of_unit(request.span)).count();
+            let possible: Vec<_> = possible_requests(&parts, &readable, limits)
+                .into_iter()
+                .filter(|span| span.count() <= memory.maximum(unit, HOLDING) || parts.contains(span))
+                .collect();
+            prop_assert!(served_by(&parts, &possible, found), "unit {}", unit);
+            prop_assert!(found == 0 || !served_by(&parts, &possible, found - 1), "unit {}", unit);
+        }
     }
 
     #[test]
