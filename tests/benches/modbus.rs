@@ -88,6 +88,7 @@ fn back_to_back() {
     };
     let theirs = || {
         let output = Command::new(&theirs).args([port.to_string(), READS.to_string()]).output().unwrap();
+        assert!(output.status.success(), "libmodbus could not read: {output:?}");
         let nanoseconds: f64 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
         f64::from(READS) * 1e9 / nanoseconds
     };
