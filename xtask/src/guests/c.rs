@@ -6,10 +6,10 @@ use super::{Collector, Language, Tool};
 use crate::tools::{self, Debian};
 
 pub(super) const LANGUAGE: Language =
-    Language { name: "c", collectors: &["station/c"], inputs: &["guest-sdk/c"], tools: CLANG, build };
+    Language { name: "c", collectors: &["station/c"], inputs: &["guest-sdk/c"], tools: &CLANG, build };
 
 /// What compiles C for WebAssembly.
-pub(super) const CLANG: &[Tool] = &[
+pub(super) const CLANG: [Tool; 4] = [
     Tool::Debian(Debian { shown_by: "clang", package: "clang" }),
     Tool::Debian(Debian { shown_by: "wasm-ld", package: "lld" }),
     Tool::Debian(Debian { shown_by: "/usr/include/wasm32-wasi/stdio.h", package: "wasi-libc" }),

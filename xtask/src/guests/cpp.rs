@@ -5,22 +5,17 @@ use std::process::Command;
 use super::{Collector, Language, Tool, c::CLANG};
 use crate::tools::{self, Debian};
 
-pub(super) const LANGUAGE: Language = Language {
-    name: "cpp",
-    collectors: &["station/cpp"],
-    inputs: &["guest-sdk/c"],
-    tools: &[
-        CLANG[0],
-        CLANG[1],
-        CLANG[2],
-        CLANG[3],
-        Tool::Debian(Debian {
-            shown_by: "printf '#include <vector>' | clang++ --target=wasm32-wasi -fsyntax-only -x c++ -",
-            package: "libc++-dev-wasm32",
-        }),
-        Tool::Debian(Debian { shown_by: "/usr/lib/wasm32-wasi/libc++abi.a", package: "libc++abi-14-dev-wasm32" }),
-    ],
-    build,
+pub(super) const LANGUAGE: Language =
+    Language { name: "cpp", collectors: &["station/cpp"], inputs: &["guest-sdk/c"], tools: &TOOLS, build };
+
+const TOOLS: [Tool; 6] = {
+    let [clang, linker, library, builtins] = CLANG;
+    let headers = Debian {
+        shown_by: "printf '#include <vector>' | clang++ --target=wasm32-wasi -fsyntax-only -x c++ -",
+        package: "libc++-dev-wasm32",
+    };
+    let runtime = Debian { shown_by: "/usr/lib/wasm32-wasi/libc++abi.a", package: "libc++abi-14-dev-wasm32" };
+    [clang, linker, library, builtins, Tool::Debian(headers), Tool::Debian(runtime)]
 };
 
 /// As `docs/guests/cpp.md` says.
