@@ -12,7 +12,7 @@ use std::{
     process::Command,
 };
 
-use pattoo_tests::{binary, nobody, pattoo_records};
+use pattoo_tests::{binary, nobody, pattoo_records, station, station_folder};
 use serde_json::{Value, json};
 
 fn repository() -> PathBuf {
@@ -104,4 +104,30 @@ fn the_guide_for_c_leads_to_a_collector() {
     if Path::new("/usr/include/wasm32-wasi").exists() {
         assert_boiler(include_str!("../../docs/guests/c.md"), &[]);
     }
+}
+
+#[test]
+fn the_guide_for_cpp_leads_to_a_collector() {
+    if station("cpp").is_some() {
+        assert_boiler(include_str!("../../docs/guests/cpp.md"), &[]);
+    }
+}
+
+#[test]
+fn the_guide_for_zig_leads_to_a_collector() {
+    if station("zig").is_some() {
+        assert_boiler(include_str!("../../docs/guests/zig.md"), &[tools("python/bin")]);
+    }
+}
+
+#[test]
+fn the_guide_for_assemblyscript_leads_to_a_collector() {
+    if station("assemblyscript").is_some() {
+        assert_boiler(include_str!("../../docs/guests/assemblyscript.md"), &[tools("node/node_modules/.bin")]);
+    }
+}
+
+/// Where `cargo xtask guests` put the tools of a language, if it did: where there are none, no station was built.
+fn tools(folder: &str) -> PathBuf {
+    station_folder().join("../tools").join(folder)
 }
