@@ -8,6 +8,7 @@ mod guests;
 mod soak;
 mod steps;
 mod tools;
+mod wit;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ Usage: cargo xtask COMMAND
   test     format, lints, licences, every test; with CI=true a skipped step is a failure
   bench NAME [--profile dev]
            figures against their targets and rivals, built for release: modbus
+  wit      make docs/reference/wit.md anew, after a change of wit/
 ";
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         ["soak", name] => soak::run(name),
         ["bench", name] if bench::BENCHMARKS.contains(&name) => bench::run(name, "bench"),
         ["bench", name, "--profile", profile] if bench::BENCHMARKS.contains(&name) => bench::run(name, profile),
+        ["wit"] => wit::write(),
         ["help" | "--help" | "-h"] => {
             steps::say(USAGE);
             Ok(())
