@@ -13,10 +13,10 @@ use super::{
     body::Body,
     checksum::{Checksum, Ending},
     datapoint::{COLUMN, Candidate, Datapoint, Reason, Rejection, Rules},
-    memory::{Memory, Remembered},
+    memory::Memory,
     pairs::{Head, Pairs},
     series::{Found, Series},
-    text::{push_json, shown, strip},
+    text::{make_room, push_json, shown, strip},
     value::{DataType, Scalar},
 };
 
@@ -41,7 +41,7 @@ pub struct Batch {
     future_bound: u64,
     memory: Memory,
     /// Targets of the collection before that this one has not had yet.
-    remembered: Remembered,
+    remembered: HashMap<String, Series>,
     pairs: Pairs,
     targets: HashMap<String, Target>,
     datapoints: usize,
@@ -75,9 +75,10 @@ impl Batch {
 
     /// An empty one that need not compute the checksums which are in `memory`, and leaves its own there.
     pub fn remembering(agent: Arc<Agent>, future_bound: Duration, memory: Memory) -> Self {
+        let remembered = memory.take(&agent);
         Self {
-            pairs: Pairs::new(head(&agent, LIKELY)),
-            remembered: memory.take(&agent),
+            pairs: Pairs::new(head(&agent, LIKELY), remembered.pairs),
+            remembered: remembered.series,
             memory,
             agent,
             future_bound: u64::try_from(future_bound.as_millis()).unwrap_or(u64::MAX),
@@ -159,11 +160,12 @@ impl Batch {
     pub fn into_body(self, built_at_ms: u64) -> Option<Body> {
         let empty = self.is_empty();
         let (mut rows, mut series) = (Vec::new(), Vec::new());
-        for (name, target) in self.targets {
+        for (name, mut target) in self.targets {
+            target.series.rows = target.rows.len();
             rows.push((target.order, target.rows));
             series.push((name, target.series));
         }
-        self.memory.keep(&self.agent, series.into_iter());
+        self.memory.keep(&self.agent, series.into_iter(), self.pairs.bytes());
         if empty {
             return None;
         }
@@ -208,6 +210,7 @@ impl Batch {
         };
 
         // The order of the pairs is also the order in which they are numbered.
+        make_room(&mut target.rows, 128);
         target.rows.extend_from_slice(if target.rows.is_empty() { b"[" } else { b",[" });
         for metadatum in &point.metadata {
             let id = self.pairs.id(&metadatum.key, Scalar::Text(&metadatum.value));
@@ -278,7 +281,8 @@ impl Target {
             (TARGET, name),
             (PROGRAM, agent.program.as_str()),
         ]);
-        Self { order, series, ending, common: Vec::new(), rows: Vec::new() }
+        let rows = Vec::with_capacity(series.rows);
+        Self { order, series, ending, common: Vec::new(), rows }
     }
 }
 

@@ -66,12 +66,18 @@ pub struct Memory {
 #[derive(Debug)]
 struct Kept {
     agent: Arc<Agent>,
-    series: Remembered,
+    remembered: Remembered,
     _taken: Taken,
 }
 
-/// The series of each target.
-pub(super) type Remembered = HashMap<String, Series>;
+/// What is remembered of a collection.
+#[derive(Debug, Default)]
+pub(super) struct Remembered {
+    /// The series of each target.
+    pub(super) series: HashMap<String, Series>,
+    /// How long the text of all pairs was.
+    pub(super) pairs: usize,
+}
 
 impl Memory {
     /// The most that one collector may take of the budget, in bytes.
@@ -86,12 +92,12 @@ impl Memory {
     pub(super) fn take(&self, agent: &Arc<Agent>) -> Remembered {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Its host name or its id are part of every checksum.
-        kept.filter(|kept| kept.agent == *agent).map(|kept| kept.series).unwrap_or_default()
+        kept.filter(|kept| kept.agent == *agent).map(|kept| kept.remembered).unwrap_or_default()
     }
 
     /// Remembers the targets of a collection that ended, if there is room.
-    pub(super) fn keep(&self, agent: &Arc<Agent>, targets: impl Iterator<Item = (String, Series)>) {
-        let series: Remembered =
+    pub(super) fn keep(&self, agent: &Arc<Agent>, targets: impl Iterator<Item = (String, Series)>, pairs: usize) {
+        let series: HashMap<_, _> =
             targets.filter_map(|(name, mut series)| series.next_round().then_some((name, series))).collect();
         let bytes = series.iter().fold(0_usize, |sum, (name, series)| {
             let target =
@@ -99,7 +105,11 @@ impl Memory {
             sum.saturating_add(target)
         });
         let taken = (bytes <= Self::MAX_BYTES).then(|| self.budget.take(bytes)).flatten();
-        let kept = taken.map(|taken| Kept { agent: Arc::clone(agent), series, _taken: taken });
+        let kept = taken.map(|taken| Kept {
+            agent: Arc::clone(agent),
+            remembered: Remembered { series, pairs },
+            _taken: taken,
+        });
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
     }
 }

@@ -5,7 +5,7 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-use super::{table::Table, value::Scalar};
+use super::{table::Table, text::make_room, value::Scalar};
 
 /// The pairs of one body so far.
 #[derive(Debug)]
@@ -41,8 +41,9 @@ pub(super) struct Asked<'a> {
 }
 
 impl Pairs {
-    /// None yet, in a body that begins with `frame`.
-    pub(super) fn new(frame: Vec<u8>) -> Self {
+    /// None yet, in a body that begins with `frame` and may have so many bytes of them.
+    pub(super) fn new(mut frame: Vec<u8>, likely: usize) -> Self {
+        frame.reserve_exact(likely);
         Self { first: frame.len(), text: frame, table: Table::new(), hasher: RandomState::new(), count: 0 }
     }
 
@@ -96,6 +97,8 @@ impl Pairs {
 
     /// Writes what stands before a pair; returns where that begins.
     fn begin(&mut self) -> usize {
+        // Of a longer one the list makes room itself.
+        make_room(&mut self.text, 256);
         let before = self.text.len();
         self.text.extend_from_slice(if self.count > 0 { b",\"" } else { b"\"" });
         self.text.extend_from_slice(itoa::Buffer::new().format(self.count).as_bytes());
@@ -147,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_pair_is_listed_once_and_types_are_kept_apart() {
-        let mut pairs = Pairs::new(b"{".to_vec());
+        let mut pairs = Pairs::new(b"{".to_vec(), 0);
         let ids = [
             pairs.id("k", Scalar::Signed(1)),
             pairs.id("k", Scalar::Float(1.0)),
@@ -168,7 +171,7 @@ mod tests {
 
     #[test]
     fn each_of_many_pairs_is_found_again() {
-        let mut pairs = Pairs::new(b"{".to_vec());
+        let mut pairs = Pairs::new(b"{".to_vec(), 0);
         for _ in 0..2 {
             for number in 0..20_000 {
                 assert_eq!(pairs.id("k", Scalar::Unsigned(number)), usize::try_from(number).unwrap());

@@ -9,7 +9,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-use super::{checksum::Checksum, datapoint::Datapoint, table::Table};
+use super::{checksum::Checksum, datapoint::Datapoint, table::Table, text::make_room};
 
 /// What is known of one target's series.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Series {
     by_checksum: Table,
     /// Keyed at random: guests choose what is hashed.
     hasher: RandomState,
+    /// How long the text of the target's rows was in the collection before.
+    pub(super) rows: usize,
 }
 
 /// One series.
@@ -75,6 +77,7 @@ impl Series {
             indexed: 0,
             by_checksum: Table::new(),
             hasher: RandomState::new(),
+            rows: 0,
         }
     }
 
@@ -96,13 +99,14 @@ impl Series {
     /// Makes room for so many more, unless they are as likely to be known.
     pub(super) fn expect(&mut self, more: usize) {
         if self.known == 0 {
-            self.entries.reserve(more);
+            make_room(&mut self.entries, more);
             self.by_checksum.expect(more);
         }
     }
 
     /// The checksum of a datapoint, from `compute` unless it is known.
     pub(super) fn find(&mut self, point: &Datapoint, compute: impl FnOnce() -> Checksum) -> Found {
+        make_room(&mut self.text, 128);
         let start = self.text.len();
         write(&mut self.text, point);
         if let Some(place) = self.place_of(start) {
@@ -120,6 +124,7 @@ impl Series {
         let [start, end] = [start, self.text.len()].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
         // (Four thousand million series of one target are more than any memory holds.)
         self.by_checksum.insert(hash, self.entries.len().saturating_add(1));
+        make_room(&mut self.entries, 1);
         self.entries.push(Entry { start, end, checksum, round: self.round });
         self.live = self.live.saturating_add(1);
         Found::Fresh(checksum)

@@ -87,6 +87,17 @@ pub(super) fn write_hex(out: &mut [u8], bytes: &[u8]) {
     }
 }
 
+/// Makes room for so many more: twice of what is small, a quarter more of what is large, since a body and what belongs to it must not
+/// take much more than they are.
+pub(super) fn make_room<T>(list: &mut Vec<T>, more: usize) {
+    const LARGE: usize = 1 << 20;
+    if list.capacity().saturating_sub(list.len()) < more {
+        let length = list.len();
+        let ahead = if length.saturating_mul(size_of::<T>()) < LARGE { length } else { length.wrapping_shr(2) };
+        list.reserve_exact(ahead.max(more));
+    }
+}
+
 /// `text` for a message: quoted, escaped, and cut where it is long.
 pub(super) fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
