@@ -10,6 +10,8 @@
 )]
 
 mod daemon;
+pub mod emitter;
+pub mod figures;
 mod guests;
 mod plant;
 mod raw_site;

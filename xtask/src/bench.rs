@@ -1,41 +1,110 @@
 //! `cargo xtask bench`: figures, each held against its target and, where there is one, a rival in the same run.
 //!
-//! A benchmark is a `[[bench]]` of the tests' crate that says each figure as a line of JSON: `name`, `ours`, `other` (null
-//! where nothing is compared), `ratio`, `target` in words, and whether it is `met`. Here they become a table, and
-//! `target/bench.json`, a list of them all; the figures of other benchmarks stay in it.
+//! A benchmark is a `[[bench]]` of the tests' crate that says each figure as a line of JSON (see `tests/src/figures.rs`): `name`,
+//! `ours`, `other` (null where nothing is compared), `ratio`, `target` in words, whether it is `met`, and the `spread` of ours.
+//! Here they become a table, and `target/bench.json`, a list of them all; the figures of other benchmarks stay in it.
 
-use std::process::Stdio;
+use std::{path::PathBuf, process::Stdio};
 
 use serde_json::Value;
 
 use crate::{
-    Result,
+    Result, build_guests,
     steps::{Steps, complain, say},
     tools,
 };
 
-/// The benchmarks, each a `[[bench]]` of `tests/Cargo.toml`, and the first word of its figures' names.
-pub(crate) const BENCHMARKS: [&str; 1] = ["modbus"];
+/// One benchmark: its name, which is the first word of its figures' names, and what runs it.
+struct Benchmark {
+    name: &'static str,
+    /// A `[[bench]]` of `tests/Cargo.toml`, and its argument.
+    program: &'static str,
+    argument: Option<&'static str>,
+}
 
-/// Builds a benchmark for release (or, to try it, as for development), runs it, and shows and keeps what it said.
-pub(crate) fn run(name: &str, profile: &str) -> Result<()> {
+const fn of_figures(name: &'static str) -> Benchmark {
+    Benchmark { name, program: "figures", argument: Some(name) }
+}
+
+/// All that run when none is named.
+const BENCHMARKS: [Benchmark; 6] = [
+    of_figures("encode"),
+    of_figures("cycle"),
+    of_figures("startup"),
+    of_figures("spool"),
+    of_figures("scale"),
+    Benchmark { name: "modbus", program: "modbus", argument: None },
+];
+
+/// What takes minutes more, and must be named.
+const LONG: [Benchmark; 1] = [of_figures("curve")];
+
+/// The names of all.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    BENCHMARKS.iter().chain(&LONG).map(|benchmark| benchmark.name)
+}
+
+/// Builds for release (or, to try it, as for development), runs one benchmark or all, and shows and keeps what they said.
+pub(crate) fn run(name: Option<&str>, profile: &str) -> Result<()> {
     let mut steps = Steps::begin();
     tools::install_peers(&mut steps)?;
     if !tools::install_debian_packages(&mut steps)? {
         return Err("a benchmark without its rivals says nothing".to_owned());
     }
-    let arguments = ["bench", "--package", "pattoo-tests", "--bench", name, "--profile", profile, "--locked"];
+    build_guests(&mut steps)?;
+    let wanted: Vec<&Benchmark> = match name {
+        None => BENCHMARKS.iter().collect(),
+        Some(name) => BENCHMARKS.iter().chain(&LONG).filter(|benchmark| benchmark.name == name).collect(),
+    };
+    if wanted.is_empty() {
+        return Err(format!("there is no such benchmark; there are {}", names().collect::<Vec<_>>().join(", ")));
+    }
+    let built = build(&wanted, profile)?;
+    let binary = find(&built, "pattoo-wasm")?;
+    let mut all = Vec::new();
+    for benchmark in wanted {
+        complain(&format!("==> {}", benchmark.name));
+        let mut command = tools::program(&find(&built, benchmark.program)?);
+        command.args(benchmark.argument).stderr(Stdio::inherit());
+        let output = tools::with_peers(&mut command).env("PATTOO_WASM_BINARY", &binary).output();
+        let output = output.map_err(|error| format!("{command:?}: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("the benchmark failed ({})", output.status));
+        }
+        let said = String::from_utf8_lossy(&output.stdout);
+        let figures: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        complain(&table(&figures));
+        keep(&figures)?;
+        all.extend(figures);
+    }
+    say(&table(&all));
+    Ok(())
+}
+
+/// Builds the command and the benchmarks at once, so that they share their dependencies; returns what cargo said of it.
+fn build(wanted: &[&Benchmark], profile: &str) -> Result<Vec<Value>> {
+    let arguments = ["build", "--locked", "--profile", profile, "--message-format", "json-render-diagnostics"];
     let mut command = tools::cargo(&arguments);
+    command.args(["--package", "pattoo-wasm", "--package", "pattoo-tests", "--bin", "pattoo-wasm"]);
+    let mut programs: Vec<_> = wanted.iter().map(|benchmark| benchmark.program).collect();
+    programs.dedup();
+    for program in programs {
+        command.args(["--bench", program]);
+    }
     complain(&format!("==> {command:?}"));
-    let output = tools::with_peers(&mut command).stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| format!("{command:?}: {error}"))?;
+    let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("{command:?}: {error}"))?;
     if !output.status.success() {
-        return Err(format!("the benchmark failed ({})", output.status));
+        return Err(format!("the build failed ({})", output.status));
     }
     let said = String::from_utf8_lossy(&output.stdout);
-    let figures: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    say(&table(&figures));
-    keep(name, figures)
+    Ok(said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+/// Where a program was built.
+fn find(built: &[Value], name: &str) -> Result<PathBuf> {
+    let named = |message: &&Value| message.pointer("/target/name").and_then(Value::as_str) == Some(name);
+    let executable = |message: &Value| message.get("executable").and_then(Value::as_str).map(PathBuf::from);
+    built.iter().filter(named).find_map(executable).ok_or_else(|| format!("cargo did not say where `{name}` is"))
 }
 
 /// One row for each figure.
@@ -46,10 +115,20 @@ fn table(figures: &[Value]) -> String {
         None => "-".to_owned(),
     };
     let text = |figure: &Value, key: &str| figure.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
-    let mut rows = vec![["figure", "ours", "other", "ratio", "target", ""].map(str::to_owned)];
+    let spread = |figure: &Value| {
+        figure
+            .get("spread")
+            .and_then(Value::as_f64)
+            .map_or_else(|| "-".to_owned(), |part| format!("{:.0} %", part * 100.0))
+    };
+    let mut rows = vec![["figure", "ours", "other", "ratio", "target", "", "spread"].map(str::to_owned)];
     rows.extend(figures.iter().map(|figure| {
-        let met =
-            figure.get("met").and_then(Value::as_bool).map_or("skipped", |met| if met { "met" } else { "missed" });
+        let met = match figure.get("met").map(Value::as_bool) {
+            Some(Some(true)) => "met",
+            Some(Some(false)) => "missed",
+            Some(None) => "",
+            None => "skipped",
+        };
         [
             text(figure, "name"),
             number(figure, "ours"),
@@ -57,25 +136,23 @@ fn table(figures: &[Value]) -> String {
             number(figure, "ratio"),
             text(figure, "target"),
             met.to_owned(),
+            spread(figure),
         ]
     }));
     let widest = rows.iter().map(|[name, ..]| name.len()).max().unwrap_or(0);
-    let row = |[name, ours, other, ratio, target, met]: &[String; 6]| {
-        format!("{name:widest$}  {ours:>10}  {other:>10}  {ratio:>7}  {target:10}  {met}")
+    let row = |[name, ours, other, ratio, target, met, spread]: &[String; 7]| {
+        format!("{name:widest$}  {ours:>10}  {other:>10}  {ratio:>7}  {target:12}  {met:7}  {spread:>6}")
     };
     rows.iter().map(row).collect::<Vec<_>>().join("\n")
 }
 
-/// Puts the figures into `target/bench.json`, in place of those of the same benchmark.
-fn keep(name: &str, figures: Vec<Value>) -> Result<()> {
+/// Puts the figures into `target/bench.json`, in place of those of the same name.
+fn keep(figures: &[Value]) -> Result<()> {
     let path = tools::target().join("bench.json");
     let kept = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let mut all: Vec<Value> = kept.unwrap_or_default();
-    let of_this = |figure: &Value| {
-        figure.get("name").and_then(Value::as_str).is_some_and(|text| text.starts_with(&format!("{name}:")))
-    };
-    all.retain(|figure| !of_this(figure));
-    all.extend(figures);
+    all.retain(|figure| !figures.iter().any(|new| new.get("name") == figure.get("name")));
+    all.extend_from_slice(figures);
     let text = serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?;
     std::fs::write(&path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
     complain(&format!("kept in {}", path.display()));

@@ -1,0 +1,154 @@
+//! Normalise, sum and write down: against the bare chain of SHA-256, and against `pattoo_shared`.
+
+use std::{
+    hint::black_box,
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Child, Command, Stdio},
+};
+
+use pattoo_tests::{
+    figures::{Target, cpu_seconds, interleaved, repeated, say},
+    peer, python,
+};
+use pattoo_wasm::pattoo::{Agent, Batch, Body, Candidate, DEFAULT_FUTURE_BOUND, Memory, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::agent;
+
+const NOW: u64 = 1_700_000_000_000;
+/// What one call of a guest brings at most, by and large.
+const CALL: usize = 10_000;
+/// About so many datapoints for one sample.
+const SAMPLE: usize = 20_000;
+
+pub(crate) fn figures() {
+    for points in [1, 100, 1000, 20_000, 200_000] {
+        let collections = (SAMPLE / points).max(1);
+        let rounds = if points > SAMPLE { 9 } else { 31 };
+        let keys: Vec<String> = (0..points).map(key).collect();
+        let agent = agent("modbus_registers");
+        let rate = |memory: &dyn Fn() -> Memory| {
+            let seconds: f64 = (0..collections).map(|_| collection(points, &memory()).0).sum();
+            (points * collections) as f64 / seconds
+        };
+        let chain = || {
+            let seconds = cpu_seconds(|| {
+                for _ in 0..collections {
+                    for key in &keys {
+                        black_box(bare_chain(key, &agent));
+                    }
+                }
+            });
+            (points * collections) as f64 / seconds
+        };
+        // One alone is a body's frame by and large.
+        let target = if points == 1 { Target::None } else { Target::TimesAtLeast(0.7) };
+        let (ours, other) = interleaved(rounds, || rate(&Memory::default), chain);
+        say(
+            &format!("encode: datapoints/s never seen, {points} a body, against the bare chain"),
+            &ours,
+            Some(&other),
+            target,
+        );
+
+        let memory = Memory::default();
+        collection(points, &memory);
+        let target = if points == 1 { Target::None } else { Target::AtLeast(2e6) };
+        let ours = repeated(rounds, || rate(&|| memory.clone()));
+        say(&format!("encode: datapoints/s seen in the last collection, {points} a body"), &ours, None, target);
+    }
+    against_pattoo_shared();
+}
+
+fn against_pattoo_shared() {
+    const POINTS: usize = 5000;
+    let mut pattoo = PattooShared::start(POINTS);
+    let memory = Memory::default();
+    collection(POINTS, &memory);
+    let rate = |seconds: f64| POINTS as f64 / seconds;
+    let ours = || rate((0..10).map(|_| collection(POINTS, &memory).0).sum::<f64>() / 10.0);
+    let (ours, other) = interleaved(3, ours, || rate(pattoo.seconds()));
+    let name = "encode: datapoints/s seen, 5000 a body, against pattoo_shared";
+    say(name, &ours, Some(&other), Target::TimesAtLeast(100.0));
+    let never = repeated(9, || rate(collection(POINTS, &Memory::default()).0));
+    say("encode: datapoints/s never seen, 5000 a body, against pattoo_shared", &never, Some(&other), Target::None);
+}
+
+fn key(number: usize) -> String {
+    format!("holding_register_{number}")
+}
+
+/// One collection's seconds of a processor, and what came of it. The datapoints come in calls, as they do from a guest.
+fn collection(points: usize, memory: &Memory) -> (f64, Body) {
+    let mut seconds = 0.0;
+    let mut batch = None;
+    seconds += cpu_seconds(|| {
+        batch = Some(Batch::remembering(agent("modbus_registers"), DEFAULT_FUTURE_BOUND, memory.clone()));
+    });
+    let mut batch = batch.unwrap();
+    for first in (0..points).step_by(CALL) {
+        let candidates: Vec<Candidate> = (first..points.min(first + CALL))
+            .map(|number| Candidate {
+                key: key(number),
+                value: Value::Integer(i64::try_from(number * 7919 % 65536).unwrap()),
+                timestamp: None,
+                metadata: Vec::new(),
+            })
+            .collect();
+        seconds += cpu_seconds(|| assert!(batch.emit("plc1", candidates, NOW).unwrap().is_empty()));
+    }
+    let mut body = None;
+    seconds += cpu_seconds(|| body = batch.into_body(NOW));
+    (seconds, body.unwrap())
+}
+
+/// The checksum as its definition says, and nothing else.
+fn bare_chain(key: &str, agent: &Agent) -> [u8; 64] {
+    let first = Sha256::new().chain_update(key).chain_update("99").finalize();
+    [
+        ("pattoo_agent_hostname", agent.hostname.as_str()),
+        ("pattoo_agent_id", agent.id.as_str()),
+        ("pattoo_agent_polled_target", "plc1"),
+        ("pattoo_agent_program", agent.program.as_str()),
+    ]
+    .into_iter()
+    .fold(hex(&first.into()), |digits, (key, value)| {
+        hex(&Sha256::new().chain_update(digits).chain_update(key).chain_update(value).finalize().into())
+    })
+}
+
+fn hex(bytes: &[u8; 32]) -> [u8; 64] {
+    let mut text = [0; 64];
+    for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [byte >> 4, byte & 15].map(|nibble| nibble + if nibble > 9 { b'a' - 10 } else { b'0' });
+    }
+    text
+}
+
+/// A Python process that makes the same collection with `pattoo_shared`.
+struct PattooShared(Child, BufReader<std::process::ChildStdout>);
+
+impl PattooShared {
+    fn start(points: usize) -> Self {
+        let mut command = Command::new(python());
+        command.arg(peer("pattoo_collect.py")).args([&points.to_string(), "1"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self(child, output)
+    }
+
+    fn seconds(&mut self) -> f64 {
+        writeln!(self.0.stdin.as_mut().unwrap()).unwrap();
+        let mut line = String::new();
+        self.1.read_line(&mut line).unwrap();
+        line.trim().parse().unwrap()
+    }
+}
+
+impl Drop for PattooShared {
+    fn drop(&mut self) {
+        // It ends with its input.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}

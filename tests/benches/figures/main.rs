@@ -1,0 +1,69 @@
+//! What the runtime costs, in figures, for `cargo xtask bench`: each as a line of JSON on standard output.
+//!
+//! A file for each name that can be asked for. How figures are sampled and said is in `pattoo_tests`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    reason = "a benchmark may fail as a test may, and its counts and times are small numbers"
+)]
+
+mod cycle;
+mod encode;
+mod scale;
+mod spool;
+mod startup;
+
+use std::{sync::Arc, time::Duration};
+
+use pattoo_tests::binary;
+use pattoo_wasm::{
+    capability::{Assignment, Limits, modbus::Devices},
+    http::{self, OwnEndpoints},
+    pattoo::{Agent, Memory, PollingInterval},
+    sandbox::{CompileLimits, Compiler, Sandbox},
+    state::StateStore,
+};
+
+fn main() {
+    for name in std::env::args().skip(1).filter(|argument| !argument.starts_with("--")) {
+        match name.as_str() {
+            "encode" => encode::figures(),
+            "cycle" => cycle::figures(),
+            "spool" => spool::figures(),
+            "startup" => startup::figures(),
+            "scale" => scale::figures(&[10_000]),
+            "curve" => scale::figures(&[10, 100, 1000, 10_000, 30_000]),
+            other => panic!("there are no figures of the name {other}"),
+        }
+    }
+}
+
+fn agent(program: &str) -> Arc<Agent> {
+    Arc::new(Agent {
+        program: program.parse().unwrap(),
+        id: "ab".repeat(32).parse().unwrap(),
+        hostname: "gateway-7.example.org".parse().unwrap(),
+        polling_interval: PollingInterval::from_seconds(20).unwrap(),
+    })
+}
+
+fn sandbox() -> Sandbox {
+    Sandbox::new(1, Compiler::new(binary(), CompileLimits::default()), None).unwrap()
+}
+
+fn assignment() -> Arc<Assignment> {
+    Arc::new(Assignment {
+        agent: agent("modbus_registers"),
+        settings: "{}".to_owned(),
+        modbus: Devices::default(),
+        http: http::Client::new(Vec::new(), http::Limits::default(), OwnEndpoints::default()).unwrap(),
+        state: StateStore::forgetful(),
+        memory: Memory::default(),
+        recorder: None,
+        limits: Limits { timeout: Duration::from_mins(1), ..Limits::default() },
+    })
+}

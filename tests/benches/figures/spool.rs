@@ -1,0 +1,96 @@
+//! The spool: how many bodies a second are committed, each before it counts; how soon a full one is open; how fast they leave.
+
+use std::{sync::Arc, time::Duration};
+
+use pattoo_tests::{
+    Cli,
+    figures::{Target, repeated, say, seconds},
+};
+use pattoo_wasm::{
+    delivery::{Delivery, DeliverySettings, ServerUrl, Spool, SpoolLimits},
+    pattoo::{Agent, Batch, Body, Candidate, DEFAULT_FUTURE_BOUND, Value},
+};
+use tokio::runtime::Runtime;
+
+use super::agent;
+
+/// Who stores at the same time.
+const CALLERS: usize = 128;
+/// What one sample stores.
+const SAMPLE: usize = 20_000;
+const MANY: usize = 1_000_000;
+const DELIVERED: usize = 10_000;
+
+pub(crate) fn figures() {
+    let tokio = Runtime::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spool.sqlite3");
+    let open = || Spool::open(&path, SpoolLimits { bytes: 1 << 40, ..SpoolLimits::default() }).unwrap();
+    let agents: Vec<Arc<Agent>> = (0..CALLERS).map(numbered).collect();
+    let nobody: ServerUrl = "http://127.0.0.1:9".parse().unwrap();
+
+    let spool = open();
+    let rate = |bodies: usize, points: i64| {
+        bodies as f64 / seconds(|| tokio.block_on(store(&spool, &agents, &nobody, bodies, points)))
+    };
+    let rates = repeated(9, || rate(SAMPLE, 10));
+    say("spool: bodies/s committed before they count, 128 callers", &rates, None, Target::AtLeast(50_000.0));
+    // Small ones: they need not fill a disk.
+    rate(MANY - 9 * SAMPLE, 1);
+    spool.close();
+    let times = repeated(5, || 1e3 * seconds(|| open().close()));
+    say("spool: ms to open it with a million bodies waiting", &times, None, Target::None);
+
+    let cli = Cli::new();
+    let receiver = cli.receive();
+    let server: ServerUrl = format!("http://{}", receiver.address()).parse().unwrap();
+    let path = folder.path().join("delivered/spool.sqlite3");
+    let spool = Spool::open(&path, SpoolLimits::default()).unwrap();
+    let rates = repeated(3, || {
+        tokio.block_on(store(&spool, &agents, &server, DELIVERED, 10));
+        let took = seconds(|| {
+            tokio.block_on(async {
+                let delivery = Delivery::start(spool.clone(), DeliverySettings::default());
+                assert!(delivery.drain(Duration::from_mins(5)).await);
+                delivery.shutdown(Duration::from_secs(5)).await;
+            });
+        });
+        DELIVERED as f64 / took
+    });
+    say("spool: bodies/s delivered to `receive`, which commits each", &rates, None, Target::None);
+}
+
+fn numbered(number: usize) -> Arc<Agent> {
+    let mut agent = Agent::clone(&agent("modbus_registers"));
+    agent.id = format!("{number:064x}").parse().unwrap();
+    Arc::new(agent)
+}
+
+fn body(agent: &Arc<Agent>, points: i64) -> Body {
+    let mut batch = Batch::new(Arc::clone(agent), DEFAULT_FUTURE_BOUND);
+    let candidates = (0..points).map(|number| Candidate {
+        key: format!("holding_register_{number}"),
+        value: Value::Integer(number),
+        timestamp: None,
+        metadata: Vec::new(),
+    });
+    batch.emit("plc1", candidates.collect(), 1_700_000_000_000).unwrap();
+    batch.into_body(1_700_000_000_000).unwrap()
+}
+
+/// Stores so many bodies of so many datapoints, one of each agent at a time.
+async fn store(spool: &Spool, agents: &[Arc<Agent>], server: &ServerUrl, bodies: usize, points: i64) {
+    let callers = agents.iter().map(|agent| {
+        let (spool, server, agent) = (spool.clone(), server.clone(), Arc::clone(agent));
+        let count = bodies.div_ceil(agents.len());
+        tokio::spawn(async move {
+            let body = body(&agent, points);
+            for _ in 0..count {
+                spool.store(&body, &agent.program, &server).await.unwrap();
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+}
