@@ -172,6 +172,28 @@ fn every_language_gives_the_same_body_and_it_is_the_one_that_follows_from_the_in
     all_give(&field, &field.settings(), 2, &expected, &["11 datapoints"]);
 }
 
+/// Languages on an engine whose whole numbers end at 2^53.
+const OF_53_BITS: [&str; 2] = ["javascript", "typescript"];
+
+#[test]
+fn a_counter_of_64_bits_is_exact_or_is_left_out_with_a_word() {
+    let field = Field::start(Inputs::choose(seed()).with_a_counter_of_64_bits());
+    let expected = field.inputs.meter_points().remove(1);
+    for language in languages() {
+        field.forget();
+        let run = field.collect(language, &field.settings());
+        let energy: Vec<Value> =
+            measured(&resolved(&run, 0)).into_iter().filter(|point| point[1] == expected[1]).collect();
+        let about = format!("PATTOO_SEED={}, {language}: {run:#?}", field.inputs.seed);
+        if OF_53_BITS.contains(&language) {
+            assert!(energy.is_empty() && run.stderr.contains("beyond 2^53"), "{about}");
+            assert!(run.stderr.contains("10 datapoints"), "{about}");
+        } else {
+            assert_eq!(energy, [expected.clone()], "{about}");
+        }
+    }
+}
+
 #[test]
 fn every_language_tells_an_exception_and_a_404_and_keeps_the_rest() {
     let field = Field::start(Inputs::choose(seed()));

@@ -8,7 +8,8 @@ use std::{
 use crate::{Running, Said, from_xtask, peer, python};
 
 /// All of them, by the names of their folders.
-pub const STATIONS: &[&str] = &["rust", "c", "cpp", "zig", "assemblyscript", "go", "python"];
+pub const STATIONS: &[&str] =
+    &["rust", "c", "cpp", "zig", "assemblyscript", "go", "python", "javascript", "typescript", "javascript-fetch"];
 
 /// The folder of those that were built.
 pub fn station_folder() -> PathBuf {

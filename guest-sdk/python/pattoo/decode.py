@@ -126,7 +126,7 @@ class Registers:
         """`count` registers of two ASCII characters each, up to the first NUL and without white space around it. The first
         register comes first in any order; a byte that is not ASCII becomes `U+FFFD`."""
         data = b"".join(self._bytes_of(register) for register in self._window(place, count))
-        return data.partition(b"\0")[0].decode("ascii", "replace").strip()
+        return data.partition(b"\0")[0].decode("ascii", "replace").strip(" \t\n\v\f\r")
 
     def _bytes_of(self, register: int) -> bytes:
         return register.to_bytes(2, "little" if self._bytes_swapped else "big")

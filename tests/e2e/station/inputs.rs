@@ -64,7 +64,8 @@ impl Inputs {
             temperature: i16::try_from(rng.below(65_536).cast_signed() - 32_768).unwrap(),
             revolutions: rng.bits32(),
             power,
-            energy: rng.next() >> rng.below(64),
+            // What every language can hold.
+            energy: rng.next() >> (11 + rng.below(53)),
             serial,
             padding: if rng.one_in(2) { '\0' } else { ' ' },
             outdoor_temperature: Self::temperature(&mut rng),
@@ -72,6 +73,12 @@ impl Inputs {
             rain_total: rng.below(1 << 53),
             station_name: format!("Mühle {}{}.", name, rng.below(100)),
         }
+    }
+
+    /// The same with a counter that needs all of its 64 bits.
+    pub(crate) fn with_a_counter_of_64_bits(mut self) -> Self {
+        self.energy |= 1 << 63 | 1;
+        self
     }
 
     /// A number of few or of many digits, with an exponent at times.

@@ -7,6 +7,7 @@ mod assemblyscript;
 mod c;
 mod cpp;
 mod go;
+mod javascript;
 mod python;
 mod rust;
 mod zig;
@@ -33,6 +34,8 @@ const LANGUAGES: &[Language] = &[
     assemblyscript::LANGUAGE,
     go::LANGUAGE,
     python::LANGUAGE,
+    javascript::LANGUAGE,
+    javascript::FETCH,
 ];
 
 /// A language that collectors are written in.
@@ -58,6 +61,8 @@ pub(crate) enum Tool {
     Python(&'static str),
     /// A package for npm with its version, such as `assemblyscript@0.28.20`, in the folder [`node_tools`].
     Node(&'static str),
+    /// All that a lock file of npm names, in the folder [`locked_tools`]: the path of the folder that has the file.
+    Locked(&'static str),
 }
 
 /// One collector on its way from a folder to a file.
@@ -76,6 +81,11 @@ pub(crate) fn python_tools() -> PathBuf {
 /// The folder of the tools that come with npm, with `node_modules` in it.
 pub(crate) fn node_tools() -> PathBuf {
     tools::target().join("tools/node")
+}
+
+/// The folder of the tools that a lock file in such a folder names, with `node_modules` in it.
+pub(crate) fn locked_tools(folder: &str) -> PathBuf {
+    tools::target().join("tools").join(Path::new(folder).file_name().unwrap_or_default())
 }
 
 /// The folder of the built collectors.
@@ -171,6 +181,23 @@ impl Tool {
                 npm.args(["install", "--no-fund", "--no-audit", "--loglevel", "error", "--save-exact", "--prefix"]);
                 steps.run(package, npm.arg(node_tools()).arg(package))?;
                 leave(&installed)
+            }
+            Self::Locked(folder) => {
+                let (locked, place) = (tools::root().join(folder), locked_tools(folder));
+                let same = |name: &str| fs::read(locked.join(name)).ok() == fs::read(place.join(name)).ok();
+                if same("package-lock.json") && place.join("installed").exists() {
+                    return Ok(());
+                }
+                fs::create_dir_all(&place).map_err(|error| format!("{}: {error}", place.display()))?;
+                for name in ["package.json", "package-lock.json"] {
+                    fs::copy(locked.join(name), place.join(name)).map_err(|error| format!("{name}: {error}"))?;
+                }
+                let mut npm = Command::new("npm");
+                // Not `npm ci`, which insists on the packages of all platforms, also of those that nobody publishes.
+                npm.args(["install", "--no-save", "--no-fund", "--no-audit", "--loglevel", "error"])
+                    .current_dir(&place);
+                steps.run(&format!("what {folder} names"), &mut npm)?;
+                leave(&place.join("installed"))
             }
         }
     }

@@ -1,0 +1,29 @@
+import { PattooError } from "./errors.js";
+import type { Checked, Shape } from "./is.js";
+
+/** The name under which the datapoints reach pattoo, such as `LAVA_SCRIPT`. */
+export function program(): string;
+
+/** Seconds between the starts of two collections. */
+export function pollingInterval(): number;
+
+/**
+ * When this collection began, in Unix milliseconds. It does not change during a collection: give it to every datapoint that
+ * shall bear the same timestamp.
+ */
+export function collectionTime(): number;
+
+/** What the operator set for this collector: an object, empty when nothing was set. */
+export function settings(): Record<string, any>;
+
+/**
+ * The same, held against a shape. What is missing or of another kind throws a `SettingsError` that names it.
+ *
+ * ```js
+ * const { device, unit } = settings({ device: is.text, unit: is.optional(is.integer(0, 255), 1) });
+ * ```
+ */
+export function settings<S extends Shape>(shape: S): Checked<S>;
+
+/** The settings are not what the collector wants. The message names the setting. */
+export class SettingsError extends PattooError {}
