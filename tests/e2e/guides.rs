@@ -107,6 +107,13 @@ fn the_guide_for_c_leads_to_a_collector() {
 }
 
 #[test]
+fn the_guide_for_go_leads_to_a_collector() {
+    if station("go").is_some() {
+        assert_boiler(include_str!("../../docs/guests/go.md"), &[tools("python/bin")]);
+    }
+}
+
+#[test]
 fn the_guide_for_cpp_leads_to_a_collector() {
     if station("cpp").is_some() {
         assert_boiler(include_str!("../../docs/guests/cpp.md"), &[]);

@@ -18,6 +18,7 @@ mod modbus;
 mod modbus_agent;
 mod modbus_faults;
 mod modbus_field;
+mod new;
 mod observed;
 mod posting;
 mod promises;

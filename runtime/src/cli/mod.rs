@@ -3,6 +3,7 @@
 //! One file per subcommand. Each parses what was typed into types that cannot be wrong before it does anything, and ends in
 //! an `Exit`, whose numbers are a promise to scripts.
 
+mod build;
 mod check;
 mod collection;
 mod compile;
@@ -10,7 +11,9 @@ mod completions;
 mod daemon;
 mod demo;
 mod inspect;
+mod languages;
 mod logging;
+mod new;
 mod output;
 mod posting;
 mod receive;
@@ -77,6 +80,10 @@ enum Command {
     Inspect(Box<inspect::Args>),
     /// Be Modbus devices described in a YAML file
     Simulate(simulate::Args),
+    /// Make a project for a collector, which builds and runs as it is
+    New(new::Args),
+    /// Build the collector in a folder with its language's own tools
+    Build(build::Args),
     /// Show it all at work on loopback: devices, a web site, two collectors and a receiver
     Demo(demo::Args),
     /// Compile a module from stdin to stdout: the child process of the others
@@ -100,6 +107,8 @@ pub fn main() -> ExitCode {
         Command::Compile(args) => compile::compile(&args),
         Command::Completions(args) => completions::print(&args),
         Command::Man(args) => completions::write_man_pages(&args),
+        Command::New(args) => new::new(&args),
+        Command::Build(args) => build::build(&args),
         Command::Run(args) => in_runtime(run::run(*args, None)),
         Command::Daemon(args) => in_runtime(daemon::daemon(args, logging::asked_for(cli.verbose, cli.quiet))),
         Command::Spool(args) => in_runtime(spool::spool(args)),

@@ -1,0 +1,72 @@
+//! Puts the kits of the languages, the contract and the templates of `pattoo-wasm new` into the program, so that it makes a
+//! project without a network and without this repository.
+
+use std::{
+    env, fs,
+    io::{Error, Result},
+    path::{Path, PathBuf},
+};
+
+/// What becomes of the folders, or of a file: each a list of paths and texts.
+const PARTS: &[(&str, &str)] = &[
+    ("WIT", "../wit"),
+    ("RUST_KIT", "../guest-sdk/src"),
+    ("RUST_KIT_PAGE", "../guest-sdk/README.md"),
+    ("RUST", "templates/rust"),
+    ("GO_KIT", "../guest-sdk/go"),
+    ("GO", "templates/go"),
+    ("C_KIT", "../guest-sdk/c"),
+    ("C", "templates/c"),
+    ("PYTHON_KIT", "../guest-sdk/python/pattoo"),
+    ("PYTHON", "templates/python"),
+];
+
+fn main() -> Result<()> {
+    let here = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+    let mut text = String::new();
+    for (name, part) in PARTS {
+        let part = here.join(part).canonicalize()?;
+        println!("cargo:rerun-if-changed={}", part.display());
+        let (folder, mut files) = if part.is_file() {
+            (part.parent().unwrap_or(&part), vec![part.clone()])
+        } else {
+            (part.as_path(), list(&part)?)
+        };
+        files.sort();
+        text.extend(["pub(super) const ", name, ": Files = &[\n"]);
+        for file in files {
+            let path = file.strip_prefix(folder).map_err(Error::other)?;
+            text.extend(["    (", &literal(path), ", include_str!(", &literal(&file), ")),\n"]);
+        }
+        text += "];\n";
+    }
+    fs::write(Path::new(&variable("OUT_DIR")?).join("kits.rs"), text)
+}
+
+/// A path as it stands in a program.
+fn literal(path: &Path) -> String {
+    format!("{:?}", path.to_string_lossy())
+}
+
+fn variable(name: &str) -> Result<String> {
+    env::var(name).map_err(|error| Error::other(format!("{name}: {error}")))
+}
+
+/// The files below a folder, but for what tools leave there, and the kits' own tests.
+fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let is_kit = folder.components().any(|part| part.as_os_str() == "guest-sdk");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            // Such as `__pycache__` and `.mypy_cache`.
+            if !name.starts_with(['.', '_']) && !["node_modules", "tests"].contains(&name.as_str()) {
+                files.extend(list(&path)?);
+            }
+        } else if !(name.ends_with("_test.go") && is_kit) {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}

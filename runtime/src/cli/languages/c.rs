@@ -1,0 +1,34 @@
+//! C: clang and a C library for WebAssembly; the project's Makefile has the command.
+
+use std::path::Path;
+
+use super::{Language, Tool, kits};
+use crate::cli::Failure;
+
+pub(super) const LANGUAGE: Language = Language {
+    name: "c",
+    title: "C",
+    parts: &[("", kits::C), ("pattoo", kits::C_KIT)],
+    marker: "collector.c",
+    test: "make test",
+    build,
+};
+
+/// All that it takes on Debian; whichever is missing, this installs it.
+const INSTALL: &str = "apt install make clang lld wasi-libc libclang-rt-dev-wasm32";
+
+fn build(folder: &Path, output: &Path) -> Result<(), Failure> {
+    Tool::new("wasm-ld", folder).args(["--version"]).output(INSTALL)?;
+    let clang = |question: &str| Tool::new("clang", folder).args(["--target=wasm32-wasi", question]).output(INSTALL);
+    for (question, package) in
+        [("-print-file-name=libc.a", "wasi-libc"), ("-print-libgcc-file-name", "libclang-rt-dev-wasm32")]
+    {
+        // Where clang does not find a file it says its bare name, or where it should be.
+        let found = clang(question)?;
+        if !Path::new(&found).is_absolute() || !Path::new(&found).is_file() {
+            return Err(Failure::usage(format!("`{package}` is not installed")).help(format!("install it: {INSTALL}")));
+        }
+    }
+    let module = format!("MODULE={}", output.display());
+    Tool::new("make", folder).args(["--always-make", "module", &module]).run(INSTALL)
+}

