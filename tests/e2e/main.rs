@@ -30,6 +30,7 @@ mod sdk_c;
 mod spool;
 mod state;
 mod station;
+mod stations_soak;
 mod supervisor;
 mod wasi_http;
 mod wire;

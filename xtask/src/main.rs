@@ -21,7 +21,7 @@ Usage: cargo xtask COMMAND
   guests [LANGUAGE ...]
            build the collectors: those in Rust into target/wasm32-wasip2/guest, the
            station in every language (or these) into target/guests
-  soak     what takes long, by name: crash, queue, scale
+  soak     what takes long, by name: crash, guests, queue, scale
   test     format, lints, licences, every test; with CI=true a skipped step is a failure
   bench [NAME] [--profile dev]
            figures against their targets and rivals, built for release: encode, cycle, startup, spool, scale, modbus;

@@ -1,6 +1,6 @@
 //! What takes too long for every change: the tests of `cargo xtask test` at length, and those that are ignored there.
 
-use crate::{Result, build, steps::Steps, tools};
+use crate::{Result, build, guests, steps::Steps, tools};
 
 /// One soak: its name, the test that it is, and how long it is made.
 struct Soak {
@@ -9,12 +9,17 @@ struct Soak {
     settings: &'static [(&'static str, &'static str)],
 }
 
-const SOAKS: [Soak; 3] = [
+const SOAKS: [Soak; 4] = [
     Soak {
         name: "crash",
         test: "crash::nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed",
         // A fifth of the kills each: at random, and at each of four moments.
         settings: &[("CRASH_KILLS", "1000"), ("CRASH_COLLECTORS", "20")],
+    },
+    Soak {
+        name: "guests",
+        test: "stations_soak::every_language_collects_thousands_of_times_in_the_same_memory",
+        settings: &[("GUEST_COLLECTIONS", "20000")],
     },
     Soak {
         name: "queue",
@@ -36,6 +41,9 @@ pub(crate) fn run(name: &str) -> Result<()> {
     };
     let mut steps = Steps::begin();
     build(&mut steps)?;
+    if soak.name == "guests" {
+        guests::build(&mut steps, &[])?;
+    }
     tools::install_peers(&mut steps)?;
     let mut test = tools::cargo(&["test", "--locked", "--package", "pattoo-tests", "--test", "e2e", "--"]);
     test.args(["--exact", soak.test, "--nocapture", "--include-ignored"]);
