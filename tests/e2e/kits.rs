@@ -30,7 +30,7 @@ fn python_tests(folder: &str) {
 }
 
 /// The tests of a station, in a folder where the kit and the tools for JavaScript are installed.
-fn node_tests(name: &str, commands: &[&[&str]]) {
+fn node_tests(name: &str, commands: &[(&str, &[&str])]) {
     let kit = root().join("guest-sdk/javascript");
     let folder = tempfile::tempdir().unwrap();
     let modules = folder.path().join("node_modules");
@@ -48,8 +48,8 @@ fn node_tests(name: &str, commands: &[&[&str]]) {
     for entry in fs::read_dir(source).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
         fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
     }
-    for command in commands {
-        passes(Command::new(command[0]).args(&command[1..]), folder.path());
+    for (program, arguments) in commands {
+        passes(Command::new(program).args(*arguments), folder.path());
     }
 }
 
@@ -63,9 +63,9 @@ fn the_tests_of_the_kit_for_javascript_pass() {
 #[test]
 fn the_tests_of_the_stations_in_javascript_and_typescript_pass() {
     for name in ["javascript", "javascript-fetch"] {
-        node_tests(name, &[&["node", "--test"]]);
+        node_tests(name, &[("node", &["--test"])]);
     }
-    node_tests("typescript", &[&["node_modules/.bin/tsc"], &["node", "--test", "build/"]]);
+    node_tests("typescript", &[("node_modules/.bin/tsc", &[]), ("node", &["--test", "build/"])]);
 }
 
 #[test]

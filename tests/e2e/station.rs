@@ -189,7 +189,7 @@ fn a_counter_of_64_bits_is_exact_or_is_left_out_with_a_word() {
             assert!(energy.is_empty() && run.stderr.contains("beyond 2^53"), "{about}");
             assert!(run.stderr.contains("10 datapoints"), "{about}");
         } else {
-            assert_eq!(energy, [expected.clone()], "{about}");
+            assert_eq!(energy, std::slice::from_ref(&expected), "{about}");
         }
     }
 }
