@@ -77,7 +77,7 @@ impl Inputs {
 
     /// The same with a counter that needs all of its 64 bits.
     pub(crate) fn with_a_counter_of_64_bits(mut self) -> Self {
-        self.energy |= 1 << 63 | 1;
+        self.energy |= (1 << 63) | 1;
         self
     }
 
