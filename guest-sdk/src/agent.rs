@@ -45,15 +45,25 @@ pub fn collection_time() -> Timestamp {
 ///
 /// let nothing_set = Host::new().collect(collect);
 /// assert_eq!(nothing_set.outcome, Err("the settings do not fit: missing field `tickers`".to_owned()));
+///
+/// let one = Host::new().settings(serde_json::json!({ "tickers": ["ABC", 7] })).collect(collect);
+/// let text = "the settings do not fit: tickers[1]: invalid type: integer `7`, expected a string";
+/// assert_eq!(one.outcome, Err(text.to_owned()));
 /// ```
 ///
 /// # Errors
 /// The settings are not what `T` wants; the text says where they differ.
 pub fn settings<T: DeserializeOwned>() -> Result<T, Error> {
-    serde_json::from_str(&host::settings()).map_err(|error| {
-        // The operator wrote YAML or flags and never sees the JSON, so a place in it helps nobody.
+    let text = host::settings();
+    let read = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(&text));
+    read.map_err(|error| {
+        // The operator wrote YAML or flags and never sees the JSON, so a place in it helps nobody; the key does.
+        let key = error.path().to_string();
+        let error = error.into_inner();
         let text = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());
-        format!("the settings do not fit: {}", text.strip_suffix(&place).unwrap_or(&text)).into()
+        let reason = text.strip_suffix(&place).unwrap_or(&text);
+        let key = if key == "." { String::new() } else { format!("{key}: ") };
+        format!("the settings do not fit: {key}{reason}").into()
     })
 }

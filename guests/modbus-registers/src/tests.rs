@@ -91,7 +91,6 @@ fn without_spans_or_with_a_misspelt_one_it_says_what_to_set() {
 
     let misspelt = json!({"spans": [{"device": "plc1", "table": "holdings", "address": 0, "count": 1}]});
     let error = host().settings(misspelt).collect(collect).outcome.unwrap_err();
-    let expected =
-        "the settings do not fit: unknown variant `holdings`, expected one of `coils`, `discrete`, `holding`, `input`";
+    let expected = "the settings do not fit: spans[0].table: unknown variant `holdings`, expected one of `coils`, `discrete`, `holding`, `input`";
     assert_eq!(error, expected);
 }

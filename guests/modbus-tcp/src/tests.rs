@@ -181,7 +181,8 @@ fn a_file_without_groups_registers_or_targets_is_an_error_that_says_so() {
     let empty = outcome(json!({"pattoo_agent_modbustcpd": {"polling_groups": []}}));
     assert_eq!(empty, "no group of the file names a register that can be read");
     let devices = json!({"pattoo_agent_modbustcpd": {"polling_groups": [{"ip_devices": []}]}});
-    assert_eq!(outcome(devices), "the settings do not fit: missing field `ip_targets`");
+    let place = "pattoo_agent_modbustcpd.polling_groups[0]";
+    assert_eq!(outcome(devices), format!("the settings do not fit: {place}: missing field `ip_targets`"));
     let dead = json!([{"ip_targets": ["plc9"], "input_registers": [{"address": 30001}]}]);
     assert_eq!(collected(dead).outcome.unwrap_err(), "none of the registers could be read: the log says why");
 }
