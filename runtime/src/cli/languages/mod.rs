@@ -2,9 +2,11 @@
 
 mod c;
 mod go;
+mod javascript;
 mod kits;
 mod python;
 mod rust;
+mod typescript;
 
 use std::{
     ffi::OsStr,
@@ -35,7 +37,8 @@ pub(super) struct Language {
 }
 
 /// All of them.
-pub(super) const LANGUAGES: &[&Language] = &[&rust::LANGUAGE, &python::LANGUAGE, &c::LANGUAGE, &go::LANGUAGE];
+pub(super) const LANGUAGES: &[&Language] =
+    &[&rust::LANGUAGE, &python::LANGUAGE, &c::LANGUAGE, &go::LANGUAGE, &javascript::LANGUAGE, &typescript::LANGUAGE];
 
 impl Language {
     /// The one of this name.

@@ -1,0 +1,27 @@
+// {{name}}: counts its collections, and reads the temperature of a Modbus device if its operator names one.
+
+import { decode, emit, float, integer, is, log, modbus, settings, state } from "pattoo";
+
+/** What the operator sets; everything else is decided here. */
+const SETTINGS = {
+  // The name under which a device was granted.
+  device: is.optional(is.text),
+};
+
+export function collect(): void {
+  const { device } = settings(SETTINGS, { strict: true });
+
+  // What is in variables starts afresh each time; `state` is what lasts.
+  const collections = Number(state.get("collections") ?? 0) + 1;
+  state.set("collections", String(collections));
+  emit("{{name}}", "collections", integer(collections));
+
+  if (device === undefined) {
+    log.info("no device is set, so none is read: see README.md");
+    return;
+  }
+  // Registers 0 and 1 hold a float of 32 bits, as the manual of such a device says.
+  const registers = modbus.device(device).holdingRegisters(0, 2);
+  const celsius = decode.registers(registers).f32(0);
+  emit(device, "temperature", float(celsius), { sensor: "indoor" }, { notes: { unit: "Cel" } });
+}
