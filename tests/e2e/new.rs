@@ -238,7 +238,7 @@ fn tools_that_are_too_old_are_told_so() {
         ("javascript", "node", "v18.20.4", "Node.js v18.20.4 is too old: it takes v20 or later"),
     ] {
         let project = Project::new(language, None);
-        let fake = project.cli.file(tool, &format!("#!/bin/sh\necho {version}\n"));
+        let fake = project.cli.file(tool, format!("#!/bin/sh\necho {version}\n"));
         fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).expect("it is ours");
         let mut build = project.cli.command(&["build", "greenhouse-2"]);
         let output = build.env("PATH", format!("{}:/bin", project.cli.folder().display())).output().expect("it starts");
