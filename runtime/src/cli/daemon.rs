@@ -12,7 +12,7 @@ use tracing::level_filters::LevelFilter;
 use super::{Exit, Failure, logging};
 use crate::{
     config::{ConfigDirectory, ConfigError, Configuration},
-    daemon::{Board, Command, Daemon, Lock, Notifier, Outlet, Plan, StatusServer, Supervisor, plan},
+    daemon::{Board, Command, Daemon, Lock, LockError, Notifier, Outlet, Plan, StatusServer, Supervisor, plan},
     delivery::{Spool, SpoolLimits},
     modbus::Endpoints,
     sandbox::Sandbox,
@@ -50,7 +50,11 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     // The lock before all else: what follows writes.
     let own = configuration.directories.daemon.own();
     let lock = Lock::take(own).map_err(|error| {
-        Failure::usage(error).help("stop the other daemon, or give this one a `daemon_directory` of its own")
+        let help = match &error {
+            LockError::Taken { .. } => "stop the other daemon, or give this one a `daemon_directory` of its own",
+            LockError::Unusable { .. } => "give the daemon a `daemon_directory` in which its user may write",
+        };
+        Failure::usage(error).help(help)
     })?;
     let spool = open_spool(&configuration).await?;
     let status = match configuration.status {

@@ -146,10 +146,9 @@ impl Courier {
             let refusal = Refusal { text: text.clone(), of_the_body: verdict == Verdict::Refused, strikes };
             if self.spool.refused(body.id, &lane.server, refusal).await? == Judgement::Quarantined {
                 tracing::error!(
-                    "{}: body {} was refused {} times while others were taken, and is in quarantine: {text}",
+                    "{}: body {} was refused {strikes} times while others were taken, and is in quarantine: {text}",
                     body.program,
                     body.id,
-                    body.attempts.saturating_add(1),
                 );
                 return Ok(Posted::Quarantined);
             }

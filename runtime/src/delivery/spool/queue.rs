@@ -25,7 +25,6 @@ pub(in crate::delivery) struct Queued {
     pub(in crate::delivery) id: StoredId,
     pub(in crate::delivery) program: String,
     pub(in crate::delivery) datapoints: i64,
-    pub(in crate::delivery) attempts: i64,
     /// Unix milliseconds.
     pub(in crate::delivery) refused_since: Option<i64>,
     pub(in crate::delivery) json: Vec<u8>,
@@ -141,7 +140,7 @@ impl Spool {
         let lane = lane.clone();
         self.read(move |db| {
             let mut select = db.prepare_cached(
-                "SELECT id, program, datapoints, attempts, refused_since, json, digest FROM body
+                "SELECT id, program, datapoints, refused_since, json, digest FROM body
                     WHERE status = 0 AND server = ?1 AND agent = ?2 ORDER BY id LIMIT ?3",
             )?;
             let mut rows = select.query(params![lane.server.to_string(), lane.agent.as_str(), MAX_FETCHED])?;
@@ -307,10 +306,9 @@ fn queued(row: &Row<'_>) -> rusqlite::Result<Queued> {
         id: StoredId(row.get(0)?),
         program: row.get(1)?,
         datapoints: row.get(2)?,
-        attempts: row.get(3)?,
-        refused_since: row.get(4)?,
-        json: row.get(5)?,
-        digest: row.get(6)?,
+        refused_since: row.get(3)?,
+        json: row.get(4)?,
+        digest: row.get(5)?,
     })
 }
 
