@@ -22,6 +22,7 @@ import tempfile
 from pymodbus.client import ModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
+from pattoo_directory import configure
 from pattoo_oracle import resolve, worth
 
 PROGRAM = "pattoo_agent_modbustcpd"
@@ -107,17 +108,10 @@ def main():
     case = json.loads(sys.argv[1])
     folder = tempfile.mkdtemp(prefix="pattoo-agent-")
     try:
-        files = {
-            "pattoo.yaml": {"pattoo": {key: folder for key in (
-                "log_directory", "cache_directory", "daemon_directory", "system_daemon_directory")}},
-            "pattoo_agent.yaml": {"pattoo_agent_api": {"ip_address": "127.0.0.1", "ip_bind_port": 20201}}}
-        for name, content in files.items():
-            with open(os.path.join(folder, name), "w") as file:
-                json.dump(content, file)
+        configure(folder)
         os.mkdir(os.path.join(folder, "agent_id"))
         with open(os.path.join(folder, "agent_id", PROGRAM + ".agent_id"), "w") as file:
             file.write(case["agent_id"])
-        os.environ["PATTOO_CONFIGDIR"] = folder
         socket.getfqdn = lambda: case["hostname"]
 
         from pattoo_shared import configuration, converter, variables

@@ -5,29 +5,12 @@
 """
 
 import json
-import os
 import shutil
 import sys
 import tempfile
 import time
 
-
-def configure(directory):
-    """Let pattoo_shared keep to a directory."""
-    for name in ('log', 'cache', 'daemon'):
-        os.makedirs(os.path.join(directory, name))
-    files = {
-        'pattoo.yaml': {'pattoo': {
-            'log_directory': os.path.join(directory, 'log'),
-            'log_level': 'critical',
-            'cache_directory': os.path.join(directory, 'cache'),
-            'daemon_directory': os.path.join(directory, 'daemon'),
-            'system_daemon_directory': os.path.join(directory, 'daemon')}},
-        'pattoo_agent.yaml': {'pattoo_agent_api': {'ip_address': '127.0.0.1', 'ip_bind_port': 20201}}}
-    for name, content in files.items():
-        with open(os.path.join(directory, name), 'w') as handle:
-            json.dump(content, handle)
-    os.environ['PATTOO_CONFIGDIR'] = directory
+from pattoo_directory import configure
 
 
 def collect(datapoints):

@@ -37,6 +37,8 @@ import unicodedata
 from fractions import Fraction
 from importlib.metadata import version
 
+from pattoo_directory import configure
+
 COLUMN = 512
 
 
@@ -112,22 +114,9 @@ class Oracle():
 
     def __init__(self, directory):
         """Import pattoo_shared, configured to keep to `directory`."""
-        self._ids = os.path.join(directory, 'daemon', 'agent_id')
+        self._ids = os.path.join(directory, 'agent_id')
         os.makedirs(self._ids)
-        os.makedirs(os.path.join(directory, 'log'))
-        files = {
-            'pattoo.yaml': {'pattoo': {
-                'log_directory': os.path.join(directory, 'log'),
-                'log_level': 'critical',
-                'cache_directory': os.path.join(directory, 'cache'),
-                'daemon_directory': os.path.join(directory, 'daemon'),
-                'system_daemon_directory': os.path.join(directory, 'daemon')}},
-            'pattoo_agent.yaml': {'pattoo_agent_api': {'ip_address': '127.0.0.1', 'ip_bind_port': 20201}}}
-        for name, content in files.items():
-            with open(os.path.join(directory, name), 'w') as handle:
-                # JSON is YAML.
-                json.dump(content, handle)
-        os.environ['PATTOO_CONFIGDIR'] = directory
+        configure(directory)
         sys.dont_write_bytecode = True
 
         from pattoo_shared import configuration, converter, variables

@@ -4,16 +4,13 @@ The reading is pattoo_shared's own: `converter.cache_to_keypairs`.
 """
 
 import json
-import os
 import sys
 import tempfile
 
+from pattoo_directory import configure
+
 with tempfile.TemporaryDirectory() as folder:
-    # pattoo_shared wants a configuration before it can be imported.
-    with open(os.path.join(folder, 'pattoo.yaml'), 'w', encoding='utf-8') as file:
-        json.dump({'pattoo': {key: folder for key in (
-            'log_directory', 'cache_directory', 'daemon_directory', 'system_daemon_directory')}}, file)
-    os.environ['PATTOO_CONFIGDIR'] = folder
+    configure(folder)
     from pattoo_shared import converter
 
     for line in sys.stdin:
