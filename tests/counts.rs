@@ -4,7 +4,7 @@
 //! All bounds are in [`BOUNDS`].
 
 #![expect(unsafe_code, reason = "an allocator that counts can be written in no other way")]
-#![expect(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "a test that panics has failed, as it should")]
+#![expect(clippy::arithmetic_side_effects, reason = "a test that panics has failed, as it should")]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -14,13 +14,11 @@ use std::{
     time::Duration,
 };
 
-use pattoo_tests::{binary, emitter::emitter};
+use pattoo_tests::{agent, binary, emitter::emitter, ungranted};
 use pattoo_wasm::{
-    capability::{Assignment, Limits, modbus::Devices},
-    http::{self, OwnEndpoints},
-    pattoo::{Agent, Batch, Candidate, DEFAULT_FUTURE_BOUND, Memory, PollingInterval, Value},
+    capability::{Assignment, Limits},
+    pattoo::{Batch, Candidate, DEFAULT_FUTURE_BOUND, Memory, Value},
     sandbox::{CompileLimits, Compiler, Ending, Module, Sandbox},
-    state::StateStore,
 };
 
 const NOW: u64 = 1_700_000_000_000;
@@ -103,15 +101,6 @@ fn counted<T>(work: impl FnOnce() -> T) -> (T, u64, i64) {
     (result, COUNT.get() - count, PEAK.get() - held)
 }
 
-fn agent() -> Arc<Agent> {
-    Arc::new(Agent {
-        program: "modbus_registers".parse().unwrap(),
-        id: "ab".repeat(32).parse().unwrap(),
-        hostname: "gateway-7.example.org".parse().unwrap(),
-        polling_interval: PollingInterval::from_seconds(20).unwrap(),
-    })
-}
-
 fn candidates(numbers: std::ops::Range<i64>) -> Vec<Candidate> {
     let candidate = |number: i64| Candidate {
         key: format!("holding_register_{number}"),
@@ -126,7 +115,7 @@ fn candidates(numbers: std::ops::Range<i64>) -> Vec<Candidate> {
 fn a_datapoint_costs_no_allocation_of_its_own() {
     let memory = Memory::default();
     let collect = || {
-        let (agent, candidates) = (agent(), candidates(0..1000));
+        let (agent, candidates) = (agent("modbus_registers"), candidates(0..1000));
         let body = || {
             let mut batch = Batch::remembering(agent, DEFAULT_FUTURE_BOUND, memory.clone());
             batch.emit("plc1", candidates, NOW).unwrap();
@@ -142,7 +131,7 @@ fn a_datapoint_costs_no_allocation_of_its_own() {
 fn a_large_body_is_made_in_twice_its_size() {
     let memory = Memory::default();
     for what in ["never seen", "seen in the last collection"] {
-        let mut batch = Batch::remembering(agent(), DEFAULT_FUTURE_BOUND, memory.clone());
+        let mut batch = Batch::remembering(agent("modbus_registers"), DEFAULT_FUTURE_BOUND, memory.clone());
         let before = HELD.get();
         let mut peak = 0;
         for first in (0..50_000).step_by(10_000) {
@@ -165,16 +154,8 @@ fn a_large_body_is_made_in_twice_its_size() {
 fn a_collection_asks_for_memory_only_so_often() {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let sandbox = Sandbox::new(1, Compiler::new(binary(), CompileLimits::default()), None).unwrap();
-    let assignment = Arc::new(Assignment {
-        agent: agent(),
-        settings: "{}".to_owned(),
-        modbus: Devices::default(),
-        http: http::Client::new(Vec::new(), http::Limits::default(), OwnEndpoints::default()).unwrap(),
-        state: StateStore::forgetful(),
-        memory: Memory::default(),
-        recorder: None,
-        limits: Limits { timeout: Duration::from_mins(1), ..Limits::default() },
-    });
+    let limits = Limits { timeout: Duration::from_mins(1), ..Limits::default() };
+    let assignment = Arc::new(Assignment { limits, ..ungranted(agent("modbus_registers")) });
     let allocations = |points: usize| {
         let text = emitter(points, 1, 0).into_bytes();
         let collector = sandbox.load(&Module::from_bytes(Path::new("emitter.wat"), text).unwrap()).unwrap();

@@ -10,7 +10,7 @@
 
 use std::{fs, process::Command, sync::Arc, time::Instant};
 
-use pattoo_tests::{Running, STATIONS, Said, binary, resident_kib, station, weather_site};
+use pattoo_tests::{Running, STATIONS, Said, binary, resident_kib, station, ungranted, weather_site};
 use pattoo_wasm::{
     capability::{
         Assignment, Limits,
@@ -18,7 +18,7 @@ use pattoo_wasm::{
     },
     http::{self, OriginGrant, OwnEndpoints},
     modbus::{DeviceUrl, Endpoints},
-    pattoo::{Agent, AgentId, Memory, PollingInterval},
+    pattoo::{Agent, AgentId, PollingInterval},
     sandbox::{Cache, Collector, CompileLimits, Compiler, Ending, Module, Sandbox},
     state::StateStore,
 };
@@ -65,20 +65,19 @@ impl Field {
         let grants = vec![DeviceGrant::new("plc1".parse().unwrap(), &url)];
         let origins = vec![OriginGrant::new(origin.parse().unwrap())];
         let program: pattoo_wasm::pattoo::Program = format!("station-{language}").parse().unwrap();
+        let agent = Agent {
+            id: AgentId::load_or_create(self.folder.path(), &program).unwrap(),
+            program,
+            hostname: "gateway-7".parse().unwrap(),
+            polling_interval: PollingInterval::from_seconds(60).unwrap(),
+        };
         Assignment {
-            agent: Arc::new(Agent {
-                id: AgentId::load_or_create(self.folder.path(), &program).unwrap(),
-                program,
-                hostname: "gateway-7".parse().unwrap(),
-                polling_interval: PollingInterval::from_seconds(60).unwrap(),
-            }),
             settings: settings.to_string(),
             modbus: Devices::new(grants, &Endpoints::new()),
             http: http::Client::new(origins, http::Limits::default(), OwnEndpoints::default()).unwrap(),
             state: StateStore::at(&self.folder.path().join("state")),
-            memory: Memory::default(),
-            recorder: None,
             limits: Limits { memory: 256 << 20, timeout: std::time::Duration::from_mins(1), ..Limits::default() },
+            ..ungranted(Arc::new(agent))
         }
     }
 }

@@ -15,14 +15,12 @@ use std::{
     time::Duration,
 };
 
-use pattoo_tests::{binary, component, guest};
+use pattoo_tests::{binary, component, guest, ungranted};
 use pattoo_wasm::{
-    capability::{Assignment, Limits, modbus::Devices},
+    capability::{Assignment, Limits},
     daemon::{Board, Figures, Prepared, Reason, Skip, Store, Supervisor, Wanted},
-    http::{self, OwnEndpoints},
-    pattoo::{Agent, AgentId, Memory, PollingInterval},
+    pattoo::{Agent, AgentId, PollingInterval},
     sandbox::{CompileLimits, Compiler, Module, Sandbox},
-    state::StateStore,
 };
 
 const GOOD: &str = r#"(func (export "collect") (result i32) i32.const 0)"#;
@@ -71,17 +69,8 @@ impl House {
             hostname: "gateway-7".parse().unwrap(),
             polling_interval: PollingInterval::from_seconds(1).unwrap(),
         };
-        let http = http::Client::new(Vec::new(), http::Limits::default(), OwnEndpoints::default()).unwrap();
-        let assignment = Assignment {
-            agent: Arc::new(agent),
-            settings: "{}".to_owned(),
-            modbus: Devices::default(),
-            http,
-            limits: Limits { timeout, ..Limits::default() },
-            state: StateStore::forgetful(),
-            memory: Memory::default(),
-            recorder: None,
-        };
+        let limits = Limits { timeout, ..Limits::default() };
+        let assignment = Assignment { limits, ..ungranted(Arc::new(agent)) };
         Wanted {
             module: module.to_owned(),
             pin: None,

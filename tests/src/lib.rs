@@ -16,6 +16,7 @@ mod guests;
 mod plant;
 mod raw_site;
 mod stations;
+mod ungranted;
 
 use std::{
     env, fs,
@@ -33,6 +34,7 @@ pub use self::{
     plant::{Moment, Mood, Plant},
     raw_site::{RawSite, http_ok, http_redirect},
     stations::{STATIONS, python_tool, repository, station, station_folder, weather_site},
+    ungranted::{agent, ungranted},
 };
 
 fn from_xtask(variable: &str) -> PathBuf {

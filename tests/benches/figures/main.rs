@@ -19,13 +19,10 @@ mod startup;
 
 use std::{sync::Arc, time::Duration};
 
-use pattoo_tests::binary;
+use pattoo_tests::{agent, binary, ungranted};
 use pattoo_wasm::{
-    capability::{Assignment, Limits, modbus::Devices},
-    http::{self, OwnEndpoints},
-    pattoo::{Agent, Memory, PollingInterval},
+    capability::{Assignment, Limits},
     sandbox::{CompileLimits, Compiler, Sandbox},
-    state::StateStore,
 };
 
 fn main() {
@@ -42,28 +39,11 @@ fn main() {
     }
 }
 
-fn agent(program: &str) -> Arc<Agent> {
-    Arc::new(Agent {
-        program: program.parse().unwrap(),
-        id: "ab".repeat(32).parse().unwrap(),
-        hostname: "gateway-7.example.org".parse().unwrap(),
-        polling_interval: PollingInterval::from_seconds(20).unwrap(),
-    })
-}
-
 fn sandbox() -> Sandbox {
     Sandbox::new(1, Compiler::new(binary(), CompileLimits::default()), None).unwrap()
 }
 
 fn assignment() -> Arc<Assignment> {
-    Arc::new(Assignment {
-        agent: agent("modbus_registers"),
-        settings: "{}".to_owned(),
-        modbus: Devices::default(),
-        http: http::Client::new(Vec::new(), http::Limits::default(), OwnEndpoints::default()).unwrap(),
-        state: StateStore::forgetful(),
-        memory: Memory::default(),
-        recorder: None,
-        limits: Limits { timeout: Duration::from_mins(1), ..Limits::default() },
-    })
+    let limits = Limits { timeout: Duration::from_mins(1), ..Limits::default() };
+    Arc::new(Assignment { limits, ..ungranted(agent("modbus_registers")) })
 }

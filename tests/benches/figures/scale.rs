@@ -11,7 +11,7 @@ use pattoo_tests::{
     Daemon, Site, binary,
     emitter::emitter,
     figures::{Samples, Target, say},
-    nobody,
+    nobody, resident_kib,
 };
 use serde_json::json;
 
@@ -41,7 +41,7 @@ fn figures_of(collectors: usize) {
     let (before, cpu) = (daemon.metrics(), cpu_seconds(&daemon));
     std::thread::sleep(Duration::from_secs(SECONDS));
     let (after, cpu) = (daemon.metrics(), cpu_seconds(&daemon) - cpu);
-    let resident = resident_mib(&daemon);
+    let resident = resident_kib(daemon.pid()) as f64 / 1024.0;
     daemon.end("TERM");
 
     let grown = |name: &str, label: &str| {
@@ -74,10 +74,4 @@ fn cpu_seconds(daemon: &Daemon) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-}
-
-fn resident_mib(daemon: &Daemon) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
 }
