@@ -34,12 +34,13 @@ pub(super) struct Args {
     name: Name,
 
     /// The language that it is written in
-    #[arg(long, value_name = "LANGUAGE", value_parser = language_names())]
-    lang: String,
+    #[arg(long, value_name = "LANGUAGE", value_parser = languages())]
+    lang: &'static Language,
 }
 
-fn language_names() -> impl clap::builder::TypedValueParser<Value = String> {
-    PossibleValuesParser::new(LANGUAGES.iter().map(|language| language.name)).map(|name| name)
+fn languages() -> impl clap::builder::TypedValueParser<Value = &'static Language> {
+    PossibleValuesParser::new(LANGUAGES.iter().map(|language| language.name))
+        .try_map(|name| Language::named(&name).ok_or("there is no such language"))
 }
 
 /// A name that every language takes for a package, and pattoo for a program.
@@ -142,7 +143,7 @@ impl FromStr for Name {
         if TAKEN.contains(&text) {
             return Err(format!("`{text}` has a meaning of its own in some language; choose another name"));
         }
-        let Program { .. } = Program::from_str(text).map_err(|error| error.to_string())?;
+        Program::from_str(text).map_err(|error| error.to_string())?;
         Ok(Self(text.to_owned()))
     }
 }
@@ -150,7 +151,7 @@ impl FromStr for Name {
 /// Makes the project.
 pub(super) fn new(args: &Args) -> Result<Exit, Failure> {
     let Name(name) = &args.name;
-    let language = Language::named(&args.lang).ok_or_else(|| Failure::usage("there is no such language"))?;
+    let language = args.lang;
     let folder = Path::new(name);
     // Whatever is there stays as it is, a dangling link included.
     fs::create_dir(folder).map_err(|error| match error.kind() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Language, Tool, kits};
+use super::{Language, Tool, kits, to_install};
 use crate::cli::Failure;
 
 pub(super) const LANGUAGE: Language = Language {
@@ -26,7 +26,7 @@ fn build(folder: &Path, output: &Path) -> Result<(), Failure> {
         // Where clang does not find a file it says its bare name, or where it should be.
         let found = clang(question)?;
         if !Path::new(&found).is_absolute() || !Path::new(&found).is_file() {
-            return Err(Failure::usage(format!("`{package}` is not installed")).help(format!("install it: {INSTALL}")));
+            return Err(to_install(format!("`{package}` is not installed"), INSTALL));
         }
     }
     let module = format!("MODULE={}", output.display());

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Language, Tool, kits};
+use super::{Language, Tool, kits, to_install};
 use crate::cli::Failure;
 
 pub(super) const LANGUAGE: Language = Language {
@@ -25,12 +25,10 @@ fn build(folder: &Path, output: &Path) -> Result<(), Failure> {
     // What is no release, such as `devel`, is taken at its word.
     let minor = version.strip_prefix("go1.").and_then(|rest| rest.split(['.', 'r', 'b']).next()?.parse().ok());
     if minor.is_some_and(|minor: u32| minor < OLDEST) {
-        return Err(Failure::usage(format!("{version} is too old: it takes go1.{OLDEST} or later"))
-            .help(format!("install it: {INSTALL}")));
+        return Err(to_install(format!("{version} is too old: it takes go1.{OLDEST} or later"), INSTALL));
     }
-    let output = output.as_os_str();
-    let arguments = ["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o"].map(std::ffi::OsStr::new);
-    go().args(arguments.into_iter().chain([output, ".".as_ref()]))
+    go().args(["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o"])
+        .args([output, Path::new(".")])
         .env("GOARCH", "wasm")
         .env("GOOS", "wasip1")
         .run(INSTALL)

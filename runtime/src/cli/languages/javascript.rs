@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Language, Tool, kits};
+use super::{Language, Tool, kits, to_install};
 use crate::cli::Failure;
 
 pub(super) const LANGUAGE: Language = Language {
@@ -23,8 +23,7 @@ pub(super) fn build(folder: &Path, output: &Path, packages: &[&str]) -> Result<(
     let version = Tool::new("node", folder).args(["--version"]).output(INSTALL)?;
     let major = version.strip_prefix('v').and_then(|rest| rest.split('.').next()?.parse().ok());
     if major.is_some_and(|major: u32| major < OLDEST) {
-        return Err(Failure::usage(format!("Node.js {version} is too old: it takes v{OLDEST} or later"))
-            .help(format!("install it: {INSTALL}")));
+        return Err(to_install(format!("Node.js {version} is too old: it takes v{OLDEST} or later"), INSTALL));
     }
     // Node looks in the folders above, too.
     let is_there = |package: &str| folder.ancestors().any(|above| above.join("node_modules").join(package).exists());
@@ -32,6 +31,6 @@ pub(super) fn build(folder: &Path, output: &Path, packages: &[&str]) -> Result<(
         return Err(Failure::usage(format!("the package `{missing}` is not installed"))
             .help(format!("install what package.json names, in {}: npm install", folder.display())));
     }
-    let arguments = ["--no-update-notifier", "run", "build", "--", "--output"].map(std::ffi::OsStr::new);
-    Tool::new("npm", folder).args(arguments.into_iter().chain([output.as_os_str()])).run(INSTALL)
+    let arguments = ["--no-update-notifier", "run", "build", "--", "--output"];
+    Tool::new("npm", folder).args(arguments).args([output]).run(INSTALL)
 }

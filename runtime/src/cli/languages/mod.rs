@@ -21,6 +21,7 @@ use super::Failure;
 pub(super) type Files = &'static [(&'static str, &'static str)];
 
 /// A language with a kit.
+#[derive(Debug)]
 pub(super) struct Language {
     /// As it is named on the command line.
     pub(super) name: &'static str,
@@ -50,6 +51,11 @@ impl Language {
     pub(super) fn of(folder: &Path) -> Option<&'static Self> {
         LANGUAGES.iter().find(|language| folder.join(language.marker).is_file()).copied()
     }
+}
+
+/// A tool that is not there, or not as it should be, and the command that installs it.
+fn to_install(what: String, install: impl fmt::Display) -> Failure {
+    Failure::usage(what).help(format!("install it: {install}"))
 }
 
 /// A command of a language's tools, on its way.
@@ -111,7 +117,7 @@ impl Tool {
     fn missing(&self, error: &std::io::Error, install: impl fmt::Display) -> Failure {
         let name = self.program.display();
         if error.kind() == std::io::ErrorKind::NotFound {
-            Failure::usage(format!("`{name}` is not installed")).help(format!("install it: {install}"))
+            to_install(format!("`{name}` is not installed"), install)
         } else {
             Failure::fault(format!("{name}: {error}"))
         }

@@ -37,6 +37,5 @@ fn build(folder: &Path, output: &Path) -> Result<(), Failure> {
         return Err(Failure::usage("`componentize-py` is not installed")
             .help(format!("install it, in {}: {command}", folder.display())));
     }
-    let arguments = ["-m", "pattoo", "build", "collector.py", "--output"].map(std::ffi::OsStr::new);
-    python().args(arguments.into_iter().chain([output.as_os_str()])).run(install)
+    python().args(["-m", "pattoo", "build", "collector.py", "--output"]).args([output]).run(install)
 }
