@@ -84,12 +84,18 @@ pub(crate) fn install_peers(steps: &mut Steps) -> Result<()> {
     if std::fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    steps.run("a virtual environment for the test peers", Command::new("python3").args(["-m", "venv"]).arg(peers()))?;
+    make_virtual_environment(steps, "the test peers", &peers())?;
     steps.run(
         "the test peers",
         Command::new(peers_python()).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements),
     )?;
     std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
+}
+
+/// Makes a virtual environment of Python's, or leaves the one that is there.
+pub(crate) fn make_virtual_environment(steps: &mut Steps, what_for: &str, folder: &Path) -> Result<()> {
+    let name = format!("a virtual environment for {what_for}");
+    steps.run(&name, Command::new("python3").args(["-m", "venv"]).arg(folder))
 }
 
 /// Something out of a package of Debian.

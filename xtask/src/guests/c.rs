@@ -19,18 +19,24 @@ pub(super) const CLANG: [Tool; 4] = [
     }),
 ];
 
+/// The kit.
+pub(super) const SOURCES: [&str; 4] = ["pattoo.c", "pattoo_decode.c", "pattoo_json.c", "cJSON.c"];
+/// What every compilation gets.
+pub(super) const FLAGS: [&str; 5] = ["--target=wasm32-wasi", "-Os", "-Wall", "-Wextra", "-Werror"];
+/// How a collector is linked: without names, and with the stack where it cannot run into data.
+pub(super) const LINK: [&str; 2] = ["-mexec-model=reactor", "-Wl,--strip-all,--stack-first,-z,stack-size=262144"];
+
 /// As `docs/guests/c.md` says.
 fn build(collector: &Collector) -> Vec<Command> {
     let sdk = tools::root().join("guest-sdk/c");
-    let sources = ["pattoo.c", "pattoo_decode.c", "pattoo_json.c", "cJSON.c"].map(|file| sdk.join(file));
     let mut clang = tools::program("clang".as_ref());
     clang
-        .args(["--target=wasm32-wasi", "-mexec-model=reactor", "-Os", "-Wall", "-Wextra", "-Werror"])
-        .arg("-Wl,--strip-all,--stack-first,-z,stack-size=262144")
+        .args(FLAGS)
+        .args(LINK)
         .arg("-I")
         .arg(&sdk)
         .arg(collector.source.join("station.c"))
-        .args(sources)
+        .args(SOURCES.map(|file| sdk.join(file)))
         .arg("-o")
         .arg(&collector.output);
     vec![clang]

@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use super::{Collector, Language, Tool, c::CLANG};
+use super::{
+    Collector, Language, Tool,
+    c::{CLANG, FLAGS, LINK, SOURCES},
+};
 use crate::tools::{self, Debian};
 
 pub(super) const LANGUAGE: Language =
@@ -22,16 +25,14 @@ const TOOLS: [Tool; 6] = {
 fn build(collector: &Collector) -> Vec<Command> {
     let sdk = tools::root().join("guest-sdk/c");
     let objects = tools::target().join("tools/cpp");
-    let target = ["--target=wasm32-wasi", "-Os", "-Wall", "-Wextra", "-Werror"];
     let mut folder = Command::new("mkdir");
     folder.arg("-p").arg(&objects);
     let mut kit = Command::new("clang");
-    let sources = ["pattoo.c", "pattoo_decode.c", "pattoo_json.c", "cJSON.c"];
-    kit.current_dir(&objects).args(target).arg("-c").args(sources.map(|file| sdk.join(file)));
+    kit.current_dir(&objects).args(FLAGS).arg("-c").args(SOURCES.map(|file| sdk.join(file)));
     let mut link = Command::new("clang++");
-    link.current_dir(&objects).args(target).args(["-std=c++20", "-fno-exceptions", "-mexec-model=reactor"]);
-    link.arg("-Wl,--strip-all,--stack-first,-z,stack-size=262144").arg("-I").arg(&sdk);
-    link.arg(collector.source.join("station.cpp")).args(sources.map(|file| file.replace(".c", ".o")));
+    link.current_dir(&objects).args(FLAGS).args(LINK).args(["-std=c++20", "-fno-exceptions"]);
+    link.arg("-I").arg(&sdk);
+    link.arg(collector.source.join("station.cpp")).args(SOURCES.map(|file| file.replace(".c", ".o")));
     link.arg("-o").arg(&collector.output);
     vec![folder, kit, link]
 }

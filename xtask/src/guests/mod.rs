@@ -163,8 +163,7 @@ impl Tool {
                     return Ok(());
                 }
                 if !python_tools().join("bin/python").exists() {
-                    let mut venv = Command::new("python3");
-                    steps.run("a virtual environment for tools", venv.args(["-m", "venv"]).arg(python_tools()))?;
+                    tools::make_virtual_environment(steps, "tools", &python_tools())?;
                 }
                 let mut pip = Command::new(python_tools().join("bin/python"));
                 pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
