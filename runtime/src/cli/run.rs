@@ -100,19 +100,12 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     Ok(Job { sandbox, collector, assignment, post, pretty: args.pretty })
 }
 
-/// The endpoints that no guest may talk to: the server that we post to, by its name and by the addresses behind it.
+/// What no guest may talk to: the server that we post to.
 pub(super) async fn own_endpoints(server: Option<&ServerUrl>) -> OwnEndpoints {
-    let Some(url) = server.map(ServerUrl::url) else { return OwnEndpoints::default() };
-    let origin = url.origin().ascii_serialization().parse().ok();
-    let addresses = match (url.host_str(), url.port_or_known_default()) {
-        (Some(host), Some(port)) => {
-            let host = host.trim_start_matches('[').trim_end_matches(']');
-            // A name that cannot be looked up now has no address yet; posting will say so.
-            tokio::net::lookup_host((host, port)).await.map(Iterator::collect).unwrap_or_default()
-        }
-        _ => Vec::new(),
-    };
-    OwnEndpoints { origins: origin.into_iter().collect(), addresses }
+    match server {
+        Some(server) => OwnEndpoints::of_server(server.url()).await,
+        None => OwnEndpoints::default(),
+    }
 }
 
 impl Job {

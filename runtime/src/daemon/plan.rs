@@ -102,10 +102,8 @@ impl Outlet {
 /// When something in it cannot be used. Nothing has changed then but that agent ids were made.
 pub async fn plan(outlet: &Outlet, configuration: &Configuration) -> Result<Plan, PlanError> {
     let server = configuration.server.as_ref().ok_or(PlanError::NoServer)?;
-    let own = OwnEndpoints {
-        origins: server.url.url().origin().ascii_serialization().parse().into_iter().collect(),
-        addresses: outlet.status.into_iter().collect(),
-    };
+    let mut own = OwnEndpoints::of_server(server.url.url()).await;
+    own.addresses.extend(outlet.status);
     let ids = configuration.directories.daemon.agent_ids();
     let collectors = configuration
         .collectors

@@ -1,6 +1,11 @@
 //! The endpoints that are ours: no guest talks to them, whatever its grants say.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::{
+    net::{IpAddr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+
+use reqwest::Url;
 
 use super::address::{AddressClass, readings};
 use super::origin::Origin;
@@ -18,7 +23,24 @@ pub struct OwnEndpoints {
     pub addresses: Vec<SocketAddr>,
 }
 
+/// How long the addresses behind the server's name are looked for: whoever waits for them has more to do.
+const LOOKUP: Duration = Duration::from_secs(5);
+
 impl OwnEndpoints {
+    /// The pattoo server at this URL, by its name and by the addresses behind it. A name that cannot be looked up now has no
+    /// address here; posting will say so.
+    pub async fn of_server(url: &Url) -> Self {
+        let addresses = match (url.host_str(), url.port_or_known_default()) {
+            (Some(host), Some(port)) => {
+                let host = host.trim_start_matches('[').trim_end_matches(']');
+                let found = tokio::time::timeout(LOOKUP, tokio::net::lookup_host((host, port))).await;
+                found.ok().and_then(Result::ok).map(Iterator::collect).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        Self { origins: url.origin().ascii_serialization().parse().into_iter().collect(), addresses }
+    }
+
     /// Whether this origin is ours by its name or literal address.
     pub(super) fn has_origin(&self, origin: &Origin) -> bool {
         self.origins.iter().any(|own| own.host() == origin.host() && own.port() == origin.port())
@@ -42,4 +64,18 @@ impl OwnEndpoints {
 /// Whether an address is one of this machine's: only such an address can be bound.
 fn is_of_this_machine(address: IpAddr) -> bool {
     address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_is_known_by_its_name_and_by_the_addresses_behind_it() {
+        let own = OwnEndpoints::of_server(&"http://localhost:20201/pattoo".parse().unwrap()).await;
+        assert_eq!(own.origins, ["http://localhost:20201".parse().unwrap()]);
+        assert!(own.addresses.contains(&"127.0.0.1:20201".parse().unwrap()), "{own:?}");
+        let literal = OwnEndpoints::of_server(&"http://[::1]:20201".parse().unwrap()).await;
+        assert_eq!(literal.addresses, ["[::1]:20201".parse().unwrap()]);
+    }
 }
