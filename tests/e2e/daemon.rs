@@ -325,7 +325,8 @@ fn logs_go_to_the_log_directory_too_and_follow_a_rotation() {
     assert_eq!((&line["level"], &line["message"]), (&"INFO".into(), &"1 of 1 collectors run".into()));
     let log = site.folder().join("log/pattoo_wasm.log");
     let text = || fs::read_to_string(&log).unwrap_or_default();
-    assert!(text().contains("1 of 1 collectors run"), "{}", text());
+    // Standard error has each line before the file has it.
+    daemon.wait_until("the line in the file", |_| text().contains("1 of 1 collectors run"));
     fs::rename(&log, site.folder().join("log/pattoo_wasm.log.1")).expect("a rotation");
     daemon.signal("HUP");
     daemon.wait_until("a new file", |_| text().contains("1 of 1 collectors run"));
