@@ -7,6 +7,8 @@ use std::{
     sync::Arc,
 };
 
+use crate::text::one_line;
+
 /// The largest configuration file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
@@ -114,9 +116,11 @@ impl Problem {
 impl fmt::Display for Problem {
     /// On one line: `pattoo_wasm.yaml:12:7: what is wrong`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is wrong may be quoted, and a value of a file has as many lines as it likes.
+        let what = one_line(&self.what, self.what.len());
         match &self.place {
-            Some(place) => write!(formatter, "{place}: {}", self.what),
-            None => formatter.write_str(&self.what),
+            Some(place) => write!(formatter, "{place}: {what}"),
+            None => formatter.write_str(&what),
         }
     }
 }
@@ -154,3 +158,14 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::Problem;
+
+    #[test]
+    fn a_problem_is_one_line_whatever_it_quotes() {
+        let problem = Problem::without_place("`127\nERROR x\u{1b}[31m` is not the address of a server", "mend it");
+        assert_eq!(problem.to_string(), r"`127\nERROR x\u{1b}[31m` is not the address of a server");
+    }
+}

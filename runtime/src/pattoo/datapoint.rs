@@ -4,7 +4,7 @@
 //! pattoo would ignore without a word or that its server chokes on (one such datapoint holds up all that is ingested
 //! with it).
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use thiserror::Error;
 
@@ -160,8 +160,11 @@ fn timestamp_fault(timestamp: u64, rules: Rules<'_>) -> Option<String> {
     }
     (timestamp > rules.latest).then(|| {
         let ahead = timestamp.saturating_sub(rules.now);
+        let bound = Duration::from_millis(rules.latest.saturating_sub(rules.now));
         format!(
-            "{timestamp} ms lies {ahead} ms ahead; pattoo would ignore everything measured before that moment comes"
+            "{timestamp} ms lies {ahead} ms ahead, and {} are allowed (limit timestamp_ahead); \
+             pattoo would ignore everything measured before that moment comes",
+            humantime::format_duration(bound)
         )
     })
 }

@@ -24,6 +24,9 @@ const MAX_TRAP: usize = 4096;
 const CALL_TOO_LARGE: &str =
     "too much data is being copied between the host and the guest: fuel allocated for hostcalls has been exhausted";
 
+/// What the engine says, before it says of what, when a component has more instances, memories or tables than it may.
+const TOO_MANY: &str = "resource limit exceeded: ";
+
 /// What a collection came to.
 #[derive(Debug)]
 pub struct Outcome {
@@ -186,6 +189,10 @@ fn limit_of_a_library(error: &wasmtime::Error, assignment: &Assignment) -> Optio
     let bytes = |value: u64| bytesize::ByteSize(value).display().iec().to_string();
     if error.root_cause().to_string() == CALL_TOO_LARGE {
         return Some(LimitReached { what: "one call", value: bytes(limits.call_bytes as u64), setting: "call_bytes" });
+    }
+    if error.root_cause().to_string().starts_with(TOO_MANY) {
+        let (what, value) = ("core instances, memories and tables of one component", limits.instances.to_string());
+        return Some(LimitReached { what, value, setting: "instances" });
     }
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
         let value = limits.resources.to_string();

@@ -71,6 +71,7 @@ fn config(concurrent: u32) -> Config {
         .max_memories_per_component(2)
         .max_tables_per_component(CORE_PER_COMPONENT)
         .max_memories_per_module(1)
+        .max_tables_per_module(CORE_PER_COMPONENT)
         // A component's size is bounded by the module that it came from.
         .max_component_instance_size(8 << 20)
         .max_core_instance_size(8 << 20)
