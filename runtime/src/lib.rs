@@ -19,6 +19,8 @@ pub mod config;
 pub mod daemon;
 mod database;
 pub mod delivery;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod http;
 mod listen;
 pub mod modbus;

@@ -7,6 +7,7 @@ mod crash;
 mod daemon;
 mod decode;
 mod disk;
+mod fairness;
 mod guest_go;
 mod guides;
 mod hostile;

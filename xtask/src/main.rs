@@ -21,7 +21,8 @@ Usage: cargo xtask COMMAND
   guests [LANGUAGE ...]
            build the collectors: those in Rust into target/wasm32-wasip2/guest, the
            station in every language (or these) into target/guests
-  soak     what takes long, by name: crash, guests, queue, scale
+  soak     what takes long, by name: crash, fairness, guests, hostile, queue, scale,
+           or fuzz [TARGET]
   test     format, lints, licences, every test; with CI=true a skipped step is a failure
   bench [NAME] [--profile dev]
            figures against their targets and rivals, built for release: encode, cycle, startup, spool, scale, modbus;
@@ -36,6 +37,8 @@ fn main() -> ExitCode {
         ["demo"] => demo(),
         ["guests", ref languages @ ..] => guests(languages),
         ["test"] => test(),
+        ["soak", "fuzz"] => soak::fuzz(None),
+        ["soak", "fuzz", target] => soak::fuzz(Some(target)),
         ["soak", name] => soak::run(name),
         ["bench"] => bench::run(None, "bench"),
         ["bench", "--profile", profile] => bench::run(None, profile),

@@ -1,43 +1,115 @@
-//! What takes too long for every change: the tests of `cargo xtask test` at length, and those that are ignored there.
+//! What takes too long for every change: the tests of `cargo xtask test` at length, those that are ignored there, and fuzzing.
+
+use std::path::Path;
 
 use crate::{Result, build, guests, steps::Steps, tools};
 
 /// One soak: its name, the test that it is, and how long it is made.
 struct Soak {
     name: &'static str,
+    /// The binary of the tests that it is in.
+    binary: &'static str,
     test: &'static str,
     settings: &'static [(&'static str, &'static str)],
 }
 
-const SOAKS: [Soak; 4] = [
+const SOAKS: [Soak; 6] = [
     Soak {
         name: "crash",
+        binary: "e2e",
         test: "crash::nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed",
         // A fifth of the kills each: at random, and at each of four moments.
         settings: &[("CRASH_KILLS", "1000"), ("CRASH_COLLECTORS", "20")],
     },
     Soak {
         name: "guests",
+        binary: "e2e",
         test: "stations_soak::every_language_collects_thousands_of_times_in_the_same_memory",
         settings: &[("GUEST_COLLECTIONS", "20000")],
     },
     Soak {
         name: "queue",
+        binary: "e2e",
         test: "queue::a_long_queue_costs_no_memory_and_no_start_and_is_drained_at_the_receivers_pace",
         settings: &[("QUEUE_BODIES", "1000000")],
     },
     Soak {
         name: "scale",
+        binary: "e2e",
         test: "scale::a_thousand_collectors_neither_drift_nor_grow",
         settings: &[("SCALE_SECONDS", "600"), ("SCALE_COLLECTORS", "1000")],
     },
+    Soak {
+        name: "fairness",
+        binary: "e2e",
+        test: "fairness::a_hundred_collectors_keep_their_time_beside_guests_that_never_end",
+        settings: &[("FAIRNESS_SECONDS", "120"), ("FAIRNESS_COLLECTORS", "100")],
+    },
+    Soak {
+        name: "hostile",
+        binary: "hostile",
+        test: "corpus::hostile_guests_end_by_their_deadline_and_leave_no_memory_behind",
+        settings: &[("HOSTILE_ROUNDS", "5")],
+    },
 ];
+
+/// The fuzz targets, each with the flags that libFuzzer gets beside the time.
+const FUZZ_TARGETS: [(&str, &[&str]); 5] = [
+    ("configuration", &["-dict=dictionaries/configuration", "-timeout=10"]),
+    ("host_functions", &["-dict=dictionaries/host_functions", "-timeout=30"]),
+    ("lifting", &["-timeout=30"]),
+    ("loader", &["-timeout=30"]),
+    ("modbus_reply", &[]),
+];
+
+/// Fuzzes one target, or each of them in turn, for `FUZZ_SECONDS` (an hour unless set).
+pub(crate) fn fuzz(only: Option<&str>) -> Result<()> {
+    let targets: Vec<_> = FUZZ_TARGETS.iter().filter(|(name, _)| only.is_none_or(|only| *name == only)).collect();
+    if targets.is_empty() {
+        let names: Vec<_> = FUZZ_TARGETS.iter().map(|(name, _)| *name).collect();
+        return Err(format!("there is no such fuzz target; there are {}", names.join(", ")));
+    }
+    let mut steps = Steps::begin();
+    let folder = tools::fuzz();
+    let build = ["build", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "fuzz/target"];
+    steps.run("the fuzz targets", tools::cargo(&build).env("RUSTC_WRAPPER", folder.join("instrument")))?;
+    let seconds = std::env::var("FUZZ_SECONDS").unwrap_or_else(|_| "3600".to_owned());
+    for (name, flags) in targets {
+        // What was found stays here, for the next time; what is in the repository to begin with is only read.
+        let corpus = folder.join("corpus").join(name);
+        let found = folder.join("artifacts").join(name);
+        for made in [&corpus, &found] {
+            std::fs::create_dir_all(made).map_err(|error| format!("{}: {error}", made.display()))?;
+        }
+        let mut target = tools::program(&folder.join("target/debug").join(name));
+        target.current_dir(&folder).args(*flags).arg(format!("-max_total_time={seconds}"));
+        target
+            .args(["-rss_limit_mb=4096", "-print_final_stats=1"])
+            .arg(format!("-artifact_prefix={}/", found.display()));
+        target.arg(&corpus);
+        if let Some(seeds) = seeds(name) {
+            target.arg(seeds);
+        }
+        steps.run(name, &mut target)?;
+    }
+    steps.finish();
+    Ok(())
+}
+
+/// Where a target's first inputs are, relative to its folder.
+fn seeds(target: &str) -> Option<&'static Path> {
+    match target {
+        "configuration" => Some(Path::new("seeds/configuration")),
+        "loader" => Some(Path::new("../tests/hostile/guests")),
+        _ => None,
+    }
+}
 
 /// Runs a soak. A setting that the environment has already stays as it is.
 pub(crate) fn run(name: &str) -> Result<()> {
     let Some(soak) = SOAKS.iter().find(|soak| soak.name == name) else {
         let names: Vec<_> = SOAKS.iter().map(|soak| soak.name).collect();
-        return Err(format!("there is no soak `{name}`; there are {}", names.join(", ")));
+        return Err(format!("there is no soak `{name}`; there are {}, fuzz", names.join(", ")));
     };
     let mut steps = Steps::begin();
     build(&mut steps)?;
@@ -45,7 +117,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
         guests::build(&mut steps, &[])?;
     }
     tools::install_peers(&mut steps)?;
-    let mut test = tools::cargo(&["test", "--locked", "--package", "pattoo-tests", "--test", "e2e", "--"]);
+    let mut test = tools::cargo(&["test", "--locked", "--package", "pattoo-tests", "--test", soak.binary, "--"]);
     test.args(["--exact", soak.test, "--nocapture", "--include-ignored"]);
     for (setting, value) in soak.settings {
         if std::env::var_os(setting).is_none() {

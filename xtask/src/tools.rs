@@ -35,6 +35,11 @@ pub(crate) fn binary() -> PathBuf {
     target().join("debug/pattoo-wasm")
 }
 
+/// The workspace of the fuzz targets.
+pub(crate) fn fuzz() -> PathBuf {
+    root().join("fuzz")
+}
+
 /// The folder of the built collectors.
 pub(crate) fn guests() -> PathBuf {
     target().join(GUEST_TARGET).join("guest")

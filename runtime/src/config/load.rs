@@ -158,6 +158,11 @@ impl Loaded {
                 return Err(problems.into());
             }
         };
+        Self::of(pattoo, ours)
+    }
+
+    /// Reads what the files say: pattoo's, and ours.
+    pub(super) fn of(pattoo: PattooFiles, ours: Source) -> Result<Self, ConfigError> {
         let daemon = DataDirectory::of(&pattoo)?;
         let read = Self::read_ours(&ours, &pattoo)?;
         let hostname = match read.hostname {

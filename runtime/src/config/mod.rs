@@ -28,6 +28,8 @@ mod source;
 mod spool;
 mod yaml;
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 

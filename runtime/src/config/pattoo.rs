@@ -12,7 +12,7 @@ use super::{
     directories::{ConfigDirectory, expand_home},
     forms,
     load::Source,
-    reader::{Fields, Reported, read},
+    reader::{Fields, Reported, read, shown},
     source::Problem,
 };
 use crate::{delivery::ServerUrl, pattoo::PollingInterval};
@@ -75,7 +75,8 @@ impl PattooFiles {
         Self::of(main, agent)
     }
 
-    fn of(main: Option<Source>, agent: Option<Source>) -> Result<Self, Vec<Problem>> {
+    /// Reads what the files say that were found.
+    pub(super) fn of(main: Option<Source>, agent: Option<Source>) -> Result<Self, Vec<Problem>> {
         let mut sections = Vec::new();
         let mut problems = Vec::new();
         if let Some(source) = &agent {
@@ -125,7 +126,7 @@ fn server_url(address: &str, port: u64) -> Result<ServerUrl, String> {
     // A name with a `/` or `@` in it would make a URL of something else.
     let sound = !address.is_empty() && !bracketed.contains(['/', '@', '?', '#', '\\', ' ']);
     let url = sound.then(|| format!("http://{bracketed}:{port}").parse().ok()).flatten();
-    url.ok_or_else(|| format!("`{address}` is not the address of a server"))
+    url.ok_or_else(|| format!("`{}` is not the address of a server", shown(address)))
 }
 
 /// The sections of `pattoo.yaml`, those first that count more; and that it names a daemon directory.

@@ -136,6 +136,22 @@ impl Connection {
     }
 }
 
+/// Asks for a span on a stream of which nothing is known.
+#[cfg(fuzzing)]
+pub(crate) async fn asked(
+    stream: impl AsyncRead + tokio::io::AsyncWrite + std::fmt::Debug + Unpin + Send + 'static,
+    serial: bool,
+    span: Span,
+) -> Result<Result<Words, ExceptionCode>, ReadError> {
+    let client = if serial {
+        rtu::attach(Guarded::new(stream, Rtu::default()))
+    } else {
+        tcp::attach(Guarded::new(stream, Mbap::default()))
+    };
+    let asked = Connection { client, alarm: Alarm::new(), used: false }.ask(span, Duration::from_millis(50)).await;
+    asked.map(|(_, answer)| answer).map_err(|lost| lost.error)
+}
+
 async fn connect(host: &HostPort, limit: Duration) -> Result<TcpStream, ReadError> {
     let stream = match timeout(limit, TcpStream::connect((host.host(), host.port()))).await {
         Ok(Ok(stream)) => stream,

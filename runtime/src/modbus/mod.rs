@@ -44,6 +44,9 @@ mod tcp;
 mod unit;
 mod units;
 
+#[cfg(fuzzing)]
+pub(crate) use connection::asked;
+
 pub use address::{DEFAULT_PORT, DeviceUrl, DeviceUrlError, EndpointAddress, HostPort};
 pub use endpoint::{Endpoint, Endpoints};
 pub use error::ReadError;

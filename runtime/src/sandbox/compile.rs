@@ -35,8 +35,8 @@ const TOO_MANY_FUNCTIONS: u8 = b'F';
 /// How modules are compiled.
 #[derive(Debug, Clone)]
 pub struct Compiler {
-    /// The program that has the hidden command: ours.
-    program: PathBuf,
+    /// The program that has the hidden command, ours; or none, to compile in this process.
+    program: Option<PathBuf>,
     limits: CompileLimits,
 }
 
@@ -92,7 +92,12 @@ pub enum CompileError {
 impl Compiler {
     /// A compiler that runs `program`, which must be this one.
     pub fn new(program: PathBuf, limits: CompileLimits) -> Self {
-        Self { program, limits }
+        Self { program: Some(program), limits }
+    }
+
+    /// A compiler in this very process: nothing bounds it. For tests and fuzzing, which load thousands of small modules.
+    pub fn unbounded() -> Self {
+        Self { program: None, limits: CompileLimits::default() }
     }
 
     /// The limits that hold where no others are given.
@@ -106,7 +111,8 @@ impl Compiler {
     ///
     /// When the module cannot be compiled within the limits.
     pub(super) fn compile(&self, module: &[u8], limits: &CompileLimits) -> Result<Vec<u8>, CompileError> {
-        let mut child = Command::new(&self.program)
+        let Some(program) = &self.program else { return compile(module) };
+        let mut child = Command::new(program)
             .arg(COMMAND)
             .args([limits.time.as_secs().to_string(), limits.memory.to_string(), limits.functions.to_string()])
             .env_clear()

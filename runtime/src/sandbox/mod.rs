@@ -21,3 +21,9 @@ pub use self::{
     engine::{EngineError, Sandbox},
     load::{Collector, Compilation, Kind, LoadError, Module},
 };
+
+/// What `fuzz/` reaches of [`lift`](mod@lift).
+#[cfg(fuzzing)]
+pub(crate) fn lifted(module: &[u8]) -> Result<Vec<u8>, String> {
+    lift::lift(module).map_err(|error| error.to_string())
+}

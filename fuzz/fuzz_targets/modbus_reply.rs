@@ -1,0 +1,48 @@
+//! What a device answers: a reply is taken only as what was asked for, and as much.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use pattoo_wasm::{
+    fuzzing::modbus_reply,
+    modbus::{MAX_BITS, MAX_REGISTERS, Span, Table, Words},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    runtime::Runtime,
+};
+
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime"));
+
+fuzz_target!(|bytes: &[u8]| {
+    let [kind, count, unit, reply @ ..] = bytes else { return };
+    let table = match kind & 3 {
+        0 => Table::Coils,
+        1 => Table::DiscreteInputs,
+        2 => Table::HoldingRegisters,
+        _ => Table::InputRegisters,
+    };
+    let maximum = if table.is_bits() { MAX_BITS } else { MAX_REGISTERS };
+    let count = u16::from(*count) % maximum + 1;
+    let Ok(span) = Span::new(*unit, table, 7, count) else { return };
+    let serial = kind & 4 != 0;
+    let reply = reply.to_vec();
+    let answer = RUNTIME.block_on(async move {
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        let device = async move {
+            let mut request = [0; 12];
+            let length = if serial { 8 } else { 12 };
+            theirs.read_exact(&mut request[..length]).await.expect("a request");
+            theirs.write_all(&reply).await.ok();
+        };
+        tokio::join!(modbus_reply(ours, serial, span), device).0
+    });
+    match answer {
+        Ok(Ok(Words::Bits(bits))) => assert!(table.is_bits() && bits.len() == usize::from(count)),
+        Ok(Ok(Words::Registers(registers))) => assert!(!table.is_bits() && registers.len() == usize::from(count)),
+        Ok(Err(_)) => {}
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+});

@@ -1,0 +1,14 @@
+//! The whole way of a configuration but for its reading from disk.
+
+use std::{path::Path, sync::Arc};
+
+use super::{ConfigError, SourceFile, load::Loaded, load::Source, pattoo::PattooFiles};
+
+/// `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml`, to what they come to.
+pub(crate) fn configuration(pattoo: &str, agent: &str, ours: &str) -> Result<String, ConfigError> {
+    let source = |name: &str, text: &str| {
+        Source::of(Arc::new(SourceFile { path: Path::new("/nowhere").join(name), text: text.to_owned() }))
+    };
+    let pattoo = PattooFiles::of(Some(source("pattoo.yaml", pattoo)?), Some(source("pattoo_agent.yaml", agent)?))?;
+    Loaded::of(pattoo, source("pattoo_wasm.yaml", ours)?).map(|loaded| loaded.effective())
+}

@@ -1,0 +1,39 @@
+//! What the targets in `fuzz/` reach of the inside. There only when they are built.
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::{
+    config::ConfigError,
+    modbus::{ExceptionCode, ReadError, Span, Words},
+};
+
+/// Makes a component of a core module.
+///
+/// # Errors
+///
+/// Why it is no collector.
+pub fn lift(module: &[u8]) -> Result<Vec<u8>, String> {
+    crate::sandbox::lifted(module)
+}
+
+/// The effective configuration of `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml`.
+///
+/// # Errors
+///
+/// Everything that is wrong with them.
+pub fn configuration(pattoo: &str, agent: &str, ours: &str) -> Result<String, ConfigError> {
+    crate::config::fuzzing::configuration(pattoo, agent, ours)
+}
+
+/// Asks the device at the other end of `stream` for `span`, on a serial line or as Modbus TCP does.
+///
+/// # Errors
+///
+/// What is wrong with the reply.
+pub async fn modbus_reply(
+    stream: impl AsyncRead + AsyncWrite + std::fmt::Debug + Unpin + Send + 'static,
+    serial: bool,
+    span: Span,
+) -> Result<Result<Words, ExceptionCode>, ReadError> {
+    crate::modbus::asked(stream, serial, span).await
+}

@@ -1,0 +1,198 @@
+//! What stops hostile guests: how each control shows, and how it is taken away.
+
+use std::time::Duration;
+
+use pattoo_wasm::{
+    config::{CollectorLimits, Limit},
+    sandbox::{Ending, Outcome, Stop},
+};
+
+use crate::{
+    bare,
+    corpus::Guest,
+    machine::{Run, SLACK, Worker},
+};
+
+/// The controls that the guests in `guests/` name. The first are limits, by their names; taken away by the most that can be
+/// set. Then those that cannot be set:
+///
+/// - `stack`, `boundary` (what the canonical ABI says of pointers, lengths, text, discriminants) and `exit`: taken away by the
+///   bare engine, which has a larger stack and host functions that look at nothing.
+/// - `trap` (what WebAssembly itself says of memory, tables, arithmetic) is part of the compiled code and of every engine, and
+///   `pool` (room for memories, tables, instances) of how the engine is laid out, `world` is that there is nothing else to
+///   link. Here the one hostile place of the guest is replaced by a harmless one: then it gets through, so nothing else of it
+///   was stopped.
+/// - `features`: what the engine does not offer. It is shown that the module is valid where it is offered.
+pub(crate) const CONTROLS: [&str; 27] = [
+    "timeout",
+    "memory",
+    "table_elements",
+    "instances",
+    "call_bytes",
+    "resources",
+    "random_bytes",
+    "error_bytes",
+    "targets",
+    "datapoints",
+    "datapoint_bytes",
+    "timestamp_ahead",
+    "log_lines",
+    "log_line_bytes",
+    "log_bytes",
+    "fetches",
+    "fetched_bytes",
+    "spans",
+    "concurrent_spans",
+    "state_bytes",
+    "stack",
+    "boundary",
+    "exit",
+    "trap",
+    "pool",
+    "world",
+    "features",
+];
+
+/// The deadline of those guests that run until it.
+const DEADLINE: Duration = Duration::from_millis(150);
+
+/// As it is run: the limits of everybody but for those that the guest sets.
+fn limits(guest: &Guest) -> CollectorLimits {
+    let mut limits = CollectorLimits::default();
+    if guest.control == "timeout" {
+        limits.collection.timeout = DEADLINE;
+    }
+    for (name, value) in &guest.with {
+        let limit = Limit::named(name).unwrap_or_else(|| panic!("{}: there is no limit {name}", guest.name));
+        limit.set(&mut limits, value).unwrap_or_else(|error| panic!("{}: {error}", guest.name));
+    }
+    limits
+}
+
+/// Runs the guest and says what is not as its control should have it.
+pub(crate) fn stops(guest: &Guest, worker: &Worker<'_>) -> Result<(), String> {
+    let limits = limits(guest);
+    let run = worker.run(&guest.text, &limits, Duration::from_mins(1));
+    let says = guest.says.as_deref().unwrap_or_default();
+    let as_expected = |text: &str| {
+        if text.contains(says) { Ok(()) } else { Err(format!("`{says}` is not in `{text}`")) }
+    };
+    let (outcome, lines) = match (run, guest.control.as_str()) {
+        (Run::Refused(error), "world" | "features" | "pool") => return as_expected(&error.to_string()),
+        (Run::Refused(error), _) => return Err(format!("refused: {error}")),
+        (Run::Ended(outcome, lines), _) => (outcome, lines),
+    };
+    let Outcome { ending, duration, .. } = &*outcome;
+    match (guest.control.as_str(), ending) {
+        ("timeout", Ending::Stopped(Stop::Deadline(DEADLINE))) => {
+            if *duration < DEADLINE + SLACK {
+                Ok(())
+            } else {
+                Err(format!("stopped only after {duration:?}"))
+            }
+        }
+        ("stack", Ending::Stopped(Stop::Trap { what, .. })) => {
+            if what.contains("call stack exhausted") {
+                Ok(())
+            } else {
+                Err(what.clone())
+            }
+        }
+        ("boundary" | "trap", Ending::Stopped(Stop::Trap { what, .. })) => as_expected(what),
+        ("exit", Ending::Completed) if says == "good" => Ok(()),
+        ("exit", Ending::Failed(text)) => as_expected(text),
+        ("log_lines" | "log_bytes", Ending::Completed) => {
+            let kept = lines.iter().filter(|line| line.starts_with("guest|")).count();
+            let left_out = lines.iter().find(|line| line.contains("log lines left out")).cloned().unwrap_or_default();
+            // Ten lines, or those that have a KiB together when each has a hundred bytes.
+            if kept <= 10 { names(guest, &limits, &left_out) } else { Err(format!("{kept} lines: {lines:?}")) }
+        }
+        ("log_line_bytes", Ending::Completed) => {
+            if lines.iter().all(|line| line.len() < 200) {
+                Ok(())
+            } else {
+                Err(format!("{lines:.300?}"))
+            }
+        }
+        ("error_bytes", Ending::Failed(text)) => {
+            if text.len() < 200 {
+                Ok(())
+            } else {
+                Err(format!("{} bytes", text.len()))
+            }
+        }
+        (control, Ending::Stopped(Stop::Limit(reached))) if reached.setting == control => {
+            names(guest, &limits, &reached.to_string())
+        }
+        (
+            "datapoints" | "datapoint_bytes" | "targets" | "timestamp_ahead" | "fetches" | "fetched_bytes" | "spans"
+            | "concurrent_spans" | "state_bytes",
+            Ending::Failed(text),
+        ) => names(guest, &limits, text),
+        (_, ending) => Err(format!("{ending:?} after {duration:?}")),
+    }
+}
+
+/// Runs the guest as it is, and says how long after its deadline it was stopped, if that is what stopped it.
+pub(crate) fn lateness(guest: &Guest, worker: &Worker<'_>) -> Option<Duration> {
+    match worker.run(&guest.text, &limits(guest), Duration::from_mins(1)) {
+        Run::Ended(outcome, _) if matches!(outcome.ending, Ending::Stopped(Stop::Deadline(_))) => {
+            Some(outcome.duration.saturating_sub(DEADLINE))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a message names the limit that was reached, and its value.
+fn names(guest: &Guest, limits: &CollectorLimits, text: &str) -> Result<(), String> {
+    let limit = Limit::named(&guest.control).expect("a limit");
+    let value = limit.show(limits);
+    // In messages sizes have a space and a digit more: `8.0 MiB`.
+    let digits: String = value.chars().take_while(char::is_ascii_digit).collect();
+    if text.contains(limit.name) && text.contains(&digits) {
+        Ok(())
+    } else {
+        Err(format!("`{}` and {value} are not in `{text}`", limit.name))
+    }
+}
+
+/// Runs the guest without its control, and says what stopped it then.
+pub(crate) fn alone(guest: &Guest, worker: &Worker<'_>) -> Result<(), String> {
+    let free = |fault: String| format!("without its control: {fault}");
+    let mut limits = limits(guest);
+    let mut text = guest.text.clone();
+    match guest.control.as_str() {
+        "features" => return bare::is_valid_elsewhere(&text).map_err(free),
+        "boundary" | "exit" => return bare::run(&text).map_err(free),
+        "stack" => {
+            // The bare engine asks for no room.
+            if guest.name != "stack-realloc" {
+                bare::run(&text).map_err(free)?;
+            }
+            text = guest.made_harmless().expect("what is harmless");
+        }
+        "trap" | "pool" | "world" => text = guest.made_harmless().expect("what is harmless"),
+        control => {
+            let limit = Limit::named(control).expect("a limit");
+            limit.set(&mut limits, &limit.unit.show(limit.max)).expect("the most that can be set");
+        }
+    }
+    let endless = guest.control == "timeout";
+    let patience = if endless { DEADLINE * 4 } else { Duration::from_mins(1) };
+    match worker.run(&text, &limits, patience) {
+        Run::Ended(outcome, lines) => match (&outcome.ending, guest.control.as_str()) {
+            // What runs for ever, and what fails with the text that was too long.
+            (Ending::Stopped(Stop::Interrupted), "timeout") | (Ending::Failed(_), "call_bytes") => Ok(()),
+            (Ending::Completed, "log_lines" | "log_bytes") if lines.len() < 100 => {
+                Err(free(format!("{} lines", lines.len())))
+            }
+            (Ending::Completed, "log_line_bytes") if !lines.iter().any(|line| line.len() > 8000) => {
+                Err(free(format!("{lines:?}")))
+            }
+            (Ending::Completed, _) if !endless => Ok(()),
+            (Ending::Failed(text), "error_bytes") if text.len() == 8192 => Ok(()),
+            (ending, _) => Err(free(format!("{ending:.300?}"))),
+        },
+        Run::Refused(error) => Err(free(error.to_string())),
+    }
+}

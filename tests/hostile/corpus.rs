@@ -1,0 +1,170 @@
+//! The guests, as their files say what they are; and all of them, run.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    controls::{self, CONTROLS},
+    machine::Machine,
+};
+
+/// One hostile guest.
+pub(crate) struct Guest {
+    pub(crate) name: String,
+    /// The one control that stops it: a limit by its name, or another of [`CONTROLS`].
+    pub(crate) control: String,
+    /// Limits that are set lower, so that it reaches them soon.
+    pub(crate) with: Vec<(String, String)>,
+    /// What the message must have in it.
+    pub(crate) says: Option<String>,
+    /// What in its text is hostile, and what would not be.
+    pub(crate) harmless: Option<(String, String)>,
+    pub(crate) text: String,
+}
+
+impl Guest {
+    /// Reads the comments at the head of a guest.
+    fn parse(name: &str, text: &str) -> Self {
+        let head: Vec<&str> = text.lines().map_while(|line| line.strip_prefix(";; ")).collect();
+        let [attack, fields @ ..] = head.as_slice() else { panic!("{name} does not say what it attacks") };
+        assert!(attack.ends_with('.'), "{name} begins with a sentence: {attack}");
+        let fields: BTreeMap<&str, &str> =
+            fields.iter().map(|line| line.split_once(": ").expect("`;; field: value`")).collect();
+        let pair = |text: &str, between: &str| {
+            let (left, right) =
+                text.split_once(between).unwrap_or_else(|| panic!("{name}: `{text}` has no `{between}`"));
+            (left.to_owned(), right.to_owned())
+        };
+        let body = text.lines().skip(head.len()).collect::<Vec<_>>().join("\n");
+        Self {
+            name: name.to_owned(),
+            control: (*fields.get("control").unwrap_or_else(|| panic!("{name} names no control"))).to_owned(),
+            with: fields.get("with").map_or_else(Vec::new, |with| with.split(' ').map(|set| pair(set, "=")).collect()),
+            says: fields.get("says").map(|&says| says.to_owned()),
+            harmless: fields.get("harmless").map(|change| pair(change, " => ")),
+            text: body,
+        }
+    }
+
+    /// All of them, by their names.
+    pub(crate) fn all() -> Vec<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile/guests");
+        let mut paths: Vec<_> =
+            fs::read_dir(folder).expect("the guests are there").map(|entry| entry.expect("an entry").path()).collect();
+        paths.sort();
+        let guest = |path: &Path| {
+            let name = path.file_stem().expect("a name").to_string_lossy();
+            Self::parse(&name, &fs::read_to_string(path).expect("a guest is text"))
+        };
+        paths.iter().map(|path| guest(path)).collect()
+    }
+
+    /// The same without what is hostile in it.
+    pub(crate) fn made_harmless(&self) -> Option<String> {
+        let (hostile, harmless) = self.harmless.as_ref()?;
+        assert!(self.text.contains(hostile.as_str()), "{}: `{hostile}` is not in it", self.name);
+        Some(self.text.replace(hostile.as_str(), harmless))
+    }
+}
+
+#[test]
+fn every_hostile_guest_is_stopped_by_its_control_and_by_nothing_else() {
+    let only = std::env::var("HOSTILE_GUEST").ok();
+    let guests: Vec<Guest> =
+        Guest::all().into_iter().filter(|guest| only.as_deref().is_none_or(|only| guest.name.contains(only))).collect();
+    let machine = Machine::new();
+    let (next, faults) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    // Most of them wait for their deadline, so there are more threads than processors.
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let worker = machine.worker();
+                while let Some(guest) = guests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let checks =
+                        [controls::stops(guest, &worker), worker.good_collection(), controls::alone(guest, &worker)];
+                    let faulty =
+                        checks.into_iter().filter_map(Result::err).map(|fault| format!("{}: {fault}", guest.name));
+                    faults.lock().expect("no test panicked").extend(faulty);
+                }
+            });
+        }
+    });
+    let faults = faults.into_inner().expect("no test panicked");
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn there_are_enough_hostile_guests_and_some_for_each_control() {
+    let guests = Guest::all();
+    assert!(guests.len() >= 60, "{}", guests.len());
+    for guest in &guests {
+        assert!(CONTROLS.contains(&guest.control.as_str()), "{}: there is no control {}", guest.name, guest.control);
+    }
+    for control in CONTROLS {
+        assert!(guests.iter().any(|guest| guest.control == control), "no guest tries {control}");
+    }
+}
+
+#[test]
+fn every_function_of_the_contract_is_tried() {
+    let tried: String = Guest::all().into_iter().map(|guest| guest.text).collect();
+    let imports: Vec<_> = include_str!("imports.wat").lines().filter(|line| line.starts_with("(import")).collect();
+    for import in &imports {
+        assert!(tried.contains(import), "no guest calls {import}");
+    }
+    let wit = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit")).expect("the contract is there");
+    for file in wit.map(|entry| entry.expect("an entry").path()).filter(|path| !path.ends_with("world.wit")) {
+        let text = fs::read_to_string(&file).expect("it is text");
+        for name in text.lines().filter_map(|line| Some(line.trim().split_once(": func(")?.0)) {
+            assert!(
+                imports.iter().any(|import| import.contains(&format!(" \"{name}\" "))),
+                "{name} is not in imports.wat"
+            );
+        }
+    }
+}
+
+/// Resident memory of this process, in KiB.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("we run");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// One at a time, so that what is late is so because of the guest. `HOSTILE_ROUNDS` says how often each is run.
+#[test]
+#[ignore = "a minute long, and wants a machine of its own: `cargo xtask soak hostile` runs it"]
+fn hostile_guests_end_by_their_deadline_and_leave_no_memory_behind() {
+    let rounds = std::env::var("HOSTILE_ROUNDS").map_or(5, |text| text.parse().expect("a number"));
+    let guests = Guest::all();
+    let machine = Machine::new();
+    let worker = machine.worker();
+    let mut late = Vec::new();
+    let mut levels = Vec::new();
+    for _ in 0..rounds {
+        for guest in &guests {
+            late.extend(controls::lateness(guest, &worker));
+        }
+        levels.push(resident());
+    }
+    late.sort_unstable();
+    let most = late.last().copied().expect("some are stopped by their deadline");
+    let typical = late.get(late.len() / 2).copied().expect("some");
+    println!(
+        "{} guests {rounds} times; {} collections stopped by their deadline, half of them within {typical:?} of it, all within {most:?}; \
+         resident KiB after each round: {levels:?}",
+        guests.len(),
+        late.len(),
+    );
+    assert!(most <= Duration::from_millis(100), "{most:?}");
+    let (first, last) = (levels.first().expect("a round"), levels.last().expect("a round"));
+    assert!(*last <= first + first / 10 + 8 * 1024, "{levels:?}");
+}

@@ -1,0 +1,123 @@
+//! Modules too large to be written down, which cost the compiler what it is not to be given.
+
+use std::{path::Path, time::Duration};
+
+use pattoo_tests::binary;
+use pattoo_wasm::sandbox::{CompileError, CompileLimits, Compiler, LoadError, Module, Sandbox};
+
+use crate::machine::Machine;
+
+/// What a compilation may use here. A collector of no size is compiled within that; what each of [`GIANTS`] needs is more of
+/// the one that it is stopped by.
+const TIME: Duration = Duration::from_secs(1);
+const MEMORY: u64 = 224 << 20;
+
+/// A giant: what it is, what stops it, and its text behind that of a collector.
+type Giant = (&'static str, Stopped, fn() -> String);
+
+#[derive(Debug, Clone, Copy)]
+enum Stopped {
+    OutOfTime,
+    OutOfMemory,
+}
+
+const GIANTS: [Giant; 5] = [
+    ("twenty thousand branches that all depend on each other", Stopped::OutOfTime, || {
+        let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
+                      (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
+        format!("(func (param i32 i32 i32) {})", branch.repeat(20_000))
+    }),
+    ("sixty thousand functions", Stopped::OutOfTime, || {
+        let function = |n| format!("(func (param i32) (result i32) (i32.add (local.get 0) (i32.const {n})))");
+        (0..60_000).map(function).collect()
+    }),
+    ("thirty thousand types, all different", Stopped::OutOfTime, || {
+        let parameters =
+            |n: u32| -> String { (0..18).map(|bit| if n >> bit & 1 == 1 { " i32" } else { " i64" }).collect() };
+        let ty = |n| format!("(type (func (param{})))", parameters(n));
+        (0..30_000).map(ty).collect()
+    }),
+    ("a segment of three hundred thousand elements", Stopped::OutOfMemory, || {
+        format!("(table 10 funcref) (elem func {})", "0 ".repeat(300_000))
+    }),
+    ("five thousand locals, all alive through four thousand branches", Stopped::OutOfMemory, || {
+        let branch = |n: u32| {
+            let (to, from) = (n % 5000 + 1, n * 7 % 5000 + 1);
+            format!("(if (local.get 0) (then (local.set {to} (i32.add (local.get {from}) (i32.const 1)))))")
+        };
+        format!("(func (param i32) (local {}) {})", "i32 ".repeat(5000), (0..4000).map(branch).collect::<String>())
+    }),
+];
+
+fn module(text: &str) -> Module {
+    let collector = r#"(memory (export "memory") 1) (func (export "collect") (result i32) i32.const 0)"#;
+    Module::from_bytes(Path::new("giant.wat"), format!("(module {collector} {text})").into_bytes()).expect("a module")
+}
+
+fn load(limits: CompileLimits, text: &str) -> Result<(), LoadError> {
+    let sandbox = Sandbox::new(1, Compiler::new(binary(), limits), None).expect("the engine starts");
+    sandbox.load(&module(text)).map(drop)
+}
+
+#[test]
+fn what_costs_the_compiler_too_much_is_stopped_by_the_limit_on_just_that() {
+    let machine = Machine::new();
+    let (little_time, little_memory) = (
+        CompileLimits { time: TIME, ..CompileLimits::default() },
+        CompileLimits { memory: MEMORY, ..CompileLimits::default() },
+    );
+    load(CompileLimits { time: TIME, memory: MEMORY, ..CompileLimits::default() }, "")
+        .expect("the limits are enough for a collector");
+    std::thread::scope(|scope| {
+        for (name, stopped, text) in GIANTS {
+            let machine = &machine;
+            scope.spawn(move || {
+                let text = text();
+                let (limits, words) = match stopped {
+                    Stopped::OutOfTime => (little_time, ["out of time", "1s (limit compile_time)"]),
+                    Stopped::OutOfMemory => (little_memory, ["out of memory", "224.0 MiB (limit compile_memory)"]),
+                };
+                match load(limits, &text) {
+                    Err(LoadError::NotCompiled { error: error @ CompileError::Stopped { .. }, .. }) => {
+                        let said = error.to_string();
+                        assert!(words.iter().all(|word| said.contains(word)), "{name}: {said}");
+                    }
+                    Err(error) => panic!("{name}: {error}"),
+                    Ok(()) => panic!("{name}: compiled"),
+                }
+                machine.worker().good_collection().unwrap_or_else(|fault| panic!("{name}: {fault}"));
+                // With the limits of everybody it is compiled: nothing else stopped it.
+                load(CompileLimits::default(), &text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            });
+        }
+    });
+}
+
+#[test]
+fn a_module_of_more_functions_than_it_may_have_is_refused() {
+    let functions = "(func)".repeat(20_000);
+    let error =
+        load(CompileLimits { functions: 20_000, ..CompileLimits::default() }, &functions).expect_err("one more");
+    assert!(error.to_string().contains("20000 functions (limit module_functions)"), "{error}");
+    load(CompileLimits { functions: 20_001, ..CompileLimits::default() }, &functions).expect("as many as it may have");
+}
+
+#[test]
+fn a_jump_to_a_hundred_thousand_places_is_refused_when_it_is_loaded() {
+    let jump = |places| format!("(func (param i32) block (br_table {} (local.get 0)) end)", "0 ".repeat(places));
+    let error = load(CompileLimits::default(), &jump(100_000)).expect_err("too large");
+    assert!(error.to_string().contains("br_table"), "{error}");
+    load(CompileLimits::default(), &jump(60_000)).expect("as large as it may be");
+}
+
+#[test]
+fn a_module_file_is_not_read_beyond_its_limit() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("padded.wat");
+    std::fs::write(&path, format!("(module) ;; {}", "x".repeat(100_000))).expect("room for it");
+    let within = |module_bytes| Module::read_within(&path, &CompileLimits { module_bytes, ..CompileLimits::default() });
+    let size = std::fs::metadata(&path).expect("it is there").len();
+    let error = within(size - 1).err().expect("a byte too many").to_string();
+    assert!(error.contains("module_bytes"), "{error}");
+    assert!(within(size).is_ok());
+}

@@ -1,0 +1,11 @@
+;; A value of a datapoint of a type that there is not.
+;; control: boundary
+;; says: discriminant
+(module
+  (import "pattoo:agent/datapoints@0.1.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 32768)
+  (data (i32.const 2056) "\4d")
+  (func (export "collect") (result i32)
+    (call $emit (i32.const 0) (i32.const 1) (i32.const 2048) (i32.const 1) (i32.const 1024))
+    i32.const 61440))

@@ -1,0 +1,9 @@
+;; Asks for its devices for ever.
+;; control: timeout
+(module
+  (import "pattoo:agent/modbus@0.1.0" "devices" (func $devices (param i32)))
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 32768)
+  (func (export "collect") (result i32)
+    (loop (call $devices (i32.const 1024)) br 0)
+    i32.const 61440))

@@ -1,0 +1,9 @@
+;; Fetches an empty list for ever.
+;; control: timeout
+(module
+  (import "pattoo:agent/http@0.1.0" "fetch-all" (func $fetch-all (param i32 i32 i32)))
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 32768)
+  (func (export "collect") (result i32)
+    (loop (call $fetch-all (i32.const 0) (i32.const 0) (i32.const 1024)) br 0)
+    i32.const 61440))

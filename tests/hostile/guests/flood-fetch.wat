@@ -1,0 +1,13 @@
+;; Fetches what was not granted for ever.
+;; control: timeout
+(module
+  (import "pattoo:agent/http@0.1.0" "fetch" (func $fetch (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 32768)
+  (data (i32.const 0) "GEThttp://192.0.2.1/")
+  (func (export "collect") (result i32)
+    (loop 
+      (call $fetch (i32.const 0) (i32.const 3) (i32.const 3) (i32.const 17) (i32.const 0) (i32.const 0)
+        (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1024))
+      br 0)
+    i32.const 61440))

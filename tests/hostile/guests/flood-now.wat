@@ -1,0 +1,8 @@
+;; Asks for the time for ever.
+;; control: timeout
+(module
+  (import "pattoo:agent/clock@0.1.0" "now" (func $now (result i64)))
+  (memory (export "memory") 1)
+  (func (export "collect") (result i32)
+    (loop (drop (call $now)) br 0)
+    i32.const 61440))

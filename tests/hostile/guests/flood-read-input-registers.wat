@@ -1,0 +1,12 @@
+;; Reads input registers of a device that was not granted for ever.
+;; control: timeout
+(module
+  (import "pattoo:agent/modbus@0.1.0" "read-input-registers" (func $read-input-registers (param i32 i32 i32 i32 i32 i32 i32)))
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 32768)
+  (data (i32.const 0) "plc9")
+  (func (export "collect") (result i32)
+    (loop 
+      (call $read-input-registers (i32.const 0) (i32.const 4) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 1024))
+      br 0)
+    i32.const 61440))

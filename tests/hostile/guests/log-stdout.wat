@@ -1,0 +1,13 @@
+;; Writes a hundred lines to standard error.
+;; control: log_lines
+;; with: log_lines=10
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 4)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 65536)
+  (data (i32.const 0) "\10\00\00\00\02\00\00\00") (data (i32.const 16) "a\0a")
+  (func (export "collect") (result i32) (local $turn i32)
+    (loop $again
+      (drop (call $fd_write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 1024)))
+      (br_if $again (i32.lt_u (local.tee $turn (i32.add (local.get $turn) (i32.const 1))) (i32.const 100))))
+    i32.const 61440))

@@ -1,0 +1,11 @@
+;; Grows in its start function.
+;; control: memory
+;; with: memory=8MiB
+(module
+  (memory (export "memory") 1)
+  (func $grow (local $turn i32)
+    (loop $again
+      (drop (memory.grow (i32.const 16)))
+      (br_if $again (i32.lt_u (local.tee $turn (i32.add (local.get $turn) (i32.const 1))) (i32.const 32)))))
+  (start $grow)
+  (func (export "collect") (result i32) i32.const 0))

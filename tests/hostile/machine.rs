@@ -1,0 +1,221 @@
+//! Where the guests are run: one sandbox for all, with a site and a device that mean no good either.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use pattoo_tests::binary;
+use pattoo_wasm::{
+    capability::{
+        Assignment,
+        modbus::{DeviceGrant, Devices},
+    },
+    config::CollectorLimits,
+    http::{Client, OriginGrant, OwnEndpoints},
+    modbus::{EndpointSettings, Endpoints},
+    pattoo::{Agent, Memory, PollingInterval},
+    sandbox::{Cache, CompileLimits, Compiler, Ending, LoadError, Module, Outcome, Sandbox},
+    state::StateStore,
+};
+use tokio::runtime::Runtime;
+
+/// The port in the text of guests that talk to the site: the real one is put there.
+const SITE_PORT: &str = "54321";
+/// How late the end of a collection may be seen here, with as many threads as there are on two processors.
+pub(crate) const SLACK: Duration = Duration::from_secs(2);
+
+/// A collector as it should be: one datapoint.
+const GOOD: &str = r#"(module
+  (import "pattoo:agent/datapoints@0.1.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 4096)
+  (data (i32.const 0) "\40\00\00\00\03\00\00\00") (data (i32.const 64) "key")
+  (func (export "collect") (result i32)
+    (call $emit (i32.const 64) (i32.const 3) (i32.const 0) (i32.const 1) (i32.const 1024))
+    i32.const 2048))"#;
+
+/// The sandbox that they share.
+pub(crate) struct Machine {
+    sandbox: Sandbox,
+    site: SocketAddr,
+    device: SocketAddr,
+    _cache: Option<tempfile::TempDir>,
+}
+
+/// A thread's way to it.
+pub(crate) struct Worker<'a> {
+    machine: &'a Machine,
+    runtime: Runtime,
+}
+
+/// What became of a guest.
+pub(crate) enum Run {
+    Refused(LoadError),
+    Ended(Box<Outcome>, Vec<String>),
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let cache = Cache::open(&folder.path().join("compiled")).expect("a folder of our own");
+        let compiler = Compiler::new(binary(), CompileLimits::default());
+        let sandbox = Sandbox::new(8, compiler, Some(cache)).expect("the engine starts");
+        Self { sandbox, site: site(), device: silent_device(), _cache: Some(folder) }
+    }
+
+    /// One that compiles in this process: for thousands of small modules.
+    pub(crate) fn without_child() -> Self {
+        let sandbox = Sandbox::new(8, Compiler::unbounded(), None).expect("the engine starts");
+        Self { sandbox, site: site(), device: silent_device(), _cache: None }
+    }
+
+    pub(crate) fn worker(&self) -> Worker<'_> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        Worker { machine: self, runtime }
+    }
+}
+
+impl Worker<'_> {
+    fn assignment(&self, limits: &CollectorLimits) -> Assignment {
+        let site = format!("http://{}", self.machine.site).parse().expect("an origin");
+        let url = format!("tcp://{}", self.machine.device).parse().expect("a device");
+        let mut device = DeviceGrant::new("silent".parse().expect("a name"), &url);
+        device.settings = EndpointSettings { request_timeout: Duration::from_hours(1), ..EndpointSettings::default() };
+        let _entered = self.runtime.enter();
+        Assignment {
+            agent: Arc::new(Agent {
+                program: "HOSTILE".parse().expect("a program"),
+                id: "ab".repeat(32).parse().expect("an id"),
+                hostname: "gateway-7".parse().expect("a name"),
+                polling_interval: PollingInterval::from_seconds(60).expect("an interval"),
+            }),
+            settings: "{}".to_owned(),
+            modbus: Devices::new(vec![device], &Endpoints::new()),
+            http: Client::new(vec![OriginGrant::new(site)], limits.http, OwnEndpoints::default()).expect("a client"),
+            state: StateStore::forgetful(),
+            memory: Memory::default(),
+            recorder: None,
+            limits: limits.collection.clone(),
+        }
+    }
+
+    /// Loads and runs a guest; interrupts it after `patience`.
+    pub(crate) fn run(&self, text: &str, limits: &CollectorLimits, patience: Duration) -> Run {
+        self.run_module(text.replace(SITE_PORT, &self.machine.site.port().to_string()).into_bytes(), limits, patience)
+    }
+
+    /// The same of a module's bytes.
+    pub(crate) fn run_module(&self, module: Vec<u8>, limits: &CollectorLimits, patience: Duration) -> Run {
+        let loaded = Module::from_bytes(Path::new("guest.wasm"), module);
+        let collector = match loaded.and_then(|module| self.machine.sandbox.load(&module)) {
+            Ok(collector) => collector,
+            Err(error) => return Run::Refused(error),
+        };
+        let lines = Lines::default();
+        let outcome = tracing::subscriber::with_default(lines.clone(), || {
+            let assignment = Arc::new(self.assignment(limits));
+            self.runtime.block_on(async {
+                self.machine.sandbox.collect_until(&collector, assignment, tokio::time::sleep(patience)).await
+            })
+        });
+        Run::Ended(Box::new(outcome), lines.take())
+    }
+
+    /// A good collection right now: it is as if nothing had been.
+    pub(crate) fn good_collection(&self) -> Result<(), String> {
+        let began = Instant::now();
+        match self.run(GOOD, &CollectorLimits::default(), Duration::from_mins(1)) {
+            Run::Ended(outcome, _) => match (&outcome.ending, outcome.emission.batch.datapoints()) {
+                (Ending::Completed, 1) if outcome.duration < SLACK => Ok(()),
+                (ending, datapoints) => Err(format!(
+                    "the good collector after it: {ending:?}, {datapoints} datapoints, {:?}",
+                    began.elapsed()
+                )),
+            },
+            Run::Refused(error) => Err(format!("the good collector after it: {error}")),
+        }
+    }
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().expect("no panic while logging"))
+    }
+}
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "guest" || metadata.target().starts_with("pattoo_wasm")
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Message(String);
+        impl tracing::field::Visit for Message {
+            fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0 = format!("{value:?}");
+            }
+        }
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        let mut lines = self.0.lock().expect("no panic while logging");
+        // A guest may log for as long as it runs.
+        if lines.len() < 10_000 {
+            lines.push(format!("{}|{}", event.metadata().target(), message.0));
+        }
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    assert_eq!(address.port().to_string().len(), SITE_PORT.len(), "the port must fit into the text of the guests");
+    (listener, address)
+}
+
+/// A site that answers `/large` with 10 kB, and everything else never.
+fn site() -> SocketAddr {
+    let (listener, address) = listener();
+    let answer = |mut stream: TcpStream| {
+        let mut request = [0; 4096];
+        while let Ok(length @ 1..) = stream.read(&mut request) {
+            let head = String::from_utf8_lossy(request.get(..length).unwrap_or_default()).into_owned();
+            if head.starts_with("GET /large ") {
+                let body = "x".repeat(10_000);
+                let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            }
+        }
+    };
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || answer(stream));
+        }
+    });
+    address
+}
+
+/// A device that takes every connection and never says a word.
+fn silent_device() -> SocketAddr {
+    let (listener, address) = listener();
+    std::thread::spawn(move || listener.incoming().map_while(Result::ok).collect::<Vec<_>>());
+    address
+}
