@@ -14,6 +14,7 @@
 mod bare;
 mod controls;
 mod corpus;
+mod fairness;
 mod giants;
 mod machine;
 mod random;
