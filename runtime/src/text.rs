@@ -27,6 +27,11 @@ pub(crate) fn one_line(text: &str, limit: usize) -> String {
     line
 }
 
+/// `count` with the name of what was counted: `1 body`, `2 bodies`.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// `text` with the same characters shown as escapes, but for line ends: for a paragraph that is not a line of a log.
 pub(crate) fn printable(text: &str) -> String {
     text.lines().map(|line| one_line(line, line.len())).collect::<Vec<_>>().join("\n")

@@ -1,6 +1,6 @@
 //! `pattoo-wasm spool`: what a person sees of what waits, and what can be done to it.
 
-use pattoo_tests::{Cli, guest, modbus_device, nobody, pattoo_records};
+use pattoo_tests::{Cli, assert_refused, emits_and, guest, modbus_device, nobody, pattoo_records};
 use serde_json::{Value, json};
 
 #[test]
@@ -47,4 +47,33 @@ fn what_waits_can_be_listed_shown_retried_and_dropped() {
     assert_eq!((&stats["queued"], &stats["dropped"], &stats["delivered"]), (&json!(1), &json!(1), &json!(0)));
     assert_eq!(good(&["spool", "drop", "--all"]), "1 body deleted\n");
     assert!(good(&["spool", "stats"]).starts_with("queued       0 (0 B)\n"));
+}
+
+#[test]
+fn a_body_that_is_not_there_or_not_what_was_stored_is_an_error_and_not_a_count() {
+    let cli = Cli::new();
+    cli.file("a.wat", emits_and("i32.const 512"));
+    let server = format!("http://{}", nobody());
+    for program in ["ONE", "TWO"] {
+        assert_eq!(cli.run(&["run", "a.wat", "--program", program, "--post", &server]).code, Some(5));
+    }
+    for what in ["drop", "retry"] {
+        assert_refused(&cli.run(&["spool", what, "99999"]), 2, &["there is no body 99999 in the spool", "spool list"]);
+        // Nothing is done where one of several is not there.
+        assert_refused(&cli.run(&["spool", what, "1", "98", "99"]), 2, &["there are no bodies 98, 99 in the spool"]);
+        let of_another = cli.run(&["spool", what, "1", "--program", "TWO"]);
+        assert_refused(&of_another, 2, &["there is no body 1 of this status, program and server in the spool"]);
+    }
+    let queued = |cli: &Cli| cli.run(&["spool", "list", "--json"]).stdout.matches("\"queued\"").count();
+    assert_eq!(queued(&cli), 2);
+
+    let path = cli.folder().join(".local/state/pattoo_wasm/spool/spool.sqlite3");
+    let spool = rusqlite::Connection::open(path).unwrap();
+    spool.execute_batch("UPDATE body SET status = 1; UPDATE body SET json = CAST('{}' AS BLOB) WHERE id = 1").unwrap();
+    drop(spool);
+    let run = cli.run(&["spool", "retry", "--quarantined"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), "1 body in the queue\n"), "{run:#?}");
+    assert!(run.stderr.contains("body 1 is damaged on disk") && run.stderr.contains("spool drop"), "{run:#?}");
+    assert_eq!(queued(&cli), 1);
+    assert_eq!(cli.run(&["spool", "drop", "1"]).stdout, "1 body deleted\n");
 }

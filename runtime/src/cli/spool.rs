@@ -1,6 +1,6 @@
 //! `pattoo-wasm spool`: what waits for the server, and what was set aside, for a person to look at and decide on.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::HashSet, fmt::Write as _, time::Duration};
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::{
     capability::unix_millis,
     config::DataDirectory,
     delivery::{Entry, Selection, ServerUrl, Spool, SpoolLimits, Stats, StoredId},
-    text::one_line,
+    text::{counted, one_line},
 };
 
 /// How much of a refusal is shown in a list, in bytes.
@@ -128,10 +128,7 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
         }
         Command::Show { id, body } => {
             let found = spool.show(StoredId(id)).await?;
-            let found = found.ok_or_else(|| {
-                Failure::usage(format!("there is no body {id} in the spool"))
-                    .help("it may have been delivered in the meantime; `pattoo-wasm spool list` shows what is there")
-            })?;
+            let found = found.ok_or_else(|| not_there(&[StoredId(id)], &Selection::default()))?;
             if body {
                 print_line(&found.json)?;
             } else {
@@ -139,12 +136,24 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
             }
         }
         Command::Retry(Chosen { ids, which, .. }) => {
-            let count = spool.retry(which.selection(ids)).await?;
-            print_line(counted(count, "in the queue"))?;
+            let selection = which.selection(ids);
+            all_there(&spool, &selection).await?;
+            let retried = spool.retry(selection).await?;
+            print_line(format!("{} in the queue", bodies(retried.queued)))?;
+            if !retried.damaged.is_empty() {
+                let are = if retried.damaged.len() == 1 { "is" } else { "are" };
+                return Err(Failure::usage(format!(
+                    "{} {are} damaged on disk: not what was stored, and not tried again",
+                    named(&retried.damaged)
+                ))
+                .help("`pattoo-wasm spool show ID --body` prints what is left of one, `pattoo-wasm spool drop ID` deletes it"));
+            }
         }
         Command::Drop(Chosen { ids, which, .. }) => {
-            let count = spool.drop_bodies(which.selection(ids)).await?;
-            print_line(counted(count, "deleted"))?;
+            let selection = which.selection(ids);
+            all_there(&spool, &selection).await?;
+            let count = spool.drop_bodies(selection).await?;
+            print_line(format!("{} deleted", bodies(count)))?;
         }
         Command::Stats { json } => {
             let stats = spool.stats().await?;
@@ -251,8 +260,32 @@ fn stats_text(stats: &Stats) -> String {
     )
 }
 
-fn counted(count: u64, what: &str) -> String {
-    format!("{count} {} {what}", if count == 1 { "body" } else { "bodies" })
+fn bodies(count: u64) -> String {
+    counted(count, "body", "bodies")
+}
+
+/// `body 17`, `bodies 17, 18`.
+fn named(ids: &[StoredId]) -> String {
+    let numbers: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    format!("{} {}", if ids.len() == 1 { "body" } else { "bodies" }, numbers.join(", "))
+}
+
+/// That each body that was named is there, and is one of those that are meant.
+async fn all_there(spool: &Spool, selection: &Selection) -> Result<(), Failure> {
+    if selection.ids.is_empty() {
+        return Ok(());
+    }
+    let there: HashSet<StoredId> =
+        spool.list(selection.clone(), u32::MAX).await?.into_iter().map(|entry| entry.id).collect();
+    let missing: Vec<StoredId> = selection.ids.iter().copied().filter(|id| !there.contains(id)).collect();
+    if missing.is_empty() { Ok(()) } else { Err(not_there(&missing, selection)) }
+}
+
+fn not_there(ids: &[StoredId], selection: &Selection) -> Failure {
+    let narrowed = selection.quarantined.is_some() || selection.program.is_some() || selection.server.is_some();
+    let of = if narrowed { " of this status, program and server" } else { "" };
+    Failure::usage(format!("there {} no {}{of} in the spool", if ids.len() == 1 { "is" } else { "are" }, named(ids)))
+        .help("it may have been delivered in the meantime; `pattoo-wasm spool list` shows what is there")
 }
 
 /// An age in its largest unit, without a space in it.

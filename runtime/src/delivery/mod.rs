@@ -32,6 +32,6 @@ pub use self::{
     courier::{DeliverySettings, NotDelivered, deliver_now},
     poster::{PostError, Poster, ServerUrl, ServerUrlError, Verdict},
     service::Delivery,
-    spool::{Entry, Found, Lane, Selection, Spool, SpoolError, SpoolLimits, Stats, StoredId},
+    spool::{Entry, Found, Lane, Retried, Selection, Spool, SpoolError, SpoolLimits, Stats, StoredId},
     takeover::{Takeover, take_over},
 };

@@ -1,11 +1,11 @@
 //! The spool as a person sees it: counts, lists, single bodies, and what can be done to them.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use rusqlite::{OptionalExtension as _, Row, ToSql, params_from_iter};
 
 use super::{
-    Spool, SpoolError, StoredId,
+    Lane, Spool, SpoolError, StoredId,
     queue::{digest, millis},
 };
 use crate::delivery::ServerUrl;
@@ -69,6 +69,15 @@ pub struct Found {
     pub intact: bool,
 }
 
+/// What became of bodies that were to be tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retried {
+    /// How many are in the queue now.
+    pub queued: u64,
+    /// Those that are not what was stored. They stay as they were.
+    pub damaged: Vec<StoredId>,
+}
+
 /// Which bodies are meant. What is not given does not narrow it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
@@ -125,6 +134,13 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     })
 }
 
+/// Whose body a row of [`ENTRY`] is, if it is what was stored.
+fn intact_lane(row: &Row<'_>) -> rusqlite::Result<Option<Lane>> {
+    let (server, agent): (String, String) = (row.get(2)?, row.get(3)?);
+    let (kept, json): (Vec<u8>, Vec<u8>) = (row.get(11)?, row.get(12)?);
+    Ok(super::lane_of(&server, &agent).filter(|lane| digest(&lane.agent, &lane.server, &json) == kept))
+}
+
 impl Spool {
     /// What there is, and what was.
     pub async fn stats(&self) -> Result<Stats, SpoolError> {
@@ -169,36 +185,44 @@ impl Spool {
         self.read(move |db| {
             let mut select = db.prepare(&format!("SELECT {ENTRY} FROM body WHERE id = ?1"))?;
             let found = select.query_row([id.0], |row| {
-                let entry = entry(row)?;
-                let (kept, json): (Vec<u8>, Vec<u8>) = (row.get(11)?, row.get(12)?);
-                let lane = super::lane_of(&entry.server, &entry.agent);
-                let intact = lane.is_some_and(|lane| digest(&lane.agent, &lane.server, &json) == kept);
-                Ok(Found { entry, json, intact })
+                Ok(Found { entry: entry(row)?, json: row.get(12)?, intact: intact_lane(row)?.is_some() })
             });
             found.optional()
         })
         .await
     }
 
-    /// Puts the bodies that are meant back into the queue, with nothing held against them. Returns how many.
-    pub async fn retry(&self, selection: Selection) -> Result<u64, SpoolError> {
-        let (count, lanes) = self
+    /// Puts the bodies that are meant back into the queue, with nothing held against them, but for those that are not what was
+    /// stored: no server is to get these.
+    pub async fn retry(&self, selection: Selection) -> Result<Retried, SpoolError> {
+        let (retried, lanes) = self
             .write(move |db| {
                 let (condition, values) = selection.condition();
-                let mut lanes = db.prepare(&format!("SELECT DISTINCT server, agent FROM body WHERE {condition}"))?;
-                let lanes: Vec<(String, String)> = lanes
-                    .query_map(params_from_iter(&values), |row| Ok((row.get(0)?, row.get(1)?)))?
-                    .collect::<Result<_, _>>()?;
-                let update = format!(
-                    "UPDATE body SET status = 0, strikes = 0, accepted_at_strike = 0, refused_since = NULL WHERE {condition}"
-                );
-                Ok((db.execute(&update, params_from_iter(&values))? as u64, lanes))
+                let mut select = db.prepare(&format!("SELECT {ENTRY} FROM body WHERE {condition} ORDER BY id"))?;
+                let mut rows = select.query(params_from_iter(&values))?;
+                let (mut intact, mut lanes, mut damaged) = (Vec::new(), BTreeSet::new(), Vec::new());
+                while let Some(row) = rows.next()? {
+                    let (entry, lane) = (entry(row)?, intact_lane(row)?);
+                    if let Some(lane) = lane {
+                        intact.push(entry.id);
+                        lanes.insert(lane);
+                    } else {
+                        damaged.push(entry.id);
+                    }
+                }
+                let mut update = db.prepare(
+                    "UPDATE body SET status = 0, strikes = 0, accepted_at_strike = 0, refused_since = NULL WHERE id = ?1",
+                )?;
+                for id in &intact {
+                    update.execute([id.0])?;
+                }
+                Ok((Retried { queued: intact.len() as u64, damaged }, lanes))
             })
             .await?;
-        for lane in lanes.iter().filter_map(|(server, agent)| super::lane_of(server, agent)) {
+        for lane in lanes {
             self.tell(lane);
         }
-        Ok(count)
+        Ok(retried)
     }
 
     /// Deletes the bodies that are meant. Returns how many.

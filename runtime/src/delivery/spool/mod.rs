@@ -18,7 +18,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::mpsc::UnboundedSender;
 
-pub use self::admin::{Entry, Found, Selection, Stats};
+pub use self::admin::{Entry, Found, Retried, Selection, Stats};
 pub(super) use self::queue::{Judgement, Queued, Refusal};
 use self::reserve::Reserve;
 use super::{

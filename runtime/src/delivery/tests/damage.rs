@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, os::unix::fs::FileExt as _, path::Path, tim
 use super::{agent, open, put, server::Server, settings};
 use crate::{
     database::DatabaseError,
-    delivery::{Delivery, Lane, Selection, ServerUrl, SpoolError, StoredId},
+    delivery::{Delivery, Lane, Retried, Selection, ServerUrl, SpoolError, StoredId},
 };
 
 const LONG: Duration = Duration::from_secs(30);
@@ -182,6 +182,13 @@ async fn a_body_that_is_not_what_was_stored_is_set_aside_and_never_sent() {
     let found = spool.show(id).await.unwrap().unwrap();
     assert!(found.entry.quarantined && !found.intact);
     assert!(found.entry.refusal.unwrap().contains("damaged on disk"));
+    // Nor does a person send it by mistake, among others that are sound.
+    let sound = put(&spool, &server.url, 'b', "sound").await;
+    delivery.shutdown(LONG).await;
+    spool.quarantine(sound, "for a test").await.unwrap();
+    assert_eq!(spool.retry(Selection::default()).await.unwrap(), Retried { queued: 1, damaged: vec![id] });
+    let still = spool.show(id).await.unwrap().unwrap().entry;
+    assert!(still.quarantined && still.refusal.unwrap().contains("damaged on disk"));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{agent, open, open_with, program, put, server::Server, settings};
 use crate::{
     delivery::{
-        Delivery, DeliverySettings, Lane, NotDelivered, Selection, SpoolLimits,
+        Delivery, DeliverySettings, Lane, NotDelivered, Retried, Selection, SpoolLimits,
         courier::Courier,
         deliver_now,
         lanes::{End, Lanes},
@@ -141,7 +141,8 @@ async fn one_poison_body_among_good_ones_is_quarantined_alone() {
 
         // A person mends the server and has it tried again.
         server.answers(|_, _| 200);
-        assert_eq!(spool.retry(Selection { quarantined: Some(true), ..Selection::default() }).await.unwrap(), 1);
+        let set_aside = Selection { quarantined: Some(true), ..Selection::default() };
+        assert_eq!(spool.retry(set_aside).await.unwrap(), Retried { queued: 1, damaged: Vec::new() });
         assert_eq!(courier.work(&lane('a')).await, End::More);
         assert_eq!(server.accepted('a'), ["behind it", "poison"]);
     }
