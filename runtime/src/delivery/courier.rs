@@ -156,7 +156,7 @@ impl Courier {
         Ok(Posted::Stop(match verdict {
             Verdict::Away => End::Away { retry_after, text },
             Verdict::Unauthorised => End::Unauthorised { text },
-            Verdict::Refused => End::Refused { retry_after, text },
+            Verdict::Refused => End::Refused { program: body.program.clone(), retry_after, text },
         }))
     }
 
@@ -218,13 +218,11 @@ pub async fn deliver_now(
             if found.entry.quarantined {
                 return Err(NotDelivered::Quarantined(id, found.entry.refusal.unwrap_or_default()));
             }
-            match end {
-                End::More | End::Empty => {}
-                End::Elsewhere => tokio::time::sleep(ELSEWHERE_WAIT).await,
-                End::Refused { text, .. }
-                | End::Away { text, .. }
-                | End::Unauthorised { text }
-                | End::Trouble { text } => return Err(NotDelivered::Refused(text)),
+            if let Some(text) = end.trouble() {
+                return Err(NotDelivered::Refused(text.to_owned()));
+            }
+            if end == End::Elsewhere {
+                tokio::time::sleep(ELSEWHERE_WAIT).await;
             }
         }
     };

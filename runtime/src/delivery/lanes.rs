@@ -30,13 +30,26 @@ pub(super) enum End {
     /// Another process works on it.
     Elsewhere,
     /// A body was refused and keeps its place.
-    Refused { retry_after: Option<Duration>, text: String },
+    Refused { program: String, retry_after: Option<Duration>, text: String },
     /// The server is not to be had.
     Away { retry_after: Option<Duration>, text: String },
     /// The server does not know us.
     Unauthorised { text: String },
     /// The spool is in trouble.
     Trouble { text: String },
+}
+
+impl End {
+    /// Why it did not go on, if that is trouble.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        match self {
+            Self::Empty | Self::More | Self::Elsewhere => None,
+            Self::Refused { text, .. }
+            | Self::Away { text, .. }
+            | Self::Unauthorised { text }
+            | Self::Trouble { text } => Some(text),
+        }
+    }
 }
 
 /// A random number below 1, by which those who wait are spread out.
@@ -229,7 +242,7 @@ mod tests {
     }
 
     fn refused() -> End {
-        End::Refused { retry_after: None, text: String::new() }
+        End::Refused { program: String::new(), retry_after: None, text: String::new() }
     }
 
     const LONGEST: Duration = Duration::from_mins(5);

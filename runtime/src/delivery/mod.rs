@@ -7,7 +7,8 @@
 //! - [`Spool`] is the file: what waits, what was set aside, how often each body was refused.
 //! - `courier` takes one agent's bodies to their server, one after the other, and decides what an answer means.
 //! - `lanes` decides when: which agent is next, how long a server that is away is left alone.
-//! - [`Delivery`] is the two at work, in a daemon; [`deliver_now`] is one agent's turn, for a command.
+//! - `news` decides what of that is worth a line of the log.
+//! - [`Delivery`] is them at work, in a daemon; [`deliver_now`] is one agent's turn, for a command.
 //! - [`take_over`] fetches what pattoo's own agents left behind.
 //!
 //! Several processes may do this on one file. Each agent's queue is posted by one of them at a time: a lock on a byte of a
@@ -19,6 +20,7 @@
 mod courier;
 mod lanes;
 mod lock;
+mod news;
 mod poster;
 mod service;
 mod spool;

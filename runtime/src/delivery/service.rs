@@ -15,6 +15,7 @@ use super::{
     DeliverySettings, Lane, Spool, SpoolError,
     courier::Courier,
     lanes::{End, Lanes},
+    news::{Line, News},
 };
 
 /// How often the file is looked at for what other processes did.
@@ -51,7 +52,7 @@ impl Delivery {
             under_way: HashMap::new(),
             seen: None,
             clocks: (Instant::now(), SystemTime::now()),
-            said: HashMap::new(),
+            news: News::default(),
         };
         let verify = spool.clone();
         tokio::spawn(async move {
@@ -95,8 +96,7 @@ struct Service {
     /// The state of the file when its lanes were last read.
     seen: Option<i64>,
     clocks: (Instant, SystemTime),
-    /// What was last said about each server, so that an outage is one line and not one for each try.
-    said: HashMap<String, String>,
+    news: News,
 }
 
 impl Service {
@@ -158,23 +158,14 @@ impl Service {
 
     /// Says what changed.
     fn say(&mut self, lane: &Lane, end: &End) {
-        let server = lane.server.to_string();
-        match end {
-            End::Elsewhere => {}
-            End::Empty | End::More => {
-                if self.said.remove(&server).is_some() {
-                    tracing::info!("{server} takes bodies again");
-                }
-            }
-            End::Refused { text, .. } | End::Away { text, .. } | End::Unauthorised { text } | End::Trouble { text } => {
-                if self.said.get(&server) == Some(text) {
+        match self.news.of(lane, end) {
+            Some(Line::Error(text)) => tracing::error!("{text}"),
+            Some(Line::Warning(text)) => tracing::warn!("{text}"),
+            Some(Line::Info(text)) => tracing::info!("{text}"),
+            None => {
+                if let Some(text) = end.trouble() {
                     tracing::debug!("not delivered: {text}");
-                } else if matches!(end, End::Unauthorised { .. }) {
-                    tracing::error!("its queue is held until its token is right: {text}");
-                } else {
-                    tracing::warn!("not delivered, and kept in the spool: {text}");
                 }
-                self.said.insert(server, text.clone());
             }
         }
     }
