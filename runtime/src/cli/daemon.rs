@@ -17,6 +17,7 @@ use crate::{
     modbus::Endpoints,
     sandbox::Sandbox,
     state::StateStore,
+    text::counted,
 };
 
 const EXAMPLES: &str = "\
@@ -87,10 +88,10 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     });
     let supervisor = Supervisor::new(Arc::new(sandbox), concurrent, Arc::clone(&board), Arc::clone(&first.store));
     let make_plan = {
-        let (outlet, directory) = (Arc::clone(&outlet), directory);
+        let (outlet, started) = (Arc::clone(&outlet), Arc::new(configuration));
         Arc::new(move || {
-            let (outlet, directory) = (Arc::clone(&outlet), directory.clone());
-            Box::pin(async move { reload(&outlet, &directory, level).await }) as BoxFuture<'static, _>
+            let (outlet, directory, started) = (Arc::clone(&outlet), directory.clone(), Arc::clone(&started));
+            Box::pin(async move { reload(&outlet, &directory, &started, level).await }) as BoxFuture<'static, _>
         })
     };
     let mut daemon = Daemon::new(supervisor, board, Notifier::from_environment());
@@ -172,18 +173,26 @@ async fn load(
     Ok(loaded)
 }
 
-/// Makes the plan of the configuration as it is now.
-async fn reload(outlet: &Outlet, directory: &ConfigDirectory, level: Option<LevelFilter>) -> Result<Plan, String> {
-    let configuration = match load(directory, level).await {
+/// Makes the plan of the configuration as it is now, but for what stays as it was when the daemon started.
+async fn reload(
+    outlet: &Outlet,
+    directory: &ConfigDirectory,
+    started: &Configuration,
+    level: Option<LevelFilter>,
+) -> Result<Plan, String> {
+    let mut configuration = match load(directory, level).await {
         Ok(Ok(configuration)) => configuration,
         Ok(Err(error)) => {
             for problem in error.problems() {
                 tracing::error!("{problem}; {}", problem.help);
             }
-            return Err(format!("it has {} problems", error.problems().len()));
+            return Err(format!("it has {}", counted(error.problems().len() as u64, "problem", "problems")));
         }
         Err(_) => return Err("it could not be read".to_owned()),
     };
+    for key in configuration.stay_as(started) {
+        tracing::warn!("`{key}` is another now, and that takes a restart: until then it stays as it was");
+    }
     plan(outlet, &configuration).await.map_err(|error| error.to_string())
 }
 

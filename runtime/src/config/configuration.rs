@@ -36,6 +36,29 @@ pub struct Configuration {
     pub collectors: Vec<CollectorSettings>,
 }
 
+impl Configuration {
+    /// Leaves what only a start can set as it was at the start. Returns the keys for which this one has something else.
+    pub fn stay_as(&mut self, started: &Self) -> Vec<&'static str> {
+        let mut differ = Vec::new();
+        if self.status != started.status {
+            differ.push("status");
+        }
+        if self.concurrent != started.concurrent {
+            differ.push("concurrent");
+        }
+        if (self.spool_bytes, self.spool_age) != (started.spool_bytes, started.spool_age) {
+            differ.push("spool");
+        }
+        if self.directories.daemon != started.directories.daemon {
+            differ.push("daemon_directory");
+        }
+        (self.status, self.concurrent) = (started.status, started.concurrent);
+        (self.spool_bytes, self.spool_age) = (started.spool_bytes, started.spool_age);
+        self.directories.daemon = started.directories.daemon.clone();
+        differ
+    }
+}
+
 /// Where things are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directories {

@@ -42,6 +42,8 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::{sync::mpsc, task::JoinSet};
 
+use crate::text::counted;
+
 pub(crate) use self::collection::words_of;
 pub use self::{
     board::{Board, LATENESS_BOUNDS, Lateness, UnderWay},
@@ -134,9 +136,12 @@ impl Daemon {
     /// future is to abandon them at once.
     pub async fn finish(self) {
         self.notifier.say(ServiceState::Stopping, "finishing the collections under way");
+        let under_way = counted(self.board.under_way(), "collection", "collections");
+        tracing::info!("stopping: {under_way} under way, with {STOP_WITHIN:?} to end");
         let stopped = self.supervisor.finish(STOP_WITHIN).await;
         if stopped > 0 {
-            tracing::warn!("{stopped} collections did not end within {STOP_WITHIN:?} and were stopped");
+            let stopped = counted(stopped as u64, "collection", "collections");
+            tracing::warn!("stopped before the end, after {STOP_WITHIN:?}: {stopped}");
         }
     }
 
@@ -152,21 +157,23 @@ impl Daemon {
     }
 
     fn adopt(&mut self, tried: Result<Tried, String>, first: bool) {
-        match tried {
+        let by = match tried {
             Ok(Tried { prepared, store }) => {
                 self.supervisor.store_to(store);
                 self.supervisor.adopt(prepared);
                 if !first {
                     self.board.reloads.fetch_add(1, Ordering::Relaxed);
                 }
+                ""
             }
             Err(error) => {
                 tracing::error!("the configuration is not taken, the one before goes on: {error}");
                 self.board.refused_reloads.fetch_add(1, Ordering::Relaxed);
+                ", as configured before: the new configuration was refused"
             }
-        }
+        };
         let (all, running) = self.supervisor.count();
-        let status = format!("{running} of {all} collectors run");
+        let status = format!("{running} of {all} collectors run{by}");
         tracing::info!("{status}");
         self.board.alive();
         self.notifier.say(ServiceState::Ready, &status);
