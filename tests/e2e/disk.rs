@@ -109,6 +109,8 @@ fn on_a_disk_that_is_full_nothing_is_lost_that_was_said_to_be_collected() {
     let after = cli.received().len();
     daemon.wait_until("fresh bodies", |_| cli.received().len() >= after + 6);
     let heard = daemon.heard();
+    // All that is said to be collected by now was stored before it was said, and has arrived once the spool was empty.
+    daemon.wait_until("an empty spool", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] == 0.0);
     assert!(daemon.end("TERM").success());
 
     // A number that was lost was not counted, so that the next collection had it again: nothing is missing, nothing out of order.

@@ -125,8 +125,10 @@ fn more_spans_in_one_call_than_may_be_are_refused_before_the_device_hears_of_the
     let arguments = |limit| ["run", &module, "--setting", &setting, "--modbus", &granted, "--limit", limit];
     let refused = cli.run(&arguments("concurrent_spans=4"));
     assert_refused(&refused, 3, &["limit of 4 on Modbus spans of one call is reached (limit concurrent_spans)"]);
-    assert_eq!(device.said_line(), None);
     assert_eq!(cli.run(&arguments("concurrent_spans=5")).code, Some(0));
+    // This is the first that it heard.
+    assert_eq!(device.next_line(), "[1, 3, 0, 5]");
+    assert_eq!(device.said_line(), None);
 }
 
 #[test]

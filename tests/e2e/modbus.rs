@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may do what tests may do")]
 
-use std::{future::pending, net::SocketAddr, process::Command};
+use std::{future::pending, net::SocketAddr, process::Command, time::Duration};
 
 use pattoo_tests::{Running, modbus_device, peer, python};
 use pattoo_wasm::modbus::{
@@ -18,11 +18,14 @@ struct Reader {
 }
 
 impl Reader {
+    /// However busy the machine is, no device is too slow for it.
     fn new(address: SocketAddr, settings: &EndpointSettings) -> Self {
         let url: DeviceUrl = format!("tcp://{address}").parse().unwrap();
+        let patience = Duration::from_secs(20);
+        let settings = EndpointSettings { connect_timeout: patience, request_timeout: patience, ..settings.clone() };
         Self {
             runtime: tokio::runtime::Runtime::new().unwrap(),
-            endpoint: Endpoints::new().endpoint(url.endpoint(), settings),
+            endpoint: Endpoints::new().endpoint(url.endpoint(), &settings),
         }
     }
 

@@ -16,7 +16,8 @@ use pattoo_wasm::modbus::{
 use pattoo_wasm::simulate::{BoundDevice, Simulation};
 use serde_json::{Value, json};
 
-const TIMEOUT: Duration = Duration::from_millis(300);
+/// Longer than a busy machine is away; and a reply that is late by half of that comes while a line is still held for it.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Devices of a file that are served as long as this lives.
 struct Simulated {
@@ -95,18 +96,23 @@ impl Outcome {
     }
 }
 
-/// A read meets the fault, others follow it.
-fn each_has_its_outcome_and_the_next_reads_are_right(place: &str, cases: &[(&str, Outcome)]) {
-    for &(fault, expected) in cases {
-        let device = device(place, &format!("faults: [{{ fault: {fault}, times: 1 }}]"));
-        let reader = device.reader();
-        let first = reader.read_one(0, 2);
-        assert_eq!(Outcome::of(&first), expected, "{fault}: {first:?}");
-        // Other registers, as many: a late or left-over reply would fit.
-        for address in [10, 20, 30] {
-            assert_eq!(reader.read_one(address, 2), right(address, 2), "after {fault}");
+/// A read meets the fault, others follow it; each case at a place of its own, all at the same time.
+fn each_has_its_outcome_and_the_next_reads_are_right(place: impl Fn(usize) -> String, cases: &[(&str, Outcome)]) {
+    std::thread::scope(|scope| {
+        for (number, &(fault, expected)) in cases.iter().enumerate() {
+            let place = place(number);
+            scope.spawn(move || {
+                let device = device(&place, &format!("faults: [{{ fault: {fault}, times: 1 }}]"));
+                let reader = device.reader();
+                let first = reader.read_one(0, 2);
+                assert_eq!(Outcome::of(&first), expected, "{fault}: {first:?}");
+                // Other registers, as many: a late or left-over reply would fit.
+                for address in [10, 20, 30] {
+                    assert_eq!(reader.read_one(address, 2), right(address, 2), "after {fault}");
+                }
+            });
         }
-    }
+    });
 }
 
 #[test]
@@ -114,7 +120,7 @@ fn each_fault_over_tcp_has_its_outcome_and_the_next_reads_are_right() {
     use Outcome::{Connection, Exception, Protocol, Timeout, Unnoticed};
     let cases = [
         ("silence", Timeout),
-        ("{ delay: 450ms }", Timeout),
+        ("{ delay: 1500ms }", Timeout),
         ("cut-reply", Timeout),
         ("{ exception: 4 }", Exception),
         ("garbage", Protocol),
@@ -125,13 +131,13 @@ fn each_fault_over_tcp_has_its_outcome_and_the_next_reads_are_right() {
         ("drop", Connection),
         ("close", Unnoticed),
     ];
-    each_has_its_outcome_and_the_next_reads_are_right("listen: 0", &cases);
+    each_has_its_outcome_and_the_next_reads_are_right(|_| "listen: 0".to_owned(), &cases);
 }
 
 /// The same of a line, however it is reached: there what begins with another unit is taken for that one's late reply.
 const FAULTS_OF_A_LINE: [(&str, Outcome); 9] = [
     ("silence", Outcome::Timeout),
-    ("{ delay: 450ms }", Outcome::Timeout),
+    ("{ delay: 1500ms }", Outcome::Timeout),
     ("cut-reply", Outcome::Timeout),
     ("{ exception: 4 }", Outcome::Exception),
     ("garbage", Outcome::Unnoticed),
@@ -143,33 +149,33 @@ const FAULTS_OF_A_LINE: [(&str, Outcome); 9] = [
 
 #[test]
 fn each_fault_over_a_serial_server_has_its_outcome_and_the_next_reads_are_right() {
-    let place = "listen: 'rtu+tcp://127.0.0.1:0'";
-    each_has_its_outcome_and_the_next_reads_are_right(place, &FAULTS_OF_A_LINE);
-    each_has_its_outcome_and_the_next_reads_are_right(
-        place,
-        &[("drop", Outcome::Connection), ("close", Outcome::Unnoticed)],
-    );
+    let cases = [&FAULTS_OF_A_LINE[..], &[("drop", Outcome::Connection), ("close", Outcome::Unnoticed)]].concat();
+    each_has_its_outcome_and_the_next_reads_are_right(|_| "listen: 'rtu+tcp://127.0.0.1:0'".to_owned(), &cases);
 }
 
 #[test]
 fn each_fault_on_a_pseudo_terminal_has_its_outcome_and_the_next_reads_are_right() {
     let folder = tempfile::tempdir().unwrap();
-    let place = format!("pty: '{}'", folder.path().join("line").display());
-    each_has_its_outcome_and_the_next_reads_are_right(&place, &FAULTS_OF_A_LINE);
+    let place = |number| format!("pty: '{}'", folder.path().join(format!("line-{number}")).display());
+    each_has_its_outcome_and_the_next_reads_are_right(place, &FAULTS_OF_A_LINE);
 }
 
 #[test]
 fn late_replies_never_reach_a_later_read_however_often_they_come() {
     let folder = tempfile::tempdir().unwrap();
     let line = format!("pty: '{}'", folder.path().join("line").display());
-    for place in ["listen: 0", "listen: 'rtu+tcp://127.0.0.1:0'", &line] {
-        let device = device(place, "faults: [{ fault: { delay: 400ms }, every: 2 }]");
-        let reader = device.reader();
-        for address in [0, 10, 20, 30, 40, 50] {
-            let expected = if address % 20 == 0 { right(address, 2) } else { Err(ReadError::Timeout(TIMEOUT)) };
-            assert_eq!(reader.read_one(address, 2), expected, "{place}, {address}");
+    std::thread::scope(|scope| {
+        for place in ["listen: 0", "listen: 'rtu+tcp://127.0.0.1:0'", &line] {
+            scope.spawn(move || {
+                let device = device(place, "faults: [{ fault: { delay: 1500ms }, every: 2 }]");
+                let reader = device.reader();
+                for address in [0, 10, 20, 30, 40, 50] {
+                    let expected = if address % 20 == 0 { right(address, 2) } else { Err(ReadError::Timeout(TIMEOUT)) };
+                    assert_eq!(reader.read_one(address, 2), expected, "{place}, {address}");
+                }
+            });
         }
-    }
+    });
 }
 
 #[test]
@@ -203,7 +209,7 @@ fn pymodbus(place: &str, addresses: &[u16]) -> Vec<Value> {
     let spans: Vec<_> = addresses.iter().map(|address| json!([1, "holding", address, 2])).collect();
     let output = Command::new(python())
         .arg(peer("modbus_read.py"))
-        .args([place, &json!(spans).to_string(), "0.5"])
+        .args([place, &json!(spans).to_string(), "2"])
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");

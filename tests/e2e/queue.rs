@@ -16,6 +16,7 @@ use std::{
     path::Path,
     process::Stdio,
     sync::{Arc, Mutex},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -112,8 +113,8 @@ struct Heard {
     wrong: Vec<String>,
 }
 
-/// A receiver that keeps nothing, in the mood of `mood.yaml`, and what it takes.
-fn receiver(cli: &Cli) -> (Running, Arc<Mutex<Heard>>) {
+/// A receiver that keeps nothing, in the mood of `mood.yaml`, and what it takes; the thread ends when all that it said is heard.
+fn receiver(cli: &Cli) -> (Running, Arc<Mutex<Heard>>, JoinHandle<()>) {
     let mut command = cli.command(&["receive", "--listen", "127.0.0.1:0", "--mood", "mood.yaml"]);
     command.stdout(Stdio::piped());
     let mut receiver = Running::start(&mut command, Said::OnStderr, |line| {
@@ -122,7 +123,7 @@ fn receiver(cli: &Cli) -> (Running, Arc<Mutex<Heard>>) {
     let lines = BufReader::new(receiver.take_stdout()).lines();
     let heard = Arc::new(Mutex::new(Heard::default()));
     let hearing = Arc::clone(&heard);
-    std::thread::spawn(move || {
+    let hears = std::thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
             let mut heard = hearing.lock().expect("nobody panics with it");
             let mut cells = line.split('\t').skip(1);
@@ -135,7 +136,7 @@ fn receiver(cli: &Cli) -> (Running, Arc<Mutex<Heard>>) {
             }
         }
     });
-    (receiver, heard)
+    (receiver, heard, hears)
 }
 
 /// How many bodies a second a receiver takes from as many connections as there are agents, of clients that store nothing.
@@ -175,7 +176,7 @@ fn a_long_queue_costs_no_memory_and_no_start_and_is_drained_at_the_receivers_pac
     // As a busy server is.
     cli.file("mood.yaml", "delay: 30ms");
     let busy = pace(receiver(&cli).0.address());
-    let (receiver, heard) = receiver(&cli);
+    let (receiver, heard, hears) = receiver(&cli);
     let site = Site::new(receiver.address()).with("spool", json!({"size": "100 GiB"}));
     site.configure(&json!([]));
     let spool = site.folder().join("daemon/pattoo_wasm/spool/spool.sqlite3");
@@ -211,8 +212,9 @@ fn a_long_queue_costs_no_memory_and_no_start_and_is_drained_at_the_receivers_pac
     let drained = (bodies as f64 - before) / rest.elapsed().as_secs_f64();
     assert_eq!(daemon.metrics()["pattoo_wasm_spool_delivered_total"], bodies as f64);
     assert!(daemon.end("TERM").success());
-    // What it printed is read to the end.
     assert!(receiver.interrupt().success());
+    // What it printed is read to the end.
+    hears.join().expect("it hears");
     let most = resident.iter().max().copied().unwrap_or_default();
     println!(
         "{bodies} bodies of {AGENTS} agents, {size} MiB, stored at {:.0}/s: the daemon was ready after {started:.2?} and had posted after {first:.2?}; \

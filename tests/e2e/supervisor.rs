@@ -258,7 +258,8 @@ async fn a_collection_that_does_not_end_is_stopped_in_time() {
     let began = std::time::Instant::now();
     let board = Arc::clone(&house.board);
     assert_eq!(house.supervisor.finish(Duration::from_millis(200)).await, 1);
-    assert!(began.elapsed() < Duration::from_secs(2));
+    // By itself it ends after ten minutes.
+    assert!(began.elapsed() < Duration::from_secs(20));
     assert_eq!(board.under_way(), 0);
     let figures = board.ledger(&"spins".parse().unwrap()).figures();
     assert_eq!(figures.collections(Reason::Interrupted), 1);

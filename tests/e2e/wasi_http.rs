@@ -214,7 +214,8 @@ fn a_site_that_drips_is_given_up_in_time() {
     let arguments: Vec<&str> = ["--http"].into_iter().chain([site.origin().leak() as &str]).chain(limits).collect();
     let values = values(&ask(&cli, &requests, &arguments));
     assert_eq!(values, ["error ErrorCode::HttpResponseTimeout"; 3]);
-    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    // By itself the site ends after half a minute and later; the rest is for the compiler.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -116,10 +116,12 @@ impl Cli {
         Self { home: tempfile::tempdir().expect("a temporary folder") }
     }
 
-    /// Writes a file into the folder where commands run.
+    /// Writes a file into the folder where commands run. Whoever reads it meanwhile finds what was there before, or all of it.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.home.path().join(name);
-        fs::write(&path, content).expect("a writable temporary folder");
+        let fresh = self.home.path().join(format!("{name}.fresh"));
+        fs::write(&fresh, content).expect("a writable temporary folder");
+        fs::rename(&fresh, &path).expect("a writable temporary folder");
         path
     }
 
@@ -415,10 +417,17 @@ pub fn pattoo_records_of_all(bodies: &[Value]) -> Vec<Vec<Value>> {
     answers
 }
 
-/// An address of loopback where nobody listens: it was free a moment ago.
+/// An address of loopback where nobody listens but whom a test has listen there.
+///
+/// For as long as this process lives the port is taken by a socket that does not listen: no other program is given it, and one
+/// that asks for just this port (with `SO_REUSEADDR`, as all that listen do) gets it.
 pub fn nobody() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address")
+    let placeholder = tokio::net::TcpSocket::new_v4().expect("a socket");
+    placeholder.set_reuseaddr(true).expect("an option that every system has");
+    placeholder.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+    let address = placeholder.local_addr().expect("an address");
+    std::mem::forget(placeholder);
+    address
 }
 
 /// The exit code, and that the message has all of `words` in it and nothing went to stdout.

@@ -2,7 +2,6 @@
 //! an exact moment of a post the test can do something to the sender.
 
 use std::{
-    fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
@@ -69,14 +68,10 @@ impl Plant {
     /// Starts a receiver that takes everything.
     pub fn start() -> Self {
         let cli = Cli::new();
-        let receiver = cli.receive();
-        let wire = Wire {
-            address: nobody(),
-            behind: receiver.address(),
-            open: Arc::new(AtomicBool::new(false)),
-            armed: Arc::default(),
-        };
-        let mut plant = Self { cli, behind: receiver.address(), receiver: Some(receiver), wire, accepting: None };
+        let behind = nobody();
+        let receiver = cli.receive_at(&behind.to_string());
+        let wire = Wire { address: nobody(), behind, open: Arc::new(AtomicBool::new(false)), armed: Arc::default() };
+        let mut plant = Self { cli, behind, receiver: Some(receiver), wire, accepting: None };
         plant.open();
         plant
     }
@@ -93,9 +88,7 @@ impl Plant {
             Mood::Says(text) => text,
             Mood::Down => return self.close(),
         };
-        // All of it at once: the receiver reads it at each request.
-        let fresh = self.cli.file("mood.fresh", says);
-        fs::rename(fresh, self.cli.folder().join("mood.yaml")).expect("a writable temporary folder");
+        self.cli.file("mood.yaml", says);
         if self.receiver.is_none() {
             self.receiver = Some(self.cli.receive_at(&self.behind.to_string()));
             self.open();
@@ -113,7 +106,7 @@ impl Plant {
     }
 
     fn open(&mut self) {
-        let listener = TcpListener::bind(self.wire.address).expect("the port is still free");
+        let listener = TcpListener::bind(self.wire.address).expect("the port is kept for us");
         self.wire.open.store(true, Ordering::SeqCst);
         let wire = self.wire.clone();
         self.accepting = Some(std::thread::spawn(move || wire.accept(&listener)));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::modbus::{DeviceUrl, Endpoint, EndpointAddress, EndpointSettings, Endpoints, ReadError, Readable};
 use crate::modbus::{Span, Table, Words};
@@ -20,8 +20,15 @@ pub(super) struct RawDevice {
 }
 
 impl RawDevice {
+    /// One on a port that nobody else is given for as long as this process lives, also when the device is gone for a while: a socket
+    /// that does not listen keeps it.
     pub(super) async fn listen() -> Self {
-        Self::listen_on(0).await
+        let placeholder = TcpSocket::new_v4().unwrap();
+        placeholder.set_reuseaddr(true).unwrap();
+        placeholder.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let port = placeholder.local_addr().unwrap().port();
+        std::mem::forget(placeholder);
+        Self::listen_on(port).await
     }
 
     pub(super) async fn listen_on(port: u16) -> Self {
