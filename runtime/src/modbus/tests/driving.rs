@@ -99,6 +99,27 @@ async fn whoever_comes_while_a_caller_asks_gets_every_other_turn() {
 }
 
 #[tokio::test]
+async fn whoever_comes_waits_for_one_request_of_a_caller_that_does_not_go_on_and_for_no_more() {
+    let device = RawDevice::listen().await;
+    let endpoint = device.endpoint();
+    let mut connection = standing(&device, &endpoint).await;
+    let (long_spans, short_spans) = (apart(1, 3), apart(2, 1));
+    let mut long = pin!(read(&endpoint, long_spans));
+    assert!(long.as_mut().now_or_never().is_none());
+    let first = connection.request().await;
+    let mut short = pin!(read(&endpoint, short_spans));
+    assert!(short.as_mut().now_or_never().is_none());
+    connection.send(&first.registers(&[0])).await;
+    // It is polled until it has seen this answer, which brings on the next request, and never again.
+    while connection.0.peek(&mut [0]).now_or_never().is_none() {
+        assert!(long.as_mut().now_or_never().is_none());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let (result, units) = join!(short, async { [connection.answer(1).await.unit, connection.answer(2).await.unit] });
+    assert_eq!((result, units), (vec![registers(&[2])], [1, 2]));
+}
+
+#[tokio::test]
 async fn a_shorter_idle_time_of_a_later_caller_holds() {
     let device = RawDevice::listen().await;
     let endpoints = Endpoints::new();
