@@ -54,10 +54,25 @@ const MOODS: [Mood; 8] = [
     Mood::Down,
 ];
 
-/// How often each moment must have been hit where as many kills as [`ENOUGH_KILLS`] are aimed.
-const HITS: u64 = 20;
+/// How often each moment must have been hit where the daemon is killed [`ENOUGH_KILLS`] times.
+const HITS: usize = 20;
 /// See [`HITS`].
 const ENOUGH_KILLS: usize = 200;
+
+/// How often each moment must be hit where the daemon is killed this often.
+fn wanted_hits(kills: usize) -> usize {
+    (HITS * kills / ENOUGH_KILLS).max(1)
+}
+
+/// Where the next kill is aimed: at each moment in turn; and when that was `kills` times, as often again as it takes to hit those that were
+/// not hit often enough, since a busy machine kills late.
+fn next_aim(rounds: usize, kills: usize, report: &BTreeMap<Aim, (usize, usize)>) -> Option<Aim> {
+    if rounds < kills {
+        return AIMS.get(rounds % AIMS.len()).copied();
+    }
+    let lacks = |aim: &Aim| report.get(aim).is_none_or(|(_, hits)| *hits < wanted_hits(kills));
+    AIMS.into_iter().find(lacks).filter(|_| rounds < kills * 4)
+}
 
 fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
@@ -202,11 +217,12 @@ fn nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed() {
     site.configure(&programs.iter().map(counter).collect());
 
     let mut finished: BTreeMap<String, u64> = BTreeMap::new();
-    let mut report: BTreeMap<Aim, (usize, u64)> = BTreeMap::new();
+    let mut report: BTreeMap<Aim, (usize, usize)> = BTreeMap::new();
     // A kill between commit and memory repeats a number; one between answer and delete repeats a body. At each kill, and for each program.
     let mut repeated_at_most: BTreeMap<String, u64> = BTreeMap::new();
-    for round in 0..kills {
-        let aim = AIMS[round % AIMS.len()];
+    let mut rounds = 0;
+    while let Some(aim) = next_aim(rounds, kills, &report) {
+        rounds += 1;
         plant.is(MOODS[dice.roll(MOODS.len())]);
         let daemon = Daemon::start(site.command().arg("-v"));
         daemon.wait_for("collectors run");
@@ -225,7 +241,7 @@ fn nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed() {
         }
         let (aimed, hits) = report.entry(aim).or_default();
         *aimed += 1;
-        *hits += u64::from(hit);
+        *hits += usize::from(hit);
     }
 
     plant.is(Mood::Takes);
@@ -266,16 +282,12 @@ fn nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed() {
     }
     let finished: u64 = finished.values().sum();
     println!(
-        "seed {seed}: {kills} kills, {finished} collections seen finished, {} bodies arrived, {bodies_twice} of them twice, \
+        "seed {seed}: {rounds} kills, {finished} collections seen finished, {} bodies arrived, {bodies_twice} of them twice, \
          {numbers_twice} collections repeated; aimed and hit: {report:?}",
         bodies.len()
     );
     assert!(lost.is_empty(), "seed {seed}: {lost}");
     for (aim, (aimed, hits)) in report {
-        assert!(
-            hits * 2 >= u64::try_from(aimed).expect("a small number"),
-            "seed {seed}: {aim:?} was hit {hits} of {aimed} times"
-        );
-        assert!(kills < ENOUGH_KILLS || hits >= HITS, "seed {seed}: {aim:?} was hit {hits} times");
+        assert!(hits >= wanted_hits(kills), "seed {seed}: {aim:?} was hit {hits} of {aimed} times");
     }
 }

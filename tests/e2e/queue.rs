@@ -173,8 +173,8 @@ fn a_long_queue_costs_no_memory_and_no_start_and_is_drained_at_the_receivers_pac
         .map_or(30_000, |text| text.parse().unwrap_or_else(|_| panic!("QUEUE_BODIES is a number")));
     let cli = Cli::new();
     let fast = pace(receiver(&cli).0.address());
-    // As a busy server is.
-    cli.file("mood.yaml", "delay: 30ms");
+    // As a busy server is: so slow that it is not our processors that count.
+    cli.file("mood.yaml", "delay: 120ms");
     let busy = pace(receiver(&cli).0.address());
     let (receiver, heard, hears) = receiver(&cli);
     let site = Site::new(receiver.address()).with("spool", json!({"size": "100 GiB"}));

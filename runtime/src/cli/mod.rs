@@ -179,9 +179,10 @@ impl Interruption {
     }
 }
 
-/// Waits for the signal to stop.
-async fn interrupted() {
-    StopSignals::listen().next().await;
+/// The signal to stop. It is listened to from this call on, so that none is missed that comes before it is waited for.
+fn interrupted() -> impl Future<Output = ()> {
+    let mut signals = StopSignals::listen();
+    async move { signals.next().await }
 }
 
 /// The signals that ask a command to stop: SIGINT (Ctrl-C) and SIGTERM. One that cannot be handled keeps its usual effect, which is

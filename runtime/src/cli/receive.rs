@@ -91,9 +91,10 @@ pub(super) async fn receive(args: Args) -> Result<Exit, Failure> {
         Failure::usage(format!("cannot listen on {}: {error}", args.listen))
             .help("choose another address with --listen; port 0 is any free one")
     })?;
+    let stop = interrupted();
     tracing::info!("receiving on http://{}", receiver.address());
     receiver
-        .serve(sink(store), moods, interrupted())
+        .serve(sink(store), moods, stop)
         .await
         .map_err(|error| Failure::fault(format!("the receiver ended: {error}")))?;
     Ok(Exit::Good)

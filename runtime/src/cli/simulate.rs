@@ -51,10 +51,11 @@ pub(super) async fn simulate(args: Args) -> Result<Exit, Failure> {
         };
         Failure::usage(format!("{}: {error}", path.display())).help(help)
     })?;
+    let stop = interrupted();
     for device in bound.devices() {
         let name = device.name.as_deref().unwrap_or("a device");
         tracing::info!("{name} on {}, units {:?}", device.url, device.units);
     }
-    bound.serve(interrupted()).await;
+    bound.serve(stop).await;
     Ok(Exit::Good)
 }
