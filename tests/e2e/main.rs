@@ -19,6 +19,7 @@ mod modbus;
 mod modbus_agent;
 mod modbus_faults;
 mod modbus_field;
+mod modbus_page;
 mod new;
 mod observed;
 mod posting;

@@ -4,7 +4,7 @@
 
 use std::{process::Command, time::Duration};
 
-use pattoo_tests::{Running, SerialPair, libmodbus_device, modbus_device, modbus_device_on};
+use pattoo_tests::{Running, SerialPair, libmodbus_device, modbus_device, modbus_device_on, python};
 use pattoo_wasm::modbus::{
     DeviceUrl, EndpointSettings, Endpoints, ExceptionCode, ReadError, Readable, Span, Table, Words,
 };
@@ -146,6 +146,38 @@ fn a_silent_unit_on_a_line_costs_one_timeout_and_the_others_nothing() {
     let silent = Err(ReadError::Timeout(patience));
     assert_eq!(results, [silent.clone(), silent, Ok(Words::Registers(vec![0, 257]))]);
     assert_eq!(requests(&device, 1), [json!([7, 3, 0, 2])]);
+}
+
+/// Prints the speed of a line, and whether it has two stop bits and a parity (`TCGETS2` of Linux: what `stty` shows knows no speed
+/// that is given as a number).
+const SETTINGS_OF_A_LINE: &str = "
+import fcntl, os, struct, sys
+line = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+flags = struct.unpack('4I20B2I', fcntl.ioctl(line, 0x802C542A, bytes(44)))
+print(flags[-1], bool(flags[2] & 0o100), bool(flags[2] & 0o400))
+";
+
+#[test]
+fn a_line_has_the_speed_and_the_stop_bits_that_its_url_names() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for (settings, expected) in [
+        ("parity=none&baud=9600&stop=2", "9600 True False"),
+        ("parity=none&baud=115200&stop=1", "115200 False False"),
+        ("parity=none", "19200 False False"),
+    ] {
+        let line = SerialPair::new();
+        let [theirs, ours] = line.ends();
+        // Pseudo-terminals keep what they are set to, and heed nothing of it.
+        let _device = libmodbus_device(Some(&theirs));
+        let url: DeviceUrl = format!("rtu://{ours}?{settings}").parse().unwrap();
+        let settings = EndpointSettings { request_timeout: Duration::from_secs(20), ..EndpointSettings::default() };
+        let endpoint = Endpoints::new().endpoint(url.endpoint(), &settings);
+        let results = runtime.block_on(endpoint.read(&[holding(7, 1, 1)], &Readable::everything()));
+        assert_eq!(results, [Ok(Words::Registers(vec![257]))]);
+        // While its connection stands.
+        let output = Command::new(python()).args(["-c", SETTINGS_OF_A_LINE, &ours]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), expected, "{url}: {output:?}");
+    }
 }
 
 #[test]
