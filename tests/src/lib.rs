@@ -227,6 +227,11 @@ impl Running {
         self.address
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line that it said, waiting for it up to a minute.
     pub fn next_line(&self) -> String {
         self.lines.recv_timeout(std::time::Duration::from_mins(1)).expect("another line")
