@@ -21,9 +21,10 @@ use super::redirect::{Hop, Onward};
 use super::resolver::{Checked, Reachable, Resolver, SystemResolver};
 use super::tls::{Trust, TrustError};
 
-/// How long an unused connection is kept, and how many for one origin.
+/// How long an unused connection is kept, and how many for one origin: as many as a collection uses at a time unless its operator says
+/// otherwise. They come back together, and those beyond this number would be closed, and opened again for its next fetches.
 const KEEP_IDLE: std::time::Duration = std::time::Duration::from_secs(30);
-const KEEP_CONNECTIONS: usize = 8;
+const KEEP_CONNECTIONS: usize = 16;
 
 /// Header fields that the library parses before it gives up. More than are allowed, so that a response with some too many
 /// gets the precise error.
