@@ -35,6 +35,12 @@ impl Samples {
         self.quantile(0.5)
     }
 
+    /// The same in another unit.
+    #[must_use]
+    pub fn times(&self, factor: f64) -> Self {
+        Self(self.0.iter().map(|value| value * factor).collect())
+    }
+
     /// How far the middle half of them reaches, as a part of the median.
     pub fn spread(&self) -> f64 {
         (self.quantile(0.75) - self.quantile(0.25)) / self.median()
@@ -95,6 +101,12 @@ pub fn say(name: &str, ours: &Samples, other: Option<&Samples>, target: Target) 
             "target": words, "met": met, "spread": ours.spread(),
         })
     );
+}
+
+/// Says that there is no figure, and why.
+#[expect(clippy::print_stdout, reason = "that is how a benchmark says its figures")]
+pub fn say_skipped(name: &str, why: &str) {
+    println!("{}", json!({ "name": name, "skipped": why }));
 }
 
 /// How long this takes.

@@ -9,6 +9,7 @@
     reason = "a test helper fails the test, with the reason, by panicking"
 )]
 
+pub mod askers;
 mod daemon;
 pub mod emitter;
 pub mod figures;
@@ -34,7 +35,7 @@ pub use self::{
     plant::{Moment, Mood, Plant},
     raw_site::{RawSite, http_ok, http_redirect},
     stations::{STATIONS, python_tool, repository, station, station_folder, weather_site},
-    ungranted::{agent, ungranted},
+    ungranted::{agent, granted, ungranted},
 };
 
 fn from_xtask(variable: &str) -> PathBuf {

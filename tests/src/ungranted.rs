@@ -1,10 +1,14 @@
 //! What a collector is to the library, for tests that load and collect without the command.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use pattoo_wasm::{
-    capability::{Assignment, Limits, modbus::Devices},
-    http::{self, OwnEndpoints},
+    capability::{
+        Assignment, Limits,
+        modbus::{DeviceGrant, Devices},
+    },
+    http::{self, OriginGrant, OwnEndpoints},
+    modbus::Endpoints,
     pattoo::{Agent, Memory, PollingInterval},
     state::StateStore,
 };
@@ -31,5 +35,18 @@ pub fn ungranted(agent: Arc<Agent>) -> Assignment {
         memory: Memory::default(),
         recorder: None,
         limits: Limits::default(),
+    }
+}
+
+/// The same when it is granted a device, which it knows as `plc1`, and a site. Needs a runtime around it.
+pub fn granted(agent: Arc<Agent>, device: SocketAddr, site: SocketAddr) -> Assignment {
+    let url = format!("tcp://{device}").parse().expect("a device");
+    let grants = vec![DeviceGrant::new("plc1".parse().expect("a name"), &url)];
+    let origin = OriginGrant::new(format!("http://{site}").parse().expect("an origin"));
+    let client = http::Client::new(vec![origin], http::Limits::default(), OwnEndpoints::default());
+    Assignment {
+        modbus: Devices::new(grants, &Endpoints::new()),
+        http: client.expect("nothing to refuse"),
+        ..ungranted(agent)
     }
 }

@@ -4,7 +4,7 @@
 //! `ours`, `other` (null where nothing is compared), `ratio`, `target` in words, whether it is `met`, and the `spread` of ours.
 //! Here they become a table, and `target/bench.json`, a list of them all; the figures of other benchmarks stay in it.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{fs, path::PathBuf, process::Stdio};
 
 use serde_json::Value;
 
@@ -27,9 +27,10 @@ const fn of_figures(name: &'static str) -> Benchmark {
 }
 
 /// All that run when none is named.
-const BENCHMARKS: [Benchmark; 6] = [
+const BENCHMARKS: [Benchmark; 7] = [
     of_figures("encode"),
     of_figures("cycle"),
+    of_figures("boundary"),
     of_figures("startup"),
     of_figures("spool"),
     of_figures("scale"),
@@ -61,24 +62,56 @@ pub(crate) fn run(name: Option<&str>, profile: &str) -> Result<()> {
     }
     let built = build(&wanted, profile)?;
     let binary = find(&built, "pattoo-wasm")?;
+    let extism =
+        wanted.iter().any(|benchmark| benchmark.name == "cycle").then(|| build_extism(&mut steps)).transpose()?;
     let mut all = Vec::new();
     for benchmark in wanted {
         complain(&format!("==> {}", benchmark.name));
         let mut command = tools::program(&find(&built, benchmark.program)?);
         command.args(benchmark.argument).stderr(Stdio::inherit());
-        let output = tools::with_peers(&mut command).env("PATTOO_WASM_BINARY", &binary).output();
-        let output = output.map_err(|error| format!("{command:?}: {error}"))?;
+        tools::with_peers(&mut command).env("PATTOO_WASM_BINARY", &binary);
+        command.envs(extism.as_ref().map(|peer| ("PATTOO_EXTISM_PEER", peer)));
+        let before = load();
+        let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
         if !output.status.success() {
             return Err(format!("the benchmark failed ({})", output.status));
         }
         let said = String::from_utf8_lossy(&output.stdout);
         let figures: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         complain(&table(&figures));
+        complain(&format!("load {before} before, {} after", load()));
         keep(&figures)?;
         all.extend(figures);
     }
     say(&table(&all));
+    say(&machine());
     Ok(())
+}
+
+/// Builds what compares with Extism: a workspace of its own, with an engine of its own.
+fn build_extism(steps: &mut Steps) -> Result<PathBuf> {
+    let (manifest, target) = (tools::root().join("tests/peers/extism/Cargo.toml"), tools::target().join("extism"));
+    let mut command = tools::cargo(&["build", "--release", "--locked", "--manifest-path"]);
+    steps.run("the Extism peer", command.arg(manifest).arg("--target-dir").arg(&target))?;
+    Ok(target.join("release/extism-peer"))
+}
+
+/// How many processes wanted a processor in the last minute.
+fn load() -> String {
+    let loads = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    loads.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// The machine that the figures are of, as it calls itself.
+fn machine() -> String {
+    let member = |path: &str, name: &str| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(name)).and_then(|line| line.split_once(':'));
+        line.map_or_else(|| "?".to_owned(), |(_, value)| value.trim().to_owned())
+    };
+    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    let (model, memory) = (member("/proc/cpuinfo", "model name"), member("/proc/meminfo", "MemTotal"));
+    format!("{processors} processors ({model}), {memory} of memory")
 }
 
 /// Builds the command and the benchmarks at once, so that they share their dependencies; returns what cargo said of it.
@@ -107,7 +140,7 @@ fn find(built: &[Value], name: &str) -> Result<PathBuf> {
     built.iter().filter(named).find_map(executable).ok_or_else(|| format!("cargo did not say where `{name}` is"))
 }
 
-/// One row for each figure.
+/// One row for each figure, in Markdown.
 fn table(figures: &[Value]) -> String {
     let number = |figure: &Value, key: &str| match figure.get(key).and_then(Value::as_f64) {
         Some(number) if number.abs() >= 100.0 => format!("{number:.0}"),
@@ -121,7 +154,7 @@ fn table(figures: &[Value]) -> String {
             .and_then(Value::as_f64)
             .map_or_else(|| "-".to_owned(), |part| format!("{:.0} %", part * 100.0))
     };
-    let mut rows = vec![["figure", "ours", "other", "ratio", "target", "", "spread"].map(str::to_owned)];
+    let mut rows = vec![["figure", "ours", "other", "ratio", "target", "met", "spread"].map(str::to_owned)];
     rows.extend(figures.iter().map(|figure| {
         let met = match figure.get("met").map(Value::as_bool) {
             Some(Some(true)) => "met",
@@ -141,20 +174,29 @@ fn table(figures: &[Value]) -> String {
     }));
     let widest = rows.iter().map(|[name, ..]| name.len()).max().unwrap_or(0);
     let row = |[name, ours, other, ratio, target, met, spread]: &[String; 7]| {
-        format!("{name:widest$}  {ours:>10}  {other:>10}  {ratio:>7}  {target:12}  {met:7}  {spread:>6}")
+        format!("| {name:widest$} | {ours:>9} | {other:>9} | {ratio:>6} | {target:10} | {met:7} | {spread:>6} |")
     };
-    rows.iter().map(row).collect::<Vec<_>>().join("\n")
+    let mut lines: Vec<String> = rows.iter().map(row).collect();
+    lines.insert(
+        1,
+        format!(
+            "|{:-<1$}|----------:|----------:|-------:|------------|---------|-------:|",
+            "",
+            widest.saturating_add(2)
+        ),
+    );
+    lines.join("\n")
 }
 
 /// Puts the figures into `target/bench.json`, in place of those of the same name.
 fn keep(figures: &[Value]) -> Result<()> {
     let path = tools::target().join("bench.json");
-    let kept = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let kept = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let mut all: Vec<Value> = kept.unwrap_or_default();
     all.retain(|figure| !figures.iter().any(|new| new.get("name") == figure.get("name")));
     all.extend_from_slice(figures);
     let text = serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?;
-    std::fs::write(&path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
+    fs::write(&path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
     complain(&format!("kept in {}", path.display()));
     Ok(())
 }

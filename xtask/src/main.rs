@@ -25,7 +25,8 @@ Usage: cargo xtask COMMAND
            or fuzz [TARGET]
   test     format, lints, licences, every test; with CI=true a skipped step is a failure
   bench [NAME] [--profile dev]
-           figures against their targets and rivals, built for release: encode, cycle, startup, spool, scale, modbus;
+           figures against their targets and rivals, built for release: encode, cycle, boundary, startup, spool, scale,
+           modbus;
            and, only when named, curve
   wit      make docs/reference/wit.md anew, after a change of wit/
 ";

@@ -112,7 +112,7 @@ pub(crate) struct Debian {
 }
 
 /// What tests and benchmarks need.
-const OF_TESTS: [Debian; 8] = [
+const OF_TESTS: [Debian; 10] = [
     Debian { shown_by: "clang", package: "clang" },
     Debian { shown_by: "wasm-ld", package: "lld" },
     Debian { shown_by: "cc", package: "gcc" },
@@ -121,6 +121,8 @@ const OF_TESTS: [Debian; 8] = [
     Debian { shown_by: "/usr/include/modbus/modbus.h", package: "libmodbus-dev" },
     Debian { shown_by: "/usr/sbin/collectd", package: "collectd-core" },
     Debian { shown_by: "systemd-analyze", package: "systemd" },
+    Debian { shown_by: "strace", package: "strace" },
+    Debian { shown_by: "valgrind", package: "valgrind" },
 ];
 
 impl Debian {

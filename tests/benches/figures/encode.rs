@@ -1,10 +1,6 @@
 //! Normalise, sum and write down: against the bare chain of SHA-256, and against `pattoo_shared`.
 
-use std::{
-    hint::black_box,
-    io::{BufRead as _, BufReader, Write as _},
-    process::{Child, Command, Stdio},
-};
+use std::{hint::black_box, process::Command};
 
 use pattoo_tests::{
     figures::{Target, cpu_seconds, interleaved, repeated, say},
@@ -13,7 +9,7 @@ use pattoo_tests::{
 use pattoo_wasm::pattoo::{Agent, Batch, Body, Candidate, DEFAULT_FUTURE_BOUND, Memory, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::agent;
+use super::{agent, asked::Asked};
 
 const NOW: u64 = 1_700_000_000_000;
 /// What one call of a guest brings at most, by and large.
@@ -62,7 +58,8 @@ pub(crate) fn figures() {
 
 fn against_pattoo_shared() {
     const POINTS: usize = 5000;
-    let mut pattoo = PattooShared::start(POINTS);
+    let mut pattoo =
+        Asked::start(Command::new(python()).arg(peer("pattoo_collect.py")).args([&POINTS.to_string(), "1"]));
     let memory = Memory::default();
     collection(POINTS, &memory);
     let rate = |seconds: f64| POINTS as f64 / seconds;
@@ -123,32 +120,4 @@ fn hex(bytes: &[u8; 32]) -> [u8; 64] {
         *pair = [byte >> 4, byte & 15].map(|nibble| nibble + if nibble > 9 { b'a' - 10 } else { b'0' });
     }
     text
-}
-
-/// A Python process that makes the same collection with `pattoo_shared`.
-struct PattooShared(Child, BufReader<std::process::ChildStdout>);
-
-impl PattooShared {
-    fn start(points: usize) -> Self {
-        let mut command = Command::new(python());
-        command.arg(peer("pattoo_collect.py")).args([&points.to_string(), "1"]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        Self(child, output)
-    }
-
-    fn seconds(&mut self) -> f64 {
-        writeln!(self.0.stdin.as_mut().unwrap()).unwrap();
-        let mut line = String::new();
-        self.1.read_line(&mut line).unwrap();
-        line.trim().parse().unwrap()
-    }
-}
-
-impl Drop for PattooShared {
-    fn drop(&mut self) {
-        // It ends with its input.
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
 }

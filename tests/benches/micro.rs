@@ -1,0 +1,80 @@
+//! Parts of the runtime one by one, for people who tune them (`docs/performance.md` says how to run it).
+//!
+//! What stands in the project's own table is measured by the other benchmarks, against rivals and targets; here criterion says
+//! whether a change made something faster.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark may fail as a test may")]
+
+use std::{path::Path, sync::Arc};
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use pattoo_tests::{agent, emitter::emitter, libmodbus_device_quiet, ungranted};
+use pattoo_wasm::{
+    modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table},
+    pattoo::{Batch, Candidate, DEFAULT_FUTURE_BOUND, Memory, Value},
+    sandbox::{Compiler, Module, Sandbox},
+};
+
+const NOW: u64 = 1_700_000_000_000;
+
+fn encode(criterion: &mut Criterion) {
+    const POINTS: u16 = 1000;
+    let candidates = || -> Vec<Candidate> {
+        let candidate = |number: u16| Candidate {
+            key: format!("holding_register_{number}"),
+            value: Value::Integer(number.into()),
+            timestamp: None,
+            metadata: Vec::new(),
+        };
+        (0..POINTS).map(candidate).collect()
+    };
+    let collect = |memory: &Memory, candidates: Vec<Candidate>| {
+        let mut batch = Batch::remembering(agent("modbus_registers"), DEFAULT_FUTURE_BOUND, memory.clone());
+        batch.emit("plc1", candidates, NOW).unwrap();
+        batch.into_body(NOW)
+    };
+    let mut group = criterion.benchmark_group("encode 1000 datapoints");
+    group.throughput(Throughput::Elements(POINTS.into()));
+    group.bench_function("never seen", |bencher| {
+        bencher.iter_batched(candidates, |candidates| collect(&Memory::default(), candidates), BatchSize::LargeInput);
+    });
+    let memory = Memory::default();
+    collect(&memory, candidates());
+    group.bench_function("seen in the last collection", |bencher| {
+        bencher.iter_batched(candidates, |candidates| collect(&memory, candidates), BatchSize::LargeInput);
+    });
+    group.finish();
+}
+
+/// The whole way of 1 000 spans: planned, asked for over loopback, taken apart.
+fn modbus(criterion: &mut Criterion) {
+    let device = libmodbus_device_quiet();
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let url: DeviceUrl = format!("tcp://{}", device.address()).parse().unwrap();
+    let endpoint = tokio.block_on(async { Endpoints::new().endpoint(url.endpoint(), &EndpointSettings::default()) });
+    let readable = Readable::everything();
+    let tables = [Table::Coils, Table::DiscreteInputs, Table::HoldingRegisters, Table::InputRegisters];
+    let all =
+        tables.into_iter().flat_map(|table| (0..250).map(move |address| Span::new(1, table, address, 1).unwrap()));
+    let all: Vec<Span> = all.collect();
+    for (name, count) in [("modbus: read 1000 spans of one address", all.len()), ("modbus: read one", 1)] {
+        let spans: Vec<Span> = all.iter().copied().take(count).collect();
+        criterion.bench_function(name, |bencher| bencher.iter(|| tokio.block_on(endpoint.read(&spans, &readable))));
+    }
+}
+
+fn sandbox(criterion: &mut Criterion) {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let sandbox = Sandbox::new(1, Compiler::unbounded(), None).unwrap();
+    let module = Module::from_bytes(Path::new("emitter.wat"), emitter(10, 1, 0).into_bytes()).unwrap();
+    criterion.bench_function("sandbox: make a component of a small module and compile it", |bencher| {
+        bencher.iter(|| sandbox.load(&module).unwrap());
+    });
+    let (collector, assignment) = (sandbox.load(&module).unwrap(), Arc::new(ungranted(agent("modbus_registers"))));
+    criterion.bench_function("sandbox: a collection of ten datapoints", |bencher| {
+        bencher.iter(|| tokio.block_on(sandbox.collect(&collector, Arc::clone(&assignment))));
+    });
+}
+
+criterion_group!(parts, encode, modbus, sandbox);
+criterion_main!(parts);

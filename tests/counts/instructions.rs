@@ -1,0 +1,63 @@
+//! Instructions, as valgrind counts them: this program is started under it, and does the work there.
+//!
+//! It is this build that is counted, as unoptimised as it is, and on a processor without instructions for SHA-256: a bound on the work,
+//! not on the time.
+
+use std::{env, process::Command};
+
+use pattoo_tests::{agent, has_program};
+use pattoo_wasm::pattoo::{Batch, DEFAULT_FUTURE_BOUND, Memory};
+
+use super::{BOUNDS, NOW, collecting::candidates};
+
+/// All instructions of this program while it does the work for so many datapoints.
+fn instructions_of(work: &str, points: u64) -> Option<u64> {
+    if !has_program("valgrind") {
+        assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "valgrind is missing");
+        return None;
+    }
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(env::current_exe().unwrap());
+    valgrind.args([work, "--exact", "--ignored", "--test-threads=1"]).env("PATTOO_COUNTED", points.to_string());
+    let output = valgrind.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let count = said.lines().find_map(|line| line.split_once("Collected :")).unwrap().1;
+    Some(count.trim().parse().unwrap())
+}
+
+/// Instructions for each datapoint, without what is there but once.
+fn each(work: &str) -> Option<u64> {
+    Some(instructions_of(work, 600)?.saturating_sub(instructions_of(work, 100)?) / 500)
+}
+
+#[test]
+fn a_datapoint_is_made_in_so_many_instructions() {
+    let Some(never_seen) = each("instructions::never_seen") else { return };
+    assert!(never_seen <= BOUNDS.instructions_never_seen, "{never_seen} for each that was never seen");
+    let Some(seen) = each("instructions::seen") else { return };
+    // They were made twice.
+    let seen = seen.saturating_sub(never_seen);
+    assert!(seen <= BOUNDS.instructions_seen, "{seen} for each that was seen in the last collection");
+}
+
+fn collect(memory: &Memory) {
+    let points = env::var("PATTOO_COUNTED").unwrap().parse().unwrap();
+    let mut batch = Batch::remembering(agent("modbus_registers"), DEFAULT_FUTURE_BOUND, memory.clone());
+    assert!(batch.emit("plc1", candidates(0..points), NOW).unwrap().is_empty());
+    assert!(batch.into_body(NOW).is_some());
+}
+
+#[test]
+#[ignore = "is started where it is counted"]
+fn never_seen() {
+    collect(&Memory::default());
+}
+
+#[test]
+#[ignore = "is started where it is counted"]
+fn seen() {
+    let memory = Memory::default();
+    collect(&memory);
+    collect(&memory);
+}

@@ -1,0 +1,68 @@
+//! What does not depend on the machine: how often memory is asked for and how much of it is held, what a device and a site are asked,
+//! system calls, and instructions. A bound that a change breaks is a change for the worse, or a reason to write a new bound
+//! and why.
+//!
+//! All bounds are in [`BOUNDS`].
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may do what tests may do")]
+#![expect(clippy::arithmetic_side_effects, reason = "a test that panics has failed, as it should")]
+
+mod allocator;
+mod collecting;
+mod instructions;
+mod memory;
+mod requests;
+mod system_calls;
+
+const NOW: u64 = 1_700_000_000_000;
+
+/// The most that each may be, a little above what it is.
+struct Bounds {
+    /// Allocations for a body of 1 000 datapoints that were never seen: the tables grow, and nothing is made for each datapoint.
+    never_seen: u64,
+    /// The same when they were seen in the last collection.
+    seen: u64,
+    /// Bytes held at most while a body of 50 000 datapoints is made, for each byte of it: lists grow by a quarter, what is remembered
+    /// and the tables are half of it, and the datapoints of the call under way are a tenth.
+    held: f64,
+    /// Allocations for a whole collection of ten datapoints, the sandbox and WASI included.
+    collection: u64,
+    /// Allocations for each datapoint in one call: its key is copied out of the guest's memory.
+    datapoint: u64,
+    /// Allocations for each span of a call of 1 000 that lie side by side: its device's name, and its values.
+    span: u64,
+    /// Allocations for each fetch of a call of 100: what the HTTP library makes of a request and its response, and our copies.
+    fetch: u64,
+    /// Requests for 250 addresses of each table: 125 registers fit into one, and 2 000 bits.
+    requests: usize,
+    /// Connections for 100 fetches of one origin in one call: 16 are under way at a time.
+    connections: usize,
+    /// System calls for a read over a connection that stands: write, wait, read. (Now and then the wait is for something else.)
+    calls_of_a_read: f64,
+    /// System calls until a body is committed, by a caller that is alone: 7 pages and their headers written to the log, locks taken and given back,
+    /// one flush.
+    calls_of_a_store: f64,
+    /// System calls of a collection of ten datapoints without I/O: its memory and its stack are given back.
+    calls_of_a_collection: f64,
+    /// Instructions for a datapoint, of this build, for its checksum above all.
+    instructions_never_seen: u64,
+    /// The same when its checksum is remembered.
+    instructions_seen: u64,
+}
+
+const BOUNDS: Bounds = Bounds {
+    never_seen: 90,
+    seen: 40,
+    held: 2.1,
+    collection: 100,
+    datapoint: 1,
+    span: 2,
+    fetch: 80,
+    requests: 6,
+    connections: 16,
+    calls_of_a_read: 3.2,
+    calls_of_a_store: 28.0,
+    calls_of_a_collection: 2.2,
+    instructions_never_seen: 165_000,
+    instructions_seen: 36_000,
+};

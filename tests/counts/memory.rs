@@ -1,0 +1,83 @@
+//! How often memory is asked for, and how much of it is held.
+
+use std::sync::Arc;
+
+use pattoo_tests::{
+    RawSite, agent,
+    askers::{SPANS_OF_A_TABLE, fetcher, reader},
+    emitter::emitter,
+    granted, libmodbus_device_quiet,
+};
+use pattoo_wasm::{
+    capability::Assignment,
+    pattoo::{Batch, DEFAULT_FUTURE_BOUND, Memory},
+};
+
+use super::{
+    BOUNDS, NOW,
+    allocator::{counted, held},
+    collecting::{Collecting, candidates, granted_nothing},
+};
+
+#[test]
+fn a_datapoint_costs_no_allocation_of_its_own() {
+    let memory = Memory::default();
+    let collect = || {
+        let (agent, candidates) = (agent("modbus_registers"), candidates(0..1000));
+        let body = || {
+            let mut batch = Batch::remembering(agent, DEFAULT_FUTURE_BOUND, memory.clone());
+            batch.emit("plc1", candidates, NOW).unwrap();
+            batch.into_body(NOW).unwrap()
+        };
+        counted(body).1
+    };
+    let (never_seen, seen) = (collect(), collect());
+    assert!(never_seen <= BOUNDS.never_seen && seen <= BOUNDS.seen, "{never_seen} allocations, then {seen}");
+}
+
+#[test]
+fn a_large_body_is_made_in_twice_its_size() {
+    let memory = Memory::default();
+    for what in ["never seen", "seen in the last collection"] {
+        let mut batch = Batch::remembering(agent("modbus_registers"), DEFAULT_FUTURE_BOUND, memory.clone());
+        let before = held();
+        let mut peak = 0;
+        for first in (0..50_000).step_by(10_000) {
+            // What a guest hands over counts as well, a call at a time.
+            let candidates = candidates(first..first + 10_000);
+            let held = held() - before;
+            let ((), _, more) = counted(|| assert!(batch.emit("plc1", candidates, NOW).unwrap().is_empty()));
+            peak = peak.max(held + more);
+        }
+        let ours = held() - before;
+        let (body, _, more) = counted(|| batch.into_body(NOW).unwrap());
+        peak = peak.max(ours + more);
+        #[expect(clippy::cast_precision_loss, reason = "a ratio")]
+        let ratio = peak as f64 / body.json().len() as f64;
+        assert!(ratio <= BOUNDS.held, "{what}: {ratio:.2} bytes for each of the body's {}", body.json().len());
+    }
+}
+
+#[test]
+fn a_collection_asks_for_memory_only_so_often() {
+    let (collecting, assignment) = (Collecting::new(), granted_nothing());
+    let allocations = |points: usize| collecting.allocations(emitter(points, 1, 0), &assignment);
+    let (ten, thousand) = (allocations(10), allocations(1010));
+    assert!(ten <= BOUNDS.collection, "{ten} allocations for a collection of ten datapoints");
+    let each = (thousand - ten) / 1000;
+    assert!(each <= BOUNDS.datapoint, "{each} allocations for each datapoint of a call");
+}
+
+#[test]
+fn a_span_and_a_fetch_ask_for_memory_only_so_often() {
+    let device = libmodbus_device_quiet();
+    let site = RawSite::saying("{\"temperature\": 21.5}");
+    let collecting = Collecting::new();
+    let granted = collecting.tokio.block_on(async { granted(agent("boundary"), device.address(), site.address()) });
+    let granted = Arc::new(Assignment { limits: granted_nothing().limits.clone(), ..granted });
+    let spans = collecting.allocations(reader(1), &granted) / (4 * SPANS_OF_A_TABLE as u64);
+    assert!(spans <= BOUNDS.span, "{spans} allocations for each span of a call of 1 000");
+    let url = format!("http://{}/weather.json", site.address());
+    let fetches = collecting.allocations(fetcher(&url, 100, 1), &granted) / 100;
+    assert!(fetches <= BOUNDS.fetch, "{fetches} allocations for each fetch of a call of 100");
+}
