@@ -11,8 +11,11 @@ use std::{
     time::Duration,
 };
 
+use pattoo_wasm::config::LIMITS;
+
 use crate::{
     controls::{self, CONTROLS},
+    giants::GIANTS_LIMITS,
     machine::Machine,
 };
 
@@ -110,6 +113,14 @@ fn there_are_enough_hostile_guests_and_some_for_each_control() {
     }
     for control in CONTROLS {
         assert!(guests.iter().any(|guest| guest.control == control), "no guest tries {control}");
+    }
+}
+
+#[test]
+fn each_limit_that_can_be_set_is_tried_with_what_its_message_says() {
+    for limit in LIMITS {
+        let tried = CONTROLS.contains(&limit.name) || GIANTS_LIMITS.contains(&limit.name);
+        assert!(tried, "nothing tries {}", limit.name);
     }
 }
 

@@ -1,8 +1,7 @@
 //! Where the guests are run: one sandbox for all, with a site and a device that mean no good either.
 
 use std::{
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -15,7 +14,7 @@ use pattoo_wasm::{
         modbus::{DeviceGrant, Devices},
     },
     config::CollectorLimits,
-    http::{Client, OriginGrant, OwnEndpoints},
+    http::{Client, Method, OriginGrant, OwnEndpoints},
     modbus::{EndpointSettings, Endpoints},
     pattoo::{Agent, Memory, PollingInterval},
     sandbox::{Cache, CompileLimits, Compiler, Ending, LoadError, Module, Outcome, Sandbox},
@@ -23,8 +22,8 @@ use pattoo_wasm::{
 };
 use tokio::runtime::Runtime;
 
-/// The port in the text of guests that talk to the site: the real one is put there.
-const SITE_PORT: &str = "54321";
+use crate::peers::{SITE_PORT, silent_device, site};
+
 /// How late the end of a collection may be seen here, with as many threads as there are on two processors.
 pub(crate) const SLACK: Duration = Duration::from_secs(2);
 
@@ -81,7 +80,10 @@ impl Machine {
 
 impl Worker<'_> {
     fn assignment(&self, limits: &CollectorLimits) -> Assignment {
-        let site = format!("http://{}", self.machine.site).parse().expect("an origin");
+        let site = |scheme: &str| {
+            let origin = format!("{scheme}://{}", self.machine.site).parse().expect("an origin");
+            OriginGrant::new(origin).methods(vec![Method::GET, Method::POST])
+        };
         let url = format!("tcp://{}", self.machine.device).parse().expect("a device");
         let mut device = DeviceGrant::new("silent".parse().expect("a name"), &url);
         device.settings = EndpointSettings { request_timeout: Duration::from_hours(1), ..EndpointSettings::default() };
@@ -95,7 +97,8 @@ impl Worker<'_> {
             }),
             settings: "{}".to_owned(),
             modbus: Devices::new(vec![device], &Endpoints::new()),
-            http: Client::new(vec![OriginGrant::new(site)], limits.http, OwnEndpoints::default()).expect("a client"),
+            http: Client::new(vec![site("http"), site("https")], limits.http, OwnEndpoints::default())
+                .expect("a client"),
             state: StateStore::forgetful(),
             memory: Memory::default(),
             recorder: None,
@@ -183,39 +186,4 @@ impl tracing::Subscriber for Lines {
     fn enter(&self, _: &tracing::span::Id) {}
 
     fn exit(&self, _: &tracing::span::Id) {}
-}
-
-fn listener() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    assert_eq!(address.port().to_string().len(), SITE_PORT.len(), "the port must fit into the text of the guests");
-    (listener, address)
-}
-
-/// A site that answers `/large` with 10 kB, and everything else never.
-fn site() -> SocketAddr {
-    let (listener, address) = listener();
-    let answer = |mut stream: TcpStream| {
-        let mut request = [0; 4096];
-        while let Ok(length @ 1..) = stream.read(&mut request) {
-            let head = String::from_utf8_lossy(request.get(..length).unwrap_or_default()).into_owned();
-            if head.starts_with("GET /large ") {
-                let body = "x".repeat(10_000);
-                let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-            }
-        }
-    };
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || answer(stream));
-        }
-    });
-    address
-}
-
-/// A device that takes every connection and never says a word.
-fn silent_device() -> SocketAddr {
-    let (listener, address) = listener();
-    std::thread::spawn(move || listener.incoming().map_while(Result::ok).collect::<Vec<_>>());
-    address
 }

@@ -17,4 +17,5 @@ mod corpus;
 mod fairness;
 mod giants;
 mod machine;
+mod peers;
 mod random;

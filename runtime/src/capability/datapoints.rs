@@ -60,11 +60,8 @@ impl Emission {
             });
         }
         if self.batch.bytes() > limits.datapoint_bytes {
-            return Err(LimitReached {
-                what: "the datapoints of one collection",
-                value: bytesize::ByteSize(limits.datapoint_bytes as u64).display().iec().to_string(),
-                setting: "datapoint_bytes",
-            });
+            let limit = limits.datapoint_bytes;
+            return Err(LimitReached::of_bytes("the datapoints of one collection", limit, "datapoint_bytes"));
         }
         Ok(())
     }

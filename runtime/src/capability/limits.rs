@@ -23,7 +23,7 @@ pub struct Limits {
     pub instances: usize,
     /// Bytes that the guest may hand to the host in one call, in all strings and lists together.
     pub call_bytes: usize,
-    /// Handles of WASI resources that are open at the same time.
+    /// Handles of resources that are open at the same time: those of WASI, and those that a guest defines for itself.
     pub resources: usize,
     /// Random bytes, all calls together.
     pub random_bytes: u64,
@@ -98,6 +98,14 @@ pub struct LimitReached {
     pub setting: &'static str,
 }
 
+impl LimitReached {
+    /// A limit on bytes.
+    pub(crate) fn of_bytes(what: &'static str, limit: impl TryInto<u64>, setting: &'static str) -> Self {
+        let bytes = bytesize::ByteSize(limit.try_into().unwrap_or(u64::MAX));
+        Self { what, value: bytes.display().iec().to_string(), setting }
+    }
+}
+
 /// The limits that a collection reached and went on. Clones are the same.
 #[derive(Debug, Clone)]
 pub(super) struct Reached {
@@ -112,9 +120,20 @@ impl Reached {
 
     /// Says to the operator that a limit was reached, the first time; and in the same words to the guest.
     pub(super) fn say(&self, reached: LimitReached) -> LimitReached {
-        if self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(reached.setting) {
+        if self.is_first(&reached) {
             tracing::warn!("{}: {reached}", self.program);
         }
         reached
+    }
+
+    /// Says so in passing: the guest goes on as if there was no limit.
+    pub(super) fn note(&self, reached: &LimitReached) {
+        if self.is_first(reached) {
+            tracing::debug!("{}: {reached}; what is beyond it waits", self.program);
+        }
+    }
+
+    fn is_first(&self, reached: &LimitReached) -> bool {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(reached.setting)
     }
 }

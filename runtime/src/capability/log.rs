@@ -8,7 +8,7 @@ use std::sync::{
     atomic::{AtomicU32, AtomicUsize, Ordering},
 };
 
-use super::{Host, Limits, bindings::pattoo::agent::log};
+use super::{Host, LimitReached, Limits, bindings::pattoo::agent::log, limits::Reached};
 use crate::{pattoo::Program, text::one_line};
 
 /// Under which target what guests say is logged.
@@ -21,6 +21,7 @@ pub struct GuestLog {
     max_lines: u32,
     max_line_bytes: usize,
     max_bytes: usize,
+    reached: Reached,
     written: Arc<Written>,
 }
 
@@ -33,13 +34,14 @@ struct Written {
 }
 
 impl GuestLog {
-    /// An empty log of `program`.
-    pub fn new(program: &Program, limits: &Limits) -> Self {
+    /// An empty log of `program`, which says to `reached` that it had to cut a line.
+    pub(super) fn new(program: &Program, limits: &Limits, reached: &Reached) -> Self {
         Self {
             program: program.clone(),
             max_lines: limits.log_lines,
             max_line_bytes: limits.log_line_bytes,
             max_bytes: limits.log_bytes,
+            reached: reached.clone(),
             written: Arc::default(),
         }
     }
@@ -51,7 +53,9 @@ impl GuestLog {
 
     /// Writes one line, made safe for a log: see [`one_line`].
     pub(super) fn write(&self, level: log::Level, message: &str) {
-        let message = one_line(message, self.max_line_bytes);
+        let limit = self.max_line_bytes;
+        let is_cut = message.len() > limit;
+        let message = one_line(message, limit);
         if !self.has_room(message.len()) {
             self.written.left_out.fetch_add(1, Ordering::Relaxed);
             return;
@@ -63,6 +67,9 @@ impl GuestLog {
             log::Level::Info => tracing::info!(target: GUEST_LOG, "{program}: {message}"),
             log::Level::Warn => tracing::warn!(target: GUEST_LOG, "{program}: {message}"),
             log::Level::Error => tracing::error!(target: GUEST_LOG, "{program}: {message}"),
+        }
+        if is_cut {
+            self.reached.say(LimitReached::of_bytes("one log line", limit, "log_line_bytes"));
         }
     }
 
@@ -91,6 +98,17 @@ impl GuestLog {
                 self.max_lines
             );
         }
+    }
+}
+
+impl Host {
+    /// The text with which the guest fails, on one line and not too long.
+    pub(crate) fn last_words(&self, message: &str) -> String {
+        let limit = self.assignment.limits.error_bytes;
+        if message.len() > limit {
+            self.reached.say(LimitReached::of_bytes("the text with which a collector fails", limit, "error_bytes"));
+        }
+        one_line(message, limit)
     }
 }
 

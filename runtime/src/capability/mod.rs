@@ -106,11 +106,11 @@ pub struct Finished {
 impl Host {
     /// The host of a collection that begins now.
     pub fn new(assignment: Arc<Assignment>) -> Self {
-        let log = GuestLog::new(&assignment.agent.program, &assignment.limits);
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(assignment.limits.resources);
         let denials = Denials::default();
         let reached = Reached::new(&assignment.agent.program);
+        let log = GuestLog::new(&assignment.agent.program, &assignment.limits, &reached);
         let web = http::Web::new(&assignment, &denials, &reached);
         let mut wasi_http = WasiHttpCtx::new();
         wasi_http.set_field_size_limit(http::field_size_limit(web.limits()));

@@ -86,8 +86,7 @@ impl wit::Host for Host {
         let replaced = before.map_or(0, |before| size(&key, before));
         let grown = self.state.bytes.saturating_sub(replaced).saturating_add(size(&key, &value));
         if grown > limit {
-            let value = bytesize::ByteSize(limit as u64).display().iec().to_string();
-            let reached = LimitReached { what: "what a program keeps", value, setting: "state_bytes" };
+            let reached = LimitReached::of_bytes("what a program keeps", limit, "state_bytes");
             return Ok(Err(wit::Error::Quota(self.reached.say(reached).to_string())));
         }
         self.state.bytes = grown;

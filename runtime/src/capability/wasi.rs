@@ -49,12 +49,8 @@ impl Host {
     fn random_bytes(&mut self, count: u64) -> wasmtime::Result<Vec<u8>> {
         let limit = self.assignment.limits.random_bytes;
         let drawn = self.random_bytes.saturating_add(count);
-        let too_many = || {
-            let value = bytesize::ByteSize(limit).display().iec().to_string();
-            LimitReached { what: "random bytes", value, setting: "random_bytes" }
-        };
         if drawn > limit {
-            return Err(too_many().into());
+            return Err(LimitReached::of_bytes("random bytes", limit, "random_bytes").into());
         }
         self.random_bytes = drawn;
         let mut bytes = vec![0; usize::try_from(count)?];

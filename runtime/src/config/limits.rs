@@ -78,7 +78,7 @@ pub static LIMITS: &[Limit] = &[
     ),
     quantity!(
         "resources",
-        "handles of WASI resources at the same time",
+        "handles of resources at the same time",
         Count,
         16,
         1_000_000,

@@ -73,14 +73,24 @@ pub enum Wait {
     Idle,
 }
 
+impl Wait {
+    /// The limit that gives more of it, if it is one.
+    pub fn setting(self) -> Option<&'static str> {
+        match self {
+            Self::Guest => None,
+            Self::Total => Some("fetch_timeout"),
+            Self::Connect => Some("fetch_connect_timeout"),
+            Self::Idle => Some("fetch_idle_timeout"),
+        }
+    }
+}
+
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Guest => "the request's own timeout",
-            Self::Total => "limit fetch_timeout",
-            Self::Connect => "limit fetch_connect_timeout",
-            Self::Idle => "limit fetch_idle_timeout",
-        })
+        match self.setting() {
+            None => f.write_str("the request's own timeout"),
+            Some(setting) => write!(f, "limit {setting}"),
+        }
     }
 }
 
@@ -117,6 +127,19 @@ impl Cap {
         }
     }
 
+    /// What is counted, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ResponseBody => "the bytes of the response body",
+            Self::CompressedBody => "the bytes of the response body as sent",
+            Self::ResponseHeaders => "the header fields of the response",
+            Self::ResponseHeaderBytes => "the bytes of the response's header fields",
+            Self::RequestBody => "the bytes of the request body",
+            Self::RequestHeaders => "the header fields of the request",
+            Self::RequestHeaderBytes => "the bytes of the request's header fields",
+        }
+    }
+
     /// An error if there is more than the limit.
     pub(super) fn check(self, found: usize, limit: impl TryInto<u64>) -> Result<(), Error> {
         let limit = limit.try_into().unwrap_or(u64::MAX);
@@ -130,15 +153,7 @@ impl Cap {
 
 impl fmt::Display for Cap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ResponseBody => "the bytes of the response body",
-            Self::CompressedBody => "the bytes of the response body as sent",
-            Self::ResponseHeaders => "the header fields of the response",
-            Self::ResponseHeaderBytes => "the bytes of the response's header fields",
-            Self::RequestBody => "the bytes of the request body",
-            Self::RequestHeaders => "the header fields of the request",
-            Self::RequestHeaderBytes => "the bytes of the request's header fields",
-        })
+        f.write_str(self.words())
     }
 }
 

@@ -24,6 +24,9 @@ const MAX_TRAP: usize = 4096;
 const CALL_TOO_LARGE: &str =
     "too much data is being copied between the host and the guest: fuel allocated for hostcalls has been exhausted";
 
+/// What the engine says when a guest has more handles, or has lent more of them out, than it may.
+const TOO_MANY_HANDLES: &str = "store handle limit exceeded";
+
 /// What the engine says, before it says of what, when a component has more instances, memories or tables than it may.
 const TOO_MANY: &str = "resource limit exceeded: ";
 
@@ -69,7 +72,7 @@ pub enum Stop {
         frames: Vec<String>,
     },
     /// It took longer than it may.
-    #[error("the guest was stopped at its deadline of {}", humantime::format_duration(*.0))]
+    #[error("the guest was stopped at its deadline of {} (limit timeout)", humantime::format_duration(*.0))]
     Deadline(Duration),
     /// It wanted more than it may have.
     #[error("the guest was stopped: {0}")]
@@ -107,13 +110,17 @@ impl Sandbox {
         let ending = tokio::select! {
             called = tokio::time::timeout(timeout, call) => match called {
                 Ok(Ok(Ok(()))) => Ending::Completed,
-                Ok(Ok(Err(message))) => Ending::Failed(one_line(&message, assignment.limits.error_bytes)),
+                Ok(Ok(Err(message))) => Ending::Failed(message),
                 Ok(Err(error)) => ending_of(&error, &assignment),
                 Err(_) => Ending::Stopped(Stop::Deadline(timeout)),
             },
             () = stop => Ending::Stopped(Stop::Interrupted),
         };
         let cell = store.into_data();
+        let ending = match ending {
+            Ending::Failed(message) => Ending::Failed(cell.host.last_words(&message)),
+            other => other,
+        };
         let peak_memory = cell.limiter.peak_memory;
         let Finished { emission, denials, state, usage } = cell.host.finish();
         let state = state.filter(|_| matches!(ending, Ending::Completed));
@@ -144,6 +151,8 @@ impl Sandbox {
         let mut store = Store::new(&self.engine, cell);
         store.limiter(|cell| &mut cell.limiter);
         store.set_hostcall_fuel(assignment.limits.call_bytes);
+        // The host's table of resources has this limit too; here it is on those that a guest defines for itself.
+        store.set_max_component_handles(assignment.limits.resources);
         store.set_epoch_deadline(1);
         // A plain yield leaves the task ready, and while one is ready the runtime looks at timers and sockets only every
         // some dozen polls: half a second of guests that never end. After this one it looks at them first.
@@ -188,21 +197,21 @@ fn ending_of(error: &wasmtime::Error, assignment: &Assignment) -> Ending {
 /// A limit of ours that a library keeps, and has words of its own for.
 fn limit_of_a_library(error: &wasmtime::Error, assignment: &Assignment) -> Option<LimitReached> {
     let limits = &assignment.limits;
-    let bytes = |value: u64| bytesize::ByteSize(value).display().iec().to_string();
-    if error.root_cause().to_string() == CALL_TOO_LARGE {
-        return Some(LimitReached { what: "one call", value: bytes(limits.call_bytes as u64), setting: "call_bytes" });
+    let said = error.root_cause().to_string();
+    if said == CALL_TOO_LARGE {
+        return Some(LimitReached::of_bytes("one call", limits.call_bytes, "call_bytes"));
     }
-    if error.root_cause().to_string().starts_with(TOO_MANY) {
+    if said.starts_with(TOO_MANY) {
         let (what, value) = ("core instances, memories and tables of one component", limits.instances.to_string());
         return Some(LimitReached { what, value, setting: "instances" });
     }
-    if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+    if said.ends_with(TOO_MANY_HANDLES) || matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
         let value = limits.resources.to_string();
-        return Some(LimitReached { what: "open WASI resources", value, setting: "resources" });
+        return Some(LimitReached { what: "open resources", value, setting: "resources" });
     }
     matches!(error.downcast_ref(), Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields)).then(|| {
-        let value = bytes(assignment.http.limits().request_header_bytes);
-        LimitReached { what: "the header fields of a request", value, setting: "request_header_bytes" }
+        let limit = assignment.http.limits().request_header_bytes;
+        LimitReached::of_bytes("the header fields of a request", limit, "request_header_bytes")
     })
 }
 
@@ -260,8 +269,7 @@ impl ResourceLimiter for Limiter {
         }
         let total = grown(self.memory, current, desired);
         if total > self.max_memory {
-            let value = bytesize::ByteSize(self.max_memory as u64).display().iec().to_string();
-            return Err(LimitReached { what: "memory", value, setting: "memory" }.into());
+            return Err(LimitReached::of_bytes("memory", self.max_memory, "memory").into());
         }
         self.memory = total;
         self.peak_memory = self.peak_memory.max(total);

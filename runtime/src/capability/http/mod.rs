@@ -36,8 +36,12 @@ impl wit::Host for Host {
         &mut self,
         requests: Vec<wit::Request>,
     ) -> wasmtime::Result<Vec<Result<wit::Response, wit::Error>>> {
+        let at_once = self.assignment.limits.concurrent_fetches.max(1);
+        if requests.len() > at_once {
+            self.web.wait();
+        }
         let fetches = requests.into_iter().map(|request| self.web.fetch(request));
-        Ok(stream::iter(fetches).buffered(self.assignment.limits.concurrent_fetches.max(1)).collect().await)
+        Ok(stream::iter(fetches).buffered(at_once).collect().await)
     }
 }
 

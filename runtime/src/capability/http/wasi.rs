@@ -83,7 +83,11 @@ impl WasiHttpHooks for WebHooks {
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let (web, logged) = (self.web.clone(), Arc::clone(&self.logged));
         Box::new(async move {
-            let response = fetch(&web, request, options.unwrap_or_default()).await.map_err(|refusal| {
+            let response = fetch(&web, request, options.unwrap_or_default()).await.map_err(|failure| {
+                let refusal = match failure {
+                    Failure::Refused(Refusal::Fault(error)) => Failure::Refused(Refusal::Fault(web.refused(error))),
+                    other => other,
+                };
                 // What was denied is reported as such.
                 if let Failure::Refused(Refusal::Fault(error)) = &refusal
                     && !matches!(error, Error::Denied(_))

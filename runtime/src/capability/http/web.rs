@@ -5,12 +5,11 @@ use std::{
     time::Instant,
 };
 
-use bytesize::ByteSize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     capability::{Assignment, Calls, Denial, Denials, LimitReached, limits::Reached},
-    http::{Denied, Error, Limits, Request, Response},
+    http::{Cap, Denied, Error, Limits, Request, Response, Wait},
 };
 
 /// What a collection can do on the web, and what it has done. Clones are the same one: a request that is under way has its own.
@@ -86,8 +85,19 @@ impl Web {
 
     /// Waits for a place among the requests under way. Nothing of a request is held in memory before it has one.
     pub(in crate::capability) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(place) = self.0.places.try_acquire() {
+            return Some(place);
+        }
+        self.wait();
         // It is never closed.
         self.0.places.acquire().await.ok()
+    }
+
+    /// Says that there are more requests than may be under way. Nothing is lost by that, so it is for those who ask why it takes
+    /// so long.
+    pub(in crate::capability) fn wait(&self) {
+        let (what, value) = ("HTTP requests at the same time", self.0.assignment.limits.concurrent_fetches.to_string());
+        self.0.reached.note(&LimitReached { what, value, setting: "concurrent_fetches" });
     }
 
     /// Sends a request that was counted and has a place. What was denied is remembered for the operator.
@@ -116,7 +126,7 @@ impl Web {
                     }
                     self.0.denials.add(denial(denied));
                 }
-                Err(error.into())
+                Err(self.refused(error).into())
             }
         }
     }
@@ -128,12 +138,35 @@ impl Web {
         let bytes = fields.fold(response.body.len(), usize::saturating_add);
         let total = used.bytes.saturating_add(bytes);
         if total > limit {
-            let value = ByteSize(limit as u64).display().iec().to_string();
-            let what = "the responses of one collection";
-            return Err(self.reached(LimitReached { what, value, setting: "fetched_bytes" }));
+            return Err(self.reached(LimitReached::of_bytes(
+                "the responses of one collection",
+                limit,
+                "fetched_bytes",
+            )));
         }
         used.bytes = total;
         Ok(response)
+    }
+
+    /// Says which limit of one fetch an error is about, if it is about one: the errors of the contract have no room for names.
+    pub(in crate::capability) fn refused(&self, error: Error) -> Error {
+        let reached = match &error {
+            Error::TooLarge { cap, limit } => Some(too_large(*cap, *limit)),
+            Error::Timeout { wait, after } => wait.setting().map(|setting| {
+                let value = humantime::format_duration(*after).to_string();
+                LimitReached { what: time_of(*wait), value, setting }
+            }),
+            Error::Redirects(limit) => Some(LimitReached {
+                what: "the redirects of one fetch",
+                value: limit.to_string(),
+                setting: "redirects",
+            }),
+            Error::Denied(_) | Error::Invalid(_) | Error::Connection(_) | Error::Tls(_) => None,
+        };
+        if let Some(reached) = reached {
+            self.0.reached.say(reached);
+        }
+        error
     }
 
     fn reached(&self, reached: LimitReached) -> Refusal {
@@ -142,6 +175,25 @@ impl Web {
 
     fn used(&self) -> MutexGuard<'_, Used> {
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A size or count of one fetch.
+fn too_large(cap: Cap, limit: u64) -> LimitReached {
+    match cap {
+        Cap::ResponseHeaders | Cap::RequestHeaders => {
+            LimitReached { what: cap.words(), value: limit.to_string(), setting: cap.setting() }
+        }
+        _ => LimitReached::of_bytes(cap.words(), limit, cap.setting()),
+    }
+}
+
+/// What a time limit is on.
+fn time_of(wait: Wait) -> &'static str {
+    match wait {
+        Wait::Total | Wait::Guest => "the time of one fetch",
+        Wait::Connect => "the time of one connection",
+        Wait::Idle => "the silence of a site",
     }
 }
 

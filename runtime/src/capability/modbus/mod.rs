@@ -72,8 +72,7 @@ impl Host {
         let bytes = wanted.iter().fold(0usize, |bytes, span| bytes.saturating_add(usize::from(span.count) * 2));
         let call_bytes = self.assignment.limits.call_bytes;
         if bytes > call_bytes {
-            let value = bytesize::ByteSize(call_bytes as u64).display().iec().to_string();
-            return self.quota(LimitReached { what: "the values of one call", value, setting: "call_bytes" });
+            return self.quota(LimitReached::of_bytes("the values of one call", call_bytes, "call_bytes"));
         }
         let more = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
         let at_once = self.assignment.limits.concurrent_spans;

@@ -1,0 +1,17 @@
+;; Fetches fifty header fields.
+;; control: response_headers
+;; with: response_headers=10
+(module
+  (import "pattoo:agent/http@0.1.0" "fetch" (func $fetch (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 32768)
+  (data (i32.const 0) "GET") (data (i32.const 8) "http://127.0.0.1:54321/fields")
+  (func (export "collect") (result i32)
+    (call $fetch (i32.const 0) (i32.const 3) (i32.const 8) (i32.const 29) (i32.const 0) (i32.const 0)
+      (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1024))
+    ;; Fails if that came to the error which its limit gives.
+    (if (i32.and (i32.eq (i32.load8_u (i32.const 1024)) (i32.const 1)) (i32.eq (i32.load8_u (i32.const 1032)) (i32.const 5))) (then
+      (i32.store (i32.const 2048) (i32.const 1))
+      (i32.store (i32.const 2056) (i32.const 3))
+      (return (i32.const 2048))))
+    i32.const 61440))
