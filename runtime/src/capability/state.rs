@@ -5,7 +5,7 @@
 //! changes nothing. Of two collections of one program at the same time (a command beside a daemon) each key has the value
 //! of the one that ended last.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Assignment, Host, LimitReached, bindings::pattoo::agent::state as wit};
 use crate::state::{Changes, StateError, Values};
@@ -21,6 +21,9 @@ pub struct StateUse {
     /// What they take with their keys, in bytes.
     bytes: usize,
     changes: Changes,
+    /// The keys that were not there before. Once such a key is removed there is nothing of it to be remembered, so that what a
+    /// collection changes never takes more than what it found and what it may leave.
+    fresh: BTreeSet<String>,
 }
 
 /// What a collection that ended well wants to be kept.
@@ -83,6 +86,7 @@ impl wit::Host for Host {
         if before == Some(&value) {
             return Ok(Ok(()));
         }
+        let is_new = before.is_none();
         let replaced = before.map_or(0, |before| size(&key, before));
         let grown = self.state.bytes.saturating_sub(replaced).saturating_add(size(&key, &value));
         if grown > limit {
@@ -90,6 +94,9 @@ impl wit::Host for Host {
             return Ok(Err(wit::Error::Quota(self.reached.say(reached).to_string())));
         }
         self.state.bytes = grown;
+        if is_new && !self.state.changes.contains_key(&key) {
+            self.state.fresh.insert(key.clone());
+        }
         self.values().await?.insert(key.clone(), value.clone());
         self.state.changes.insert(key, Some(value));
         Ok(Ok(()))
@@ -98,7 +105,11 @@ impl wit::Host for Host {
     async fn remove(&mut self, key: String) -> wasmtime::Result<()> {
         if let Some(removed) = self.values().await?.remove(&key) {
             self.state.bytes = self.state.bytes.saturating_sub(size(&key, &removed));
-            self.state.changes.insert(key, None);
+            if self.state.fresh.remove(&key) {
+                self.state.changes.remove(&key);
+            } else {
+                self.state.changes.insert(key, None);
+            }
         }
         Ok(())
     }
@@ -165,6 +176,30 @@ mod tests {
         third.remove("a".into()).await.unwrap();
         third.finish().state.unwrap().keep().await.unwrap();
         assert_eq!(Host::new(assignment).get("a".into()).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_set_and_removed_again_takes_no_room_however_often() {
+        let folder = tempfile::tempdir().unwrap();
+        let assignment = assignment(&folder.path().join("state.sqlite3"), 100);
+        let mut first = Host::new(Arc::clone(&assignment));
+        first.set("found".into(), vec![1]).await.unwrap().unwrap();
+        first.finish().state.unwrap().keep().await.unwrap();
+
+        let mut host = Host::new(Arc::clone(&assignment));
+        for round in 0..1000 {
+            let key = format!("key-{round}");
+            host.set(key.clone(), vec![1]).await.unwrap().unwrap();
+            host.set(key.clone(), vec![2]).await.unwrap().unwrap();
+            host.remove(key).await.unwrap();
+        }
+        // What was found is removed, and there again, and removed.
+        host.remove("found".into()).await.unwrap();
+        host.set("found".into(), vec![2]).await.unwrap().unwrap();
+        host.remove("found".into()).await.unwrap();
+        assert_eq!((host.state.changes.len(), host.state.fresh.len(), host.state.bytes), (1, 0, 0));
+        host.finish().state.unwrap().keep().await.unwrap();
+        assert!(Host::new(assignment).keys().await.unwrap().is_empty());
     }
 
     #[tokio::test]
