@@ -75,7 +75,8 @@ fn a_module_with_several_memories_of_its_own_is_refused() {
 /// What loading says of a module under these limits.
 fn refusal(text: &str, limits: CompileLimits) -> CompileError {
     let sandbox = Sandbox::new(1, Compiler::new(binary(), limits), None).expect("the engine starts");
-    let module = Module::from_bytes("bomb.wat".as_ref(), text.as_bytes().to_vec()).expect("a module");
+    let binary_form = wat::parse_str(text).expect("a module");
+    let module = Module::from_bytes("bomb.wasm".as_ref(), binary_form).expect("a module");
     match sandbox.load(&module) {
         Err(LoadError::NotCompiled { error, .. }) => error,
         Err(other) => panic!("{other}"),

@@ -21,7 +21,7 @@ fn times(count: u32, body: &str) -> String {
     )
 }
 
-fn run(cli: &Cli, text: &str, limits: &[&str]) -> Finished {
+fn run(cli: &Cli, text: impl AsRef<[u8]>, limits: &[&str]) -> Finished {
     cli.file("guest.wat", text);
     let flags = limits.iter().flat_map(|limit| ["--limit", limit]);
     cli.run(&["run", "guest.wat"].into_iter().chain(flags).collect::<Vec<_>>())
@@ -54,8 +54,9 @@ fn the_time_and_memory_of_the_compiler_can_be_set() {
                   (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
     let text =
         core("", "").replacen("(memory", &format!("(func (param i32 i32 i32) {}) (memory", branch.repeat(20_000)), 1);
-    assert_refused(&run(&cli, &text, &["compile_time=1s"]), 2, &["out of time", "1s (limit compile_time)"]);
-    let memory = run(&cli, &text, &["compile_memory=256MiB"]);
+    let module = wat::parse_str(text).unwrap();
+    assert_refused(&run(&cli, &module, &["compile_time=1s"]), 2, &["out of time", "1s (limit compile_time)"]);
+    let memory = run(&cli, &module, &["compile_memory=256MiB"]);
     assert_refused(&memory, 2, &["out of memory", "256.0 MiB (limit compile_memory)"]);
 }
 
@@ -144,7 +145,7 @@ fn random_bytes_are_counted_over_the_whole_collection() {
 #[test]
 fn the_stack_has_an_end_that_is_named() {
     let cli = Cli::new();
-    let deep = run(&cli, &core("(func $deep (call $deep))", "(call $deep)"), &[]);
+    let deep = run(&cli, core("(func $deep (call $deep))", "(call $deep)"), &[]);
     assert_refused(&deep, 4, &["call stack exhausted: it has 512.0 KiB"]);
 }
 
@@ -185,9 +186,9 @@ fn no_function_takes_more_in_one_call_than_may_be_handed_over() {
             format!("(call $f {})", pushed.join(" "))
         };
         // Short enough, it is taken: whatever it says of what stands in memory there.
-        let taken = run(&cli, &core(&import, &call("1")), &["call_bytes=1KiB"]);
+        let taken = run(&cli, core(&import, &call("1")), &["call_bytes=1KiB"]);
         assert_eq!(taken.code, Some(0), "{interface}/{function} {arguments}: {taken:#?}");
-        let refused = run(&cli, &core(&import, &call("2000")), &["call_bytes=1KiB"]);
+        let refused = run(&cli, core(&import, &call("2000")), &["call_bytes=1KiB"]);
         assert_refused(&refused, 4, &["the limit of 1.0 KiB on one call is reached (limit call_bytes)"]);
     }
 }

@@ -54,7 +54,8 @@ const GIANTS: [Giant; 5] = [
 
 fn module(text: &str) -> Module {
     let collector = r#"(memory (export "memory") 1) (func (export "collect") (result i32) i32.const 0)"#;
-    Module::from_bytes(Path::new("giant.wat"), format!("(module {collector} {text})").into_bytes()).expect("a module")
+    let binary = wat::parse_str(format!("(module {collector} {text})")).expect("a module");
+    Module::from_bytes(Path::new("giant.wasm"), binary).expect("a module")
 }
 
 fn load(limits: CompileLimits, text: &str) -> Result<(), LoadError> {
@@ -106,11 +107,44 @@ fn a_module_of_more_functions_than_it_may_have_is_refused() {
 }
 
 #[test]
+fn a_module_that_is_compiled_to_a_thousand_times_its_size_is_refused() {
+    // Two bytes of data, sixteen MiB apart: the compiler keeps all that is between them.
+    let image = r#"(core module (memory 256) (data (i32.const 0) "a") (data (i32.const 16777214) "b"))"#;
+    let component = |images| {
+        let text = format!(
+            r#"(component {} (core module $guest (memory (export "memory") 1) (func (export "collect") (result i32) i32.const 0))
+              (core instance $instance (instantiate $guest))
+              (func (export "collect") (result (result (error string)))
+                (canon lift (core func $instance "collect") (memory (core memory $instance "memory")))))"#,
+            image.repeat(images)
+        );
+        let module = Module::from_bytes(Path::new("images.wat"), text.into_bytes()).expect("a module");
+        let compiler = Compiler::new(binary(), CompileLimits::default());
+        Sandbox::new(1, compiler, None).expect("the engine starts").load(&module).map(drop)
+    };
+    let error = component(6).expect_err("96 MiB").to_string();
+    assert!(error.contains("its compiled form has more than 64.0 MiB"), "{error}");
+    component(3).expect("48 MiB");
+}
+
+#[test]
 fn a_jump_to_a_hundred_thousand_places_is_refused_when_it_is_loaded() {
     let jump = |places| format!("(func (param i32) block (br_table {} (local.get 0)) end)", "0 ".repeat(places));
     let error = load(CompileLimits::default(), &jump(100_000)).expect_err("too large");
     assert!(error.to_string().contains("br_table"), "{error}");
     load(CompileLimits::default(), &jump(60_000)).expect("as large as it may be");
+}
+
+#[test]
+fn a_text_is_not_parsed_beyond_its_limit() {
+    let text = |bytes: usize| {
+        let text = format!("(module {})", "(func)".repeat(bytes / 6 - 2));
+        let padded = text.clone() + &" ".repeat(bytes - text.len());
+        Module::from_bytes(Path::new("long.wat"), padded.into_bytes()).map(drop)
+    };
+    let error = text((1 << 20) + 1).expect_err("a byte too many").to_string();
+    assert!(error.contains("text of more than 1.0 MiB"), "{error}");
+    text(1 << 20).expect("as much as is read");
 }
 
 #[test]

@@ -22,8 +22,10 @@ use crate::text::one_line;
 
 /// The hidden command under which the child runs.
 pub(super) const COMMAND: &str = "compile";
-/// The largest compiled form that is taken from a child, in bytes. Python's is of some 50 MB.
-const MAX_COMPILED: u64 = 1 << 30;
+/// How large a compiled form may be at any rate, in bytes, and how many times as large as its module. Those of language runtimes
+/// are two to five times as large. A few bytes of data, far apart, make sixteen MiB in every core module.
+const MAX_COMPILED: u64 = 64 << 20;
+const MAX_GROWTH: u64 = 8;
 /// The largest fault text that a child is given room for, in bytes.
 const MAX_FAULT: usize = 1000;
 /// What the first byte of a child's answer says.
@@ -81,6 +83,13 @@ pub enum CompileError {
         /// What it may use.
         limits: CompileLimits,
     },
+    /// What it was compiled to is too large to be kept and loaded.
+    #[error(
+        "its compiled form has more than {}, which is {} and {MAX_GROWTH} times the module; no setting raises that",
+        bytesize::ByteSize(*.0).display().iec(),
+        bytesize::ByteSize(MAX_COMPILED).display().iec()
+    )]
+    Outgrown(u64),
     /// It defines more functions than it may.
     #[error("it defines more than {0} functions (limit module_functions)")]
     TooManyFunctions(u32),
@@ -126,8 +135,13 @@ impl Compiler {
         // The child answers only when it has read everything, so that one direction after the other is enough.
         let sent = stdin.map_or(Ok(()), |mut stdin| stdin.write_all(module));
         let mut answer = Vec::new();
-        let received = stdout.map_or(Ok(0), |stdout| stdout.take(MAX_COMPILED).read_to_end(&mut answer));
+        let most = MAX_COMPILED.saturating_add((module.len() as u64).saturating_mul(MAX_GROWTH));
+        // A child that has more to say than is read notices that nobody listens, and ends.
+        let received = stdout.map_or(Ok(0), |stdout| stdout.take(most.saturating_add(1)).read_to_end(&mut answer));
         let status = child.wait().map_err(CompileError::Child)?;
+        if answer.len() as u64 > most {
+            return Err(CompileError::Outgrown(most));
+        }
         if let Some(signal) = status.signal() {
             let how = match signal {
                 libc::SIGKILL | libc::SIGXCPU => "out of time".to_owned(),

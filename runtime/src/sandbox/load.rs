@@ -19,6 +19,10 @@ use crate::{
 /// How much of a foreign message is shown, in bytes.
 const MAX_DETAIL: usize = 1000;
 
+/// How much text is taken for a module, in bytes. What reads it takes a hundred times as much memory, and is no child of ours that could
+/// be stopped; whoever writes by hand writes less.
+const MAX_TEXT: usize = 1 << 20;
+
 /// The bytes of a module, read once: what is hashed is what is compiled.
 pub struct Module {
     path: PathBuf,
@@ -69,6 +73,16 @@ pub enum LoadError {
         path: PathBuf,
         /// How many bytes it may have.
         limit: u64,
+    },
+    /// The file is text, and more of it than is read.
+    #[error(
+        "{} is text of more than {}, and no setting raises that",
+        path.display(),
+        bytesize::ByteSize(MAX_TEXT as u64).display().iec()
+    )]
+    TooMuchText {
+        /// The file.
+        path: PathBuf,
     },
     /// The file is neither WebAssembly nor its text format.
     #[error("{} is not WebAssembly: {detail}", path.display())]
@@ -139,6 +153,7 @@ impl LoadError {
             Self::NotCompiled { error: CompileError::TooManyFunctions(_), .. } => {
                 "if this module may be so large, raise `module_functions` under `limits:` (`--limit` of `run`)".into()
             }
+            Self::TooMuchText { .. } => "give the binary form of it (`wasm-tools parse`)".into(),
             Self::NotWasm { .. } => {
                 "give a WebAssembly component or core module (.wasm), or the text format of either (.wat)".into()
             }
@@ -148,6 +163,9 @@ impl LoadError {
             Self::NotCompiled { error: CompileError::Stopped { .. }, .. } => {
                 "a module that costs the compiler so much is broken or hostile; if you know that it is neither, raise the limit"
                     .into()
+            }
+            Self::NotCompiled { error: CompileError::Outgrown(_), .. } => {
+                "a module that grows so much is broken or hostile".into()
             }
             Self::NotCompiled { .. } => "check that this program can start itself, and that memory is left".into(),
             Self::Invalid { .. } => "build the module anew; if it was copied, compare its size and digest".into(),
@@ -181,7 +199,7 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is too large, or is neither.
+    /// When the file cannot be read, is too large (text sooner than a binary), or is neither.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
         Self::read_within(path, &CompileLimits::default())
     }
@@ -222,6 +240,9 @@ impl Module {
             let text = std::str::from_utf8(&bytes).map_err(|_| {
                 not_wasm("it begins neither with the bytes of a WebAssembly binary nor is it text".to_owned())
             })?;
+            if text.len() > MAX_TEXT {
+                return Err(LoadError::TooMuchText { path });
+            }
             wat::parse_str(text).map_err(|error| not_wasm(wat_fault(&error)))?
         };
         match bytes.get(6..8) {
