@@ -62,7 +62,8 @@ pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
         .await
         .map_err(|error| Failure::fault(format!("the reading ended: {error}")))??;
     let reachable = reachable(&loaded).await;
-    let own = own_endpoints(loaded.configuration.server.as_ref().map(|server| &server.url)).await;
+    let mut own = own_endpoints(loaded.configuration.server.as_ref().map(|server| &server.url)).await;
+    own.addresses.extend(loaded.configuration.status);
     let mut problems = tokio::task::block_in_place(|| everything_else(&loaded, &own))?;
     problems.extend(reachable);
     problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.span.start));
