@@ -165,7 +165,12 @@ fn the_grant_that_is_printed_for_devices_is_enough_and_one_register_less_is_not(
     cli.file("wide.json", wide.to_string());
     let seen = report(&cli, &module, &["--run", "--settings", "settings.json", "--grants", "wide.json"]);
     let grants = seen["run"]["grants"].as_str().unwrap().to_owned();
-    for line in ["units: [1, 7]", "holding: [\"0-1\", \"3\"]", "input: [\"1\"]", "request_timeout: 700ms"] {
+    for line in [
+        "units: [1, 7]    # each of them gets all that follows",
+        "holding: [\"0-1\", \"3\"]",
+        "input: [\"1\"]",
+        "request_timeout: 700ms",
+    ] {
         assert!(grants.contains(line), "{line} is not in {grants}");
     }
     let run = run_with(&cli, &module, &grants, "settings.json");

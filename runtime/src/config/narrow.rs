@@ -88,6 +88,18 @@ fn origin_item(text: &mut String, origin: &str, asked: &OriginAsked, methods: &B
     }
 }
 
+/// Whether different addresses were asked for of different units.
+fn differ(asked: &DeviceAsked, units: &BTreeSet<u8>) -> bool {
+    let of = |unit: u8| asked.spans.iter().filter(move |span| span.0 == unit).map(|(_, table, ..)| *table);
+    let ranges = |unit: u8, table: Table| -> Ranges {
+        let spans = asked.spans.iter().filter(|span| (span.0, span.1) == (unit, table));
+        spans.map(|(_, _, first, last)| Ranges::run(*first, *last)).collect()
+    };
+    let Some(first) = units.first().copied() else { return false };
+    let tables: BTreeSet<Table> = units.iter().flat_map(|unit| of(*unit)).collect();
+    units.iter().any(|unit| tables.iter().any(|table| ranges(*unit, *table) != ranges(first, *table)))
+}
+
 fn device_entry(text: &mut String, name: &str, asked: &DeviceAsked) {
     let _ = writeln!(text, "  {}:", quoted(name));
     match &asked.granted {
@@ -101,7 +113,8 @@ fn device_entry(text: &mut String, name: &str, asked: &DeviceAsked) {
     // The first is the one that is read when the collector names none.
     let first = units.get(&default).copied();
     let ordered = first.into_iter().chain(units.iter().copied().filter(|unit| Some(*unit) != first));
-    let _ = writeln!(text, "    units: {}", list(ordered, |unit| unit.to_string()));
+    let _ = write!(text, "    units: {}", list(ordered, |unit| unit.to_string()));
+    text.push_str(if differ(asked, &units) { "    # each of them gets all that follows\n" } else { "\n" });
     for table in [Table::Coils, Table::DiscreteInputs, Table::HoldingRegisters, Table::InputRegisters] {
         let spans = asked.spans.iter().filter(|(_, of, ..)| *of == table);
         let ranges: Ranges = spans.map(|(_, _, first, last)| Ranges::run(*first, *last)).collect();
