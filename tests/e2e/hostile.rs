@@ -47,6 +47,37 @@ fn an_error_of_the_guest_is_shown_and_cannot_forge_lines() {
 }
 
 #[test]
+fn whatever_a_guest_says_starts_no_line_and_moves_no_cursor() {
+    let cli = Cli::new();
+    // The same 20 bytes are logged, printed, and the name of a target that is none.
+    cli.file(
+        "forger.wat",
+        r#"(module
+          (import "pattoo:agent/log@0.1.0" "log" (func $log (param i32 i32 i32)))
+          (import "pattoo:agent/datapoints@0.1.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))
+          (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+          (memory (export "memory") 1)
+          (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 4096)
+          (data (i32.const 16) "a\0dERROR \22b\1b[31m\e2\80\ae\00c")
+          (data (i32.const 512) "\10\00\00\00\14\00\00\00")
+          (data (i32.const 600) "\40\00\00\00\03\00\00\00")
+          (data (i32.const 64) "key")
+          (func (export "collect") (result i32)
+            (call $log (i32.const 4) (i32.const 16) (i32.const 20))
+            (drop (call $write (i32.const 1) (i32.const 512) (i32.const 1) (i32.const 560)))
+            (call $emit (i32.const 16) (i32.const 20) (i32.const 600) (i32.const 1) (i32.const 1024))
+            i32.const 2048))"#,
+    );
+    let run = cli.run(&["run", "forger.wat"]);
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    let said = run.stderr.lines().filter(|line| line.contains(r#"a\rERROR "b\u{1b}[31m\u{202e}\u{0}c"#)).count();
+    assert!(said >= 2, "{said}: {run:#?}");
+    let unsafe_ones = |text: &str| text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}');
+    assert!(!unsafe_ones(&run.stderr) && !unsafe_ones(&run.stdout), "{run:#?}");
+    assert!(!run.stderr.lines().any(|line| line.trim_start().starts_with("ERROR \"b")), "{run:#?}");
+}
+
+#[test]
 fn what_is_not_granted_is_denied_with_the_flag_that_grants_it() {
     let cli = Cli::new();
     cli.file("quotes.json", json!({"ABC": 1.5}).to_string());
@@ -73,12 +104,18 @@ fn a_span_outside_the_grant_never_reaches_the_device() {
     cli.file("grants.yaml", json!({"modbus": {"plc1": {"url": url, "holding": ["0-1"]}}}).to_string());
     let module = guest("modbus_registers").display().to_string();
     let span = |address, count| format!("{{device: plc1, table: holding, address: {address}, count: {count}}}");
-    let spans = format!("spans=[{}, {}, {}]", span(0, 2), span(1, 2), span(2, 1));
+    let other_unit = "{device: plc1, unit: 7, table: holding, address: 0, count: 1}";
+    let other_table = "{device: plc1, table: coils, address: 0, count: 1}";
+    let other_device = "{device: plc2, table: holding, address: 0, count: 1}";
+    let spans =
+        format!("spans=[{}, {}, {}, {other_unit}, {other_table}, {other_device}]", span(0, 2), span(1, 2), span(2, 1));
     let run = cli.run(&["run", &module, "--grants", "grants.yaml", "--setting", &spans]);
     assert_eq!(run.code, Some(0), "{run:#?}");
     assert_eq!(pattoo_records(&run.body()).len(), 2);
     assert_says(&run, &["\"1-2\" in `holding:` under `plc1`", "\"2-2\" in `holding:`"]);
+    assert_says(&run, &["unit 7 of `plc1`", "`coils:` under `plc1`", "`plc2` is not granted"]);
     assert_eq!(device.next_line(), "[1, 3, 0, 2]");
+    assert_eq!(device.said_line(), None, "and not a byte more");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod inspect;
 mod kits;
 mod lift;
 mod limits;
+mod lints;
 mod modbus;
 mod modbus_agent;
 mod modbus_faults;

@@ -54,6 +54,29 @@ fn a_granted_site_answers_and_another_gets_no_byte() {
 }
 
 #[test]
+fn all_that_wasi_has_beside_the_web_is_empty() {
+    let site = RawSite::saying("hello");
+    let cli = Cli::new();
+    cli.file("settings.json", json!({"requests": [], "outside": site.address().to_string()}).to_string());
+    let module = guest("wasi_web").display().to_string();
+    let arguments = ["run", &module, "--settings", "settings.json", "--http", &site.origin()];
+    let mut command = cli.command(&arguments);
+    let output = command.env("SEEN_BY_NOBODY", "x").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let found: serde_json::Map<String, Value> = pattoo_records(&serde_json::from_slice(&output.stdout).unwrap())
+        .into_iter()
+        .map(|record| (record["key"].as_str().unwrap().to_owned(), record["value"].clone()))
+        .collect();
+    let refused = ["connection", "datagrams", "file", "folder", "listener", "name", "written"];
+    let expected = ["arguments", "input", "variables"].map(|none| (none, "0")).into_iter();
+    let expected = expected.chain(refused.map(|what| (what, "refused")));
+    let expected = expected.map(|(what, found)| (what.to_owned(), json!(found))).collect();
+    assert_eq!(found, expected);
+    assert_eq!(site.seen().len(), 0);
+    assert!(!cli.folder().join("written").exists());
+}
+
+#[test]
 fn methods_and_paths_are_those_of_the_grant() {
     let site = RawSite::saying("hello");
     let cli = Cli::new();

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::Path,
+    process::Command,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -150,7 +151,22 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// One at a time, so that what is late is so because of the guest. `HOSTILE_ROUNDS` says how often each is run.
+/// The long test in short, in a process of its own: the other tests of this one take memory too.
+#[test]
+fn hostile_guests_leave_no_memory_behind() {
+    let long = "corpus::hostile_guests_end_by_their_deadline_and_leave_no_memory_behind";
+    let run = Command::new(std::env::current_exe().expect("a program"))
+        .args(["--exact", long, "--ignored", "--nocapture"])
+        // It is not alone on this machine.
+        .envs([("HOSTILE_ROUNDS", "2"), ("HOSTILE_LATE_MS", "2000")])
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && said.contains("1 passed"), "{said}\n{}", String::from_utf8_lossy(&run.stderr));
+}
+
+/// One at a time, so that what is late is so because of the guest. `HOSTILE_ROUNDS` says how often each is run, `HOSTILE_LATE_MS` how late the
+/// latest may be.
 #[test]
 #[ignore = "a minute long, and wants a machine of its own: `cargo xtask soak hostile` runs it"]
 fn hostile_guests_end_by_their_deadline_and_leave_no_memory_behind() {
@@ -175,7 +191,8 @@ fn hostile_guests_end_by_their_deadline_and_leave_no_memory_behind() {
         guests.len(),
         late.len(),
     );
-    assert!(most <= Duration::from_millis(100), "{most:?}");
+    let late = std::env::var("HOSTILE_LATE_MS").map_or(100, |text| text.parse().expect("a number"));
+    assert!(most <= Duration::from_millis(late), "{most:?}");
     let (first, last) = (levels.first().expect("a round"), levels.last().expect("a round"));
     assert!(*last <= first + first / 10 + 8 * 1024, "{levels:?}");
 }

@@ -129,3 +129,44 @@ impl Drop for Ticker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{Compiler, Sandbox};
+    use crate::capability::{INTERFACES, our_interfaces};
+
+    /// The version of WASI that the library links; what was made for any other 0.2 finds it.
+    const WASI: &str = "0.2.12";
+
+    #[test]
+    fn what_is_listed_is_linked_and_nothing_else_of_wasi() {
+        let sandbox = Sandbox::new(1, Compiler::unbounded(), None).unwrap();
+        // What is there cannot be defined once more.
+        let is_linked = |name: &str| {
+            let mut linker = sandbox.linker.clone();
+            linker.root().func_new(name, |_, _, _, _| Ok(())).is_err()
+        };
+        for interface in &INTERFACES {
+            let version = if interface.name.starts_with("wasi:") { WASI } else { interface.version };
+            let name = format!("{}@{version}", interface.name);
+            assert!(is_linked(&name), "{name} is listed and not linked");
+        }
+        // All else that WASI 0.2 has.
+        for name in ["wasi:cli/run", "wasi:clocks/timezone", "wasi:http/incoming-handler", "wasi:cli/command"] {
+            assert!(!is_linked(&format!("{name}@{WASI}")), "{name} is linked and not listed");
+        }
+    }
+
+    #[test]
+    fn what_is_listed_of_ours_is_the_contract() {
+        let mut contract = BTreeSet::new();
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../wit")).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let names = text.lines().filter_map(|line| line.strip_prefix("interface ")?.strip_suffix(" {"));
+            contract.extend(names.map(|name| format!("pattoo:agent/{name}@0.1.0")));
+        }
+        assert_eq!(our_interfaces().collect::<BTreeSet<_>>(), contract);
+    }
+}

@@ -91,6 +91,7 @@ async fn no_redirect_leads_where_the_guest_may_not_go() {
         "[fd00:ec2::254]",
         "LOCALHOST.",
         "①27.0.0.1",
+        "xn--bcher-kva.example",
     ] {
         let site = leading_to(302, format!("http://{host}:{port}/")).await;
         let result = client_on(vec![site.grant()], &book).fetch(get(site.url("/"))).await;

@@ -3,10 +3,10 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -26,9 +26,14 @@ fn authority(name: &str) -> Authority {
 
 /// A site with a certificate for these names, on a free port; it serves until the handle is aborted.
 async fn site(authority: &Authority, names: &[&str]) -> (Origin, JoinHandle<()>) {
-    let key = KeyPair::generate().unwrap();
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(names).unwrap().signed_by(&key, authority).unwrap();
+    site_with(certificate, key).await
+}
+
+/// The same with this very certificate.
+async fn site_with(certificate: Certificate, key: KeyPair) -> (Origin, JoinHandle<()>) {
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -78,6 +83,69 @@ async fn a_certificate_for_another_name_is_refused() {
     let (origin, serving) = site(&ours, &["site-b.example.org", "127.0.0.1"]).await;
     let refused = fetch(&origin, trusting(&ours)).await;
     assert!(matches!(refused, Err(Error::Tls(_))), "{refused:?}");
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_certificate_counts_from_its_first_day_to_its_last() {
+    let ours = authority("ours");
+    let signed = |from: i32, until: i32| {
+        let mut params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(from, 1, 1), rcgen::date_time_ymd(until, 1, 1));
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, &ours).unwrap(), key)
+    };
+    for (from, until, said) in [(1990, 2000, "expired"), (3000, 3100, "not valid yet")] {
+        let (certificate, key) = signed(from, until);
+        let (origin, serving) = site_with(certificate, key).await;
+        let refused = fetch(&origin, trusting(&ours)).await;
+        assert!(matches!(&refused, Err(Error::Tls(text)) if text.contains(said)), "{refused:?}");
+        serving.abort();
+    }
+    let (certificate, key) = signed(1990, 3000);
+    let (origin, serving) = site_with(certificate, key).await;
+    assert_eq!(fetch(&origin, trusting(&ours)).await.unwrap(), b"over TLS");
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_certificate_that_its_site_signed_itself_is_refused() {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec![NAME.to_owned()]).unwrap().self_signed(&key).unwrap();
+    let (origin, serving) = site_with(certificate, key).await;
+    let refused = fetch(&origin, trusting(&authority("ours"))).await;
+    assert!(matches!(&refused, Err(Error::Tls(text)) if text.contains("UnknownIssuer")), "{refused:?}");
+    serving.abort();
+}
+
+/// In front of the site stands somebody who lets so many bytes of it pass and then breaks off.
+#[tokio::test]
+async fn a_connection_that_breaks_off_in_the_handshake_is_an_error_at_every_byte() {
+    let ours = authority("ours");
+    let (origin, serving) = site(&ours, &[NAME]).await;
+    for bytes in [0, 1, 4, 5, 6, 50, 100, 127, 200, 400, 500] {
+        for reset in [false, true] {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            let cut: Origin = format!("https://{NAME}:{}", listener.local_addr().unwrap().port()).parse().unwrap();
+            let port = origin.port();
+            let cutting = tokio::spawn(async move {
+                let (mut client, _) = listener.accept().await.unwrap();
+                let mut site = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+                let mut hello = vec![0; 16 << 10];
+                let length = client.read(&mut hello).await.unwrap();
+                site.write_all(&hello[..length]).await.unwrap();
+                let mut passing = vec![0; bytes];
+                site.read_exact(&mut passing).await.unwrap();
+                client.write_all(&passing).await.unwrap();
+                if reset {
+                    client.set_zero_linger().unwrap();
+                }
+            });
+            let broken = fetch(&cut, trusting(&ours)).await;
+            assert!(matches!(broken, Err(Error::Connection(_) | Error::Tls(_))), "{bytes} {reset}: {broken:?}");
+            cutting.await.unwrap();
+        }
+    }
     serving.abort();
 }
 

@@ -20,6 +20,8 @@ struct Settings {
     /// Whether all are begun before the first is waited for.
     #[serde(default)]
     together: bool,
+    /// An address to reach over sockets: then it is said what of WASI is there beside the web.
+    outside: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -56,7 +58,11 @@ struct Sent {
 }
 
 fn collect() -> Result {
-    let Settings { requests, together } = settings()?;
+    let Settings { requests, together, outside } = settings()?;
+    if let Some(address) = outside {
+        let found = found_outside(&address).into_iter().map(|(what, found)| Datapoint::new(what, Value::text(found)));
+        return target("WASI").emit_all(found)?.into_result().map_err(Error::from);
+    }
     let mut values = Vec::new();
     if together {
         let sent: Vec<_> = requests.iter().map(send).collect();
@@ -73,6 +79,27 @@ fn collect() -> Result {
 }
 
 pattoo_guest::collector!(collect);
+
+/// What the standard library finds of the world: counts, and whether something could be had.
+fn found_outside(address: &str) -> Vec<(&'static str, String)> {
+    use std::{env, fs, io::Read as _, net};
+    fn had<T, E>(result: Result<T, E>) -> String {
+        result.map_or("refused", |_| "had").to_owned()
+    }
+    let mut input = Vec::new();
+    vec![
+        ("arguments", env::args().count().to_string()),
+        ("variables", env::vars().count().to_string()),
+        ("input", std::io::stdin().read_to_end(&mut input).map_or("refused".to_owned(), |bytes| bytes.to_string())),
+        ("folder", had(fs::read_dir("/"))),
+        ("file", had(fs::read("/etc/hostname"))),
+        ("written", had(fs::write("written", "x"))),
+        ("connection", had(net::TcpStream::connect(address))),
+        ("listener", had(net::TcpListener::bind("127.0.0.1:0"))),
+        ("datagrams", had(net::UdpSocket::bind("127.0.0.1:0"))),
+        ("name", had(net::ToSocketAddrs::to_socket_addrs("localhost:80"))),
+    ]
+}
 
 fn send(request: &Request) -> Result<Sent, String> {
     let fields = Fields::new();

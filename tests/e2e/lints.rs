@@ -1,0 +1,94 @@
+//! That nothing from outside makes our code panic is the business of lints: that they are on, and where they are not.
+#![expect(clippy::expect_used, reason = "a test that panics has failed, as it should")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What could panic, and a fault in an attribute that allows it. `arithmetic_side_effects` is a warning for those who write code, and an
+/// error for `cargo xtask test`, which denies warnings.
+const LINTS: [(&str, &str); 8] = [
+    ("unwrap_used", "deny"),
+    ("expect_used", "deny"),
+    ("panic", "deny"),
+    ("indexing_slicing", "deny"),
+    ("string_slice", "deny"),
+    ("todo", "deny"),
+    ("arithmetic_side_effects", "warn"),
+    ("allow_attributes_without_reason", "deny"),
+];
+
+/// Where one of them is off in the runtime, other than in tests: code that a generator made of `wit/`.
+const EXCEPTIONS: [&str; 1] = ["runtime/src/capability/bindings.rs"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository")
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(root().join(path)).expect("a file of the repository")
+}
+
+#[test]
+fn what_could_panic_is_an_error_to_the_lints() {
+    let table = read("Cargo.toml");
+    let (_, table) = table.split_once("[workspace.lints.clippy]").expect("a table of lints");
+    for (lint, level) in LINTS {
+        assert!(table.contains(&format!("\n{lint} = \"{level}\"\n")), "{lint} is not on `{level}`");
+    }
+    assert!(read("runtime/Cargo.toml").contains("\n[lints]\nworkspace = true"));
+    assert!(
+        read("xtask/src/main.rs")
+            .contains(r#""clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings""#)
+    );
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder of the repository") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Whether one of the lints is off somewhere in this source, but for modules of tests.
+fn has_exception(text: &str) -> bool {
+    let attributes = text.split("#[").chain(text.split("#![")).skip(1);
+    let mut off = attributes.filter_map(|rest| rest.split_once(")]")).filter(|(attribute, behind)| {
+        let allows = attribute.starts_with("allow(") || attribute.starts_with("expect(");
+        let lint = LINTS.iter().any(|(lint, _)| attribute.contains(&format!("clippy::{lint}")));
+        // What follows, or whatever attribute is next to it, says that it is about tests.
+        let of_tests = behind.split_once('{').is_some_and(|(head, _)| head.contains("mod tests"));
+        allows && lint && !of_tests && !behind.trim_start().starts_with("mod tests;")
+    });
+    off.next().is_some()
+}
+
+#[test]
+fn no_code_of_ours_is_excepted_from_the_lints_against_panics() {
+    let mut files = Vec::new();
+    sources(&root().join("runtime/src"), &mut files);
+    let of_tests = |path: &PathBuf| {
+        path.components().any(|part| ["tests", "tests.rs"].iter().any(|tests| part.as_os_str() == *tests))
+    };
+    let mut excepted: Vec<_> = files
+        .iter()
+        .filter(|path| !of_tests(path) && has_exception(&read(path)))
+        .map(|path| path.strip_prefix(root()).expect("below it").display().to_string())
+        .collect();
+    excepted.sort();
+    assert_eq!(excepted, EXCEPTIONS);
+}
+
+#[test]
+fn an_exception_is_found() {
+    let attribute = "expect(clippy::unwrap_used, reason = \"x\")]";
+    assert!(has_exception(&format!("fn a() {{}}\n#[{attribute}\nfn b() {{}}")));
+    assert!(has_exception(&format!("#![{attribute}\nfn b() {{}}")));
+    assert!(!has_exception(&format!("#[cfg(test)]\n#[{attribute}\nmod tests;")));
+    assert!(!has_exception("#[expect(clippy::cast_possible_truncation, reason = \"x\")]\nfn b() {}"));
+}
