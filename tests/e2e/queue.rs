@@ -196,7 +196,7 @@ fn a_long_queue_costs_no_memory_and_no_start_and_is_drained_at_the_receivers_pac
     let kept_up = (delivered(&daemon) - before) / window.elapsed().as_secs_f64();
     cli.file("mood.yaml", "");
     let (before, rest) = (delivered(&daemon), Instant::now());
-    let patience = Duration::from_secs(60 + bodies / 200);
+    let patience = Duration::from_secs(300 + bodies / 200);
     let (mut resident, mut slowest_page) = (Vec::new(), Duration::ZERO);
     loop {
         let asked = Instant::now();
