@@ -61,7 +61,7 @@ const BOUNDS: Bounds = Bounds {
     requests: 6,
     connections: 16,
     calls_of_a_read: 3.2,
-    calls_of_a_store: 28.0,
+    calls_of_a_store: 27.0,
     calls_of_a_collection: 2.2,
     instructions_never_seen: 165_000,
     instructions_seen: 36_000,
