@@ -62,8 +62,16 @@ pub(crate) fn run(name: Option<&str>, profile: &str) -> Result<()> {
     }
     let built = build(&wanted, profile)?;
     let binary = find(&built, "pattoo-wasm")?;
-    let extism =
-        wanted.iter().any(|benchmark| benchmark.name == "cycle").then(|| build_extism(&mut steps)).transpose()?;
+    let mut extism = None;
+    if wanted.iter().any(|benchmark| benchmark.name == "cycle") {
+        match build_extism(&mut steps) {
+            Ok(peer) => extism = Some(peer),
+            Err(why) => {
+                complain(&why);
+                steps.skip("the figure of Extism", &why)?;
+            }
+        }
+    }
     let mut all = Vec::new();
     for benchmark in wanted {
         complain(&format!("==> {}", benchmark.name));
