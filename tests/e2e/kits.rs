@@ -56,7 +56,7 @@ fn node_tests(name: &str, commands: &[(&str, &[&str])]) {
 #[test]
 fn the_tests_of_the_kit_for_javascript_pass() {
     if has_program("node") {
-        passes(Command::new("node").args(["--test", "tests/"]), &root().join("guest-sdk/javascript"));
+        passes(Command::new("node").arg("--test"), &root().join("guest-sdk/javascript"));
     }
 }
 
@@ -65,7 +65,7 @@ fn the_tests_of_the_stations_in_javascript_and_typescript_pass() {
     for name in ["javascript", "javascript-fetch"] {
         node_tests(name, &[("node", &["--test"])]);
     }
-    node_tests("typescript", &[("node_modules/.bin/tsc", &[]), ("node", &["--test", "build/"])]);
+    node_tests("typescript", &[("node_modules/.bin/tsc", &[]), ("node", &["--test", "build/collector.test.js"])]);
 }
 
 #[test]
