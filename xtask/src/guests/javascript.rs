@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Collector, Language, Tool, locked_tools};
+use super::{Collector, Language, NPM, Tool, locked_tools};
 use crate::tools;
 
 /// What is needed, with its lock file.
@@ -13,7 +13,7 @@ pub(super) const LANGUAGE: Language = Language {
     name: "javascript",
     collectors: &["station/javascript", "station/typescript"],
     inputs: INPUTS,
-    tools: &[Tool::Locked(TOOLS)],
+    tools: &[NPM, Tool::Locked(TOOLS)],
     build: |collector| build(collector, "quickjs"),
 };
 
@@ -22,7 +22,7 @@ pub(super) const FETCH: Language = Language {
     name: "javascript-fetch",
     collectors: &["station/javascript-fetch"],
     inputs: INPUTS,
-    tools: &[Tool::Locked(TOOLS)],
+    tools: &[NPM, Tool::Locked(TOOLS)],
     build: |collector| build(collector, "starlingmonkey"),
 };
 

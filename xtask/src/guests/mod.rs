@@ -52,6 +52,9 @@ pub(crate) struct Language {
     build: fn(&Collector) -> Vec<Command>,
 }
 
+/// What installs the packages that a lock file names.
+const NPM: Tool = Tool::Debian(Debian { shown_by: "npm", package: "npm" });
+
 /// Something that is needed to build a collector, and where it comes from.
 #[derive(Clone, Copy)]
 pub(crate) enum Tool {
@@ -59,8 +62,6 @@ pub(crate) enum Tool {
     Debian(Debian),
     /// A package for pip with its version, such as `ziglang==0.17.1`, in the virtual environment [`python_tools`].
     Python(&'static str),
-    /// A package for npm with its version, such as `assemblyscript@0.28.20`, in the folder [`node_tools`].
-    Node(&'static str),
     /// All that a lock file of npm names, in the folder [`locked_tools`]: the path of the folder that has the file.
     Locked(&'static str),
 }
@@ -76,11 +77,6 @@ pub(crate) struct Collector {
 /// The virtual environment of the tools that come with pip.
 pub(crate) fn python_tools() -> PathBuf {
     tools::target().join("tools/python")
-}
-
-/// The folder of the tools that come with npm, with `node_modules` in it.
-pub(crate) fn node_tools() -> PathBuf {
-    tools::target().join("tools/node")
 }
 
 /// The folder of the tools that a lock file in such a folder names, with `node_modules` in it.
@@ -168,17 +164,6 @@ impl Tool {
                 let mut pip = Command::new(python_tools().join("bin/python"));
                 pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
                 steps.run(package, &mut pip)?;
-                leave(&installed)
-            }
-            Self::Node(package) => {
-                let installed = node_tools().join("installed").join(package.replace('/', "+"));
-                if installed.exists() {
-                    return Ok(());
-                }
-                fs::create_dir_all(node_tools()).map_err(|error| format!("{}: {error}", node_tools().display()))?;
-                let mut npm = Command::new("npm");
-                npm.args(["install", "--no-fund", "--no-audit", "--loglevel", "error", "--save-exact", "--prefix"]);
-                steps.run(package, npm.arg(node_tools()).arg(package))?;
                 leave(&installed)
             }
             Self::Locked(folder) => {
