@@ -1,8 +1,8 @@
 //! The guides for collectors, followed literally: their files are written and their commands run in a folder beside which
 //! the checkout lies, as they say.
 //!
-//! What installs tools is left out, since `cargo xtask test` did that. The ports are others, so that guides can be followed at the
-//! same time.
+//! What installs tools is left out, since `cargo xtask test` did that, or done without the network. The ports are others, so that
+//! guides can be followed at the same time.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may do what tests may do")]
 
 use std::{
@@ -46,10 +46,11 @@ fn steps(page: &str) -> Vec<Step<'_>> {
 /// What is started in the background is a group of processes each, and ended as one.
 const PROLOGUE: &str = "set -eum\ntrap 'for group in $(jobs -p); do kill -- -$group; done' EXIT\n";
 
-const INSTALLERS: [&str; 3] = ["apt install", "pip install", "npm install"];
+const INSTALLERS: [&str; 4] = ["apt install", "pip install", "npm install", "rustup target add"];
 
-/// Follows a page; gives the body that its last command printed. `tools` are folders of programs that it would install.
-fn follow(page: &str, tools: &[PathBuf]) -> Value {
+/// Follows a page; gives the body that its last command printed. `tools` are folders of programs that it would install, and `install`
+/// is a command that does in its folder what an installer would.
+fn follow(page: &str, tools: &[PathBuf], install: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(repository(), folder.path().join("pattoo-wasm")).unwrap();
     let (device, site) = (nobody().port(), nobody().port());
@@ -59,7 +60,9 @@ fn follow(page: &str, tools: &[PathBuf]) -> Value {
     for step in &steps {
         match step {
             Step::File(name, text) => writeln!(script, "cat > {name} <<'END OF FILE'\n{text}\nEND OF FILE").unwrap(),
-            Step::Commands(text) if INSTALLERS.iter().any(|installer| text.contains(installer)) => {}
+            Step::Commands(text) if INSTALLERS.iter().any(|installer| text.contains(installer)) => {
+                writeln!(script, "{install}").unwrap();
+            }
             Step::Commands(text) => {
                 commands = commands.saturating_add(1);
                 writeln!(script, "{{ {text}\n}} > output").unwrap();
@@ -83,54 +86,103 @@ fn follow(page: &str, tools: &[PathBuf]) -> Value {
         .current_dir(folder.path())
         .env("PATH", path)
         .env("HOME", folder.path())
+        // Nothing is fetched: what the workspace is built with is there already.
+        .envs([("CARGO_HOME", home("CARGO_HOME", ".cargo")), ("RUSTUP_HOME", home("RUSTUP_HOME", ".rustup"))])
+        .envs([("CARGO_NET_OFFLINE", "true"), ("npm_config_offline", "true"), ("npm_config_update_notifier", "false")])
+        .envs([("GOPROXY", "off"), ("GOTOOLCHAIN", "local"), ("GOFLAGS", "")])
         .env_remove("PATTOO_CONFIGDIR")
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("RUSTFLAGS")
         .output()
         .unwrap();
     assert!(output.status.success(), "{script}\n{}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("the last command prints a body")
 }
 
+/// A folder of the tools of Rust: where a variable says, or in the home of whoever runs the tests.
+fn home(variable: &str, usual: &str) -> PathBuf {
+    let elsewhere = || Path::new(&env::var_os("HOME").unwrap_or_default()).join(usual);
+    env::var_os(variable).map_or_else(elsewhere, PathBuf::from)
+}
+
 /// What every one of these guides collects.
-fn assert_boiler(page: &str, tools: &[PathBuf]) {
+fn assert_boiler(page: &str, tools: &[PathBuf], install: &str) {
     let read =
         |record: &Value| json!([record["agent_polled_target"], record["key"], record["value"], record["metadata"]]);
-    let records: Vec<Value> = pattoo_records(&follow(page, tools)).iter().map(read).collect();
+    let records: Vec<Value> = pattoo_records(&follow(page, tools, install)).iter().map(read).collect();
     let metadata = json!([["sensor", "flow"], ["unit", "Cel"]]);
     assert_eq!(records, [json!(["boiler1", "temperature", 84.5, metadata]), json!(["market", "gas_price", 0.5, []])]);
 }
 
 #[test]
+fn the_guide_for_rust_leads_to_a_collector() {
+    assert_boiler(include_str!("../../docs/guests/rust.md"), &[], "");
+}
+
+#[test]
+fn the_guide_for_python_leads_to_a_collector() {
+    if station("python").is_some() {
+        assert_boiler(include_str!("../../docs/guests/python.md"), &[tools("python/bin")], "");
+    }
+}
+
+/// What `npm install` leaves in a project, out of the packages that built the stations.
+const NPM_INSTALL: &str = "mkdir -p node_modules/.bin
+ln -s \"$PACKAGES\"/* node_modules/
+ln -s \"$PACKAGES\"/.bin/* node_modules/.bin/
+ln -s ../pattoo node_modules/pattoo
+chmod +x pattoo/bin/pattoo-build.js
+ln -s ../pattoo/bin/pattoo-build.js node_modules/.bin/pattoo-build";
+
+#[test]
+fn the_guide_for_javascript_and_typescript_leads_to_a_collector_in_each() {
+    if station("javascript").is_some() {
+        let page = include_str!("../../docs/guests/javascript.md");
+        let packages = tools("javascript/node_modules").canonicalize().unwrap();
+        let install = format!("PACKAGES='{}'\n{NPM_INSTALL}", packages.display());
+        // It ends with TypeScript, and what comes before that is a guide by itself.
+        let (javascript, _) = page.split_once("\n## TypeScript\n").expect("a section");
+        assert_boiler(javascript, &[], &install);
+        assert_boiler(page, &[], &install);
+    }
+}
+
+#[test]
 fn the_guide_for_c_leads_to_a_collector() {
     if Path::new("/usr/include/wasm32-wasi").exists() {
-        assert_boiler(include_str!("../../docs/guests/c.md"), &[]);
+        assert_boiler(include_str!("../../docs/guests/c.md"), &[], "");
     }
 }
 
 #[test]
 fn the_guide_for_go_leads_to_a_collector() {
     if station("go").is_some() {
-        assert_boiler(include_str!("../../docs/guests/go.md"), &[tools("python/bin")]);
+        assert_boiler(include_str!("../../docs/guests/go.md"), &[tools("python/bin")], "");
     }
 }
 
 #[test]
 fn the_guide_for_cpp_leads_to_a_collector() {
     if station("cpp").is_some() {
-        assert_boiler(include_str!("../../docs/guests/cpp.md"), &[]);
+        assert_boiler(include_str!("../../docs/guests/cpp.md"), &[], "");
     }
 }
 
 #[test]
 fn the_guide_for_zig_leads_to_a_collector() {
     if station("zig").is_some() {
-        assert_boiler(include_str!("../../docs/guests/zig.md"), &[tools("python/bin")]);
+        assert_boiler(include_str!("../../docs/guests/zig.md"), &[tools("python/bin")], "");
     }
 }
 
 #[test]
 fn the_guide_for_assemblyscript_leads_to_a_collector() {
     if station("assemblyscript").is_some() {
-        assert_boiler(include_str!("../../docs/guests/assemblyscript.md"), &[tools("node/node_modules/.bin")]);
+        assert_boiler(
+            include_str!("../../docs/guests/assemblyscript.md"),
+            &[tools("assemblyscript/node_modules/.bin")],
+            "",
+        );
     }
 }
 
