@@ -16,6 +16,7 @@ pub mod figures;
 mod guests;
 mod plant;
 mod raw_site;
+mod station_field;
 mod stations;
 mod ungranted;
 
@@ -34,6 +35,7 @@ pub use self::{
     guests::{COMPOSED, IDLE, component, emits_and},
     plant::{Moment, Mood, Plant},
     raw_site::{RawSite, http_ok, http_redirect},
+    station_field::StationField,
     stations::{STATIONS, python_tool, repository, station, station_folder, weather_site},
     ungranted::{agent, granted, ungranted},
 };

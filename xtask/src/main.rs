@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask demo`, `guests`, `test`, `soak` and `bench`.
+//! The project's own commands: `cargo xtask demo`, `guests`, `test`, `soak`, `bench` and others.
 //!
 //! They need Rust, and install the rest: the wasm target through rustup, test peers into `target/peers`, tools of other
 //! languages into `target/tools`, and, as root on Debian, what only Debian's packages have.
 
 mod bench;
+mod compare;
 mod guests;
 mod soak;
 mod steps;
@@ -27,7 +28,8 @@ Usage: cargo xtask COMMAND
   bench [NAME] [--profile dev]
            figures against their targets and rivals, built for release: encode, cycle, boundary, startup, spool, scale,
            modbus;
-           and, only when named, curve
+           and, only when named, curve and guests
+  compare  put the figures of `bench guests` into docs/guests/compare.md
   wit      make docs/reference/wit.md anew, after a change of wit/
 ";
 
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         ["bench", "--profile", profile] => bench::run(None, profile),
         ["bench", name] => bench::run(Some(name), "bench"),
         ["bench", name, "--profile", profile] => bench::run(Some(name), profile),
+        ["compare"] => compare::write(),
         ["wit"] => wit::write(),
         ["help" | "--help" | "-h"] => {
             steps::say(USAGE);

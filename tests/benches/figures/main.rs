@@ -15,6 +15,7 @@ mod asked;
 mod boundary;
 mod cycle;
 mod encode;
+mod guests;
 mod scale;
 mod spool;
 mod startup;
@@ -37,9 +38,13 @@ fn main() {
             "boundary" => boundary::figures(),
             "spool" => spool::figures(),
             "startup" => startup::figures(),
+            "guests" => guests::figures(),
             "scale" => scale::figures(&[10_000]),
             "curve" => scale::figures(&[10, 100, 1000, 10_000, 30_000]),
-            other => panic!("there are no figures of the name {other}"),
+            other => match other.strip_prefix("guests/") {
+                Some(language) => guests::figures_of(language),
+                None => panic!("there are no figures of the name {other}"),
+            },
         }
     }
 }

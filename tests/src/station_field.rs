@@ -1,0 +1,96 @@
+//! What a station of `guests/station` asks: a device and a web site that stay the same, for what is measured over many collections.
+
+use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
+
+use pattoo_wasm::{
+    capability::{
+        Assignment, Limits,
+        modbus::{DeviceGrant, Devices},
+    },
+    http::{self, OriginGrant, OwnEndpoints},
+    modbus::{DeviceUrl, Endpoints},
+    pattoo::{Agent, AgentId, PollingInterval, Program},
+    sandbox::{Ending, Outcome},
+    state::StateStore,
+};
+use serde_json::{Value, json};
+
+use crate::{Running, Said, binary, ungranted, weather_site};
+
+const DEVICE: &str = "devices: [{ listen: '127.0.0.1:0', units: { 7: {
+  holding: { 0: [1234, 0xFFF6, 0x0001, 0x0002] },
+  input: { 100: [0xE979, 0x42F6, 0, 0, 0x0001, 0, 0x504D, 0x502D, 0x3700, 0] } } } }]";
+
+/// A device and a site, each a process of its own, and the folder for everything.
+#[derive(Debug)]
+pub struct StationField {
+    folder: tempfile::TempDir,
+    device: Running,
+    site: Running,
+}
+
+impl StationField {
+    /// Starts both.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let write = |file: &str, text: &str| fs::write(folder.path().join(file), text).expect("a writable folder");
+        fs::create_dir(folder.path().join("site")).expect("a new folder");
+        let weather = json!({"temperature": -3.25, "humidity": 81, "rain_total": 5000, "name": "Old Mill"});
+        write("site/weather.json", &weather.to_string());
+        write("device.yaml", DEVICE);
+        let mut simulate = Command::new(binary());
+        simulate.arg("simulate").arg(folder.path().join("device.yaml")).env("NO_COLOR", "1");
+        let device = Running::start(&mut simulate, Said::OnStderr, |line| {
+            line.split_once("tcp://")?.1.split([',', '?', ' ']).next()?.parse().ok()
+        });
+        let site = weather_site(&folder.path().join("site"));
+        Self { folder, device, site }
+    }
+
+    /// A folder that is gone with it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// All that is known of the station in this language beyond its code.
+    pub fn assignment(&self, language: &str) -> Assignment {
+        let origin = format!("http://{}", self.site.address());
+        let settings = json!({
+            "device": "plc1", "unit": 7, "site": "SITE_A", "url": format!("{origin}/weather.json"),
+            "pump": {"table": "holding-registers", "address": 0}, "meter": {"table": "input-registers", "address": 100},
+        });
+        let url: DeviceUrl = format!("tcp://{}?unit=7", self.device.address()).parse().expect("a URL");
+        let grants = vec![DeviceGrant::new("plc1".parse().expect("a name"), &url)];
+        let origins = vec![OriginGrant::new(origin.parse().expect("an origin"))];
+        let program: Program = format!("station-{language}").parse().expect("a program");
+        let agent = Agent {
+            id: AgentId::load_or_create(self.folder(), &program).expect("a writable folder"),
+            program,
+            hostname: "gateway-7".parse().expect("a host name"),
+            polling_interval: PollingInterval::from_seconds(60).expect("an interval"),
+        };
+        Assignment {
+            settings: settings.to_string(),
+            modbus: Devices::new(grants, &Endpoints::new()),
+            http: http::Client::new(origins, http::Limits::default(), OwnEndpoints::default()).expect("a client"),
+            state: StateStore::at(&self.folder().join("state")),
+            limits: Limits { memory: 256 << 20, timeout: Duration::from_mins(1), ..Limits::default() },
+            ..ungranted(Arc::new(agent))
+        }
+    }
+
+    /// The number that a collection counted, after it was all that it should be: well ended, and with all datapoints. What it
+    /// keeps is kept then.
+    pub async fn counted(outcome: Outcome, about: &str) -> u64 {
+        assert!(matches!(outcome.ending, Ending::Completed), "{about}: {:?}", outcome.ending);
+        assert_eq!((outcome.emission.batch.datapoints(), outcome.emission.rejected), (11, 0), "{about}");
+        outcome.state.expect("it ended well").keep().await.expect("a writable folder");
+        let body = outcome.emission.batch.into_body(0).expect("it has datapoints");
+        let body: Value = serde_json::from_slice(body.json()).expect("a body is JSON");
+        let pattoo = &body["pattoo_datapoints"];
+        // The last datapoint is the number of collections.
+        let last = pattoo["datapoint_pairs"].as_array().and_then(|points| points.last()?.as_array());
+        let mut pairs = last.expect("datapoints").iter().map(|pair| &pattoo["key_value_pairs"][pair.to_string()]);
+        pairs.find_map(|pair| (pair[0] == "pattoo_value").then(|| pair[1].as_u64())).flatten().expect("a number")
+    }
+}
