@@ -45,7 +45,17 @@ fn a_module_of_another_world_is_told_what_is_missing() {
     assert_refused(&cli.run(&["run", "wasi.wat"]), 2, &["`wasi:http/incoming-handler@0.2.0`", "does not provide"]);
     cli.file("later.wat", "(component (import \"wasi:io/poll@0.3.0\" (instance)))");
     assert_refused(&cli.run(&["run", "later.wat"]), 2, &["`wasi:io/poll@0.3.0`", "0.2.0 and later, not 0.3"]);
-    assert_refused(&cli.run(&["run", "signature.wat"]), 2, &["does not fit the world", "collect"]);
+    let collect = "must be `collect: func() -> result<_, string>`";
+    assert_refused(&cli.run(&["run", "signature.wat"]), 2, &["does not fit the world", collect]);
+    // Of our own interfaces a function of another name, and one of another signature.
+    for (function, words) in [
+        ("\"write\" (func (param \"message\" string))", ["`write`", "the interface has log"]),
+        ("\"log\" (func (param \"message\" string))", ["`log`", "must be `log: func(level: level, message: string)`"]),
+    ] {
+        let import = format!("(component (import \"pattoo:agent/log@0.1.0\" (instance (export {function})))");
+        cli.file("function.wat", IDLE.replacen("(component", &import, 1));
+        assert_refused(&cli.run(&["run", "function.wat"]), 2, &words);
+    }
 }
 
 #[test]

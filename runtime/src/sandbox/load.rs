@@ -10,7 +10,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
-use super::{CompileError, CompileLimits, Sandbox, collection::Cell, compile::is_core_module};
+use super::{CompileError, CompileLimits, Sandbox, collection::Cell, compile::is_core_module, contract};
 use crate::{
     capability::{CollectorPre, Interface, our_interfaces},
     text::one_line,
@@ -343,9 +343,12 @@ impl Sandbox {
         // SAFETY: `code` comes from our own compiler in our own child process, or from the cache, which gave it back under an
         // authentication code that only this user can have made.
         let component = unsafe { Component::deserialize(&self.engine, code) }.map_err(invalid)?;
-        let wrong_type = |error: wasmtime::Error| LoadError::WrongType {
-            path: path.clone(),
-            detail: one_line(&format!("{error:#}"), MAX_DETAIL),
+        let wrong_type = |error: wasmtime::Error| {
+            let mut detail = format!("{error:#}");
+            if let Some(expected) = contract::should_be(&detail) {
+                detail = format!("{detail}; {expected}");
+            }
+            LoadError::WrongType { path: path.clone(), detail: one_line(&detail, MAX_DETAIL) }
         };
         self.check_world(path, &component)?;
         let pre = self.linker.instantiate_pre(&component).map_err(wrong_type)?;

@@ -9,6 +9,7 @@
 mod cache;
 mod collection;
 mod compile;
+mod contract;
 mod engine;
 mod lift;
 mod load;
