@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use extism::{CompiledPlugin, PTR, Plugin, PluginBuilder, UserData, Wasm, convert::Json, host_fn};
+use extism::{CompiledPlugin, PTR, Plugin, PluginBuilder, UserData, convert::Json, host_fn};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// Datapoints that arrived.
@@ -69,7 +69,7 @@ fn compiled(points: usize) -> CompiledPlugin {
     pool.total_core_instances(50).total_memories(10).total_tables(50);
     let mut config = Config::new();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    PluginBuilder::new([Wasm::data(plugin(points).into_bytes())])
+    PluginBuilder::new(plugin(points).into_bytes())
         .with_wasi(false)
         .with_cache_disabled()
         .with_wasmtime_config(config)
