@@ -2,11 +2,6 @@
 //!
 //! `cargo xtask soak guests` runs it. `GUEST_COLLECTIONS` says how many (20 000 unless set; a tenth of that in languages that
 //! bring an interpreter along), `GUEST_LANGUAGES` which, with commas between them.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that panics has failed, as it should; a soak says its figures"
-)]
 
 use std::{sync::Arc, time::Instant};
 

@@ -87,10 +87,11 @@ impl StationField {
         outcome.state.expect("it ended well").keep().await.expect("a writable folder");
         let body = outcome.emission.batch.into_body(0).expect("it has datapoints");
         let body: Value = serde_json::from_slice(body.json()).expect("a body is JSON");
-        let pattoo = &body["pattoo_datapoints"];
+        let pattoo = |member: &str| body.pointer(&format!("/pattoo_datapoints/{member}"));
         // The last datapoint is the number of collections.
-        let last = pattoo["datapoint_pairs"].as_array().and_then(|points| points.last()?.as_array());
-        let mut pairs = last.expect("datapoints").iter().map(|pair| &pattoo["key_value_pairs"][pair.to_string()]);
-        pairs.find_map(|pair| (pair[0] == "pattoo_value").then(|| pair[1].as_u64())).flatten().expect("a number")
+        let last = pattoo("datapoint_pairs").and_then(|points| points.as_array()?.last()?.as_array());
+        let mut pairs = last.expect("datapoints").iter().filter_map(|pair| pattoo(&format!("key_value_pairs/{pair}")));
+        let value = pairs.find(|pair| pair.get(0).is_some_and(|key| key == "pattoo_value"));
+        value.and_then(|pair| pair.get(1)?.as_u64()).expect("a number")
     }
 }

@@ -59,7 +59,7 @@ mod tests {
     fn every_function_of_the_contract_is_found_by_its_name() {
         let (resolve, _) = decode_world(COMPONENT_TYPE).unwrap();
         let mut found = 0;
-        for (id, interface) in resolve.interfaces.iter() {
+        for (id, interface) in &resolve.interfaces {
             let name = resolve.id_of(id).unwrap();
             for function in interface.functions.keys() {
                 if name.starts_with("pattoo:") {
