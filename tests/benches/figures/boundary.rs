@@ -44,7 +44,7 @@ fn each(
     module: impl Fn(usize) -> String,
     timed: impl Fn(&mut dyn FnMut()) -> f64,
 ) -> (Samples, Samples) {
-    let [one, many] = [1, items].map(|calls| bench.load(module(calls)));
+    let [one, many] = [1, items].map(|calls| bench.load(&module(calls)));
     let collect = |collector| timed(&mut || drop(bench.collect(collector, assignment))) / items as f64;
     interleaved(rounds, || collect(&one), || collect(&many))
 }

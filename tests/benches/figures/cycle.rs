@@ -37,7 +37,7 @@ mod bindings {
 
 pub(crate) fn figures() {
     let bench = Bench::new();
-    let (ten, assignment) = (bench.load(emitter(10, 1, 0)), assignment());
+    let (ten, assignment) = (bench.load(&emitter(10, 1, 0)), assignment());
     let bare = Bare::new(&emitter(10, 1, 0));
     let micros = |seconds: f64| seconds * 1e6 / f64::from(CYCLES);
     let collecting = || micros(cpu_seconds(|| (0..CYCLES).for_each(|_| drop(bench.collect(&ten, &assignment)))));

@@ -62,9 +62,10 @@ impl Bench {
         Self { tokio, sandbox }
     }
 
-    /// Compiles a module in the text format.
-    fn load(&self, text: String) -> Collector {
-        self.sandbox.load(&Module::from_bytes(Path::new("module.wat"), text.into_bytes()).unwrap()).unwrap()
+    /// Compiles a module in the text format, of whatever length.
+    fn load(&self, text: &str) -> Collector {
+        let binary = wat::parse_str(text).unwrap();
+        self.sandbox.load(&Module::from_bytes(Path::new("module.wasm"), binary).unwrap()).unwrap()
     }
 
     /// One collection, which ends well; its body, if it emitted anything.
