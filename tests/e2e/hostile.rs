@@ -1,9 +1,10 @@
 //! Guests that want more than they were given: what they get instead, and what their operator reads.
 
 use pattoo_tests::{
-    Cli, assert_refused, assert_says, component, guest, modbus_device, moody_site, pattoo_records, web_site,
+    Cli, Daemon, Site, assert_refused, assert_says, component, guest, modbus_device, moody_site, nobody,
+    pattoo_records, web_site,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn a_guest_that_misbehaves_is_stopped_with_the_reason() {
@@ -46,28 +47,27 @@ fn an_error_of_the_guest_is_shown_and_cannot_forge_lines() {
     assert!(!run.stderr.contains('\x1b'), "{:?}", run.stderr);
 }
 
+/// Says the same 20 bytes in the log, on its standard output, and as the name of a target that is none.
+const FORGER: &str = r#"(module
+  (import "pattoo:agent/log@0.1.0" "log" (func $log (param i32 i32 i32)))
+  (import "pattoo:agent/datapoints@0.1.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 4096)
+  (data (i32.const 16) "a\0dERROR \22b\1b[31m\e2\80\ae\00c")
+  (data (i32.const 512) "\10\00\00\00\14\00\00\00")
+  (data (i32.const 600) "\40\00\00\00\03\00\00\00")
+  (data (i32.const 64) "key")
+  (func (export "collect") (result i32)
+    (call $log (i32.const 4) (i32.const 16) (i32.const 20))
+    (drop (call $write (i32.const 1) (i32.const 512) (i32.const 1) (i32.const 560)))
+    (call $emit (i32.const 16) (i32.const 20) (i32.const 600) (i32.const 1) (i32.const 1024))
+    i32.const 2048))"#;
+
 #[test]
 fn whatever_a_guest_says_starts_no_line_and_moves_no_cursor() {
     let cli = Cli::new();
-    // The same 20 bytes are logged, printed, and the name of a target that is none.
-    cli.file(
-        "forger.wat",
-        r#"(module
-          (import "pattoo:agent/log@0.1.0" "log" (func $log (param i32 i32 i32)))
-          (import "pattoo:agent/datapoints@0.1.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))
-          (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-          (memory (export "memory") 1)
-          (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 4096)
-          (data (i32.const 16) "a\0dERROR \22b\1b[31m\e2\80\ae\00c")
-          (data (i32.const 512) "\10\00\00\00\14\00\00\00")
-          (data (i32.const 600) "\40\00\00\00\03\00\00\00")
-          (data (i32.const 64) "key")
-          (func (export "collect") (result i32)
-            (call $log (i32.const 4) (i32.const 16) (i32.const 20))
-            (drop (call $write (i32.const 1) (i32.const 512) (i32.const 1) (i32.const 560)))
-            (call $emit (i32.const 16) (i32.const 20) (i32.const 600) (i32.const 1) (i32.const 1024))
-            i32.const 2048))"#,
-    );
+    cli.file("forger.wat", FORGER);
     let run = cli.run(&["run", "forger.wat"]);
     assert_eq!(run.code, Some(0), "{run:#?}");
     let said = run.stderr.lines().filter(|line| line.contains(r#"a\rERROR "b\u{1b}[31m\u{202e}\u{0}c"#)).count();
@@ -75,6 +75,31 @@ fn whatever_a_guest_says_starts_no_line_and_moves_no_cursor() {
     let unsafe_ones = |text: &str| text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}');
     assert!(!unsafe_ones(&run.stderr) && !unsafe_ones(&run.stdout), "{run:#?}");
     assert!(!run.stderr.lines().any(|line| line.trim_start().starts_with("ERROR \"b")), "{run:#?}");
+}
+
+#[test]
+fn whatever_a_guest_says_is_a_text_in_the_log_of_json() {
+    let site = Site::new(nobody());
+    let module = site.file("forger.wat", FORGER);
+    site.configure(&json!([{"program": "FORGER", "module": module, "polling_interval": 60}]));
+    let mut command = site.command();
+    command.args(["--log-format", "json"]);
+    let daemon = Daemon::start(&mut command);
+    daemon.wait_for("ERROR");
+    daemon.signal("TERM");
+    let (status, lines) = daemon.wait();
+    assert!(status.success());
+    let mut said = 0u32;
+    for line in lines {
+        let parsed: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert!(!line.chars().any(char::is_control), "{line}");
+        let message = parsed["message"].as_str().expect("a text");
+        if line.contains("31m") {
+            assert!(message.starts_with("FORGER"), "{line}");
+            said += 1;
+        }
+    }
+    assert!(said >= 1);
 }
 
 #[test]

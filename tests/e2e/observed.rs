@@ -40,6 +40,7 @@ fn prometheus_reads_every_metric_of_collectors_devices_and_sites() {
     site.file("web/quotes.json", json!({"ABC": 1.5}).to_string());
     let web_site = web_site(&site.folder().join("web"));
     let (up, down) = (format!("http://{}", web_site.address()), format!("http://{}", nobody()));
+    let secret = site.file("secret", "s3cr3t-of-the-site");
     let source = |origin: &str| json!({"target": "SITE", "url": format!("{origin}/quotes.json"), "keys": ["ABC"]});
     site.configure(&json!([
         {
@@ -50,7 +51,10 @@ fn prometheus_reads_every_metric_of_collectors_devices_and_sites() {
         {
             "program": "W", "module": guest("lava_script"), "polling_interval": 1,
             "settings": {"sources": [source(&up), source(&down)]},
-            "grants": {"http": [{"origin": up}, {"origin": down}]},
+            "grants": {"http": [
+                {"origin": up, "headers": {"authorization": {"secret_file": secret}}},
+                {"origin": down},
+            ]},
         },
     ]));
     let daemon = site.start();
@@ -59,6 +63,7 @@ fn prometheus_reads_every_metric_of_collectors_devices_and_sites() {
         ["M", "W"].iter().all(|program| daemon.metrics()[&ended(program)] >= 2.0)
     });
     let page = daemon.page("/metrics").1;
+    assert!(!page.contains("s3cr3t"), "a secret that a grant attaches: {page}");
     let families = families(&page);
     let mut values: BTreeMap<String, f64> = BTreeMap::new();
     for family in &families {
