@@ -81,7 +81,7 @@ fn whatever_a_guest_says_starts_no_line_and_moves_no_cursor() {
 fn whatever_a_guest_says_is_a_text_in_the_log_of_json() {
     let site = Site::new(nobody());
     let module = site.file("forger.wat", FORGER);
-    site.configure(&json!([{"program": "FORGER", "module": module, "polling_interval": 60}]));
+    site.configure(&json!([{"program": "FORGER", "module": module, "polling_interval": 1}]));
     let mut command = site.command();
     command.args(["--log-format", "json"]);
     let daemon = Daemon::start(&mut command);
