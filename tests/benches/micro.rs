@@ -8,33 +8,23 @@
 use std::{path::Path, sync::Arc};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use pattoo_tests::{agent, emitter::emitter, libmodbus_device_quiet, ungranted};
+use pattoo_tests::{NOW, agent, candidates, emitter::emitter, libmodbus_device_quiet, ungranted};
 use pattoo_wasm::{
     modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table},
-    pattoo::{Batch, Candidate, DEFAULT_FUTURE_BOUND, Memory, Value},
+    pattoo::{Batch, Candidate, DEFAULT_FUTURE_BOUND, Memory},
     sandbox::{Compiler, Module, Sandbox},
 };
 
-const NOW: u64 = 1_700_000_000_000;
-
 fn encode(criterion: &mut Criterion) {
-    const POINTS: u16 = 1000;
-    let candidates = || -> Vec<Candidate> {
-        let candidate = |number: u16| Candidate {
-            key: format!("holding_register_{number}"),
-            value: Value::Integer(number.into()),
-            timestamp: None,
-            metadata: Vec::new(),
-        };
-        (0..POINTS).map(candidate).collect()
-    };
+    const POINTS: i64 = 1000;
+    let candidates = || candidates(0..POINTS);
     let collect = |memory: &Memory, candidates: Vec<Candidate>| {
         let mut batch = Batch::remembering(agent("modbus_registers"), DEFAULT_FUTURE_BOUND, memory.clone());
         batch.emit("plc1", candidates, NOW).unwrap();
         batch.into_body(NOW)
     };
     let mut group = criterion.benchmark_group("encode 1000 datapoints");
-    group.throughput(Throughput::Elements(POINTS.into()));
+    group.throughput(Throughput::Elements(POINTS.unsigned_abs()));
     group.bench_function("never seen", |bencher| {
         bencher.iter_batched(candidates, |candidates| collect(&Memory::default(), candidates), BatchSize::LargeInput);
     });
@@ -53,9 +43,8 @@ fn modbus(criterion: &mut Criterion) {
     let url: DeviceUrl = format!("tcp://{}", device.address()).parse().unwrap();
     let endpoint = tokio.block_on(async { Endpoints::new().endpoint(url.endpoint(), &EndpointSettings::default()) });
     let readable = Readable::everything();
-    let tables = [Table::Coils, Table::DiscreteInputs, Table::HoldingRegisters, Table::InputRegisters];
     let all =
-        tables.into_iter().flat_map(|table| (0..250).map(move |address| Span::new(1, table, address, 1).unwrap()));
+        Table::ALL.into_iter().flat_map(|table| (0..250).map(move |address| Span::new(1, table, address, 1).unwrap()));
     let all: Vec<Span> = all.collect();
     for (name, count) in [("modbus: read 1000 spans of one address", all.len()), ("modbus: read one", 1)] {
         let spans: Vec<Span> = all.iter().copied().take(count).collect();

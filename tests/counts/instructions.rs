@@ -5,10 +5,10 @@
 
 use std::{env, process::Command};
 
-use pattoo_tests::{agent, has_program};
+use pattoo_tests::{NOW, agent, candidates, has_program};
 use pattoo_wasm::pattoo::{Batch, DEFAULT_FUTURE_BOUND, Memory};
 
-use super::{BOUNDS, NOW, collecting::candidates};
+use super::BOUNDS;
 
 /// All instructions of this program while it does the work for so many datapoints.
 fn instructions_of(work: &str, points: u64) -> Option<u64> {

@@ -8,13 +8,10 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that panics has failed, as it should")]
 
 mod allocator;
-mod collecting;
 mod instructions;
 mod memory;
 mod requests;
 mod system_calls;
-
-const NOW: u64 = 1_700_000_000_000;
 
 /// The most that each may be, a little above what it is.
 struct Bounds {

@@ -7,9 +7,9 @@ use std::{
 };
 
 use pattoo_tests::{
-    RawSite, agent,
+    Collecting, RawSite, agent,
     askers::{fetcher, reader},
-    granted, http_ok, libmodbus_device, nobody,
+    granted, http_ok, libmodbus_device, nobody, unhurried,
 };
 use pattoo_wasm::{
     capability::Assignment,
@@ -17,17 +17,14 @@ use pattoo_wasm::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    BOUNDS,
-    collecting::{Collecting, granted_nothing},
-};
+use super::BOUNDS;
 
 #[test]
 fn a_thousand_spans_of_four_tables_are_six_requests() {
     let device = libmodbus_device(None);
     let collecting = Collecting::new();
     let granted = collecting.tokio.block_on(async { granted(agent("boundary"), device.address(), nobody()) });
-    collecting.collect(&collecting.load(reader(1)), &Arc::new(granted));
+    collecting.collect(&collecting.load(&reader(1)), &Arc::new(granted));
 
     // The device says each request; this one is the last.
     let last = Span::new(247, Table::Coils, 65535, 1).unwrap();
@@ -51,8 +48,8 @@ fn a_hundred_fetches_are_a_hundred_requests_over_few_connections() {
     });
     let collecting = Collecting::new();
     let granted = collecting.tokio.block_on(async { granted(agent("boundary"), nobody(), site.address()) });
-    let granted = Arc::new(Assignment { limits: granted_nothing().limits.clone(), ..granted });
-    let collector = collecting.load(fetcher(&format!("http://{}/weather.json", site.address()), 100, 1));
+    let granted = Arc::new(Assignment { limits: unhurried(), ..granted });
+    let collector = collecting.load(&fetcher(&format!("http://{}/weather.json", site.address()), 100, 1));
     for collection in 1..=2 {
         collecting.collect(&collector, &granted);
         assert_eq!(site.seen().len(), collection * 100);

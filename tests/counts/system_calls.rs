@@ -9,17 +9,16 @@ use std::{
     sync::Arc,
 };
 
-use pattoo_tests::{agent, emitter::emitter, has_program, libmodbus_device_quiet};
+use pattoo_tests::{
+    Collecting, NOW, agent, candidates, emitter::emitter, granted_nothing, has_program, libmodbus_device_quiet,
+};
 use pattoo_wasm::{
     delivery::{ServerUrl, Spool, SpoolLimits},
     modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table},
     pattoo::{Batch, DEFAULT_FUTURE_BOUND},
 };
 
-use super::{
-    BOUNDS, NOW,
-    collecting::{Collecting, candidates, granted_nothing},
-};
+use super::BOUNDS;
 
 const TIMES: usize = 200;
 /// Who looks for these files shows where in the list the counting begins and ends.
@@ -114,6 +113,6 @@ fn a_collection_without_devices_takes_few_system_calls() {
 #[ignore = "is started where it is counted"]
 fn collections() {
     let (collecting, assignment) = (Collecting::new(), granted_nothing());
-    let collector = collecting.load(emitter(10, 1, 0));
+    let collector = collecting.load(&emitter(10, 1, 0));
     counted(|| drop(collecting.collect(&collector, &assignment)));
 }

@@ -10,12 +10,8 @@
 
 use std::{collections::BTreeMap, thread::available_parallelism, time::Duration};
 
-use pattoo_tests::{Cli, Site, guest};
+use pattoo_tests::{Cli, SPINNING, Site, guest};
 use serde_json::{Value, json};
-
-/// Never ends, and asks the host for nothing.
-const SPINNING: &str = r#"(module (memory (export "memory") 1)
-  (func (export "collect") (result i32) (loop br 0) i32.const 0))"#;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))

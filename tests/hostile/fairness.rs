@@ -2,12 +2,8 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use pattoo_tests::{agent, ungranted};
+use pattoo_tests::{SPINNING, agent, ungranted};
 use pattoo_wasm::sandbox::{Compiler, Module, Sandbox};
-
-/// Never ends, and asks the host for nothing.
-const SPINNING: &str = r#"(module (memory (export "memory") 1)
-  (func (export "collect") (result i32) (loop br 0) i32.const 0))"#;
 
 #[test]
 fn whenever_a_guest_that_never_ends_yields_the_timers_and_sockets_of_others_are_looked_at() {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_tests::binary;
+use pattoo_tests::{agent, binary, ungranted};
 use pattoo_wasm::{
     capability::{
         Assignment,
@@ -16,9 +16,7 @@ use pattoo_wasm::{
     config::CollectorLimits,
     http::{Client, Method, OriginGrant, OwnEndpoints},
     modbus::{EndpointSettings, Endpoints},
-    pattoo::{Agent, Memory, PollingInterval},
     sandbox::{Cache, CompileLimits, Compiler, Ending, LoadError, Module, Outcome, Sandbox},
-    state::StateStore,
 };
 use tokio::runtime::Runtime;
 
@@ -89,20 +87,11 @@ impl Worker<'_> {
         device.settings = EndpointSettings { request_timeout: Duration::from_hours(1), ..EndpointSettings::default() };
         let _entered = self.runtime.enter();
         Assignment {
-            agent: Arc::new(Agent {
-                program: "HOSTILE".parse().expect("a program"),
-                id: "ab".repeat(32).parse().expect("an id"),
-                hostname: "gateway-7".parse().expect("a name"),
-                polling_interval: PollingInterval::from_seconds(60).expect("an interval"),
-            }),
-            settings: "{}".to_owned(),
             modbus: Devices::new(vec![device], &Endpoints::new()),
             http: Client::new(vec![site("http"), site("https")], limits.http, OwnEndpoints::default())
                 .expect("a client"),
-            state: StateStore::forgetful(),
-            memory: Memory::default(),
-            recorder: None,
             limits: limits.collection.clone(),
+            ..ungranted(agent("HOSTILE"))
         }
     }
 

@@ -20,6 +20,10 @@ pub fn component(code: &str) -> String {
     )
 }
 
+/// A core module that never ends, and asks the host for nothing.
+pub const SPINNING: &str = r#"(module (memory (export "memory") 1)
+  (func (export "collect") (result i32) (loop br 0) i32.const 0))"#;
+
 /// A core module that emits one datapoint, `key` of the target `target`, and then does `end`, which leaves a pointer to the result.
 pub fn emits_and(end: &str) -> String {
     format!(

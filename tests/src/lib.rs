@@ -10,6 +10,7 @@
 )]
 
 pub mod askers;
+mod collecting;
 mod daemon;
 pub mod emitter;
 pub mod figures;
@@ -31,8 +32,9 @@ use std::{
 use serde_json::Value;
 
 pub use self::{
+    collecting::{Collecting, NOW, candidates, granted_nothing, unhurried},
     daemon::{Daemon, Killer, Site, get, resident_kib},
-    guests::{COMPOSED, IDLE, component, emits_and},
+    guests::{COMPOSED, IDLE, SPINNING, component, emits_and},
     plant::{Moment, Mood, Plant},
     raw_site::{RawSite, http_ok, http_redirect},
     station_field::StationField,

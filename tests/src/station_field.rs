@@ -3,19 +3,14 @@
 use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 
 use pattoo_wasm::{
-    capability::{
-        Assignment, Limits,
-        modbus::{DeviceGrant, Devices},
-    },
-    http::{self, OriginGrant, OwnEndpoints},
-    modbus::{DeviceUrl, Endpoints},
+    capability::{Assignment, Limits},
     pattoo::{Agent, AgentId, PollingInterval, Program},
     sandbox::{Ending, Outcome},
     state::StateStore,
 };
 use serde_json::{Value, json};
 
-use crate::{Running, Said, binary, ungranted, weather_site};
+use crate::{Running, Said, binary, granted, weather_site};
 
 const DEVICE: &str = "devices: [{ listen: '127.0.0.1:0', units: { 7: {
   holding: { 0: [1234, 0xFFF6, 0x0001, 0x0002] },
@@ -59,9 +54,6 @@ impl StationField {
             "device": "plc1", "unit": 7, "site": "SITE_A", "url": format!("{origin}/weather.json"),
             "pump": {"table": "holding-registers", "address": 0}, "meter": {"table": "input-registers", "address": 100},
         });
-        let url: DeviceUrl = format!("tcp://{}?unit=7", self.device.address()).parse().expect("a URL");
-        let grants = vec![DeviceGrant::new("plc1".parse().expect("a name"), &url)];
-        let origins = vec![OriginGrant::new(origin.parse().expect("an origin"))];
         let program: Program = format!("station-{language}").parse().expect("a program");
         let agent = Agent {
             id: AgentId::load_or_create(self.folder(), &program).expect("a writable folder"),
@@ -71,11 +63,9 @@ impl StationField {
         };
         Assignment {
             settings: settings.to_string(),
-            modbus: Devices::new(grants, &Endpoints::new()),
-            http: http::Client::new(origins, http::Limits::default(), OwnEndpoints::default()).expect("a client"),
             state: StateStore::at(&self.folder().join("state")),
             limits: Limits { memory: 256 << 20, timeout: Duration::from_mins(1), ..Limits::default() },
-            ..ungranted(Arc::new(agent))
+            ..granted(Arc::new(agent), format!("{}?unit=7", self.device.address()), self.site.address())
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a collector is to the library, for tests that load and collect without the command.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{fmt::Display, net::SocketAddr, sync::Arc};
 
 use pattoo_wasm::{
     capability::{
@@ -38,8 +38,9 @@ pub fn ungranted(agent: Arc<Agent>) -> Assignment {
     }
 }
 
-/// The same when it is granted a device, which it knows as `plc1`, and a site. Needs a runtime around it.
-pub fn granted(agent: Arc<Agent>, device: SocketAddr, site: SocketAddr) -> Assignment {
+/// The same when it is granted a device, which it knows as `plc1`, and a site. The device is an address, and a query if its unit
+/// is not 1. Needs a runtime around it.
+pub fn granted(agent: Arc<Agent>, device: impl Display, site: SocketAddr) -> Assignment {
     let url = format!("tcp://{device}").parse().expect("a device");
     let grants = vec![DeviceGrant::new("plc1".parse().expect("a name"), &url)];
     let origin = OriginGrant::new(format!("http://{site}").parse().expect("an origin"));

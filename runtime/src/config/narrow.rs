@@ -88,16 +88,16 @@ fn origin_item(text: &mut String, origin: &str, asked: &OriginAsked, methods: &B
     }
 }
 
+/// The addresses of a table that were asked for of these units.
+fn ranges(asked: &DeviceAsked, table: Table, of: impl Fn(u8) -> bool) -> Ranges {
+    let spans = asked.spans.iter().filter(|span| span.1 == table && of(span.0));
+    spans.map(|(_, _, first, last)| Ranges::run(*first, *last)).collect()
+}
+
 /// Whether different addresses were asked for of different units.
 fn differ(asked: &DeviceAsked, units: &BTreeSet<u8>) -> bool {
-    let of = |unit: u8| asked.spans.iter().filter(move |span| span.0 == unit).map(|(_, table, ..)| *table);
-    let ranges = |unit: u8, table: Table| -> Ranges {
-        let spans = asked.spans.iter().filter(|span| (span.0, span.1) == (unit, table));
-        spans.map(|(_, _, first, last)| Ranges::run(*first, *last)).collect()
-    };
-    let Some(first) = units.first().copied() else { return false };
-    let tables: BTreeSet<Table> = units.iter().flat_map(|unit| of(*unit)).collect();
-    units.iter().any(|unit| tables.iter().any(|table| ranges(*unit, *table) != ranges(first, *table)))
+    let mut each = units.iter().map(|unit| Table::ALL.map(|table| ranges(asked, table, |of| of == *unit)));
+    each.next().is_some_and(|first| each.any(|next| next != first))
 }
 
 fn device_entry(text: &mut String, name: &str, asked: &DeviceAsked) {
@@ -115,9 +115,8 @@ fn device_entry(text: &mut String, name: &str, asked: &DeviceAsked) {
     let ordered = first.into_iter().chain(units.iter().copied().filter(|unit| Some(*unit) != first));
     let _ = write!(text, "    units: {}", list(ordered, |unit| unit.to_string()));
     text.push_str(if differ(asked, &units) { "    # each of them gets all that follows\n" } else { "\n" });
-    for table in [Table::Coils, Table::DiscreteInputs, Table::HoldingRegisters, Table::InputRegisters] {
-        let spans = asked.spans.iter().filter(|(_, of, ..)| *of == table);
-        let ranges: Ranges = spans.map(|(_, _, first, last)| Ranges::run(*first, *last)).collect();
+    for table in Table::ALL {
+        let ranges = ranges(asked, table, |_| true);
         if ranges != Ranges::none() {
             let _ = writeln!(text, "    {}: {}", grant_key(table), list(ranges.to_string().split(", "), quoted));
         }

@@ -3,31 +3,28 @@
 use std::sync::Arc;
 
 use pattoo_tests::{
-    RawSite,
+    Collecting, RawSite, agent,
     askers::{SPANS_OF_A_TABLE, fetcher, reader},
     emitter::emitter,
     figures::{Samples, Target, cpu_seconds, interleaved, say, seconds},
-    granted, libmodbus_device_quiet,
+    granted, granted_nothing, libmodbus_device_quiet, unhurried,
 };
-use pattoo_wasm::capability::{Assignment, Limits};
-
-use super::{Bench, agent, assignment};
+use pattoo_wasm::capability::Assignment;
 
 const POINTS: usize = 10_000;
 const SPANS: usize = 4 * SPANS_OF_A_TABLE;
 const FETCHES: usize = 100;
 
 pub(crate) fn figures() {
-    let bench = Bench::new();
-    let unlimited = assignment();
+    let bench = Collecting::new();
+    let unlimited = granted_nothing();
     let points = each(&bench, &unlimited, POINTS, 21, |calls| emitter(POINTS, calls, 0), |work| cpu_seconds(work));
     show(&points, 1e9, "ns for a datapoint, 10 000 of them in one `emit`");
 
     let device = libmodbus_device_quiet();
     let site = RawSite::saying("{\"temperature\": 21.5}");
     let granted = bench.tokio.block_on(async { granted(agent("boundary"), device.address(), site.address()) });
-    let granted =
-        Arc::new(Assignment { limits: Limits { timeout: unlimited.limits.timeout, ..Limits::default() }, ..granted });
+    let granted = Arc::new(Assignment { limits: unhurried(), ..granted });
     let spans = each(&bench, &granted, SPANS, 21, reader, |work| seconds(work));
     show(&spans, 1e6, "us for a span of one address, 1 000 of them in one `read-many`");
     let url = format!("http://{}/weather.json", site.address());
@@ -37,7 +34,7 @@ pub(crate) fn figures() {
 
 /// Seconds for an item: all in one call, and a call for each.
 fn each(
-    bench: &Bench,
+    bench: &Collecting,
     assignment: &Arc<Assignment>,
     items: usize,
     rounds: u32,

@@ -3,9 +3,10 @@
 use std::{env, process::Command};
 
 use pattoo_tests::{
+    Collecting,
     emitter::emitter,
     figures::{Target, cpu_seconds, interleaved, repeated, say, say_skipped, seconds},
-    peer, python,
+    granted_nothing, peer, python,
 };
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
@@ -14,7 +15,7 @@ use wasmtime::{
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 use self::bindings::pattoo::agent::{datapoints, types};
-use super::{Bench, asked::Asked, assignment};
+use super::asked::Asked;
 
 /// Collections of one sample.
 const CYCLES: u32 = 200;
@@ -36,8 +37,8 @@ mod bindings {
 }
 
 pub(crate) fn figures() {
-    let bench = Bench::new();
-    let (ten, assignment) = (bench.load(&emitter(10, 1, 0)), assignment());
+    let bench = Collecting::new();
+    let (ten, assignment) = (bench.load(&emitter(10, 1, 0)), granted_nothing());
     let bare = Bare::new(&emitter(10, 1, 0));
     let micros = |seconds: f64| seconds * 1e6 / f64::from(CYCLES);
     let collecting = || micros(cpu_seconds(|| (0..CYCLES).for_each(|_| drop(bench.collect(&ten, &assignment)))));

@@ -3,15 +3,15 @@
 use std::{hint::black_box, process::Command};
 
 use pattoo_tests::{
+    NOW, agent, candidates,
     figures::{Target, cpu_seconds, interleaved, repeated, say},
     peer, python,
 };
-use pattoo_wasm::pattoo::{Agent, Batch, Body, Candidate, DEFAULT_FUTURE_BOUND, Memory, Value};
+use pattoo_wasm::pattoo::{Agent, Batch, Body, DEFAULT_FUTURE_BOUND, Memory};
 use sha2::{Digest as _, Sha256};
 
-use super::{agent, asked::Asked};
+use super::asked::Asked;
 
-const NOW: u64 = 1_700_000_000_000;
 /// What one call of a guest brings at most, by and large.
 const CALL: usize = 10_000;
 /// About so many datapoints for one sample.
@@ -21,7 +21,7 @@ pub(crate) fn figures() {
     for points in [1, 100, 1000, 20_000, 200_000] {
         let collections = (SAMPLE / points).max(1);
         let rounds = if points > SAMPLE { 9 } else { 31 };
-        let keys: Vec<String> = (0..points).map(key).collect();
+        let keys: Vec<String> = (0..points).map(|number| format!("holding_register_{number}")).collect();
         let agent = agent("modbus_registers");
         let rate = |memory: &dyn Fn() -> Memory| {
             let seconds: f64 = (0..collections).map(|_| collection(points, &memory()).0).sum();
@@ -71,10 +71,6 @@ fn against_pattoo_shared() {
     say("encode: datapoints/s never seen, 5000 a body, against pattoo_shared", &never, Some(&other), Target::None);
 }
 
-fn key(number: usize) -> String {
-    format!("holding_register_{number}")
-}
-
 /// One collection's seconds of a processor, and what came of it. The datapoints come in calls, as they do from a guest.
 fn collection(points: usize, memory: &Memory) -> (f64, Body) {
     let mut seconds = 0.0;
@@ -84,14 +80,7 @@ fn collection(points: usize, memory: &Memory) -> (f64, Body) {
     });
     let mut batch = batch.unwrap();
     for first in (0..points).step_by(CALL) {
-        let candidates: Vec<Candidate> = (first..points.min(first + CALL))
-            .map(|number| Candidate {
-                key: key(number),
-                value: Value::Integer(i64::try_from(number * 7919 % 65536).unwrap()),
-                timestamp: None,
-                metadata: Vec::new(),
-            })
-            .collect();
+        let candidates = candidates(i64::try_from(first).unwrap()..i64::try_from(points.min(first + CALL)).unwrap());
         seconds += cpu_seconds(|| assert!(batch.emit("plc1", candidates, NOW).unwrap().is_empty()));
     }
     let mut body = None;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use pattoo_tests::{
-    Cli,
+    Cli, agent,
     figures::{Target, repeated, say, seconds},
 };
 use pattoo_wasm::{
@@ -11,8 +11,6 @@ use pattoo_wasm::{
     pattoo::{Agent, Batch, Body, Candidate, DEFAULT_FUTURE_BOUND, Value},
 };
 use tokio::runtime::Runtime;
-
-use super::agent;
 
 /// Who stores at the same time.
 const CALLERS: usize = 128;

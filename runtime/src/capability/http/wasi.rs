@@ -83,11 +83,7 @@ impl WasiHttpHooks for WebHooks {
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let (web, logged) = (self.web.clone(), Arc::clone(&self.logged));
         Box::new(async move {
-            let response = fetch(&web, request, options.unwrap_or_default()).await.map_err(|failure| {
-                let refusal = match failure {
-                    Failure::Refused(Refusal::Fault(error)) => Failure::Refused(Refusal::Fault(web.refused(error))),
-                    other => other,
-                };
+            let response = fetch(&web, request, options.unwrap_or_default()).await.map_err(|refusal| {
                 // What was denied is reported as such.
                 if let Failure::Refused(Refusal::Fault(error)) = &refusal
                     && !matches!(error, Error::Denied(_))
@@ -125,7 +121,12 @@ async fn fetch(web: &Web, request: http::Request<WasiBody>, options: RequestOpti
     let (head, body) = request.into_parts();
     let body = tokio::time::timeout(total, whole(body, web.limits()))
         .await
-        .map_err(|_| Error::Timeout { wait: Wait::Total, after: total })??;
+        .unwrap_or_else(|_| Err(Error::Timeout { wait: Wait::Total, after: total }.into()))
+        // What is refused from here on is said where it is sent.
+        .map_err(|failure| match failure {
+            Failure::Refused(Refusal::Fault(error)) => web.refused(error).into(),
+            other => other,
+        })?;
     let header = |(name, value): (&HeaderName, &http::HeaderValue)| {
         let value = std::str::from_utf8(value.as_bytes())
             .map_err(|_| Error::Invalid(format!("the value of the header {name} is not UTF-8")))?;
