@@ -24,6 +24,9 @@ const BUSY: Duration = Duration::from_secs(20);
 /// The most that is done in one transaction.
 const MAX_BATCH: usize = 1024;
 
+/// Bytes of a page. A page holds three bodies of a usual size, where SQLite's 4096 would hold one and much of nothing.
+pub(crate) const PAGE: usize = 8192;
+
 /// What to do about [`DatabaseError::Exposed`].
 pub(crate) const EXPOSED_HELP: &str = "make sure that nobody put anything there, then give it to this user alone (chown, chmod 0700 the folder, 0600 the file)";
 
@@ -230,10 +233,14 @@ fn connect(path: &Path, schema: Schema) -> Result<Connection, DatabaseError> {
     let mut connection = Connection::open_with_flags(path, flags).map_err(explain)?;
     connection.busy_timeout(BUSY).map_err(explain)?;
     // Incremental: the file gives back what an outage made it grow to. It has to be said before the first table is made.
-    let pragmas = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
+    // In memory: what SQLite would take a statement back with, when a trigger of it fails.
+    let pragmas = format!(
+        "PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
+    );
     let begun = Instant::now();
     // Of two processes that make the file at the same time one is turned away here, however patient it is told to be.
-    while let Err(error) = connection.execute_batch(pragmas) {
+    while let Err(error) = connection.execute_batch(&pragmas) {
         let busy = matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
         if !busy || begun.elapsed() > BUSY {
             return Err(explain(error));

@@ -24,6 +24,9 @@ use serde_json::{Value, json};
 
 use crate::queue::{self, STAMP, agent_of, fill};
 
+/// Bytes of a page of the spool.
+const PAGE: u64 = 8192;
+
 /// Whether this machine lets a user have a mount namespace. Where it does not, these tests are skipped, but never with `CI=true`.
 fn has_namespaces() -> bool {
     let tried = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).stderr(Stdio::null()).status();
@@ -168,11 +171,15 @@ impl Dice {
     }
 }
 
-/// The pages whose rows damage at `place` of a file may cost: its own, and for a page of the pointer map (the second one, for the 819 after
+/// The pages whose rows damage at `place` of a file may cost: its own, and for a page of the pointer map (the second one, for the 1638 after
 /// it, and so on) those that the place speaks of.
 fn concerned(place: u64) -> Vec<u64> {
-    let page = place / 4096 + 1;
-    if page >= 2 && (page - 2).is_multiple_of(820) { vec![page, page + 1 + place % 4096 / 5] } else { vec![page] }
+    let page = place / PAGE + 1;
+    if page >= 2 && (page - 2).is_multiple_of(PAGE / 5 + 1) {
+        vec![page, page + 1 + place % PAGE / 5]
+    } else {
+        vec![page]
+    }
 }
 
 /// The page on which each body of a spool begins, by agent id and number.
@@ -186,7 +193,7 @@ fn pages(spool: &Path) -> BTreeMap<(String, u64), u64> {
             let (stamp, rest) = text.split_once(',').expect("a second member");
             let id = rest.split('"').nth(3).expect("the id");
             let number = stamp.trim().parse::<u64>().expect("a number") - STAMP;
-            ((id.to_owned(), number), u64::try_from(at).expect("a place") / 4096 + 1)
+            ((id.to_owned(), number), u64::try_from(at).expect("a place") / PAGE + 1)
         })
         .collect()
 }
@@ -208,10 +215,10 @@ fn of_a_spool_that_is_damaged_at_random_what_is_intact_is_delivered_in_order_and
     let size = fs::metadata(&source).expect("a spool").len();
     let mut dice = Dice(19_437);
     for round in 0..4 {
-        let mut places: Vec<u64> = (0..10).map(|_| 4096 + dice.below(size - 4096)).collect();
+        let mut places: Vec<u64> = (0..10).map(|_| PAGE + dice.below(size - PAGE)).collect();
         if round % 2 == 0 {
             // Through which all that is in the table is found.
-            places.push((u64::from(root) - 1) * 4096);
+            places.push((u64::from(root) - 1) * PAGE);
         }
         let (cli, site) = (Cli::new(), Site::new(address));
         site.configure(&json!([]));

@@ -25,11 +25,13 @@ pub(crate) fn figures() {
     let path = folder.path().join("spool.sqlite3");
     let open = || Spool::open(&path, SpoolLimits { bytes: 1 << 40, ..SpoolLimits::default() }).unwrap();
     let agents: Vec<Arc<Agent>> = (0..CALLERS).map(numbered).collect();
-    let nobody: ServerUrl = "http://127.0.0.1:9".parse().unwrap();
+    let cli = Cli::new();
+    let receiver = cli.receive();
+    let server: ServerUrl = format!("http://{}", receiver.address()).parse().unwrap();
 
     let spool = open();
     let rate = |bodies: usize, points: i64| {
-        bodies as f64 / seconds(|| tokio.block_on(store(&spool, &agents, &nobody, bodies, points)))
+        bodies as f64 / seconds(|| tokio.block_on(store(&spool, &agents, &server, bodies, points)))
     };
     let rates = repeated(9, || rate(SAMPLE, 10));
     say("spool: bodies/s committed before they count, 128 callers", &rates, None, Target::AtLeast(50_000.0));
@@ -38,10 +40,9 @@ pub(crate) fn figures() {
     spool.close();
     let times = repeated(5, || 1e3 * seconds(|| open().close()));
     say("spool: ms to open it with a million bodies waiting", &times, None, Target::None);
+    let times = repeated(5, || 1e3 * seconds(|| tokio.block_on(one_is_delivered(open()))));
+    say("spool: ms to open it so, until the first of them is delivered", &times, None, Target::None);
 
-    let cli = Cli::new();
-    let receiver = cli.receive();
-    let server: ServerUrl = format!("http://{}", receiver.address()).parse().unwrap();
     let path = folder.path().join("delivered/spool.sqlite3");
     let spool = Spool::open(&path, SpoolLimits::default()).unwrap();
     let rates = repeated(3, || {
@@ -56,6 +57,15 @@ pub(crate) fn figures() {
         DELIVERED as f64 / took
     });
     say("spool: bodies/s delivered to `receive`, which commits each", &rates, None, Target::None);
+}
+
+/// Delivers until the first body is gone.
+async fn one_is_delivered(spool: Spool) {
+    let before = spool.stats().await.unwrap().delivered;
+    let delivery = Delivery::start(spool.clone(), DeliverySettings::default());
+    while spool.stats().await.unwrap().delivered == before {}
+    delivery.shutdown(Duration::from_secs(5)).await;
+    spool.close();
 }
 
 fn numbered(number: usize) -> Arc<Agent> {

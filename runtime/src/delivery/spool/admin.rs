@@ -138,7 +138,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 fn intact_lane(row: &Row<'_>) -> rusqlite::Result<Option<Lane>> {
     let (server, agent): (String, String) = (row.get(2)?, row.get(3)?);
     let (kept, json): (Vec<u8>, Vec<u8>) = (row.get(11)?, row.get(12)?);
-    Ok(super::lane_of(&server, &agent).filter(|lane| digest(&lane.agent, &lane.server, &json) == kept))
+    Ok(super::lane_of(&server, &agent).filter(|lane| digest(lane, &json) == kept))
 }
 
 impl Spool {

@@ -8,8 +8,8 @@ use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path};
 
 use rusqlite::types::Value;
 
-/// Bytes of a page: SQLite's default, which we leave as it is.
-const PAGE: usize = 4096;
+/// Bytes of a page.
+pub(super) const PAGE: usize = crate::database::PAGE;
 /// The page that SQLite never uses, since locks are at that place.
 const LOCKS: u64 = (1 << 30) / PAGE as u64 + 1;
 /// Pages that one page of the pointer map speaks of, and itself.
@@ -164,7 +164,7 @@ mod tests {
         let path = folder.path().join("file");
         let db = Connection::open(&path).unwrap();
         db.execute_batch(
-            "PRAGMA auto_vacuum = INCREMENTAL; CREATE TABLE other (a, b); INSERT INTO other VALUES (1, 2);
+            "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; CREATE TABLE other (a, b); INSERT INTO other VALUES (1, 2);
              CREATE TABLE t (id INTEGER PRIMARY KEY, n, x, b)",
         )
         .unwrap();

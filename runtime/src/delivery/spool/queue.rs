@@ -1,19 +1,19 @@
 //! Into the queue, and out of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 
-use super::{Lane, Spool, SpoolError, StoredId, lane_of};
+use super::{Lane, Spool, SpoolError, StoredId, lane_of, number_of};
 use crate::{
     capability::unix_millis,
     delivery::ServerUrl,
-    pattoo::{AgentId, Body, Program},
+    pattoo::{Body, Program},
 };
 
 /// How many bodies are fetched at once for posting, at most.
-const MAX_FETCHED: u32 = 32;
+const MAX_FETCHED: usize = 32;
 /// How many bytes of bodies are fetched at once; one body is fetched however large it is.
 const MAX_FETCHED_BYTES: usize = 1 << 20;
 /// How much of a refusal's text is kept, in bytes.
@@ -34,7 +34,7 @@ pub(in crate::delivery) struct Queued {
 impl Queued {
     /// Whether it is what was stored.
     pub(in crate::delivery) fn is_intact(&self, lane: &Lane) -> bool {
-        self.digest == digest(&lane.agent, &lane.server, &self.json)
+        self.digest == digest(lane, &self.json)
     }
 }
 
@@ -59,9 +59,8 @@ pub(in crate::delivery) enum Judgement {
 }
 
 /// What a stored body is known again by.
-pub(super) fn digest(agent: &AgentId, server: &ServerUrl, json: &[u8]) -> Vec<u8> {
-    let head = format!("{agent}\n{server}\n");
-    Sha256::new().chain_update(head).chain_update(json).finalize().to_vec()
+pub(super) fn digest(lane: &Lane, json: &[u8]) -> Vec<u8> {
+    Sha256::new().chain_update(lane.to_string()).chain_update(json).finalize().to_vec()
 }
 
 pub(super) fn millis() -> i64 {
@@ -93,26 +92,29 @@ impl Spool {
         if json.len() as u64 > limit {
             return Err(SpoolError::TooLarge { bytes: json.len() as u64, limit });
         }
-        let row = Arc::new((lane.clone(), program.clone(), digest(&lane.agent, &lane.server, json), json.to_vec()));
+        let row = Arc::new((lane.clone(), program.clone(), digest(&lane, json), json.to_vec()));
         let (built, datapoints) = (to_sql(built), to_sql(datapoints as u64));
         tracing::trace!("{program}: storing a body");
         let (id, dropped) = self
             .write_if_room(move |db| {
                 let (lane, program, digest, json) = &*row;
-                let (server, agent) = (lane.server.to_string(), lane.agent.as_str());
                 if once {
-                    let there = "SELECT id FROM body WHERE status = 0 AND server = ?1 AND agent = ?2 AND digest = ?3";
-                    let there = db.prepare_cached(there)?.query_row(params![server, agent, digest], |row| row.get(0));
-                    if let Some(id) = there.optional()? {
-                        return Ok((StoredId(id), 0));
+                    let same = |row: &Row<'_>| -> rusqlite::Result<_> {
+                        let same = row.get_ref(DIGEST)?.as_blob()? == digest;
+                        same.then(|| row.get(0).map(StoredId)).transpose()
+                    };
+                    if let Some(there) = first(db, lane, same)? {
+                        return Ok((there, 0));
                     }
                 }
-                let insert = "INSERT INTO body (server, agent, program, built, stored, datapoints, bytes, digest, json)
-                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+                let insert =
+                    "INSERT INTO body (lane, server, agent, program, built, stored, datapoints, bytes, digest, json)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
                 let bytes = to_sql(json.len() as u64);
                 db.prepare_cached(insert)?.execute(params![
-                    server,
-                    agent,
+                    number_of(lane),
+                    lane.server.to_string(),
+                    lane.agent.as_str(),
                     program.as_str(),
                     built,
                     millis(),
@@ -139,20 +141,16 @@ impl Spool {
     pub(in crate::delivery) async fn next(&self, lane: &Lane) -> Result<Vec<Queued>, SpoolError> {
         let lane = lane.clone();
         self.read(move |db| {
-            let mut select = db.prepare_cached(
-                "SELECT id, program, datapoints, refused_since, json, digest FROM body
-                    WHERE status = 0 AND server = ?1 AND agent = ?2 ORDER BY id LIMIT ?3",
-            )?;
-            let mut rows = select.query(params![lane.server.to_string(), lane.agent.as_str(), MAX_FETCHED])?;
             let (mut bodies, mut bytes) = (Vec::new(), 0usize);
-            while let Some(row) = rows.next()? {
+            first(db, &lane, |row| {
                 let body = queued(row)?;
                 bytes = bytes.saturating_add(body.json.len());
-                if bytes > MAX_FETCHED_BYTES && !bodies.is_empty() {
-                    break;
+                let fits = bytes <= MAX_FETCHED_BYTES || bodies.is_empty();
+                if fits {
+                    bodies.push(body);
                 }
-                bodies.push(body);
-            }
+                Ok((!fits || bodies.len() >= MAX_FETCHED).then_some(()))
+            })?;
             Ok(bodies)
         })
         .await
@@ -219,16 +217,23 @@ impl Spool {
     /// Every lane that has something queued.
     pub(in crate::delivery) async fn lanes(&self) -> Result<Vec<Lane>, SpoolError> {
         self.read(|db| {
-            // From each lane straight to the next: a million bodies of ten agents are ten steps.
-            let mut next = db.prepare_cached(
-                "SELECT server, agent FROM body WHERE status = 0 AND (server, agent) > (?1, ?2)
-                    ORDER BY server, agent LIMIT 1",
-            )?;
-            let (mut lanes, mut last) = (Vec::new(), (String::new(), String::new()));
-            let step = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-            while let Some(found) = next.query_row([&last.0, &last.1], step).optional()? {
-                last = found;
-                lanes.extend(lane_of(&last.0, &last.1));
+            // In the index alone, but for one body of each.
+            let mut select = db.prepare_cached("SELECT lane, id FROM body WHERE status = 0 ORDER BY block, lane")?;
+            let mut whose = db.prepare_cached("SELECT server, agent FROM body WHERE id = ?1")?;
+            let (mut lanes, mut known) = (Vec::new(), HashSet::new());
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                let number: i64 = row.get(0)?;
+                if known.contains(&number) {
+                    continue;
+                }
+                let names = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+                let (server, agent) = whose.query_row([row.get::<_, i64>(1)?], names)?;
+                // If the names of this one are damaged, those of another may not be.
+                if let Some(lane) = lane_of(&server, &agent).filter(|lane| number_of(lane) == number) {
+                    known.insert(number);
+                    lanes.push(lane);
+                }
             }
             Ok(lanes)
         })
@@ -301,14 +306,41 @@ pub(super) fn count_dropped(db: &Connection, dropped: i64) -> rusqlite::Result<(
     Ok(())
 }
 
+/// The first that `found` finds among the queued bodies of a lane, oldest first. Of what it does not ask for nothing is read.
+fn first<T>(
+    db: &Connection,
+    lane: &Lane,
+    mut found: impl FnMut(&Row<'_>) -> rusqlite::Result<Option<T>>,
+) -> rusqlite::Result<Option<T>> {
+    let mut blocks = db.prepare_cached("SELECT min(block) FROM body WHERE status = 0 AND block > ?1")?;
+    let mut select = db.prepare_cached(
+        "SELECT id, program, datapoints, refused_since, digest, json FROM body
+            WHERE status = 0 AND block = ?1 AND lane = ?2 ORDER BY id",
+    )?;
+    let (mut block, number) = (i64::MIN, number_of(lane));
+    while let Some(next) = blocks.query_row([block], |row| row.get(0))? {
+        block = next;
+        let mut rows = select.query([block, number])?;
+        while let Some(row) = rows.next()? {
+            if let Some(it) = found(row)? {
+                return Ok(Some(it));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The column of [`first`] with the digest.
+const DIGEST: usize = 4;
+
 fn queued(row: &Row<'_>) -> rusqlite::Result<Queued> {
     Ok(Queued {
         id: StoredId(row.get(0)?),
         program: row.get(1)?,
         datapoints: row.get(2)?,
         refused_since: row.get(3)?,
-        json: row.get(4)?,
-        digest: row.get(5)?,
+        digest: row.get(DIGEST)?,
+        json: row.get(5)?,
     })
 }
 

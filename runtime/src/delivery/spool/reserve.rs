@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How much is kept, in bytes: what some dozens of deletions write, between two of which the log can begin anew.
+/// How much is kept, in bytes: what some twenty deletions write, between two of which the log can begin anew.
 const SIZE: u64 = 1 << 20;
 
 /// The room that is kept beside a spool.

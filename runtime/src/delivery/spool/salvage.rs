@@ -8,7 +8,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, Statement, types::Value};
 
 use super::{
-    SCHEMA, lane_of, pages,
+    SCHEMA, lane_of, number_of, pages,
     queue::{millis, to_sql},
 };
 use crate::{
@@ -90,10 +90,10 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-const COLUMNS: &str = "id, status, server, agent, program, built, stored, datapoints, attempts, strikes, accepted_at_strike, \
+const COLUMNS: &str = "id, status, lane, server, agent, program, built, stored, datapoints, attempts, strikes, accepted_at_strike, \
                        refused_since, refusal, bytes, digest, json";
 /// How many those are.
-const COLUMN_COUNT: usize = 16;
+const COLUMN_COUNT: usize = 17;
 
 /// Puts every intact row that can be found in the database at `path` into `draft`: how many. They are looked for in a copy, `copy`, so that
 /// what was found damaged stays as it is.
@@ -195,12 +195,12 @@ impl<'a> Saved<'a> {
 
 /// A row whose body is what was stored, by its digest. What else is damaged in it becomes what it is in a fresh one.
 fn sound(row: &[Value]) -> Option<Vec<Value>> {
-    let [id, status, server, agent, program, rest @ .., digest, json] = row else { return None };
+    let [id, status, _lane, server, agent, program, rest @ .., digest, json] = row else { return None };
     let (Value::Integer(id), Value::Text(server), Value::Text(agent)) = (id, server, agent) else { return None };
     let (Value::Blob(kept), Value::Blob(body)) = (digest, json) else { return None };
     let lane = lane_of(server, agent)?;
     let [built, stored, datapoints, attempts, strikes, _accepted, since, refusal, _bytes] = rest else { return None };
-    if super::queue::digest(&lane.agent, &lane.server, body) != *kept {
+    if super::queue::digest(&lane, body) != *kept {
         return None;
     }
     let number =
@@ -209,6 +209,7 @@ fn sound(row: &[Value]) -> Option<Vec<Value>> {
     Some(vec![
         Value::Integer(*id),
         Value::Integer(i64::from(*status == Value::Integer(1))),
+        Value::Integer(number_of(&lane)),
         Value::Text(server.clone()),
         Value::Text(agent.clone()),
         if matches!(program, Value::Text(_)) { program.clone() } else { Value::Text("unknown".to_owned()) },
@@ -237,11 +238,11 @@ fn mend_first_page(path: &Path) -> std::io::Result<()> {
     remove(&model);
     let other = |error: DatabaseError| std::io::Error::other(error.to_string());
     Database::open(&model, SCHEMA).map_err(other)?.close();
-    let mut page = vec![0u8; 4096];
+    let mut page = vec![0u8; pages::PAGE];
     fs::File::open(&model)?.read_exact(&mut page)?;
     remove(&model);
     let mut file = fs::OpenOptions::new().read(true).write(true).open(path)?;
-    let pages = file.seek(SeekFrom::End(0))?.div_euclid(4096);
+    let pages = file.seek(SeekFrom::End(0))?.div_euclid(pages::PAGE as u64);
     file.write_all_at(&page, 0)?;
     // Database file format, 1.3: the size of the file in pages is at 28, the first page of the free list at 32.
     file.write_all_at(&u32::try_from(pages).unwrap_or(u32::MAX).to_be_bytes(), 28)?;

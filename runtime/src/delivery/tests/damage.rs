@@ -48,7 +48,7 @@ async fn of_a_file_that_is_damaged_anywhere_what_is_intact_is_delivered_and_the_
     // The header and the first page in steps, then anywhere.
     let places = (0..100)
         .step_by(7)
-        .chain((100..4096).step_by(100))
+        .chain((100..8192).step_by(200))
         .chain((0..60).map(|_| dice.below(size)))
         .collect::<Vec<_>>();
     for place in places {
@@ -149,8 +149,8 @@ async fn damage_that_shows_while_the_file_is_open_is_mended_and_what_waits_is_de
     let file = fs::OpenOptions::new().write(true).open(folder.path().join("spool.sqlite3")).unwrap();
     let size = file.metadata().unwrap().len();
     // The tree of the table, wherever its root is: all pages but the first get a hole where the page's kind is said.
-    for page in (1..size / 4096).step_by(9) {
-        file.write_all_at(&[0x55; 8], page * 4096).unwrap();
+    for page in (1..size / 8192).step_by(9) {
+        file.write_all_at(&[0x55; 8], page * 8192).unwrap();
     }
     drop(other);
     // … until it is gone.

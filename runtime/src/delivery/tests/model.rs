@@ -42,6 +42,8 @@ enum Op {
     },
     /// What is as old as the n-th of what there is has lain there for too long.
     Age(usize),
+    /// So many numbers are given to bodies that are gone already.
+    Skip(i64),
     /// The process is killed, and another begins with what is on disk.
     Crash,
 }
@@ -56,6 +58,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0usize..8).prop_map(Op::SetAside),
         1 => (0usize..4, 1u64..4).prop_map(|(lane, files)| Op::TakeOver { lane, files }),
         1 => (0usize..3).prop_map(Op::Age),
+        2 => (0i64..9000).prop_map(Op::Skip),
         2 => Just(Op::Crash),
     ]
 }
@@ -197,6 +200,7 @@ async fn apply(spool: &mut Spool, model: &mut Model, folder: &Path, step: usize,
             model.bodies.retain(|id, _| !old.contains(id));
             model.dropped += old.len() as u64;
         }
+        Op::Skip(numbers) => model.last += skip(spool, numbers).await,
         Op::Crash => {
             // What the disk holds at this moment, without the end that closing would make.
             let image = folder.join(format!("image-{step}"));
@@ -223,7 +227,9 @@ async fn compare(spool: &Spool, model: &Model) {
     let queued = |number: usize| model.bodies.values().filter(move |body| body.lane == number && !body.quarantined);
     let mut lanes: Vec<Lane> = (0..4).filter(|number| queued(*number).count() > 0).map(lane).collect();
     lanes.sort();
-    assert_eq!(spool.lanes().await.unwrap(), lanes);
+    let mut found = spool.lanes().await.unwrap();
+    found.sort();
+    assert_eq!(found, lanes);
     for number in 0..4 {
         let next = spool.next(&lane(number)).await.unwrap();
         let first: Vec<&[u8]> = queued(number).take(next.len()).map(|body| body.text.as_bytes()).collect();
@@ -256,6 +262,14 @@ proptest! {
             compare(&spool, &model).await;
         });
     }
+}
+
+/// Has the next body get a number that is higher by `numbers`, if there was a body. Returns by how much.
+async fn skip(spool: &Spool, numbers: i64) -> i64 {
+    let skip = move |db: &rusqlite::Connection| {
+        db.execute("UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'body'", [numbers])
+    };
+    if spool.write(skip).await.unwrap() > 0 { numbers } else { 0 }
 }
 
 /// The variable that makes a process of this test binary one that stores and is killed.
