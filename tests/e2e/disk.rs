@@ -158,6 +158,25 @@ fn a_directory_that_cannot_be_written_is_named_and_nothing_runs() {
     assert!(said.contains("pattoo_wasm/spool"), "{said}");
 }
 
+#[test]
+fn compiled_code_is_kept_also_where_nothing_may_be_run_from_a_file() {
+    if !has_namespaces() {
+        return;
+    }
+    let cli = Cli::new();
+    let module = guest("counter").display().to_string();
+    let cache = cli.folder().join(".cache").display().to_string();
+    // The first time it is compiled.
+    let setup =
+        format!("mkdir '{cache}'; mount -t tmpfs -o noexec,mode=700 tmpfs '{cache}'; \"$0\" \"$@\" >first.json");
+    let output = in_namespace(&setup, &cli.command(&["inspect", "--json", &module])).output().expect("it starts");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let cached =
+        |report: &[u8]| serde_json::from_slice::<Value>(report).expect("JSON")["compilation"]["cached"] == true;
+    assert!(!cached(&fs::read(cli.folder().join("first.json")).expect("a report")));
+    assert!(cached(&output.stdout));
+}
+
 /// Numbers that look random and are the same in each run.
 struct Dice(u64);
 

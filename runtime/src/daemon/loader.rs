@@ -133,10 +133,9 @@ impl Loader {
         let fault =
             |what: tokio::task::JoinError| Trouble::Fault { module: wanted.module.clone(), what: what.to_string() };
         let (path, limits) = (wanted.module.clone(), wanted.compile);
-        let read = tokio::task::spawn_blocking(move || {
-            Module::read_within(&path, &limits).map(|module| (module.sha256(), module))
-        });
-        let (digest, module) = read.await.map_err(fault)??;
+        let read = tokio::task::spawn_blocking(move || Module::read_within(&path, &limits));
+        let module = read.await.map_err(fault)??;
+        let digest = module.sha256().to_owned();
         if let Some(pinned) = &wanted.pin
             && pinned.to_string() != digest
         {

@@ -93,7 +93,8 @@ pub(super) fn compiler_config() -> Config {
         // What copies between the parts of a composed component, such as JavaScript's, sees the memories of both. How many a
         // collector has of its own the pool bounds.
         .wasm_multi_memory(true)
-        // What no collector needs.
+        // What no collector needs: tables for foreign unwinders, a twentieth of the compiled form; and these proposals.
+        .native_unwind_info(false)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false);
     config

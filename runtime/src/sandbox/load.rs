@@ -2,15 +2,13 @@
 
 use std::{
     borrow::Cow,
-    fmt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
-use super::{CompileError, CompileLimits, Sandbox, collection::Cell, compile::is_core_module, contract};
+use super::{CompileError, CompileLimits, Module, Sandbox, collection::Cell, contract, module::MAX_TEXT};
 use crate::{
     capability::{CollectorPre, Interface, our_interfaces},
     text::one_line,
@@ -18,16 +16,6 @@ use crate::{
 
 /// How much of a foreign message is shown, in bytes.
 const MAX_DETAIL: usize = 1000;
-
-/// How much text is taken for a module, in bytes. What reads it takes a hundred times as much memory, and is no child of ours that could
-/// be stopped; whoever writes by hand writes less.
-const MAX_TEXT: usize = 1 << 20;
-
-/// The bytes of a module, read once: what is hashed is what is compiled.
-pub struct Module {
-    path: PathBuf,
-    bytes: Vec<u8>,
-}
 
 /// A collector that was compiled and whose imports are all there.
 pub struct Collector {
@@ -43,16 +31,6 @@ pub struct Compilation {
     pub cached: bool,
     /// How long that took, or compiling did.
     pub time: Duration,
-}
-
-/// What a module is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// A component.
-    Component,
-    /// A core module, which is made a component when it is loaded.
-    CoreModule,
 }
 
 /// Why a module cannot be run. Each names the file.
@@ -194,100 +172,6 @@ fn list(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-impl Module {
-    /// Reads a module: a `.wasm` file, or `.wat` text, told apart by what is in it.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read, is too large (text sooner than a binary), or is neither.
-    pub fn read(path: &Path) -> Result<Self, LoadError> {
-        Self::read_within(path, &CompileLimits::default())
-    }
-
-    /// The same under other limits than the usual ones.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
-    pub fn read_within(path: &Path, limits: &CompileLimits) -> Result<Self, LoadError> {
-        use std::io::Read as _;
-        let unreadable = |error| LoadError::Unreadable { path: path.to_owned(), error };
-        let file = std::fs::File::open(path).map_err(unreadable)?;
-        let mut bytes = Vec::new();
-        // One byte more than allowed tells "too large" from "just fits", whatever the file's length claims.
-        let limit = limits.module_bytes;
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > limit {
-            return Err(LoadError::TooLarge { path: path.to_owned(), limit });
-        }
-        Self::from_bytes(path, bytes)
-    }
-
-    /// Takes bytes for the module at `path`, which only serves to name it.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
-    pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, LoadError> {
-        let path = path.to_owned();
-        let not_wasm = |detail: String| LoadError::NotWasm { path: path.clone(), detail };
-        if bytes.is_empty() {
-            return Err(not_wasm("the file is empty".to_owned()));
-        }
-        let bytes = if bytes.starts_with(b"\0asm") {
-            bytes
-        } else {
-            let text = std::str::from_utf8(&bytes).map_err(|_| {
-                not_wasm("it begins neither with the bytes of a WebAssembly binary nor is it text".to_owned())
-            })?;
-            if text.len() > MAX_TEXT {
-                return Err(LoadError::TooMuchText { path });
-            }
-            wat::parse_str(text).map_err(|error| not_wasm(wat_fault(&error)))?
-        };
-        match bytes.get(6..8) {
-            Some(_) => Ok(Self { path, bytes }),
-            None => Err(not_wasm("it is cut off within its first 8 bytes".to_owned())),
-        }
-    }
-
-    /// Which kind it says it is.
-    pub fn kind(&self) -> Kind {
-        if is_core_module(&self.bytes) { Kind::CoreModule } else { Kind::Component }
-    }
-
-    /// How many bytes are compiled.
-    pub fn size(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
-    /// The SHA-256 digest of the bytes that are compiled, in lower-case hex.
-    pub fn sha256(&self) -> String {
-        Hex(&Sha256::digest(&self.bytes)).to_string()
-    }
-}
-
-/// What is wrong with a text and where, without the lines of the text that the parser quotes.
-fn wat_fault(error: &wat::Error) -> String {
-    let text = error.to_string();
-    let mut lines = text.lines();
-    let what = one_line(lines.next().unwrap_or_default(), MAX_DETAIL);
-    let place = lines.find_map(|line| line.trim().strip_prefix("--> <anon>:"));
-    match place.and_then(|place| place.split_once(':')) {
-        Some((line, column)) => format!("line {line}, column {column}: {what}"),
-        None => what,
-    }
-}
-
-/// Bytes in lower-case hexadecimal.
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
-    }
-}
-
 impl Collector {
     /// The digest of the module it was made from, in lower-case hex.
     pub fn sha256(&self) -> &str {
@@ -330,49 +214,52 @@ impl Sandbox {
     ///
     /// As [`load`](Self::load).
     pub fn load_within(&self, module: &Module, limits: &CompileLimits) -> Result<Collector, LoadError> {
-        let path = &module.path;
-        let sha256 = module.sha256();
+        let path = module.path();
         let began = Instant::now();
-        let (code, cached) = self.compiled(module, &sha256, limits)?;
-        let compilation = Compilation { cached, time: began.elapsed() };
-        let invalid = |error: wasmtime::Error| LoadError::Invalid {
-            path: path.clone(),
-            detail: one_line(&format!("{error:#}"), MAX_DETAIL),
+        let kept = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, module.sha256()));
+        let cached = kept.is_some();
+        let component = if let Some(entry) = kept {
+            entry.load(&self.engine)
+        } else {
+            let code = self.compile(module, limits)?;
+            #[expect(unsafe_code, reason = "loading native code is what this is about")]
+            // SAFETY: our own compiler made it, in our own child process.
+            unsafe {
+                Component::deserialize(&self.engine, code)
+            }
         };
-        #[expect(unsafe_code, reason = "loading native code is what this is about")]
-        // SAFETY: `code` comes from our own compiler in our own child process, or from the cache, which gave it back under an
-        // authentication code that only this user can have made.
-        let component = unsafe { Component::deserialize(&self.engine, code) }.map_err(invalid)?;
+        let compilation = Compilation { cached, time: began.elapsed() };
+        let component = component.map_err(|error| LoadError::Invalid {
+            path: path.to_owned(),
+            detail: one_line(&format!("{error:#}"), MAX_DETAIL),
+        })?;
         let wrong_type = |error: wasmtime::Error| {
             let mut detail = format!("{error:#}");
             if let Some(expected) = contract::should_be(&detail) {
                 detail = format!("{detail}; {expected}");
             }
-            LoadError::WrongType { path: path.clone(), detail: one_line(&detail, MAX_DETAIL) }
+            LoadError::WrongType { path: path.to_owned(), detail: one_line(&detail, MAX_DETAIL) }
         };
         self.check_world(path, &component)?;
         let pre = self.linker.instantiate_pre(&component).map_err(wrong_type)?;
         let pre = CollectorPre::new(pre).map_err(wrong_type)?;
-        Ok(Collector { pre, sha256, compilation })
+        Ok(Collector { pre, sha256: module.sha256().to_owned(), compilation })
     }
 
-    /// The compiled form of a module, and whether it is out of the cache; else it is made now and kept there.
-    fn compiled(&self, module: &Module, sha256: &str, limits: &CompileLimits) -> Result<(Vec<u8>, bool), LoadError> {
-        if let Some(code) = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, sha256)) {
-            return Ok((code, true));
-        }
-        let path = module.path.clone();
-        let code = self.compiler.compile(&module.bytes, limits).map_err(|error| match error {
+    /// Compiles a module, and keeps its compiled form.
+    fn compile(&self, module: &Module, limits: &CompileLimits) -> Result<Vec<u8>, LoadError> {
+        let path = module.path().to_owned();
+        let code = self.compiler.compile(&module.bytes()?, limits).map_err(|error| match error {
             CompileError::NotACollector(detail) => LoadError::CoreModule { path, detail },
             CompileError::Invalid(detail) => LoadError::Invalid { path, detail },
             error => LoadError::NotCompiled { path, error },
         })?;
         if let Some(cache) = &self.cache
-            && let Err(error) = cache.put(&self.engine, sha256, &code)
+            && let Err(error) = cache.put(&self.engine, module.sha256(), &code)
         {
-            tracing::warn!("{}: its compiled form is not kept: {error}", module.path.display());
+            tracing::warn!("{}: its compiled form is not kept: {error}", module.path().display());
         }
-        Ok((code, false))
+        Ok(code)
     }
 
     /// Names the first import that nobody provides, or the export that is missing.

@@ -13,6 +13,7 @@ mod contract;
 mod engine;
 mod lift;
 mod load;
+mod module;
 mod preview1;
 
 pub use self::{
@@ -20,7 +21,8 @@ pub use self::{
     collection::{Ending, Outcome, Stop},
     compile::{CompileError, CompileLimits, Compiler, serve},
     engine::{EngineError, Sandbox},
-    load::{Collector, Compilation, Kind, LoadError, Module},
+    load::{Collector, Compilation, LoadError},
+    module::{Kind, Module},
 };
 
 /// What `fuzz/` reaches of [`lift`](mod@lift).
