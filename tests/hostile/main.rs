@@ -16,6 +16,7 @@ mod controls;
 mod corpus;
 mod fairness;
 mod giants;
+mod isolation;
 mod machine;
 mod peers;
 mod random;

@@ -9,7 +9,7 @@ use pattoo_tests::{
     granted_nothing, peer, python,
 };
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
     component::{Component, HasSelf, Linker},
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -81,6 +81,8 @@ impl Bare {
         let component = ComponentEncoder::default().module(&module).unwrap().encode().unwrap();
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(1).total_core_instances(50).total_memories(2).total_tables(50);
+        // As its documentation advises where instances follow one another, and as ours has it.
+        pool.linear_memory_keep_resident(64 << 10).table_keep_resident(16 << 10).pagemap_scan(Enabled::Auto);
         let mut config = Config::new();
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         let engine = Engine::new(&config).unwrap();
