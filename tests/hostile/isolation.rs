@@ -1,6 +1,6 @@
 //! What a collection leaves behind for the next one: nothing. The pool gives both the same memory.
 
-use pattoo_tests::collecting::{Collecting, granted_nothing};
+use pattoo_tests::{Collecting, granted_nothing};
 
 /// A guest that has a memory of so many pages, and emits if anything is in it, or in its table, that it did not put there. It puts
 /// something in every `step` bytes and in all of the table: before it looks, or after.

@@ -4,17 +4,17 @@
 //! Cost per datapoint does not depend on how many there are. What the checksums were made of goes into the collector's
 //! [`Memory`], so that the next collection need not compute them again.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
 use thiserror::Error;
 
 use super::{
     agent::Agent,
     body::Body,
-    checksum::{Checksum, Ending},
+    checksum::{AT_ONCE, Chains, Checksum},
     datapoint::{COLUMN, Candidate, Datapoint, Reason, Rejection, Rules},
     memory::Memory,
-    pairs::{Head, Pairs},
+    pairs::{Announced, Head, Pairs},
     series::{Found, Series},
     text::{make_room, push_json, shown, strip},
     value::{DataType, Scalar},
@@ -28,6 +28,12 @@ const PROGRAM: &str = "pattoo_agent_program";
 
 /// A moment with as many digits as any until 2286, for a body that is not built yet.
 const LIKELY: u64 = 1_000_000_000_000;
+
+/// How many bytes of rows are kept in one piece, by and large.
+const PIECE: usize = 64 << 10;
+
+/// What a row takes, by and large.
+const ROW: usize = 128;
 
 /// How far ahead of now a datapoint may be dated unless its operator says otherwise: enough for clocks that differ,
 /// far less than what would silence a series for long.
@@ -58,12 +64,41 @@ struct Target {
     order: usize,
     /// By which a duplicate is recognised, and a checksum that was computed before.
     series: Series,
-    /// What each checksum ends with.
-    ending: Ending,
+    chains: Chains,
     /// `2,3,4,5,6,`: the numbers of the agent's and the target's pairs, which stand in each of its rows.
     common: Vec<u8>,
-    /// `[...],[...]`: its share of `datapoint_pairs`.
+    /// `[...],[...]`: its share of `datapoint_pairs`, but for what is in `filled`.
     rows: Vec<u8>,
+    /// What of it came before, in pieces that need not move as more come.
+    filled: Vec<Vec<u8>>,
+}
+
+/// A datapoint that stands by itself, until its turn comes.
+#[derive(Debug)]
+struct Prepared {
+    index: u32,
+    point: Datapoint,
+    key: Announced,
+    value: Announced,
+    sum: Sum,
+}
+
+/// Where a datapoint's checksum is had from.
+#[derive(Debug)]
+enum Sum {
+    /// From its place among the series of the collection before.
+    Known(usize),
+    /// From here, once the chain is at its end.
+    Chain(Checksum),
+}
+
+impl Prepared {
+    fn chain(&mut self) -> Option<&mut Checksum> {
+        match &mut self.sum {
+            Sum::Known(_) => None,
+            Sum::Chain(chain) => Some(chain),
+        }
+    }
 }
 
 impl Batch {
@@ -113,19 +148,34 @@ impl Batch {
             let (key, series) = self.remembered.remove_entry(name).unwrap_or_else(|| (name.to_owned(), Series::new()));
             (key, Target::new(self.targets.len(), series, &agent, name))
         });
-        let rows_before = target.rows.len();
         target.series.expect(candidates.len());
-        for (index, candidate) in candidates.into_iter().enumerate() {
-            let taken = Datapoint::normalise(candidate, rules).and_then(|p| self.take(&agent, name, &mut target, &p));
-            if let Err(reason) = taken {
-                rejections.push(Rejection { index: u32::try_from(index).unwrap_or(u32::MAX), reason });
+        self.pairs.expect(candidates.len());
+        let mut group = Vec::with_capacity(AT_ONCE);
+        let mut candidates = candidates.into_iter().enumerate();
+        while candidates.len() > 0 {
+            for (index, candidate) in candidates.by_ref().take(AT_ONCE) {
+                let index = u32::try_from(index).unwrap_or(u32::MAX);
+                match Datapoint::normalise(candidate, rules) {
+                    Ok(point) => group.push(self.prepare(&mut target, index, point)),
+                    Err(reason) => rejections.push(Rejection { index, reason }),
+                }
+            }
+            target.chains.end(group.iter_mut().filter_map(Prepared::chain));
+            for chain in group.iter_mut().filter_map(Prepared::chain) {
+                target.series.announce(*chain);
+            }
+            for prepared in group.drain(..) {
+                let index = prepared.index;
+                if let Err(reason) = self.take(&agent, name, &mut target, prepared) {
+                    rejections.push(Rejection { index, reason });
+                }
             }
         }
+        rejections.sort_unstable_by_key(|rejection| rejection.index);
         // A target exists from its first datapoint on: empty calls leave nothing behind.
-        if target.rows.is_empty() {
+        if target.common.is_empty() {
             self.remembered.insert(key, target.series);
         } else {
-            self.row_bytes = self.row_bytes.saturating_add(target.rows.len().saturating_sub(rows_before));
             self.targets.insert(key, target);
         }
         Ok(rejections)
@@ -161,8 +211,8 @@ impl Batch {
         let empty = self.is_empty();
         let (mut rows, mut series) = (Vec::new(), Vec::new());
         for (name, mut target) in self.targets {
-            target.series.rows = target.rows.len();
-            rows.push((target.order, target.rows));
+            target.filled.push(target.rows);
+            rows.push((target.order, target.filled));
             series.push((name, target.series));
         }
         self.memory.keep(&self.agent, series.into_iter(), self.pairs.bytes());
@@ -183,52 +233,66 @@ impl Batch {
             _ => drop(json.splice(..likely.len(), head)),
         }
         json.extend_from_slice(middle);
-        for (index, (_, row)) in rows.into_iter().enumerate() {
+        for (index, (_, pieces)) in rows.into_iter().enumerate() {
             if index > 0 {
                 json.push(b',');
             }
-            json.extend_from_slice(&row);
+            // Each is given back before the next is copied.
+            for piece in pieces {
+                json.extend_from_slice(&piece);
+            }
         }
         json.extend_from_slice(tail);
         json.shrink_to_fit();
         Some(Body { agent_id: self.agent.id.clone(), timestamp: built_at_ms, datapoints: self.datapoints, json })
     }
 
-    /// Sums a normalised datapoint and writes it down.
-    fn take(&mut self, agent: &Agent, name: &str, target: &mut Target, point: &Datapoint) -> Result<(), Reason> {
+    /// Begins with a normalised datapoint: what can be had of it before those in front of it are taken.
+    fn prepare(&self, target: &mut Target, index: u32, point: Datapoint) -> Prepared {
         let key = self.pairs.announce(Head::KEY, Scalar::Text(&point.key));
         let value = self.pairs.announce(Head::VALUE, Scalar::from(&point.value));
-        let Target { series, ending, .. } = target;
-        let compute = || {
-            let identifying = point.metadata.iter().filter(|m| m.identifying);
-            let start = Checksum::of(&point.key, point.value.data_type());
-            ending.after(identifying.fold(start, |chain, m| chain.then(&m.key, &m.value)))
+        let sum = match target.series.place_of(&point) {
+            Some(place) => Sum::Known(place),
+            None => Sum::Chain(target.chains.begin(&point)),
         };
-        let checksum = match series.find(point, compute) {
-            Found::Fresh(checksum) => checksum,
-            Found::Duplicate => return Err(Reason::Duplicate),
-        };
+        Prepared { index, point, key, value, sum }
+    }
 
+    /// Writes a datapoint down, unless the collection has one of its series.
+    fn take(&mut self, agent: &Agent, name: &str, target: &mut Target, prepared: Prepared) -> Result<(), Reason> {
+        let Prepared { point, key, value, sum, .. } = prepared;
+        let found = match sum {
+            Sum::Known(place) => target.series.find(place),
+            Sum::Chain(checksum) => target.series.add(&point, checksum),
+        };
+        let Found::Fresh(checksum) = found else { return Err(Reason::Duplicate) };
+
+        let Target { rows, filled, common, .. } = target;
+        if rows.len() > PIECE {
+            filled.push(mem::replace(rows, Vec::with_capacity(PIECE.saturating_add(ROW))));
+        }
+        make_room(rows, ROW);
+        let before = rows.len();
         // The order of the pairs is also the order in which they are numbered.
-        make_room(&mut target.rows, 128);
-        target.rows.extend_from_slice(if target.rows.is_empty() { b"[" } else { b",[" });
+        rows.extend_from_slice(if common.is_empty() { b"[" } else { b",[" });
         for metadatum in &point.metadata {
             let id = self.pairs.id(&metadatum.key, Scalar::Text(&metadatum.value));
-            push_id(&mut target.rows, id);
+            push_id(rows, id);
         }
-        if target.common.is_empty() {
-            self.list_common(agent, name, &mut target.common);
+        if common.is_empty() {
+            self.list_common(agent, name, common);
         }
-        target.rows.extend_from_slice(&target.common);
-        push_id(&mut target.rows, self.pairs.id_of(key));
-        push_id(&mut target.rows, self.data_type_id(point.value.data_type()));
-        push_id(&mut target.rows, self.pairs.id_of(value));
-        push_id(&mut target.rows, self.timestamp_id(point.timestamp));
+        rows.extend_from_slice(common);
+        push_id(rows, self.pairs.id_of_announced(Head::KEY, Scalar::Text(&point.key), key));
+        push_id(rows, self.data_type_id(point.value.data_type()));
+        push_id(rows, self.pairs.id_of_announced(Head::VALUE, Scalar::from(&point.value), value));
+        push_id(rows, self.timestamp_id(point.timestamp));
         // Unique in the body: it is in its target, and the target is part of it.
         let hex = checksum.hex();
         let id = self.pairs.add_unique(Head::CHECKSUM, Scalar::Digits(&hex));
-        target.rows.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
-        target.rows.push(b']');
+        rows.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
+        rows.push(b']');
+        self.row_bytes = self.row_bytes.saturating_add(rows.len().saturating_sub(before));
         self.datapoints = self.datapoints.saturating_add(1);
         Ok(())
     }
@@ -250,9 +314,7 @@ impl Batch {
         match self.last_data_type {
             Some((last, id)) if last == data_type => id,
             _ => {
-                let id = self
-                    .pairs
-                    .id_of(self.pairs.announce(Head::DATA_TYPE, Scalar::Unsigned(u64::from(data_type.number()))));
+                let id = self.pairs.id_of_own(Head::DATA_TYPE, Scalar::Unsigned(u64::from(data_type.number())));
                 self.last_data_type = Some((data_type, id));
                 id
             }
@@ -263,7 +325,7 @@ impl Batch {
         match self.last_timestamp {
             Some((last, id)) if last == timestamp => id,
             _ => {
-                let id = self.pairs.id_of(self.pairs.announce(Head::TIMESTAMP, Scalar::Unsigned(timestamp)));
+                let id = self.pairs.id_of_own(Head::TIMESTAMP, Scalar::Unsigned(timestamp));
                 self.last_timestamp = Some((timestamp, id));
                 id
             }
@@ -275,14 +337,13 @@ impl Target {
     fn new(order: usize, series: Series, agent: &Agent, name: &str) -> Self {
         // Pattoo looks for duplicates before these are added. They are the same for all of a target, and each follows on digits of
         // a fixed length, so what differs before differs after.
-        let ending = Ending::new([
+        let chains = Chains::new([
             (HOSTNAME, agent.hostname.as_str()),
             (AGENT_ID, agent.id.as_str()),
             (TARGET, name),
             (PROGRAM, agent.program.as_str()),
         ]);
-        let rows = Vec::with_capacity(series.rows);
-        Self { order, series, ending, common: Vec::new(), rows }
+        Self { order, series, chains, common: Vec::new(), rows: Vec::new(), filled: Vec::new() }
     }
 }
 

@@ -5,75 +5,217 @@
 //! key `a3` of type 2 and key `a` of type 32. That is how pattoo computes it and how it stays: the same inputs must
 //! find the same series.
 
-use sha2::{Digest, Sha256};
+use sha2::compress256;
 
-use super::{text::write_hex, value::DataType};
+use super::{datapoint::Datapoint, text::write_hex};
 
-/// Hexadecimal digits of a link.
-const DIGITS: usize = 64;
+/// How many bytes SHA-256 takes in at a time. As many are the digits of a link, so that these are a block of their own.
+const BLOCK: usize = 64;
 
-/// One link of the chain.
+/// How many chains are computed at once. Each of the processor's instructions for SHA-256 waits for the one before it in its
+/// chain; where those of other chains stand beside it they fill the gaps. More than these gain nothing.
+pub(super) const AT_ONCE: usize = 4;
+
+/// One link of the chain: the eight words of a SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Checksum([u8; 32]);
+pub(super) struct Checksum([u32; 8]);
 
 impl Checksum {
-    /// The first link: a datapoint's key and data type.
-    pub(super) fn of(key: &str, data_type: DataType) -> Self {
-        let hasher = Sha256::new().chain_update(key).chain_update(data_type.digits());
-        Self(hasher.finalize().into())
-    }
-
-    /// The next link: one more key and value.
-    pub(super) fn then(self, key: &str, value: &str) -> Self {
-        let hasher = Sha256::new().chain_update(self.hex()).chain_update(key).chain_update(value);
-        Self(hasher.finalize().into())
-    }
+    /// The words that SHA-256 begins with (FIPS 180-4, 5.3.3).
+    const START: Self =
+        Self([0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19]);
 
     /// As it is written: 64 lower-case hexadecimal digits, ASCII.
-    pub(super) fn hex(self) -> [u8; DIGITS] {
-        let mut text = [0; DIGITS];
-        write_hex(&mut text, &self.0);
+    #[inline]
+    pub(super) fn hex(self) -> [u8; BLOCK] {
+        let mut bytes = [0; BLOCK / 2];
+        for (four, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.0) {
+            *four = word.to_be_bytes();
+        }
+        let mut text = [0; BLOCK];
+        write_hex(&mut text, &bytes);
         text
     }
 
     /// The first eight bytes, as good as any others.
     pub(super) fn head(self) -> u64 {
-        self.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+        let [first, second, ..] = self.0;
+        u64::from(first) << 32 | u64::from(second)
+    }
+
+    /// The link after this one, which has taken in the digits of this and nothing else yet.
+    #[inline]
+    fn next(self) -> Self {
+        let mut next = Self::START;
+        next.take_in(&self.hex());
+        next
+    }
+
+    #[inline]
+    fn take_in(&mut self, block: &[u8; BLOCK]) {
+        compress256(&mut self.0, std::slice::from_ref(block.into()));
+    }
+
+    /// Takes in the rest of its message.
+    fn end(mut self, rest: &Rest) -> Self {
+        rest.blocks().iter().for_each(|block| self.take_in(block));
+        self
     }
 }
 
-/// The last links of a chain, which are the same for every datapoint of an agent and target. Each is laid out once, with room
-/// for the digits that come before it, so that it is hashed in one piece.
-#[derive(Debug)]
-pub(super) struct Ending(Vec<Vec<u8>>);
+/// The rest of a message from some byte on, in whole blocks, padded as SHA-256 wants it (FIPS 180-4, 5.1.1).
+#[derive(Debug, Default)]
+struct Rest(Vec<u8>);
 
-impl Ending {
-    /// Of these keys and values, in their order.
-    pub(super) fn new(pairs: [(&str, &str); 4]) -> Self {
-        Self(pairs.map(|(key, value)| [&[0; DIGITS], key.as_bytes(), value.as_bytes()].concat()).into())
+impl Rest {
+    /// Of a message that consists of so many bytes and these two parts.
+    fn lay_out(&mut self, before: usize, parts: [&str; 2]) -> &Self {
+        let Self(bytes) = self;
+        bytes.clear();
+        bytes.reserve(parts.iter().fold(2 * BLOCK, |sum, part| sum.saturating_add(part.len())));
+        for part in parts {
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        let bits = u64::try_from(before.saturating_add(bytes.len())).unwrap_or(u64::MAX).wrapping_mul(8);
+        bytes.push(0x80);
+        let length = bytes.len().saturating_add(size_of_val(&bits)).next_multiple_of(BLOCK);
+        bytes.resize(length.saturating_sub(size_of_val(&bits)), 0);
+        bytes.extend_from_slice(&bits.to_be_bytes());
+        self
     }
 
-    /// Adds these links to a chain.
-    pub(super) fn after(&mut self, mut chain: Checksum) -> Checksum {
-        for link in &mut self.0 {
-            if let Some(digits) = link.first_chunk_mut::<DIGITS>() {
-                write_hex(digits, &chain.0);
+    fn blocks(&self) -> &[[u8; BLOCK]] {
+        self.0.as_chunks().0
+    }
+}
+
+/// Computes the checksums of one agent and target.
+#[derive(Debug)]
+pub(super) struct Chains {
+    /// What follows on the digits in each of the last links, which are the same for all its datapoints.
+    ending: [Rest; 4],
+    /// The same of the link that is being computed.
+    rest: Rest,
+}
+
+impl Chains {
+    /// Whose chains end with these keys and values, in their order.
+    pub(super) fn new(ending: [(&str, &str); 4]) -> Self {
+        let rest = |(key, value)| {
+            let mut rest = Rest::default();
+            rest.lay_out(BLOCK, [key, value]);
+            rest
+        };
+        Self { ending: ending.map(rest), rest: Rest::default() }
+    }
+
+    /// The links that are a datapoint's own: its key and data type, then its identifying metadata.
+    pub(super) fn begin(&mut self, point: &Datapoint) -> Checksum {
+        let rest = self.rest.lay_out(0, [&point.key, point.value.data_type().digits()]);
+        let first = Checksum::START.end(rest);
+        point.identifying().fold(first, |chain, metadatum| {
+            chain.next().end(self.rest.lay_out(BLOCK, [&metadatum.key, &metadatum.value]))
+        })
+    }
+
+    /// Adds the ending to each of these, to [`AT_ONCE`] of them block by block in turns.
+    pub(super) fn end<'c>(&self, chains: impl IntoIterator<Item = &'c mut Checksum>) {
+        let mut chains = chains.into_iter();
+        loop {
+            let mut group: [_; AT_ONCE] = std::array::from_fn(|_| chains.next());
+            if matches!(group, [None, ..]) {
+                return;
             }
-            chain = Checksum(Sha256::digest(&link).into());
+            for link in &self.ending {
+                group.iter_mut().flatten().for_each(|chain| **chain = chain.next());
+                for block in link.blocks() {
+                    group.iter_mut().flatten().for_each(|chain| chain.take_in(block));
+                }
+            }
         }
-        chain
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
+    use sha2::{Digest as _, Sha256};
+
+    use super::{
+        super::{datapoint::Metadatum, value::Value},
+        *,
+    };
+
+    fn point(key: &str, value: Value, identifying: &[(&str, &str)]) -> Datapoint {
+        let metadatum =
+            |&(key, value): &(&str, &str)| Metadatum { key: key.into(), value: value.into(), identifying: true };
+        let metadata = identifying.iter().map(metadatum).collect();
+        Datapoint { key: key.to_owned(), value, timestamp: 0, metadata }
+    }
+
+    fn begin(point: &Datapoint) -> Checksum {
+        Chains::new([("", ""); 4]).begin(point)
+    }
+
+    fn then(chain: Checksum, key: &str, value: &str) -> Checksum {
+        chain.next().end(Rest::default().lay_out(BLOCK, [key, value]))
+    }
+
+    fn text(checksum: Checksum) -> String {
+        String::from_utf8(checksum.hex().to_vec()).unwrap()
+    }
+
+    /// The checksum as its definition says, out of the library.
+    fn defined(point: &Datapoint, ending: &[(String, String)]) -> String {
+        let hex = |bytes: [u8; 32]| {
+            let mut digits = [0; BLOCK];
+            write_hex(&mut digits, &bytes);
+            String::from_utf8(digits.to_vec()).unwrap()
+        };
+        let start = Sha256::new().chain_update(&point.key).chain_update(point.value.data_type().digits());
+        let own = point.identifying().map(|metadatum| (&metadatum.key, &metadatum.value));
+        let links = own.chain(ending.iter().map(|(key, value)| (key, value)));
+        links.fold(hex(start.finalize().into()), |digits, (key, value)| {
+            hex(Sha256::new().chain_update(digits).chain_update(key).chain_update(value).finalize().into())
+        })
+    }
+
+    /// Of lengths where one more or less is another block, and of others.
+    fn any_text() -> impl Strategy<Value = String> {
+        let length = prop_oneof![prop::sample::select(vec![0, 53, 54, 55, 56, 63, 64, 119, 120, 128]), 0..300_usize];
+        (length, "[a-z0-9]").prop_map(|(length, letter)| letter.repeat(length))
+    }
+
+    fn any_point() -> impl Strategy<Value = Datapoint> {
+        let value = prop::sample::select(vec![Value::Integer(1), Value::Counter32(1), Value::Text(String::new())]);
+        let metadata = prop::collection::vec((any_text(), any_text(), any::<bool>()), 0..4);
+        (any_text(), value, metadata).prop_map(|(key, value, metadata)| {
+            let metadata =
+                metadata.into_iter().map(|(key, value, identifying)| Metadatum { key, value, identifying }).collect();
+            Datapoint { key, value, timestamp: 0, metadata }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn chains_computed_at_once_are_those_of_the_definition(
+            points in prop::collection::vec(any_point(), 0..11),
+            ending in prop::collection::vec((any_text(), any_text()), 4),
+        ) {
+            let pairs: Vec<_> = ending.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            let mut chains = Chains::new(pairs.try_into().unwrap());
+            let mut sums: Vec<_> = points.iter().map(|point| chains.begin(point)).collect();
+            chains.end(&mut sums);
+            for (point, sum) in points.iter().zip(sums) {
+                prop_assert_eq!(text(sum), defined(point, &ending));
+            }
+        }
+    }
 
     #[test]
     fn the_chain_worked_by_hand_comes_out() {
-        let mut chain = Checksum::of("agent_modbustcpd_input_register_30386", DataType::Integer);
-        let hex = |chain: Checksum| String::from_utf8(chain.hex().to_vec()).unwrap();
-        assert_eq!(hex(chain), "fccb10952f00921c817931a47a529da9681b9204fb9ae8671bc90af0a2df77bc");
+        let mut chain = begin(&point("agent_modbustcpd_input_register_30386", Value::Integer(1), &[]));
+        assert_eq!(text(chain), "fccb10952f00921c817931a47a529da9681b9204fb9ae8671bc90af0a2df77bc");
         for (key, value, after) in [
             ("unit", "000", "f6ce7b9db4c34564ac6a77cc23026201117cc87d1cbdf415901a9d9a3fdef66b"),
             ("pattoo_agent_hostname", "palisadoes", "0667defaf6f32021a17c00d880751662c3c500870e85bff91f144e4e1a45d103"),
@@ -93,25 +235,15 @@ mod tests {
                 "83457a3b3df176790a825294c41f6688ea5fb569446fd5b104fdb2181b322503",
             ),
         ] {
-            chain = chain.then(key, value);
-            assert_eq!(hex(chain), after, "after {key}");
-        }
-    }
-
-    #[test]
-    fn links_that_were_laid_out_before_are_the_same_links() {
-        let pairs = [("a", "x"), ("pattoo_agent_id", &"0f".repeat(32)), ("", ""), ("k", &"long ".repeat(40))];
-        let mut ending = Ending::new(pairs);
-        for key in ["one", "two", "one"] {
-            let start = Checksum::of(key, DataType::Float);
-            assert_eq!(ending.after(start), pairs.iter().fold(start, |chain, (key, value)| chain.then(key, value)));
+            chain = then(chain, key, value);
+            assert_eq!(text(chain), after, "after {key}");
         }
     }
 
     #[test]
     fn nothing_separates_the_parts() {
-        assert_eq!(Checksum::of("a3", DataType::Text), Checksum::of("a", DataType::Counter32));
-        let start = Checksum::of("a", DataType::Float);
-        assert_eq!(start.then("xy", "z"), start.then("x", "yz"));
+        let of = |key, value, identifying| begin(&point(key, value, identifying));
+        assert_eq!(of("a3", Value::Text(String::new()), &[]), of("a", Value::Counter32(1), &[]));
+        assert_eq!(of("a", Value::Float(1.0), &[("xy", "z")]), of("a", Value::Float(1.0), &[("x", "yz")]));
     }
 }

@@ -123,6 +123,11 @@ impl Datapoint {
         }
         Ok(Self { key, value, timestamp: timestamp.unwrap_or(rules.now), metadata })
     }
+
+    /// The metadata that are part of the checksum.
+    pub(super) fn identifying(&self) -> impl Iterator<Item = &Metadatum> {
+        self.metadata.iter().filter(|metadatum| metadatum.identifying)
+    }
 }
 
 fn key_fault(key: &str, program: &Program) -> Option<String> {

@@ -32,13 +32,9 @@ impl Head {
     pub(super) const CHECKSUM: Self = Self("[\"pattoo_checksum\",", 5);
 }
 
-/// A pair that will be asked for.
+/// The hash of a pair that will be asked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
-    head: Head,
-    value: Scalar<'a>,
-    hash: u64,
-}
+pub(super) struct Announced(u64);
 
 impl Pairs {
     /// None yet, in a body that begins with `frame` and may have so many bytes of them.
@@ -47,23 +43,36 @@ impl Pairs {
         Self { first: frame.len(), text: frame, table: Table::new(), hasher: RandomState::new(), count: 0 }
     }
 
+    /// Makes room for what so many more datapoints bring at least, by and large: a key and a checksum.
+    pub(super) fn expect(&mut self, datapoints: usize) {
+        const LEAST: usize = 136;
+        make_room(&mut self.text, datapoints.saturating_mul(LEAST));
+        self.table.expect(datapoints);
+    }
+
     /// Bytes written so far.
     pub(super) fn bytes(&self) -> usize {
         self.text.len().saturating_sub(self.first)
     }
 
     /// Announces a pair of a key that is ours: until it is asked for, the memory where it is looked for is fetched.
-    pub(super) fn announce<'a>(&self, head: Head, value: Scalar<'a>) -> Asked<'a> {
+    pub(super) fn announce(&self, head: Head, value: Scalar<'_>) -> Announced {
         let mut hasher = self.hasher.build_hasher();
         hasher.write_u8(head.1);
         value.hash(&mut hasher);
         let hash = hasher.finish();
         self.table.fetch(hash);
-        Asked { head, value, hash }
+        Announced(hash)
     }
 
-    /// The number of a pair that was announced. It is listed if it was not yet.
-    pub(super) fn id_of(&mut self, Asked { head, value, hash }: Asked<'_>) -> usize {
+    /// The number of a pair of a key that is ours. It is listed if it was not yet.
+    pub(super) fn id_of_own(&mut self, head: Head, value: Scalar<'_>) -> usize {
+        let announced = self.announce(head, value);
+        self.id_of_announced(head, value, announced)
+    }
+
+    /// The same of one that was announced.
+    pub(super) fn id_of_announced(&mut self, head: Head, value: Scalar<'_>, Announced(hash): Announced) -> usize {
         let before = self.begin();
         let start = self.text.len();
         self.text.extend_from_slice(head.0.as_bytes());

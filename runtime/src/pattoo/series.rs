@@ -32,26 +32,17 @@ pub(super) struct Series {
     by_checksum: Table,
     /// Keyed at random: guests choose what is hashed.
     hasher: RandomState,
-    /// How long the text of the target's rows was in the collection before.
-    pub(super) rows: usize,
 }
 
 /// One series.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// Its part of the text. (Beyond four thousand million bytes there is none: such a series is computed each time.)
+    /// Where its part of the text begins; it ends where that of the next one begins. (Beyond four thousand million bytes there is none: such
+    /// a series is computed each time.)
     start: u32,
-    end: u32,
     checksum: Checksum,
     /// The collection that had it last.
     round: u32,
-}
-
-impl Entry {
-    /// What its checksum is made of.
-    fn text<'a>(&self, all: &'a [u8]) -> Option<&'a [u8]> {
-        all.get(index(self.start)..index(self.end))
-    }
 }
 
 /// What came of looking for a datapoint.
@@ -77,7 +68,6 @@ impl Series {
             indexed: 0,
             by_checksum: Table::new(),
             hasher: RandomState::new(),
-            rows: 0,
         }
     }
 
@@ -104,39 +94,68 @@ impl Series {
         }
     }
 
-    /// The checksum of a datapoint, from `compute` unless it is known.
-    pub(super) fn find(&mut self, point: &Datapoint, compute: impl FnOnce() -> Checksum) -> Found {
-        make_room(&mut self.text, 128);
-        let start = self.text.len();
-        write(&mut self.text, point);
-        if let Some(place) = self.place_of(start) {
-            self.text.truncate(start);
-            self.cursor = place.saturating_add(1);
-            return self.mark(place);
+    /// Looks for a datapoint's series among those of the collection before.
+    pub(super) fn place_of(&mut self, point: &Datapoint) -> Option<usize> {
+        if self.known == 0 {
+            return None;
         }
-        let checksum = compute();
+        let start = self.write(point);
+        let place = self.place_of_text(start);
+        self.text.truncate(start);
+        if let Some(place) = place {
+            self.cursor = place.saturating_add(1);
+        }
+        place
+    }
+
+    /// Counts a datapoint in whose series is at this place.
+    pub(super) fn find(&mut self, place: usize) -> Found {
+        match self.entries.get_mut(place) {
+            Some(entry) if entry.round != self.round => {
+                entry.round = self.round;
+                self.live = self.live.saturating_add(1);
+                Found::Fresh(entry.checksum)
+            }
+            _ => Found::Duplicate,
+        }
+    }
+
+    /// Announces a checksum that will be added: until then the memory where it is looked for is fetched.
+    pub(super) fn announce(&self, checksum: Checksum) {
+        self.by_checksum.fetch(self.hasher.hash_one(checksum.head()));
+    }
+
+    /// Counts a datapoint in whose series was in none of these places. Another series can have its checksum.
+    pub(super) fn add(&mut self, point: &Datapoint, checksum: Checksum) -> Found {
         let hash = self.hasher.hash_one(checksum.head());
         let same = |number: usize| self.entry(number).is_some_and(|entry| entry.checksum == checksum);
         if let Some(number) = self.by_checksum.find(hash, same) {
-            self.text.truncate(start);
-            return self.mark(number.saturating_sub(1));
+            return self.find(number.saturating_sub(1));
         }
-        let [start, end] = [start, self.text.len()].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+        let start = self.write(point);
+        let start = u32::try_from(start).unwrap_or(u32::MAX);
         // (Four thousand million series of one target are more than any memory holds.)
         self.by_checksum.insert(hash, self.entries.len().saturating_add(1));
         make_room(&mut self.entries, 1);
-        self.entries.push(Entry { start, end, checksum, round: self.round });
+        self.entries.push(Entry { start, checksum, round: self.round });
         self.live = self.live.saturating_add(1);
         Found::Fresh(checksum)
     }
 
+    /// Writes what a datapoint's checksum is made of behind all else; returns where that begins.
+    fn write(&mut self, point: &Datapoint) -> usize {
+        make_room(&mut self.text, 128);
+        let start = self.text.len();
+        write(&mut self.text, point);
+        start
+    }
+
     /// The place of the entry that was known before this collection and has the text from `start` on.
-    fn place_of(&mut self, start: usize) -> Option<usize> {
-        if self.known == 0 {
-            return None;
-        }
+    fn place_of_text(&mut self, start: usize) -> Option<usize> {
         let (listed, wanted) = self.text.split_at_checked(start)?;
-        let text_at = |place: usize| self.entries.get(place).and_then(|entry| entry.text(listed));
+        let start_of = |place: usize| self.entries.get(place).map(|entry| index(entry.start));
+        let text_at =
+            |place: usize| listed.get(start_of(place)?..start_of(place.saturating_add(1)).unwrap_or(listed.len()));
         if self.cursor < self.known && text_at(self.cursor) == Some(wanted) {
             return Some(self.cursor);
         }
@@ -151,34 +170,19 @@ impl Series {
     fn entry(&self, number: usize) -> Option<&Entry> {
         self.entries.get(number.checked_sub(1)?)
     }
-
-    /// Counts an entry in, once a collection.
-    fn mark(&mut self, place: usize) -> Found {
-        match self.entries.get_mut(place) {
-            Some(entry) if entry.round != self.round => {
-                entry.round = self.round;
-                self.live = self.live.saturating_add(1);
-                Found::Fresh(entry.checksum)
-            }
-            _ => Found::Duplicate,
-        }
-    }
 }
 
 fn index(place: u32) -> usize {
     usize::try_from(place).unwrap_or(usize::MAX)
 }
 
-/// What a datapoint's checksum is made of, but for what all of its target share; lengths keep the parts apart.
+/// What a datapoint's checksum is made of, but for what all of its target share. The parts end with a byte that is in no text.
 fn write(out: &mut Vec<u8>, point: &Datapoint) {
-    let mut part = |text: &str| {
-        out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
-        out.extend_from_slice(text.as_bytes());
-    };
-    part(point.value.data_type().digits());
-    part(&point.key);
-    for metadatum in point.metadata.iter().filter(|metadatum| metadatum.identifying) {
-        part(&metadatum.key);
-        part(&metadatum.value);
+    const END: u8 = 0xff;
+    out.push(point.value.data_type().number());
+    let parts = point.identifying().flat_map(|metadatum| [metadatum.key.as_str(), metadatum.value.as_str()]);
+    for part in std::iter::once(point.key.as_str()).chain(parts) {
+        out.extend_from_slice(part.as_bytes());
+        out.push(END);
     }
 }

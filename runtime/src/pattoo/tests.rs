@@ -205,6 +205,35 @@ fn points_that_pattoo_cannot_tell_apart_are_handed_back() {
 }
 
 #[test]
+fn duplicates_and_refused_ones_among_those_that_are_summed_together_are_handed_back_in_order() {
+    let int = |key: &str| point(key, Value::Integer(1));
+    let mut batch = batch();
+    let given = ["a", "", "a", "b", "A ", "", "c", "b", "d"].map(int).to_vec();
+    let rejections = batch.emit("t", given, NOW).unwrap();
+    let duplicate: Vec<_> = rejections.iter().map(|r| (r.index, r.reason == Reason::Duplicate)).collect();
+    assert_eq!(duplicate, [(1, false), (2, true), (4, true), (5, false), (7, true)]);
+    let rows = resolve(&parse(&batch.into_body(NOW).unwrap()));
+    let keys: Vec<_> = rows.iter().map(|row| member(row, "pattoo_key")).collect();
+    assert_eq!(keys, ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn a_body_of_many_pieces_has_each_row_once_and_in_order() {
+    let mut batch = batch();
+    let many = 10_000_i64;
+    for target in ["t", "u"] {
+        let points = (0..many).map(|n| point(&format!("k{n}"), Value::Integer(n))).collect();
+        assert_eq!(batch.emit(target, points, NOW), Ok(vec![]));
+    }
+    let bytes = batch.bytes();
+    let body = batch.into_body(NOW).unwrap();
+    assert!(body.json().len() >= bytes && body.json().len() <= bytes + 300);
+    let rows = resolve(&parse(&body));
+    let values: Vec<_> = rows.iter().map(|row| member(row, "pattoo_value")).collect();
+    assert_eq!(values, (0..many).chain(0..many).map(Json::from).collect::<Vec<_>>());
+}
+
+#[test]
 fn of_metadata_with_one_key_the_first_is_kept() {
     for many in [0, 20] {
         let mut metadata = vec![metadatum("unit", "1", true), metadatum(" UNIT", "2", true)];
@@ -352,6 +381,20 @@ fn a_memory_is_of_one_agent() {
 }
 
 #[test]
+fn a_memory_knows_where_the_parts_of_a_series_end() {
+    let memory = Memory::default();
+    let body = |memory: &Memory, metadata: [(&str, &str); 2]| {
+        let mut batch = Batch::remembering(batch().agent().clone(), DEFAULT_FUTURE_BOUND, memory.clone());
+        let metadata = metadata.map(|(key, value)| metadatum(key, value, true)).into();
+        batch.emit("t", vec![with(point("k", Value::Integer(1)), metadata)], NOW).unwrap();
+        batch.into_body(NOW)
+    };
+    let (one, other) = ([("x", "x"), ("yz", "z")], [("x", "xy"), ("z", "z")]);
+    assert_eq!(body(&memory, one), body(&Memory::default(), one));
+    assert_eq!(body(&memory, other), body(&Memory::default(), other));
+}
+
+#[test]
 fn a_memory_takes_no_more_than_there_is_and_gives_back_what_it_took() {
     let budget = Budget::new(120_000);
     let collect = |memory: &Memory, series: usize| {
@@ -425,6 +468,29 @@ proptest! {
                 prop_assert_eq!(fresh.emit(target, candidates.clone(), NOW), remembering.emit(target, candidates, NOW));
             }
             prop_assert_eq!(fresh.into_body(NOW), remembering.into_body(NOW));
+        }
+    }
+
+    #[test]
+    fn what_comes_in_one_call_is_what_comes_one_by_one(
+        collections in prop::collection::vec(
+            prop::collection::vec(prop_oneof![few_candidates(), prop::collection::vec(any_candidate(), 0..3)], 0..5), 1..4,
+        ),
+    ) {
+        let agent = batch().agent().clone();
+        let (memory, other) = (Memory::default(), Memory::default());
+        for candidates in collections {
+            let candidates = candidates.concat();
+            let mut at_once = Batch::remembering(agent.clone(), DEFAULT_FUTURE_BOUND, memory.clone());
+            let mut one_by_one = Batch::remembering(agent.clone(), DEFAULT_FUTURE_BOUND, other.clone());
+            let mut rejections = Vec::new();
+            for (index, candidate) in (0..).zip(&candidates) {
+                let rejected = one_by_one.emit("t", vec![candidate.clone()], NOW).unwrap().pop();
+                rejections.extend(rejected.map(|Rejection { reason, .. }| Rejection { index, reason }));
+            }
+            prop_assert_eq!(at_once.emit("t", candidates, NOW), Ok(rejections));
+            prop_assert_eq!(at_once.bytes(), one_by_one.bytes());
+            prop_assert_eq!(at_once.into_body(NOW), one_by_one.into_body(NOW));
         }
     }
 

@@ -74,12 +74,15 @@ fn push_json_char(out: &mut Vec<u8>, c: char) {
 }
 
 /// The lower-case hexadecimal digit of a value below 16. Arithmetic and no table, so that the compiler does sixteen at once.
+#[inline]
 pub(super) fn hex_digit(nibble: u8) -> u8 {
     let above_nine = u8::from(nibble > 9).wrapping_mul(b'a' - b'0' - 10);
     nibble.wrapping_add(b'0').wrapping_add(above_nine)
 }
 
-/// Writes bytes as lower-case hexadecimal digits, as many as there is room for.
+/// Writes bytes as lower-case hexadecimal digits, as many as there is room for. Inlined where lengths are known: each link of a
+/// chain waits for it.
+#[inline]
 pub(super) fn write_hex(out: &mut [u8], bytes: &[u8]) {
     let (pairs, _) = out.as_chunks_mut::<2>();
     for (pair, byte) in pairs.iter_mut().zip(bytes) {
@@ -87,13 +90,13 @@ pub(super) fn write_hex(out: &mut [u8], bytes: &[u8]) {
     }
 }
 
-/// Makes room for so many more: twice of what is small, a quarter more of what is large, since a body and what belongs to it must not
+/// Makes room for so many more: twice of what is small, an eighth more of what is large, since a body and what belongs to it must not
 /// take much more than they are.
 pub(super) fn make_room<T>(list: &mut Vec<T>, more: usize) {
     const LARGE: usize = 1 << 20;
     if list.capacity().saturating_sub(list.len()) < more {
         let length = list.len();
-        let ahead = if length.saturating_mul(size_of::<T>()) < LARGE { length } else { length.wrapping_shr(2) };
+        let ahead = if length.saturating_mul(size_of::<T>()) < LARGE { length } else { length.wrapping_shr(3) };
         list.reserve_exact(ahead.max(more));
     }
 }

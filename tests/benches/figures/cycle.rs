@@ -1,13 +1,14 @@
 //! One collection without I/O: against the same component on bare wasmtime, against a plugin of Extism, and against a Python process.
 
-use std::{env, process::Command};
+use std::{env, process::Command, sync::Arc};
 
 use pattoo_tests::{
-    Collecting,
+    Collecting, NOW, agent, candidates,
     emitter::emitter,
     figures::{Target, cpu_seconds, interleaved, repeated, say, say_skipped, seconds},
     granted_nothing, peer, python,
 };
+use pattoo_wasm::pattoo::{Batch, DEFAULT_FUTURE_BOUND, Memory};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
     component::{Component, HasSelf, Linker},
@@ -46,6 +47,14 @@ pub(crate) fn figures() {
     let (ours, other) = interleaved(41, collecting, theirs);
     let name = "cycle: us for a collection of ten datapoints and its body, against the guest alone on bare wasmtime";
     say(name, &ours, Some(&other), Target::TimesAtMost(1.5));
+    let (agent, memory) = (agent("modbus_registers"), Memory::default());
+    let body = || {
+        let mut batch = Batch::remembering(Arc::clone(&agent), DEFAULT_FUTURE_BOUND, memory.clone());
+        batch.emit("plc1", candidates(0..10), NOW).unwrap();
+        batch.into_body(NOW)
+    };
+    let alone = repeated(41, || micros(cpu_seconds(|| (0..CYCLES).for_each(|_| drop(body())))));
+    say("cycle: us of it to make a body of ten datapoints, without any guest", &alone, None, Target::None);
     let name = "cycle: us for the same on Extism, a plugin that hands ten datapoints to its host";
     match env::var_os("PATTOO_EXTISM_PEER") {
         Some(peer) => {
