@@ -5,8 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 use rusqlite::{OptionalExtension as _, Row, ToSql, params_from_iter};
 
 use super::{
-    Lane, Spool, SpoolError, StoredId,
+    Lane, Spool, SpoolError, StoredId, blob, number,
     queue::{digest, millis},
+    text,
 };
 use crate::delivery::ServerUrl;
 
@@ -121,23 +122,23 @@ const ENTRY: &str =
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry {
         id: StoredId(row.get(0)?),
-        quarantined: row.get::<_, i64>(1)? == 1,
-        server: row.get(2)?,
-        agent: row.get(3)?,
-        program: row.get(4)?,
-        built: row.get(5)?,
-        stored: row.get(6)?,
-        datapoints: row.get(7)?,
-        bytes: row.get(8)?,
-        attempts: row.get(9)?,
-        refusal: row.get(10)?,
+        quarantined: number(row, 1)? == Some(1),
+        server: text(row, 2)?,
+        agent: text(row, 3)?,
+        program: text(row, 4)?,
+        built: number(row, 5)?.unwrap_or(0),
+        stored: number(row, 6)?.unwrap_or(0),
+        datapoints: number(row, 7)?.unwrap_or(0),
+        bytes: number(row, 8)?.unwrap_or(0),
+        attempts: number(row, 9)?.unwrap_or(0),
+        refusal: Some(text(row, 10)?).filter(|text| !text.is_empty()),
     })
 }
 
 /// Whose body a row of [`ENTRY`] is, if it is what was stored.
 fn intact_lane(row: &Row<'_>) -> rusqlite::Result<Option<Lane>> {
-    let (server, agent): (String, String) = (row.get(2)?, row.get(3)?);
-    let (kept, json): (Vec<u8>, Vec<u8>) = (row.get(11)?, row.get(12)?);
+    let (server, agent) = (text(row, 2)?, text(row, 3)?);
+    let (kept, json) = (blob(row, 11)?, blob(row, 12)?);
     Ok(super::lane_of(&server, &agent).filter(|lane| digest(lane, &json) == kept))
 }
 
@@ -161,7 +162,7 @@ impl Spool {
                 })
             })?;
             let oldest = "SELECT stored FROM body NOT INDEXED WHERE status = 0 ORDER BY id LIMIT 1";
-            let stored = db.prepare_cached(oldest)?.query_row([], |row| row.get::<_, i64>(0)).optional()?;
+            let stored = db.prepare_cached(oldest)?.query_row([], |row| number(row, 0)).optional()?.flatten();
             stats.oldest =
                 stored.map(|stored| Duration::from_millis(u64::try_from(millis().saturating_sub(stored)).unwrap_or(0)));
             Ok(stats)
@@ -185,7 +186,7 @@ impl Spool {
         self.read(move |db| {
             let mut select = db.prepare(&format!("SELECT {ENTRY} FROM body WHERE id = ?1"))?;
             let found = select.query_row([id.0], |row| {
-                Ok(Found { entry: entry(row)?, json: row.get(12)?, intact: intact_lane(row)?.is_some() })
+                Ok(Found { entry: entry(row)?, json: blob(row, 12)?, intact: intact_lane(row)?.is_some() })
             });
             found.optional()
         })

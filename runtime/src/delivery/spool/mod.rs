@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Row, types::ValueRef};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -435,6 +435,25 @@ fn recover(path: &Path, in_use: &File, detail: &str) -> Result<Database, SpoolEr
 fn number_of(lane: &Lane) -> i64 {
     let digest: [u8; 32] = Sha256::digest(lane.to_string()).into();
     digest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes))
+}
+
+/// What damage can have done to a row, in a file that SQLite has no complaint about: no column is what its type says. These take what is
+/// there for what it could be, so that one row never stands in the way of the others; its digest tells whether it is sound.
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    Ok(String::from_utf8_lossy(&blob(row, column)?).into_owned())
+}
+
+/// As [`text`].
+fn blob(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_owned(),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => Vec::new(),
+    })
+}
+
+/// As [`text`].
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
+    Ok(row.get_ref(column)?.as_i64().ok())
 }
 
 /// Rows of text that are no lane are damage, and not worth stopping for.

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 
-use super::{Lane, Spool, SpoolError, StoredId, lane_of, number_of};
+use super::{Lane, Spool, SpoolError, StoredId, blob, lane_of, number, number_of, text};
 use crate::{
     capability::unix_millis,
     delivery::ServerUrl,
@@ -100,7 +100,7 @@ impl Spool {
                 let (lane, program, digest, json) = &*row;
                 if once {
                     let same = |row: &Row<'_>| -> rusqlite::Result<_> {
-                        let same = row.get_ref(DIGEST)?.as_blob()? == digest;
+                        let same = blob(row, DIGEST)? == *digest;
                         same.then(|| row.get(0).map(StoredId)).transpose()
                     };
                     if let Some(there) = first(db, lane, same)? {
@@ -214,30 +214,39 @@ impl Spool {
         .await
     }
 
-    /// Every lane that has something queued.
+    /// Every lane that has something queued. Bodies of which nothing tells whose they are any more go to quarantine.
     pub(in crate::delivery) async fn lanes(&self) -> Result<Vec<Lane>, SpoolError> {
-        self.read(|db| {
-            // In the index alone, but for one body of each.
-            let mut select = db.prepare_cached("SELECT lane, id FROM body WHERE status = 0 ORDER BY block, lane")?;
-            let mut whose = db.prepare_cached("SELECT server, agent FROM body WHERE id = ?1")?;
-            let (mut lanes, mut known) = (Vec::new(), HashSet::new());
-            let mut rows = select.query([])?;
-            while let Some(row) = rows.next()? {
-                let number: i64 = row.get(0)?;
-                if known.contains(&number) {
-                    continue;
+        let (lanes, nobodys) = self
+            .read(|db| {
+                // In the index alone, but for one body of each.
+                let mut select =
+                    db.prepare_cached("SELECT lane, id FROM body WHERE status = 0 ORDER BY block, lane")?;
+                let mut whose = db.prepare_cached("SELECT server, agent FROM body WHERE id = ?1")?;
+                let (mut lanes, mut known, mut nobodys) = (Vec::new(), HashSet::new(), Vec::new());
+                let mut rows = select.query([])?;
+                while let Some(row) = rows.next()? {
+                    let (lane, id): (i64, i64) = (row.get(0)?, row.get(1)?);
+                    if known.contains(&lane) {
+                        continue;
+                    }
+                    let (server, agent) = whose.query_row([id], |row| Ok((text(row, 0)?, text(row, 1)?)))?;
+                    // If the names of this one are damaged, those of another may not be.
+                    if let Some(found) = lane_of(&server, &agent).filter(|found| number_of(found) == lane) {
+                        known.insert(lane);
+                        lanes.push(found);
+                    } else {
+                        nobodys.push((lane, StoredId(id)));
+                    }
                 }
-                let names = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
-                let (server, agent) = whose.query_row([row.get::<_, i64>(1)?], names)?;
-                // If the names of this one are damaged, those of another may not be.
-                if let Some(lane) = lane_of(&server, &agent).filter(|lane| number_of(lane) == number) {
-                    known.insert(number);
-                    lanes.push(lane);
-                }
-            }
-            Ok(lanes)
-        })
-        .await
+                nobodys.retain(|(lane, _)| !known.contains(lane));
+                Ok((lanes, nobodys))
+            })
+            .await?;
+        for (_, id) in nobodys {
+            tracing::error!("body {id} is damaged on disk and set aside: nothing tells whose it is");
+            self.quarantine(id, "damaged on disk: nothing tells whose it is").await?;
+        }
+        Ok(lanes)
     }
 
     /// A number that changes when another process has written.
@@ -256,7 +265,7 @@ impl Spool {
                 let first = "SELECT id, stored FROM body NOT INDEXED ORDER BY id LIMIT 1";
                 let mut first = db.prepare_cached(first)?;
                 let mut delete = db.prepare_cached("DELETE FROM body WHERE id = ?1")?;
-                let oldest_row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+                let oldest_row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, number(row, 1)?.unwrap_or(i64::MAX)));
                 while let Some((id, stored)) = first.query_row([], oldest_row).optional()? {
                     if stored >= oldest {
                         break;
@@ -336,11 +345,11 @@ const DIGEST: usize = 4;
 fn queued(row: &Row<'_>) -> rusqlite::Result<Queued> {
     Ok(Queued {
         id: StoredId(row.get(0)?),
-        program: row.get(1)?,
-        datapoints: row.get(2)?,
-        refused_since: row.get(3)?,
-        digest: row.get(DIGEST)?,
-        json: row.get(5)?,
+        program: text(row, 1)?,
+        datapoints: number(row, 2)?.unwrap_or(0),
+        refused_since: number(row, 3)?,
+        digest: blob(row, DIGEST)?,
+        json: blob(row, 5)?,
     })
 }
 

@@ -192,6 +192,37 @@ async fn a_body_that_is_not_what_was_stored_is_set_aside_and_never_sent() {
 }
 
 #[tokio::test]
+async fn columns_that_are_not_what_their_types_say_hold_up_nobody() {
+    let (folder, server) = (tempfile::tempdir().unwrap(), Server::start().await);
+    let spool = open(folder.path());
+    let mut ids = Vec::new();
+    for (lane, text) in [('a', "1"), ('a', "2"), ('a', "3"), ('b', "alone"), ('c', "1")] {
+        ids.push(put(&spool, &server.url, lane, text).await);
+    }
+    let (program, names, alone) = (ids[0].0, ids[1].0, ids[3].0);
+    spool
+        .write(move |db| {
+            // What SQLite itself takes for sound.
+            db.execute("UPDATE body SET program = CAST(x'ff80' AS TEXT) WHERE id = ?1", [program])?;
+            db.execute("UPDATE body SET server = CAST(x'ff80' AS TEXT) WHERE id = ?1", [names])?;
+            db.execute("UPDATE body SET agent = CAST(x'ff80' AS TEXT) WHERE id = ?1", [alone])
+        })
+        .await
+        .unwrap();
+    spool.verify().await.unwrap();
+    assert_eq!(spool.list(Selection::default(), 10).await.unwrap().len(), 5);
+    let delivery = Delivery::start(spool.clone(), settings());
+    assert!(delivery.drain(LONG).await);
+    assert_eq!(
+        (server.accepted('a'), server.accepted('c')),
+        (vec!["1".into(), "2".into(), "3".into()], vec!["1".into()])
+    );
+    let found = spool.show(ids[3]).await.unwrap().unwrap();
+    assert!(found.entry.quarantined && !found.intact && found.entry.refusal.unwrap().contains("whose"));
+    assert!(set_aside(folder.path()).is_empty());
+}
+
+#[tokio::test]
 async fn a_full_disk_is_said_costs_only_what_does_not_fit_and_is_over_when_there_is_room() {
     let (folder, server) = (tempfile::tempdir().unwrap(), Server::start().await);
     let spool = open(folder.path());
