@@ -221,7 +221,7 @@ impl Spool {
                 // In the index alone, but for one body of each.
                 let mut select =
                     db.prepare_cached("SELECT lane, id FROM body WHERE status = 0 ORDER BY block, lane")?;
-                let mut whose = db.prepare_cached("SELECT server, agent FROM body WHERE id = ?1")?;
+                let mut whose = db.prepare_cached("SELECT server, agent, lane FROM body WHERE id = ?1")?;
                 let (mut lanes, mut known, mut nobodys) = (Vec::new(), HashSet::new(), Vec::new());
                 let mut rows = select.query([])?;
                 while let Some(row) = rows.next()? {
@@ -229,7 +229,12 @@ impl Spool {
                     if known.contains(&lane) {
                         continue;
                     }
-                    let (server, agent) = whose.query_row([id], |row| Ok((text(row, 0)?, text(row, 1)?)))?;
+                    let names = |row: &Row<'_>| Ok((text(row, 0)?, text(row, 1)?, number(row, 2)?));
+                    let (server, agent, own) = whose.query_row([id], names)?;
+                    if own != Some(lane) {
+                        // It is the index that is damaged, which shows when the file is looked through.
+                        continue;
+                    }
                     // If the names of this one are damaged, those of another may not be.
                     if let Some(found) = lane_of(&server, &agent).filter(|found| number_of(found) == lane) {
                         known.insert(lane);
