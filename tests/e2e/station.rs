@@ -13,6 +13,7 @@
 
 use std::{
     collections::BTreeSet,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::SystemTime,
 };
@@ -24,24 +25,33 @@ use serde_json::{Value, json};
 
 mod inputs;
 
-use inputs::{Inputs, seed};
+pub(crate) use inputs::{Inputs, seed};
 
-/// A fresh home with a device and a site for these inputs.
-struct Field {
+/// A fresh home with a device and a site for these inputs, and the modules that are tried there.
+pub(crate) struct Field {
     cli: Cli,
     inputs: Inputs,
     device: Running,
     site: Running,
+    /// The folder of the modules.
+    modules: PathBuf,
+    languages: Vec<&'static str>,
 }
 
 impl Field {
+    /// With the stations that were built.
     fn start(inputs: Inputs) -> Self {
+        Self::with_modules(inputs, &station_folder(), languages())
+    }
+
+    /// With those that lie in a folder.
+    pub(crate) fn with_modules(inputs: Inputs, modules: &Path, languages: Vec<&'static str>) -> Self {
         let cli = Cli::new();
         std::fs::create_dir(cli.folder().join("site")).unwrap();
         cli.file("site/weather.json", inputs.document());
         let device = modbus_device(&inputs.tables());
         let site = weather_site(&cli.folder().join("site"));
-        Self { cli, inputs, device, site }
+        Self { cli, inputs, device, site, modules: modules.to_owned(), languages }
     }
 
     fn url(&self, file: &str) -> String {
@@ -55,15 +65,15 @@ impl Field {
     /// One collection in this language, with these settings.
     fn collect(&self, language: &str, settings: &Value) -> Finished {
         self.cli.file("settings.json", settings.to_string());
-        let module = station(language).expect("it was built").display().to_string();
+        let module = self.modules.join(format!("station-{language}.wasm"));
         let granted = format!("{}=tcp://{}?unit={}", self.inputs.device, self.device.address(), self.inputs.unit);
         let site = self.url("");
         run_compiled(
             &self.cli,
-            language,
+            &module,
             &[
                 "run",
-                &module,
+                &module.display().to_string(),
                 "--program",
                 "station",
                 "--hostname",
@@ -94,10 +104,10 @@ impl Field {
 
 /// Runs a station with one cache of compiled code for all tests and runs: only the first one in a language waits for the
 /// compiler, which takes long for some.
-fn run_compiled(cli: &Cli, language: &str, arguments: &[&str]) -> Finished {
-    static COMPILED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+fn run_compiled(cli: &Cli, module: &Path, arguments: &[&str]) -> Finished {
+    static COMPILED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    let _compiling = compiled.insert(language.to_owned()).then_some(compiled);
+    let _compiling = compiled.insert(module.to_owned()).then_some(compiled);
     let cache = station_folder().join("cache");
     cli.command(arguments).env("XDG_CACHE_HOME", cache).output().expect("the command starts").into()
 }
@@ -144,7 +154,7 @@ fn measured(records: &[Value]) -> Vec<Value> {
 /// Runs every language in turn and holds each body against what is expected, then all of them against each other.
 fn all_give(field: &Field, settings: &Value, collections: u64, expected: &[Value], words: &[&str]) {
     let mut first: Option<(&str, Vec<Value>)> = None;
-    for language in languages() {
+    for language in &field.languages {
         let about = format!("PATTOO_SEED={}, {language}", field.inputs.seed);
         field.forget();
         let mut records = Vec::new();
@@ -167,9 +177,13 @@ fn all_give(field: &Field, settings: &Value, collections: u64, expected: &[Value
 
 #[test]
 fn every_language_gives_the_same_body_and_it_is_the_one_that_follows_from_the_inputs() {
-    let field = Field::start(Inputs::choose(seed()));
+    all_give_what_follows_from_the_inputs(&Field::start(Inputs::choose(seed())));
+}
+
+/// Two collections in each language, with all that a station collects.
+pub(crate) fn all_give_what_follows_from_the_inputs(field: &Field) {
     let expected = [field.inputs.pump_points(), field.inputs.meter_points(), field.inputs.site_points()].concat();
-    all_give(&field, &field.settings(), 2, &expected, &["11 datapoints"]);
+    all_give(field, &field.settings(), 2, &expected, &["11 datapoints"]);
 }
 
 /// Languages on an engine whose whole numbers end at 2^53.

@@ -21,7 +21,16 @@ impl RawSite {
     ///
     /// When there is no free port.
     pub fn scripted(script: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::scripted_at(SocketAddr::from(([127, 0, 0, 1], 0)), script)
+    }
+
+    /// The same at this address.
+    ///
+    /// # Panics
+    ///
+    /// When somebody listens there.
+    pub fn scripted_at(address: SocketAddr, script: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let seen: Arc<Mutex<Vec<String>>> = Arc::default();
         let (log, script) = (Arc::clone(&seen), Arc::new(script));

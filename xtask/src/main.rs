@@ -3,6 +3,7 @@
 //! They need Rust, and install the rest: the wasm target through rustup, test peers into `target/peers`, tools of other
 //! languages into `target/tools`, and, as root on Debian, what only Debian's packages have.
 
+mod baseline;
 mod bench;
 mod compare;
 mod guests;
@@ -31,6 +32,10 @@ Usage: cargo xtask COMMAND
            and, only when named, curve and guests
   compare  put the figures of `bench guests` into docs/guests/compare.md
   wit      make docs/reference/wit.md anew, after a change of wit/
+  baseline [REVISION] [--profile NAME]
+           build the program of an earlier commit into target/baseline, and print its path; without
+           a revision the commit that made tests/fixtures
+  fixtures make tests/fixtures again, with the program and the collectors of that commit
 ";
 
 fn main() -> ExitCode {
@@ -49,6 +54,11 @@ fn main() -> ExitCode {
         ["bench", name, "--profile", profile] => bench::run(Some(name), profile),
         ["compare"] => compare::write(),
         ["wit"] => wit::write(),
+        ["baseline"] => baseline::build(None, "dev"),
+        ["baseline", "--profile", profile] => baseline::build(None, profile),
+        ["baseline", revision] => baseline::build(Some(revision), "dev"),
+        ["baseline", revision, "--profile", profile] => baseline::build(Some(revision), profile),
+        ["fixtures"] => baseline::fixtures_again(),
         ["help" | "--help" | "-h"] => {
             steps::say(USAGE);
             Ok(())
