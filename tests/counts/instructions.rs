@@ -10,15 +10,15 @@ use pattoo_wasm::pattoo::{Batch, DEFAULT_FUTURE_BOUND, Memory};
 
 use super::BOUNDS;
 
-/// All instructions of this program while it does the work for so many datapoints.
-fn instructions_of(work: &str, points: u64) -> Option<u64> {
+/// All instructions of this program while it does the work that the text says more about.
+pub(crate) fn instructions_of(work: &str, counted: &str) -> Option<u64> {
     if !has_program("valgrind") {
         assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "valgrind is missing");
         return None;
     }
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(env::current_exe().unwrap());
-    valgrind.args([work, "--exact", "--ignored", "--test-threads=1"]).env("PATTOO_COUNTED", points.to_string());
+    valgrind.args([work, "--exact", "--ignored", "--test-threads=1"]).env("PATTOO_COUNTED", counted);
     let output = valgrind.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
@@ -28,7 +28,7 @@ fn instructions_of(work: &str, points: u64) -> Option<u64> {
 
 /// Instructions for each datapoint, without what is there but once.
 fn each(work: &str) -> Option<u64> {
-    Some(instructions_of(work, 600)?.saturating_sub(instructions_of(work, 100)?) / 500)
+    Some(instructions_of(work, "600")?.saturating_sub(instructions_of(work, "100")?) / 500)
 }
 
 #[test]

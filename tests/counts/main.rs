@@ -12,6 +12,7 @@ mod instructions;
 mod memory;
 mod requests;
 mod system_calls;
+mod worst_calls;
 
 /// The most that each may be, a little above what it is.
 struct Bounds {

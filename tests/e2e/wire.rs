@@ -168,6 +168,7 @@ fn verdict(reason: &Reason) -> &'static str {
         Reason::Metadata(_) => "metadata",
         Reason::Timestamp(_) => "timestamp",
         Reason::Duplicate => "duplicate",
+        Reason::Room => "room",
     }
 }
 

@@ -54,9 +54,10 @@ const ERRORS: [&str; 22] = [
 ];
 
 /// All others: they end the guest, or cut what it says.
-const OTHERS: [&str; 18] = [
+const OTHERS: [&str; 19] = [
     "timeout",
     "memory",
+    "host_memory",
     "table_elements",
     "instances",
     "call_bytes",

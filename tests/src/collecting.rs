@@ -5,7 +5,7 @@ use std::{ops::Range, path::Path, sync::Arc, time::Duration};
 use pattoo_wasm::{
     capability::{Assignment, Limits},
     pattoo::{Body, Candidate, Value},
-    sandbox::{Collector, CompileLimits, Compiler, Ending, Module, Sandbox},
+    sandbox::{Collector, CompileLimits, Compiler, Ending, Module, Outcome, Sandbox},
 };
 use tokio::runtime::Runtime;
 
@@ -25,8 +25,16 @@ impl Collecting {
     /// A sandbox of its own, without a cache.
     #[expect(clippy::new_without_default, reason = "it starts threads")]
     pub fn new() -> Self {
+        Self::with(Compiler::new(binary(), CompileLimits::default()))
+    }
+
+    /// The same, which compiles in this process: for a processor that is emulated, and has less than the real one.
+    pub fn compiling_here() -> Self {
+        Self::with(Compiler::unbounded())
+    }
+
+    fn with(compiler: Compiler) -> Self {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let compiler = Compiler::new(binary(), CompileLimits::default());
         Self { tokio, sandbox: Sandbox::new(1, compiler, None).expect("the engine starts") }
     }
 
@@ -37,9 +45,14 @@ impl Collecting {
         self.sandbox.load(&module).expect("a collector")
     }
 
+    /// One collection, however it ends.
+    pub fn outcome(&self, collector: &Collector, assignment: &Arc<Assignment>) -> Outcome {
+        self.tokio.block_on(self.sandbox.collect(collector, Arc::clone(assignment)))
+    }
+
     /// One collection, which ends well; its body, if it emitted anything.
     pub fn collect(&self, collector: &Collector, assignment: &Arc<Assignment>) -> Option<Body> {
-        let outcome = self.tokio.block_on(self.sandbox.collect(collector, Arc::clone(assignment)));
+        let outcome = self.outcome(collector, assignment);
         assert!(matches!(outcome.ending, Ending::Completed), "{:?}", outcome.ending);
         outcome.emission.batch.into_body(NOW)
     }

@@ -20,6 +20,7 @@ mod raw_site;
 mod station_field;
 mod stations;
 mod ungranted;
+pub mod worst_calls;
 
 use std::{
     env, fs,

@@ -16,6 +16,7 @@ impl agent::Host for Host {
     }
 
     fn settings(&mut self) -> wasmtime::Result<String> {
+        self.hand_over(self.assignment.settings.len())?;
         Ok(self.assignment.settings.clone())
     }
 }

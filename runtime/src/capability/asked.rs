@@ -11,8 +11,9 @@ use crate::{
     modbus::{Span, Table},
 };
 
-/// How many different requests of one collection are kept. A guest can make up any number of them.
+/// How many different requests of one collection are kept, and how many bytes of them. A guest can make up any number of them.
 const MOST: usize = 10_000;
+const MOST_BYTES: usize = 4 << 20;
 
 /// Keeps what the collections of an assignment ask for. Clones are the same record.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +31,7 @@ pub struct Asked {
     /// How many requests were too many to be kept.
     pub left_out: usize,
     kept: usize,
+    bytes: usize,
 }
 
 /// What was asked of one origin.
@@ -65,7 +67,7 @@ impl Recorder {
     /// A hop of a request that a grant allows.
     pub(super) fn visit(&self, visit: &Visit<'_>) {
         let mut asked = self.lock();
-        if asked.has_room() {
+        if asked.has_room(visit.path.len()) {
             let origin = asked.web.entry(visit.origin.to_string()).or_default();
             origin.ask(visit.method.as_str(), visit.path);
             // A request may be allowed by several grants of an origin; the one with headers says more.
@@ -79,7 +81,7 @@ impl Recorder {
     /// A hop of a request that no grant allows.
     pub(super) fn denied(&self, denied: &Denied) {
         let mut asked = self.lock();
-        if !asked.has_room() {
+        if !asked.has_room(denied.path.len()) {
             return;
         }
         let class_of_literal = denied.origin.address().map(crate::http::AddressClass::of);
@@ -102,7 +104,7 @@ impl Recorder {
     /// A span of a device that was granted, or denied.
     pub(super) fn span(&self, name: &DeviceName, grant: Option<&DeviceGrant>, span: Span, denied: bool) {
         let mut asked = self.lock();
-        if asked.has_room() {
+        if asked.has_room(0) {
             let device = asked.devices.entry(name.to_string()).or_default();
             let asked_for = (span.unit(), span.table(), span.address(), span.last());
             device.granted = device.granted.take().or_else(|| grant.cloned());
@@ -119,8 +121,13 @@ impl Recorder {
 }
 
 impl Asked {
-    fn has_room(&mut self) -> bool {
-        let room = self.kept < MOST;
+    /// Whether there is room for one more with so many bytes of text.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let bytes = self.bytes.saturating_add(bytes);
+        let room = self.kept < MOST && bytes <= MOST_BYTES;
+        if room {
+            self.bytes = bytes;
+        }
         let counted = if room { &mut self.kept } else { &mut self.left_out };
         *counted = counted.saturating_add(1);
         room

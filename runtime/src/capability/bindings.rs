@@ -16,12 +16,14 @@
 wasmtime::component::bindgen!({
     path: "../wit",
     world: "pattoo:agent/collector",
-    // Only what waits for a device, a site or a disk is async; the rest answers at once.
+    // Only what waits for a device, a site or a disk, or takes long, is async; the rest answers at once.
     imports: {
         "pattoo:agent/modbus.devices": trappable,
         "pattoo:agent/modbus": async | trappable,
         "pattoo:agent/http": async | trappable,
         "pattoo:agent/state": async | trappable,
+        // Many datapoints take longer than others may have to wait, so it gives way in between.
+        "pattoo:agent/datapoints": async | trappable,
         default: trappable,
     },
     exports: { default: async },

@@ -16,6 +16,8 @@ pub struct Limits {
     pub timeout: Duration,
     /// Bytes of linear memory, all memories of the instance together.
     pub memory: usize,
+    /// Bytes of the host's own memory that are kept for the collection: see [`Account`](super::Account).
+    pub host_memory: usize,
     /// Elements of tables, all tables of the instance together. A table element is a pointer of the host's memory.
     pub table_elements: usize,
     /// Core instances, memories and tables of one component, each: language toolchains compose a component out of several
@@ -53,7 +55,7 @@ pub struct Limits {
     pub spans: u32,
     /// Modbus spans in one call, which are read at the same time.
     pub concurrent_spans: u32,
-    /// Bytes of all keys and values that the program keeps.
+    /// Bytes of all keys and values that the program keeps, and [`STATE_ENTRY`](super::STATE_ENTRY) for each of them.
     pub state_bytes: usize,
 }
 
@@ -63,6 +65,7 @@ impl Default for Limits {
         Self {
             timeout: Duration::from_secs(10),
             memory: 64 * MIB,
+            host_memory: 64 * MIB,
             table_elements: 100_000,
             instances: 50,
             call_bytes: 16 * MIB,

@@ -7,6 +7,7 @@
 //! much it may use. A [`Host`] is what one collection sees of it, and what that collection did: it is made for
 //! the collection and dropped with it.
 
+mod account;
 mod agent;
 mod asked;
 mod bindings;
@@ -30,22 +31,24 @@ use std::{
 
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::WasiHttpCtx;
 
 pub(crate) use self::bindings::{COMPONENT_TYPE, CollectorPre};
-pub(crate) use self::denials::Denials;
 use self::limits::Reached;
 pub use self::{
+    account::{Account, Charge},
     asked::{Asked, DeviceAsked, OriginAsked, Recorder},
     datapoints::Emission,
     denials::Denial,
+    http::HostView,
     interfaces::{INTERFACES, Interface, Reach, our_interfaces},
     limits::{LimitReached, Limits},
-    log::{GUEST_LOG, GuestLog},
+    log::{GUEST_LOG, GuestLog, log_for_guest},
     modbus::ModbusUse,
-    state::{StateChanges, StateUse},
+    state::{STATE_ENTRY, StateChanges, StateUse},
     usage::{Calls, Usage},
 };
+pub(crate) use self::{denials::Denials, log::Attributed};
 use crate::{
     pattoo::{Agent, Memory},
     state::StateStore,
@@ -75,6 +78,7 @@ pub struct Assignment {
 /// One collection's side of every capability.
 pub struct Host {
     assignment: Arc<Assignment>,
+    account: Account,
     started: Instant,
     collection_time: u64,
     emission: Emission,
@@ -85,9 +89,14 @@ pub struct Host {
     denials: Denials,
     reached: Reached,
     random_bytes: u64,
+    /// What the last call returned. It is held until the engine has copied it into the guest's memory, which takes as long as the guest
+    /// takes to make room for it; no other call of the collection begins before that.
+    handed_over: Charge,
     wasi: WasiCtx,
     wasi_http: WasiHttpCtx,
     web_hooks: http::WebHooks,
+    /// What the handles in `resources` hold.
+    handles: account::Handles,
     resources: ResourceTable,
 }
 
@@ -108,29 +117,44 @@ impl Host {
     pub fn new(assignment: Arc<Assignment>) -> Self {
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(assignment.limits.resources);
+        let account = Account::new(&assignment.limits);
         let denials = Denials::default();
         let reached = Reached::new(&assignment.agent.program);
         let log = GuestLog::new(&assignment.agent.program, &assignment.limits, &reached);
-        let web = http::Web::new(&assignment, &denials, &reached);
+        let web = http::Web::new(&assignment, &account, &denials, &reached);
         let mut wasi_http = WasiHttpCtx::new();
         wasi_http.set_field_size_limit(http::field_size_limit(web.limits()));
         Self {
             started: Instant::now(),
             collection_time: unix_millis(),
-            emission: Emission::new(&assignment),
+            emission: Emission::new(&assignment, &account),
             modbus: ModbusUse::default(),
-            state: StateUse::default(),
+            state: StateUse::new(&account),
             wasi: wasi::empty(&log),
             wasi_http,
             web_hooks: http::WebHooks::new(&web),
             web,
+            handles: account::Handles::default(),
             resources,
             log,
             denials,
             reached,
             random_bytes: 0,
+            handed_over: account.nothing(),
+            account,
             assignment,
         }
+    }
+
+    /// Charges what a call is about to return, in place of what the last one returned.
+    fn hand_over(&mut self, bytes: usize) -> Result<(), LimitReached> {
+        self.handed_over.resize(0)?;
+        self.handed_over.resize(bytes)
+    }
+
+    /// The collection's account of the host's memory.
+    pub(crate) fn account(&self) -> &Account {
+        &self.account
     }
 
     /// What the collection did and wants, once it has ended.
@@ -154,25 +178,17 @@ impl WasiView for Host {
     }
 }
 
-impl WasiHttpView for Host {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.wasi_http, table: &mut self.resources, hooks: &mut self.web_hooks }
-    }
-}
-
 /// Adds every capability to `linker`, for stores whose data holds a [`Host`].
 ///
 /// # Errors
 ///
 /// When an interface is already defined there.
-pub fn add_to_linker<T: WasiView + WasiHttpView + 'static>(
-    linker: &mut Linker<T>,
-    host: fn(&mut T) -> &mut Host,
-) -> wasmtime::Result<()> {
+pub fn add_to_linker<T: WasiView + HostView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    let host: fn(&mut T) -> &mut Host = HostView::host;
     bindings::Collector::add_to_linker::<T, HasSelf<Host>>(linker, host)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasi::add_random_to_linker::<T>(linker, host)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
+    http::add_to_linker(linker)
 }
 
 /// The wall clock in Unix milliseconds; 0 when it stands before 1970.

@@ -53,6 +53,7 @@ impl Host {
             return Err(LimitReached::of_bytes("random bytes", limit, "random_bytes").into());
         }
         self.random_bytes = drawn;
+        self.hand_over(usize::try_from(count)?)?;
         let mut bytes = vec![0; usize::try_from(count)?];
         getrandom::fill(&mut bytes).map_err(|error| wasmtime::format_err!("no random bytes: {error}"))?;
         Ok(bytes)

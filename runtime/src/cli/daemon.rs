@@ -81,6 +81,9 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
                 "a limit on address space may be too low: 8 GiB are reserved, not used, for each of `concurrent` collections",
             )
         })?;
+    if let Some(bytes) = configuration.collection_memory {
+        sandbox.memory().set_limit(bytes);
+    }
     let board = Arc::new(Board::default());
     let serving = status.map(|status| {
         tracing::info!("status on http://{}", status.address());

@@ -10,7 +10,12 @@ use std::{
 
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
-    Layer, Registry, filter::Targets, fmt::MakeWriter, layer::SubscriberExt as _, registry::LookupSpan, reload,
+    Layer, Registry,
+    filter::Targets,
+    fmt::MakeWriter,
+    layer::{Context, SubscriberExt as _},
+    registry::LookupSpan,
+    reload,
     util::SubscriberInitExt as _,
 };
 
@@ -39,7 +44,8 @@ pub(super) fn start(verbose: u8, quiet: bool, format: Format) {
     let (filter, handle) = reload::Layer::new(filter(asked_for(verbose, quiet).unwrap_or(LevelFilter::INFO)));
     let file = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(&LOG_FILE);
     // An error means that a program around us logs already, its way.
-    if tracing_subscriber::registry().with(filter).with(stderr(format)).with(file).try_init().is_ok() {
+    let registry = tracing_subscriber::registry().with(filter).with(OfGuests).with(stderr(format)).with(file);
+    if registry.try_init().is_ok() {
         let _ = FILTER.set(handle);
     }
 }
@@ -93,6 +99,49 @@ fn stderr<S: Subscriber + for<'a> LookupSpan<'a>>(format: Format) -> Box<dyn Lay
     }
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     Box::new(layer.with_ansi(colours).without_time())
+}
+
+/// Writes what a library logs while a collection is at work into that collection's log, where it is counted.
+struct OfGuests;
+
+impl<S: Subscriber> Layer<S> for OfGuests {
+    fn event_enabled(&self, event: &tracing::Event<'_>, _: Context<'_, S>) -> bool {
+        /// As much of a message as a guest's own line may have unless its limit is raised.
+        const LONGEST: usize = 4_096;
+        let target = event.metadata().target();
+        if target == capability::GUEST_LOG || target.starts_with("pattoo_wasm") {
+            return true;
+        }
+        let mut message = Message { text: format!("{target}:"), room: LONGEST };
+        event.record(&mut message);
+        !capability::log_for_guest(&message.text)
+    }
+}
+
+/// The fields of an event on one line.
+struct Message {
+    text: String,
+    room: usize,
+}
+
+impl tracing::field::Visit for Message {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        use std::fmt::Write as _;
+        let _ = match field.name() {
+            "message" => write!(self, " {value:?}"),
+            name => write!(self, " {name}={value:?}"),
+        };
+    }
+}
+
+impl std::fmt::Write for Message {
+    /// Takes no more than there is room for, and ends the formatting then.
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let kept = text.get(..text.floor_char_boundary(self.room)).unwrap_or_default();
+        self.text.push_str(kept);
+        self.room = self.room.saturating_sub(kept.len());
+        if kept.len() < text.len() { Err(std::fmt::Error) } else { Ok(()) }
+    }
 }
 
 /// A file that can be exchanged while others log.

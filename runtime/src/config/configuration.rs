@@ -28,6 +28,8 @@ pub struct Configuration {
     pub status: Option<SocketAddr>,
     /// How many collections may be under way at once, 1 to 1000.
     pub concurrent: u32,
+    /// How many bytes of memory the process may have before the largest collections are stopped, if that was set.
+    pub collection_memory: Option<u64>,
     /// How many bytes may wait for the server.
     pub spool_bytes: u64,
     /// How long anything waits for the server before it falls off.
@@ -46,6 +48,9 @@ impl Configuration {
         if self.concurrent != started.concurrent {
             differ.push("concurrent");
         }
+        if self.collection_memory != started.collection_memory {
+            differ.push("collection_memory");
+        }
         if (self.spool_bytes, self.spool_age) != (started.spool_bytes, started.spool_age) {
             differ.push("spool");
         }
@@ -53,6 +58,7 @@ impl Configuration {
             differ.push("daemon_directory");
         }
         (self.status, self.concurrent) = (started.status, started.concurrent);
+        self.collection_memory = started.collection_memory;
         (self.spool_bytes, self.spool_age) = (started.spool_bytes, started.spool_age);
         self.directories.daemon = started.directories.daemon.clone();
         differ

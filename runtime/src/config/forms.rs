@@ -4,6 +4,7 @@ use super::{
     devices::ENDPOINT,
     form::{Form, Key, Kind},
     limits::{CollectorLimits, LIMITS},
+    quantity::{GIB, MIB, Unit},
     spool::{SPOOL, SpoolBounds},
 };
 use crate::{modbus::EndpointSettings, pattoo::PollingInterval};
@@ -59,6 +60,13 @@ pub(super) fn pattoo_wasm() -> Form {
             )
             .or("\"127.0.0.1:20203\""),
             Key::new("concurrent", Kind::Integer(1, 1000), "how many collections are under way at once", "256").or("256"),
+            Key::new(
+                "collection_memory",
+                Kind::Quantity(Unit::Size, 16 * MIB, 16 * 1024 * GIB),
+                "how much memory the process may have before the largest collections are stopped; without it six tenths of what the \
+                 machine, or the control group of the service, has",
+                "300MiB",
+            ),
             Key::new("spool", Kind::Form(spool), "how much may wait for the server", "{ size: 1GiB, age: 30d }"),
             Key::new(
                 "collectors",

@@ -47,6 +47,16 @@ pub static LIMITS: &[Limit] = &[
         narrow
     ),
     quantity!(
+        "host_memory",
+        "memory of the host that is kept for the collection",
+        Size,
+        MIB,
+        4 * GIB,
+        collection.host_memory,
+        widen,
+        narrow
+    ),
+    quantity!(
         "table_elements",
         "elements of tables, all tables together",
         Count,
@@ -174,7 +184,7 @@ pub static LIMITS: &[Limit] = &[
     ),
     quantity!(
         "state_bytes",
-        "bytes of keys and values that a program keeps",
+        "bytes of keys and values that a program keeps, and 128 for each",
         Size,
         0,
         64 * MIB,

@@ -178,6 +178,7 @@ impl Loaded {
             log_level: pattoo.log_level.unwrap_or(LevelFilter::INFO),
             status: read.status,
             concurrent: read.concurrent,
+            collection_memory: read.collection_memory,
             spool_bytes: read.spool.bytes,
             spool_age: read.spool.age,
             collectors: read.collectors,
@@ -216,6 +217,7 @@ struct Ours {
     hostname: Option<Hostname>,
     status: Option<SocketAddr>,
     concurrent: u32,
+    collection_memory: Option<u64>,
     spool: SpoolBounds,
     collectors: Vec<CollectorSettings>,
 }
@@ -225,6 +227,7 @@ fn ours(fields: Fields<'_>, folder: &Path, pattoo: &PattooFiles) -> Result<Ours,
     let hostname = fields.optional("hostname");
     let status = status(fields);
     let concurrent = fields.integer("concurrent");
+    let collection_memory = fields.size("collection_memory");
     let mut spool = SpoolBounds::default();
     let bounds = fields.node("spool").map(|node| fields.of(&forms::spool(), node).quantities(SPOOL, &mut spool));
     let form = forms::collector();
@@ -238,6 +241,7 @@ fn ours(fields: Fields<'_>, folder: &Path, pattoo: &PattooFiles) -> Result<Ours,
         hostname: hostname?,
         status: status?,
         concurrent: concurrent?.map_or(Ok(DEFAULT_CONCURRENT), u32::try_from).map_err(|_| Reported)?,
+        collection_memory: collection_memory?,
         spool,
         collectors: read?,
     })

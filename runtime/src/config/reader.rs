@@ -4,7 +4,7 @@ use std::{cell::RefCell, fmt::Display, ops::Range, str::FromStr, sync::Arc};
 
 use super::{
     form::{Form, Key},
-    quantity::Quantity,
+    quantity::{Quantity, Unit},
     source::{Place, Problem, SourceFile},
     yaml::{Document, Entry, Node},
 };
@@ -172,6 +172,12 @@ impl<'a> Fields<'a> {
     /// The same for a key that must be there.
     pub(super) fn required<T: FromStr<Err: Display>>(self, name: &str) -> Result<T, Reported> {
         self.optional(name)?.ok_or(Reported)
+    }
+
+    /// The value of a key that is a size, in bytes.
+    pub(super) fn size(self, name: &str) -> Result<Option<u64>, Reported> {
+        // What is no size, or out of range, was reported when the form was checked.
+        self.node(name).map(|node| node.text().and_then(|text| Unit::Size.parse(text)).ok_or(Reported)).transpose()
     }
 
     /// The value of a key that is a whole number.

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::error::{Cap, Error, Fault, Wait};
 use super::limits::Limits;
 use super::message::Patience;
+use super::meter::{BodyMeter, Meter};
 use super::origin::Origin;
 
 /// A coding that we asked for and can undo.
@@ -64,7 +65,9 @@ pub(super) async fn read(
     origin: &Origin,
     limits: &Limits,
     patience: Patience,
+    meter: &dyn Meter,
 ) -> Result<Vec<u8>, Error> {
+    let meter = &BodyMeter::new(meter);
     // Without a coding both caps bound the same bytes.
     let (cap, most) = if coding.is_none() && limits.response_bytes <= limits.compressed_bytes {
         (Cap::ResponseBody, limits.response_bytes)
@@ -75,7 +78,7 @@ pub(super) async fn read(
     if method != Method::HEAD && response.content_length().is_some_and(|announced| announced > most) {
         return Err(Error::TooLarge { cap, limit: most });
     }
-    let mut wire = Box::pin(wire(response, origin, limits, patience, (cap, most)));
+    let mut wire = Box::pin(wire(response, origin, limits, patience, (cap, most), meter));
     // Looking at the first piece tells an empty body, which decodes to nothing in every coding.
     let Some(first) = wire.try_next().await? else {
         return Ok(Vec::new());
@@ -92,7 +95,7 @@ pub(super) async fn read(
         }
         Some(Coding::Brotli) => Box::pin(BrotliDecoder::new(reader)),
     };
-    collect(body, origin, limits).await
+    collect(body, origin, limits, meter).await
 }
 
 /// The body as it comes over the wire, capped and timed.
@@ -102,6 +105,7 @@ fn wire<'a>(
     limits: &'a Limits,
     patience: Patience,
     (cap, most): (Cap, u64),
+    meter: &'a BodyMeter<'a>,
 ) -> impl Stream<Item = Result<impl AsRef<[u8]> + Send + use<>, Error>> + Send + 'a {
     let (after, wait) = Patience::shorter(patience.pieces, limits.idle, Wait::Idle);
     try_unfold((response, 0_usize), move |(mut response, seen)| async move {
@@ -115,6 +119,7 @@ fn wire<'a>(
         let Some(piece) = piece else { return Ok(None) };
         let seen = seen.saturating_add(piece.len());
         cap.check(seen, most)?;
+        meter.came(piece.len())?;
         Ok(Some((piece, (response, seen))))
     })
 }
@@ -126,6 +131,7 @@ async fn collect(
     mut body: Pin<Box<dyn AsyncRead + Send + '_>>,
     origin: &Origin,
     limits: &Limits,
+    meter: &BodyMeter<'_>,
 ) -> Result<Vec<u8>, Error> {
     let mut whole = Vec::new();
     let mut piece = vec![0; 16 * 1024];
@@ -133,10 +139,19 @@ async fn collect(
     loop {
         let read = body.read(&mut piece).await.map_err(|error| unpacked(error, origin))?;
         let Some(got) = piece.get(..read).filter(|got| !got.is_empty()) else {
+            whole.shrink_to_fit();
+            meter.decoded(whole.len(), whole.capacity())?;
             return Ok(whole);
         };
         Cap::ResponseBody.check(whole.len().saturating_add(got.len()), limits.response_bytes)?;
+        if whole.capacity().saturating_sub(whole.len()) < got.len() {
+            // Said before it is done: while it is moved, the old and the new are there.
+            let capacity = whole.capacity().saturating_mul(2).max(whole.len().saturating_add(got.len()));
+            meter.decoded(whole.len().saturating_add(got.len()), capacity.saturating_add(whole.capacity()))?;
+            whole.reserve_exact(capacity.saturating_sub(whole.len()));
+        }
         whole.extend_from_slice(got);
+        meter.decoded(whole.len(), whole.capacity())?;
         if turn.next().is_none() {
             turn = 0..PIECES_PER_TURN;
             tokio::task::yield_now().await;

@@ -14,7 +14,8 @@ use super::error::{Denied, Error, Fault, Reason, Wait};
 use super::grant::OriginGrant;
 use super::headers;
 use super::limits::Limits;
-use super::message::{Patience, Request, Response, response_headers};
+use super::message::{Patience, Request, Response, destination, header_bytes, response_headers};
+use super::meter::{Meter, Unmetered};
 use super::origin::{Origin, Scheme};
 use super::own::OwnEndpoints;
 use super::redirect::{Hop, Onward};
@@ -159,13 +160,18 @@ impl Client {
     ///
     /// Dropping the future closes the connection in use; nothing goes on but a name lookup that had begun.
     pub async fn fetch(&self, request: Request) -> Result<Response, Error> {
-        self.fetch_watched(request, &|_| {}).await
+        self.fetch_watched(request, &|_| {}, &Unmetered).await
     }
 
-    /// The same, and tells of each hop that is granted, before it is made.
-    pub async fn fetch_watched(&self, request: Request, watch: Watch<'_>) -> Result<Response, Error> {
+    /// The same, and tells of each hop that is granted, before it is made, and of what comes.
+    pub async fn fetch_watched(
+        &self,
+        request: Request,
+        watch: Watch<'_>,
+        meter: &dyn Meter,
+    ) -> Result<Response, Error> {
         let (after, wait) = Patience::shorter(request.timeout, self.limits.total, Wait::Total);
-        timeout(after, self.follow(request, watch)).await.map_err(|_| Error::Timeout { wait, after })?
+        timeout(after, self.follow(request, watch, meter)).await.map_err(|_| Error::Timeout { wait, after })?
     }
 
     /// The limits of each fetch.
@@ -175,22 +181,23 @@ impl Client {
 
     /// The origin of a URL, if it was granted: for counting, and no decision.
     pub fn granted_origin(&self, url: &str) -> Option<String> {
-        let origin = Origin::of(&url::Url::parse(url).ok()?).ok()?;
+        let (_, origin) = destination(url, None, &self.limits).ok()?;
         self.sites.contains_key(&origin).then(|| origin.to_string())
     }
 
-    async fn follow(&self, request: Request, watch: Watch<'_>) -> Result<Response, Error> {
+    async fn follow(&self, request: Request, watch: Watch<'_>, meter: &dyn Meter) -> Result<Response, Error> {
         let patience = request.patience;
         let mut hop = request.vetted(&self.limits)?;
         let mut redirects = 0..self.limits.redirects;
         loop {
             let (answer, asked_for_coding) = self.send(&hop, patience, watch).await?;
             let (status, headers) = (answer.status(), answer.headers());
+            meter.arrived(header_bytes(headers))?;
             hop = match hop.next(status, headers, &self.limits)? {
                 Onward::Go(_) if redirects.next().is_none() => return Err(Error::Redirects(self.limits.redirects)),
                 Onward::Go(next) => next,
                 Onward::Stay(last) => {
-                    return self.receive(answer, &last, asked_for_coding, patience).await;
+                    return self.receive(answer, &last, asked_for_coding, patience, meter).await;
                 }
             };
         }
@@ -252,6 +259,7 @@ impl Client {
         hop: &Hop,
         asked_for_coding: bool,
         patience: Patience,
+        meter: &dyn Meter,
     ) -> Result<Response, Error> {
         let status = answer.status();
         let mut headers = answer.headers().clone();
@@ -260,7 +268,7 @@ impl Client {
             body::describe_decoded(&mut headers);
         }
         let headers = response_headers(&headers, &self.limits)?;
-        let body = body::read(answer, &hop.method, coding, &hop.origin, &self.limits, patience).await?;
+        let body = body::read(answer, &hop.method, coding, &hop.origin, &self.limits, patience, meter).await?;
         Ok(Response { status: status.as_u16(), headers, body })
     }
 }

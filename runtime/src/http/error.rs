@@ -48,6 +48,9 @@ pub enum Error {
     /// The site redirected more often than is followed; holds the limit.
     #[error("more than {0} redirects (limit redirects)")]
     Redirects(u32),
+    /// Whoever asked takes no more of what comes: see [`Meter`](super::Meter), which knows why.
+    #[error("no more of the response is taken")]
+    Exhausted,
 }
 
 impl Error {

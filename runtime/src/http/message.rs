@@ -72,8 +72,14 @@ impl Request {
     }
 }
 
+/// The longest method that is sent. The longest that is registered has 17 letters (`UPDATEREDIRECTREF`, RFC 4437).
+pub const MAX_METHOD: usize = 64;
+
 /// A method name; methods are case-sensitive (RFC 9110 section 9.1), but `get` has only ever meant one thing.
 fn method(name: &str) -> Result<Method, Error> {
+    if name.len() > MAX_METHOD {
+        return Err(Error::Invalid(format!("a method has at most {MAX_METHOD} bytes, and this one {}", name.len())));
+    }
     let upper = name.to_ascii_uppercase();
     let standard = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].contains(&upper.as_str());
     let name = if standard { &upper } else { name };
@@ -85,6 +91,19 @@ fn method(name: &str) -> Result<Method, Error> {
     }
 }
 
+/// The longest host, with what else stands before the path, as it is written: four times the longest name, since it may be percent-encoded.
+/// To make ASCII of a label of other letters takes time that grows with the square of its length.
+const AUTHORITY: usize = 1_024;
+
+/// What stands between scheme and path, if the text has a scheme or begins with slashes: only there a host is parsed.
+fn authority(text: &str) -> Option<&str> {
+    let (scheme, after) = text.split_once(':').unwrap_or(("", ""));
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let rest = if is_scheme { after } else { text.strip_prefix("//")? };
+    rest.trim_start_matches('/').split(['/', '?', '#']).next()
+}
+
 /// Reads a URL, relative to `base` if there is one, into what is sent and where to.
 pub(super) fn destination(text: &str, base: Option<&Url>, limits: &Limits) -> Result<(Url, Origin), String> {
     let longest = limits.url_bytes;
@@ -92,6 +111,9 @@ pub(super) fn destination(text: &str, base: Option<&Url>, limits: &Limits) -> Re
     let long = || format!("the URL is longer than {longest} bytes (limit url_bytes)");
     if too_long(text.len()) {
         return Err(long());
+    }
+    if let Some(authority) = authority(text.trim_start()).filter(|authority| authority.len() > AUTHORITY) {
+        return Err(format!("the host of the URL has {} bytes, and may have {AUTHORITY}", authority.len()));
     }
     // The URL parser drops tabs and line ends and takes `\` for `/`; what needs that is no URL.
     let before_query = text.split(['?', '#']).next().unwrap_or_default();
@@ -110,12 +132,16 @@ pub(super) fn destination(text: &str, base: Option<&Url>, limits: &Limits) -> Re
     if too_long(url.as_str().len()) { Err(long()) } else { Ok((url, origin)) }
 }
 
+/// Bytes of all names and values.
+pub(super) fn header_bytes(map: &HeaderMap) -> usize {
+    let length = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len().saturating_add(value.len());
+    map.iter().map(length).fold(0_usize, usize::saturating_add)
+}
+
 /// The header fields of a response as text, if they are within the limits.
 pub(super) fn response_headers(map: &HeaderMap, limits: &Limits) -> Result<Vec<(String, String)>, Error> {
     Cap::ResponseHeaders.check(map.len(), limits.response_headers)?;
-    let length = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len().saturating_add(value.len());
-    let bytes = map.iter().map(length).fold(0_usize, usize::saturating_add);
-    Cap::ResponseHeaderBytes.check(bytes, limits.response_header_bytes)?;
+    Cap::ResponseHeaderBytes.check(header_bytes(map), limits.response_header_bytes)?;
     Ok(map.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect())
 }
 

@@ -17,7 +17,7 @@
 //! 4. `client` sends, over a connection that no other collector and no other origin shares, with the secrets that the
 //!    grant attaches (`secret`).
 //! 5. `redirect` says what the next hop is; steps 2 to 4 again.
-//! 6. `body` reads the answer under caps on both sides of decompression (`limits`).
+//! 6. `body` reads the answer under caps on both sides of decompression (`limits`), and tells a `meter` of each piece.
 //!
 //! It never shows a secret (a site that echoes one can), keeps no cookies, uses no proxy, speaks HTTP/1.1 only, and knows
 //! nothing of WebAssembly. A fetch that is dropped closes its connection; only a name lookup, which the C library cannot
@@ -31,6 +31,7 @@ mod grant;
 mod headers;
 mod limits;
 mod message;
+mod meter;
 mod origin;
 mod own;
 mod path;
@@ -45,7 +46,8 @@ pub use error::{Cap, Denied, Error, GrantHint, Reason, Wait};
 pub use grant::OriginGrant;
 pub(crate) use headers::is_ours as is_header_of_the_host;
 pub use limits::Limits;
-pub use message::{Patience, Request, Response};
+pub use message::{MAX_METHOD, Patience, Request, Response};
+pub use meter::{Exhausted, Meter, Unmetered};
 pub use origin::{Origin, OriginError, Scheme};
 pub use own::OwnEndpoints;
 pub use path::{PathError, PathPrefix};

@@ -12,11 +12,11 @@ use super::{
     agent::Agent,
     body::Body,
     checksum::{AT_ONCE, Chains, Checksum},
-    datapoint::{COLUMN, Candidate, Datapoint, Reason, Rejection, Rules},
-    memory::Memory,
+    datapoint::{COLUMN, Candidate, Datapoint, GIVEN, Reason, Rejection, Rules},
+    memory::{Memory, remembered_bytes},
     pairs::{Announced, Head, Pairs},
     series::{Found, Series},
-    text::{make_room, push_json, shown, strip},
+    text::{make_room, most_json_length, push_json, shown, strip},
     value::{DataType, Scalar},
 };
 
@@ -31,6 +31,9 @@ const LIKELY: u64 = 1_000_000_000_000;
 
 /// How many bytes of rows are kept in one piece, by and large.
 const PIECE: usize = 64 << 10;
+
+/// What the longest row takes: a number and a comma for each of its pairs.
+const LONGEST_ROW: usize = 4 << 10;
 
 /// What a row takes, by and large.
 const ROW: usize = 128;
@@ -48,10 +51,16 @@ pub struct Batch {
     memory: Memory,
     /// Targets of the collection before that this one has not had yet.
     remembered: HashMap<String, Series>,
+    /// What they hold in memory.
+    remembered_bytes: usize,
     pairs: Pairs,
     targets: HashMap<String, Target>,
     datapoints: usize,
     row_bytes: usize,
+    /// The most that `bytes` may become.
+    max_bytes: usize,
+    /// What the targets hold in memory, their names included.
+    target_bytes: usize,
     /// Numbers of the pairs listed last; most datapoints share them with the one before.
     last_data_type: Option<(DataType, usize)>,
     last_timestamp: Option<(u64, usize)>,
@@ -113,6 +122,7 @@ impl Batch {
         let remembered = memory.take(&agent);
         Self {
             pairs: Pairs::new(head(&agent, LIKELY), remembered.pairs),
+            remembered_bytes: remembered.bytes,
             remembered: remembered.series,
             memory,
             agent,
@@ -120,9 +130,18 @@ impl Batch {
             targets: HashMap::new(),
             datapoints: 0,
             row_bytes: 0,
+            max_bytes: usize::MAX,
+            target_bytes: 0,
             last_data_type: None,
             last_timestamp: None,
         }
+    }
+
+    /// The same, which takes only datapoints with which the body, but for its frame, has at most this many bytes.
+    #[must_use]
+    pub fn within(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
     }
 
     /// Takes the datapoints of one target that stand, and returns the others with the reason.
@@ -144,20 +163,37 @@ impl Batch {
         let latest = now_ms.saturating_add(self.future_bound);
         let rules = Rules { program: &agent.program, now: now_ms, latest };
         let mut rejections = Vec::new();
-        let (key, mut target) = self.targets.remove_entry(name).unwrap_or_else(|| {
-            let (key, series) = self.remembered.remove_entry(name).unwrap_or_else(|| (name.to_owned(), Series::new()));
-            (key, Target::new(self.targets.len(), series, &agent, name))
-        });
+        let (key, mut target, is_remembered) = match self.targets.remove_entry(name) {
+            Some((key, target)) => {
+                self.target_bytes = self.target_bytes.saturating_sub(target.bytes(&key));
+                (key, target, false)
+            }
+            None => match self.remembered.remove_entry(name) {
+                Some((key, series)) => {
+                    self.remembered_bytes = self.remembered_bytes.saturating_sub(remembered_bytes(&key, &series));
+                    (key, Target::new(self.targets.len(), series, &agent, name), true)
+                }
+                None => (name.to_owned(), Target::new(self.targets.len(), Series::new(), &agent, name), false),
+            },
+        };
         target.series.expect(candidates.len());
         self.pairs.expect(candidates.len());
         let mut group = Vec::with_capacity(AT_ONCE);
         let mut candidates = candidates.into_iter().enumerate();
         while candidates.len() > 0 {
+            // What those of this group take, which are not written yet.
+            let mut pending = 0_usize;
             for (index, candidate) in candidates.by_ref().take(AT_ONCE) {
                 let index = u32::try_from(index).unwrap_or(u32::MAX);
-                match Datapoint::normalise(candidate, rules) {
-                    Ok(point) => group.push(self.prepare(&mut target, index, point)),
-                    Err(reason) => rejections.push(Rejection { index, reason }),
+                let point = Datapoint::normalise(candidate, rules);
+                let room = point.as_ref().ok().and_then(|point| self.room_for(point, &target, name, pending));
+                match (point, room) {
+                    (Ok(point), Some(bytes)) => {
+                        pending = pending.saturating_add(bytes);
+                        group.push(self.prepare(&mut target, index, point));
+                    }
+                    (Ok(_), None) => rejections.push(Rejection { index, reason: Reason::Room }),
+                    (Err(reason), _) => rejections.push(Rejection { index, reason }),
                 }
             }
             target.chains.end(group.iter_mut().filter_map(Prepared::chain));
@@ -172,13 +208,40 @@ impl Batch {
             }
         }
         rejections.sort_unstable_by_key(|rejection| rejection.index);
-        // A target exists from its first datapoint on: empty calls leave nothing behind.
-        if target.common.is_empty() {
-            self.remembered.insert(key, target.series);
-        } else {
+        // A target exists from its first datapoint on: empty calls leave nothing behind but what was remembered.
+        if !target.common.is_empty() {
+            self.target_bytes = self.target_bytes.saturating_add(target.bytes(&key));
             self.targets.insert(key, target);
+        } else if is_remembered {
+            self.remembered_bytes = self.remembered_bytes.saturating_add(remembered_bytes(&key, &target.series));
+            self.remembered.insert(key, target.series);
         }
         Ok(rejections)
+    }
+
+    /// At most how many bytes a datapoint adds to the body, if it fits beside what was taken and the `pending` bytes of those that are
+    /// about to be.
+    fn room_for(&self, point: &Datapoint, target: &Target, name: &str, pending: usize) -> Option<usize> {
+        /// What is listed once for each target, but for the texts in it.
+        const TARGET: usize = 300;
+        if self.max_bytes == usize::MAX {
+            return Some(0);
+        }
+        let common = if target.common.is_empty() {
+            let Agent { program, id, hostname, .. } = &*self.agent;
+            [program.as_str(), id.as_str(), hostname.as_str()]
+                .map(str::len)
+                .into_iter()
+                .fold(most_json_length(name).saturating_add(TARGET), usize::saturating_add)
+        } else {
+            0
+        };
+        let taken = self.bytes().saturating_add(pending);
+        // Texts are measured only where that decides.
+        [false, true]
+            .into_iter()
+            .map(|exact| point.encoded(exact).saturating_add(common))
+            .find(|more| taken.saturating_add(*more) <= self.max_bytes)
     }
 
     #[cfg(test)]
@@ -196,9 +259,20 @@ impl Batch {
         self.targets.len()
     }
 
+    /// Whether there is a datapoint of this target, named as it is given to [`emit`](Self::emit).
+    pub fn has_target(&self, target: &str) -> bool {
+        parse_target(target).is_ok_and(|name| self.targets.contains_key(name))
+    }
+
     /// What the body would take in bytes, but for its frame of some 200.
     pub fn bytes(&self) -> usize {
         self.pairs.bytes().saturating_add(self.row_bytes)
+    }
+
+    /// What it holds in memory, in bytes: the text of the body in pieces, and the tables in which pairs and series are looked up.
+    pub fn held(&self) -> usize {
+        let slots = self.targets.capacity().saturating_mul(size_of::<(String, Target)>());
+        [self.pairs.held(), self.target_bytes, self.remembered_bytes, slots].into_iter().fold(0, usize::saturating_add)
     }
 
     /// Whether there is nothing to send.
@@ -345,6 +419,13 @@ impl Target {
         ]);
         Self { order, series, chains, common: Vec::new(), rows: Vec::new(), filled: Vec::new() }
     }
+
+    /// What it holds in memory outside itself, its name included.
+    fn bytes(&self, name: &str) -> usize {
+        let pieces = self.filled.len().saturating_mul(PIECE.saturating_add(LONGEST_ROW));
+        let own = [self.series.bytes(), self.common.capacity(), self.rows.capacity(), pieces, name.len()];
+        own.into_iter().fold(0, usize::saturating_add)
+    }
 }
 
 /// What a body begins with, up to its pairs.
@@ -366,7 +447,8 @@ fn push_id(row: &mut Vec<u8>, id: usize) {
 }
 
 fn parse_target(target: &str) -> Result<&str, TargetError> {
-    let name = strip(target);
+    // The length first: looking for white space takes time.
+    let name = if target.len() > GIVEN { target } else { strip(target) };
     if name.is_empty() {
         return Err(TargetError::Empty);
     }

@@ -10,12 +10,21 @@ use thiserror::Error;
 
 use super::{
     agent::Program,
-    text::{lower, shown, strip_owned},
+    text::{json_length, lower, most_json_length, shown, strip_owned},
     value::Value,
 };
 
 /// Bytes in the server's columns for keys, values and targets (`MAX_KEYPAIR_LENGTH`, `VARBINARY(512)`).
 pub(super) const COLUMN: usize = 512;
+
+/// The most bytes that a name may have as it is given, before white space is stripped and letters are lowered.
+/// Whatever the server has a column for is shorter; the bound keeps the work on what is going to be refused small.
+pub(super) const GIVEN: usize = 4_096;
+/// The most bytes of one text value. Larger ones would hold the thread for too long, and no server stores them.
+const TEXT: usize = 256 << 10;
+/// The most metadata of one datapoint, and the most bytes of all their keys and values: each costs a link of the checksum's chain.
+const METADATA: usize = 256;
+const METADATA_BYTES: usize = 64 << 10;
 
 /// The earliest timestamp that counts: the server starts every series at 1 and takes only what is newer.
 const EARLIEST: u64 = 2;
@@ -65,6 +74,9 @@ pub enum Reason {
     /// the same because nothing separates its parts.
     #[error("duplicate: the target has a datapoint of the same checksum already in this collection")]
     Duplicate,
+    /// With it the collection's datapoints would take more bytes than they may.
+    #[error("size: there is no room for it among what the collection may emit")]
+    Room,
 }
 
 /// One datapoint of a call that was not taken.
@@ -96,9 +108,46 @@ pub(super) struct Datapoint {
     pub(super) metadata: Vec<Metadatum>,
 }
 
+impl Candidate {
+    /// Why it is too large to be looked at, by lengths alone.
+    fn oversize(&self) -> Option<Reason> {
+        let long = |what: &str, bytes: usize, most: usize| format!("{what} has {bytes} bytes, and may have {most}");
+        if self.key.len() > GIVEN {
+            return Some(Reason::Key(long("a key", self.key.len(), GIVEN)));
+        }
+        if let Value::Text(text) = &self.value
+            && text.len() > TEXT
+        {
+            return Some(Reason::Value(long("a text", text.len(), TEXT)));
+        }
+        if self.metadata.len() > METADATA {
+            let count = self.metadata.len();
+            return Some(Reason::Metadata(format!("there are {count} of them, and there may be {METADATA}")));
+        }
+        if let Some(key) = self.metadata.iter().map(|metadatum| metadatum.key.len()).find(|bytes| *bytes > GIVEN) {
+            return Some(Reason::Metadata(long("a key", key, GIVEN)));
+        }
+        let texts = self.metadata.iter().flat_map(|metadatum| [&metadatum.key, &metadatum.value]);
+        let bytes = texts.map(String::len).fold(0_usize, usize::saturating_add);
+        (bytes > METADATA_BYTES).then(|| Reason::Metadata(long("all of it", bytes, METADATA_BYTES)))
+    }
+
+    /// How much work it is to take it, in blocks of a hash function, roughly.
+    pub fn weight(&self) -> usize {
+        const BLOCK: usize = 64;
+        let text = if let Value::Text(text) = &self.value { text.len() } else { 0 };
+        let metadata = self.metadata.iter().map(|metadatum| metadatum.key.len().saturating_add(metadatum.value.len()));
+        let bytes = metadata.fold(text.saturating_add(self.key.len()), usize::saturating_add);
+        (bytes / BLOCK).saturating_add(self.metadata.len().saturating_mul(2)).saturating_add(10)
+    }
+}
+
 impl Datapoint {
     /// Looks at key, value, metadata and timestamp in this order; the first fault is the reason.
     pub(super) fn normalise(candidate: Candidate, rules: Rules<'_>) -> Result<Self, Reason> {
+        if let Some(reason) = candidate.oversize() {
+            return Err(reason);
+        }
         let Candidate { key, value, timestamp, mut metadata } = candidate;
         let key = strip_owned(lower(key));
         if let Some(fault) = key_fault(&key, rules.program) {
@@ -122,6 +171,20 @@ impl Datapoint {
             return Err(Reason::Timestamp(fault));
         }
         Ok(Self { key, value, timestamp: timestamp.unwrap_or(rules.now), metadata })
+    }
+
+    /// At most how many bytes its pairs and its row take in a body: exactly as many for its texts where `exact`, else as many as they can
+    /// take.
+    pub(super) fn encoded(&self, exact: bool) -> usize {
+        /// Everything that is not text: its number, brackets and quotes, the checksum, the type, the timestamp, its row.
+        const FRAME: usize = 400;
+        const FRAME_OF_METADATUM: usize = 40;
+        let of = |text: &str| if exact { json_length(text) } else { most_json_length(text) };
+        let value = if let Value::Text(text) = &self.value { of(text) } else { 0 };
+        let metadata = self.metadata.iter().map(|metadatum| {
+            of(&metadatum.key).saturating_add(of(&metadatum.value)).saturating_add(FRAME_OF_METADATUM)
+        });
+        metadata.fold(FRAME.saturating_add(of(&self.key)).saturating_add(value), usize::saturating_add)
     }
 
     /// The metadata that are part of the checksum.

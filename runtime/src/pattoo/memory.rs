@@ -77,6 +77,13 @@ pub(super) struct Remembered {
     pub(super) series: HashMap<String, Series>,
     /// How long the text of all pairs was.
     pub(super) pairs: usize,
+    /// What the series hold in memory.
+    pub(super) bytes: usize,
+}
+
+/// What the series of one target hold in memory, with its name.
+pub(super) fn remembered_bytes(name: &str, series: &Series) -> usize {
+    name.len().saturating_add(mem::size_of::<(String, Series)>()).saturating_add(series.bytes())
 }
 
 impl Memory {
@@ -99,15 +106,11 @@ impl Memory {
     pub(super) fn keep(&self, agent: &Arc<Agent>, targets: impl Iterator<Item = (String, Series)>, pairs: usize) {
         let series: HashMap<_, _> =
             targets.filter_map(|(name, mut series)| series.next_round().then_some((name, series))).collect();
-        let bytes = series.iter().fold(0_usize, |sum, (name, series)| {
-            let target =
-                name.capacity().saturating_add(mem::size_of::<(String, Series)>()).saturating_add(series.bytes());
-            sum.saturating_add(target)
-        });
+        let bytes = series.iter().map(|(name, series)| remembered_bytes(name, series)).fold(0, usize::saturating_add);
         let taken = (bytes <= Self::MAX_BYTES).then(|| self.budget.take(bytes)).flatten();
         let kept = taken.map(|taken| Kept {
             agent: Arc::clone(agent),
-            remembered: Remembered { series, pairs },
+            remembered: Remembered { series, pairs, bytes },
             _taken: taken,
         });
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;

@@ -55,6 +55,11 @@ impl Pairs {
         self.text.len().saturating_sub(self.first)
     }
 
+    /// What it holds in memory, in bytes.
+    pub(super) fn held(&self) -> usize {
+        self.text.capacity().saturating_add(self.table.bytes())
+    }
+
     /// Announces a pair of a key that is ours: until it is asked for, the memory where it is looked for is fetched.
     pub(super) fn announce(&self, head: Head, value: Scalar<'_>) -> Announced {
         let mut hasher = self.hasher.build_hasher();

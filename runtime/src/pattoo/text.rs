@@ -48,6 +48,30 @@ pub(super) fn push_json(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// How many bytes [`push_json`] appends for it.
+pub(super) fn json_length(text: &str) -> usize {
+    let of = |character: char| match character {
+        '"' | '\\' | '\n' | '\r' | '\t' => 2,
+        '\0'..='\u{1f}'
+        | '\u{7f}'..='\u{9f}'
+        | '\u{61c}'
+        | '\u{200e}'
+        | '\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}' => ESCAPE,
+        _ => character.len_utf8(),
+    };
+    text.chars().map(of).fold(2, usize::saturating_add)
+}
+
+/// The most that it can be, whatever is in the text.
+pub(super) fn most_json_length(text: &str) -> usize {
+    text.len().saturating_mul(ESCAPE).saturating_add(2)
+}
+
+/// Bytes of the longest escape, `\u001b`.
+const ESCAPE: usize = 6;
+
 fn push_json_char(out: &mut Vec<u8>, c: char) {
     match c {
         '"' => out.extend_from_slice(b"\\\""),
@@ -154,6 +178,16 @@ mod tests {
         let text = String::from_utf8(json).unwrap();
         assert!(!text.chars().any(char::is_control));
         assert_eq!(serde_json::from_str::<String>(&text).unwrap(), every);
+    }
+
+    #[test]
+    fn length_of_json_text_is_known_before_it_is_written() {
+        for text in ('\0'..=char::MAX).map(String::from).chain(["a\u{1b}\"ä".to_owned(), String::new()]) {
+            let mut json = Vec::new();
+            push_json(&mut json, &text);
+            assert_eq!(json_length(&text), json.len(), "{text:?}");
+            assert!(most_json_length(&text) >= json.len(), "{text:?}");
+        }
     }
 
     #[test]

@@ -2,23 +2,35 @@
 
 use std::{
     collections::BTreeSet,
-    sync::Arc,
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
+use futures_util::{FutureExt as _, future::FusedFuture as _};
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline, component::ResourceTableError};
 use wasmtime_wasi::{I32Exit, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{FieldMapError, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::FieldMapError;
 
-use super::{Collector, Sandbox, engine::WASM_STACK};
+use super::{
+    Collector, Sandbox,
+    engine::WASM_STACK,
+    memory::{Memory, Running},
+};
 use crate::{
-    capability::{Assignment, Denial, Emission, Finished, Host, LimitReached, Limits, StateChanges, Usage},
+    capability::{
+        Account, Assignment, Attributed, Charge, Denial, Emission, Finished, Host, HostView, LimitReached, Limits,
+        StateChanges, Usage,
+    },
     state::StateError,
     text::one_line,
 };
 
 /// How much of the engine's text for a trap is kept, in bytes.
 const MAX_TRAP: usize = 4096;
+
+/// What one element of a table takes: a pointer.
+const TABLE_ELEMENT: usize = size_of::<usize>();
 
 /// What the engine says when a call hands the host more than it may; it has no public type for that.
 const CALL_TOO_LARGE: &str =
@@ -47,6 +59,17 @@ pub struct Outcome {
     pub duration: Duration,
     /// The most linear memory that it had, in bytes.
     pub peak_memory: usize,
+    /// The memory of the host that it held.
+    pub host_memory: HostMemory,
+}
+
+/// How much of the host's memory a collection held, in bytes of its account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HostMemory {
+    /// When it ended, before anything was dropped.
+    pub held: usize,
+    /// At most.
+    pub peak: usize,
 }
 
 /// How a collection ended.
@@ -100,21 +123,36 @@ impl Sandbox {
         assignment: Arc<Assignment>,
         stop: impl Future<Output = ()>,
     ) -> Outcome {
+        // Once it is over it stays so: a collection that is stopped while it waits for room is stopped below, before it does anything.
+        let mut stop = pin!(stop.fuse());
+        tokio::select! {
+            biased;
+            () = self.memory.admit(collector.last_peak.load(Ordering::Relaxed)) => {}
+            () = &mut stop => {}
+        }
         let started = Instant::now();
         let timeout = assignment.limits.timeout;
         let mut store = self.store(&assignment);
+        let stopped = async {
+            if !stop.is_terminated() {
+                stop.await;
+            }
+        };
+        let out_of_memory = store.data().limiter.running.stopped();
+        let log = store.data().host.guest_log();
         let call = async {
             let instance = collector.pre.instantiate_async(&mut store).await?;
             instance.call_collect(&mut store).await
         };
         let ending = tokio::select! {
-            called = tokio::time::timeout(timeout, call) => match called {
+            called = tokio::time::timeout(timeout, Attributed::new(log, call)) => match called {
                 Ok(Ok(Ok(()))) => Ending::Completed,
                 Ok(Ok(Err(message))) => Ending::Failed(message),
                 Ok(Err(error)) => ending_of(&error, &assignment),
                 Err(_) => Ending::Stopped(Stop::Deadline(timeout)),
             },
-            () = stop => Ending::Stopped(Stop::Interrupted),
+            () = stopped => Ending::Stopped(Stop::Interrupted),
+            reached = out_of_memory => Ending::Stopped(Stop::Limit(reached)),
         };
         let cell = store.into_data();
         let ending = match ending {
@@ -122,9 +160,12 @@ impl Sandbox {
             other => other,
         };
         let peak_memory = cell.limiter.peak_memory;
+        let account = cell.host.account();
+        let host_memory = HostMemory { held: account.held(), peak: account.peak() };
+        collector.last_peak.store(peak_memory.saturating_add(host_memory.peak), Ordering::Relaxed);
         let Finished { emission, denials, state, usage } = cell.host.finish();
         let state = state.filter(|_| matches!(ending, Ending::Completed));
-        Outcome { ending, emission, denials, state, usage, duration: started.elapsed(), peak_memory }
+        Outcome { ending, emission, denials, state, usage, duration: started.elapsed(), peak_memory, host_memory }
     }
 
     /// Instantiates `collector` as a collection would, and does not call it: whether it fits its limits and its start
@@ -147,7 +188,8 @@ impl Sandbox {
     }
 
     fn store(&self, assignment: &Arc<Assignment>) -> Store<Cell> {
-        let cell = Cell { limiter: Limiter::new(&assignment.limits), host: Host::new(Arc::clone(assignment)) };
+        let host = Host::new(Arc::clone(assignment));
+        let cell = Cell { limiter: Limiter::new(&assignment.limits, host.account(), &self.memory), host };
         let mut store = Store::new(&self.engine, cell);
         store.limiter(|cell| &mut cell.limiter);
         store.set_hostcall_fuel(assignment.limits.call_bytes);
@@ -227,9 +269,9 @@ impl WasiView for Cell {
     }
 }
 
-impl WasiHttpView for Cell {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        self.host.http()
+impl HostView for Cell {
+    fn host(&mut self) -> &mut Host {
+        &mut self.host
     }
 }
 
@@ -242,10 +284,13 @@ struct Limiter {
     memory: usize,
     peak_memory: usize,
     table_elements: usize,
+    /// Of the elements of tables, which lie in the host's memory.
+    tables: Charge,
+    running: Running,
 }
 
 impl Limiter {
-    fn new(limits: &Limits) -> Self {
+    fn new(limits: &Limits, account: &Account, memory: &Memory) -> Self {
         Self {
             max_memory: limits.memory,
             max_table_elements: limits.table_elements,
@@ -253,6 +298,8 @@ impl Limiter {
             memory: 0,
             peak_memory: 0,
             table_elements: 0,
+            tables: account.nothing(),
+            running: memory.enter(account),
         }
     }
 }
@@ -272,6 +319,7 @@ impl ResourceLimiter for Limiter {
             return Err(LimitReached::of_bytes("memory", self.max_memory, "memory").into());
         }
         self.memory = total;
+        self.running.set_linear(total);
         self.peak_memory = self.peak_memory.max(total);
         Ok(true)
     }
@@ -285,6 +333,7 @@ impl ResourceLimiter for Limiter {
             let value = self.max_table_elements.to_string();
             return Err(LimitReached { what: "table elements", value, setting: "table_elements" }.into());
         }
+        self.tables.resize(total.saturating_mul(TABLE_ELEMENT))?;
         self.table_elements = total;
         Ok(true)
     }

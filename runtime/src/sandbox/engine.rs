@@ -13,7 +13,7 @@ use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm, component::Linker,
 };
 
-use super::{Cache, Compiler, collection::Cell};
+use super::{Cache, Compiler, Memory, collection::Cell};
 use crate::capability;
 
 /// How often guest code is made to yield.
@@ -39,6 +39,7 @@ pub struct Sandbox {
     pub(super) compiler: Compiler,
     pub(super) cache: Option<Cache>,
     pub(super) linker: Linker<Cell>,
+    pub(super) memory: Memory,
     _ticker: Ticker,
 }
 
@@ -59,9 +60,15 @@ impl Sandbox {
         let explain = |error: wasmtime::Error| EngineError(format!("{error:#}"));
         let engine = Engine::new(&config(concurrent)).map_err(explain)?;
         let mut linker = Linker::new(&engine);
-        capability::add_to_linker(&mut linker, |cell: &mut Cell| &mut cell.host).map_err(explain)?;
-        let ticker = Ticker::start(engine.clone()).map_err(|error| EngineError(error.to_string()))?;
-        Ok(Self { engine, compiler, cache, linker, _ticker: ticker })
+        capability::add_to_linker::<Cell>(&mut linker).map_err(explain)?;
+        let memory = Memory::new();
+        let ticker = Ticker::start(engine.clone(), memory.clone()).map_err(|error| EngineError(error.to_string()))?;
+        Ok(Self { engine, compiler, cache, linker, memory, _ticker: ticker })
+    }
+
+    /// The memory of all its collections.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
 }
 
@@ -108,20 +115,21 @@ pub(super) fn compiler_config() -> Config {
     config
 }
 
-/// The thread that advances the epoch while the engine lives.
+/// The thread that advances the epoch while the engine lives, and looks at the memory of all collections as often.
 struct Ticker {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ticker {
-    fn start(engine: Engine) -> std::io::Result<Self> {
+    fn start(engine: Engine, memory: Memory) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name("epoch".into()).spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 std::thread::park_timeout(EPOCH);
                 engine.increment_epoch();
+                memory.look();
             }
         })?;
         Ok(Self { stop, thread: Some(thread) })

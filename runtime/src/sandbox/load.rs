@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     path::{Path, PathBuf},
+    sync::atomic::AtomicUsize,
     time::{Duration, Instant},
 };
 
@@ -22,6 +23,8 @@ pub struct Collector {
     pub(super) pre: CollectorPre<Cell>,
     sha256: String,
     compilation: Compilation,
+    /// The most memory, its own and the host's, that its last collection had.
+    pub(super) last_peak: AtomicUsize,
 }
 
 /// How the compiled form of a module was come by.
@@ -243,7 +246,7 @@ impl Sandbox {
         self.check_world(path, &component)?;
         let pre = self.linker.instantiate_pre(&component).map_err(wrong_type)?;
         let pre = CollectorPre::new(pre).map_err(wrong_type)?;
-        Ok(Collector { pre, sha256: module.sha256().to_owned(), compilation })
+        Ok(Collector { pre, sha256: module.sha256().to_owned(), compilation, last_peak: AtomicUsize::new(0) })
     }
 
     /// Compiles a module, and keeps its compiled form.

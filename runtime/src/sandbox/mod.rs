@@ -13,15 +13,17 @@ mod contract;
 mod engine;
 mod lift;
 mod load;
+mod memory;
 mod module;
 mod preview1;
 
 pub use self::{
     cache::Cache,
-    collection::{Ending, Outcome, Stop},
+    collection::{Ending, HostMemory, Outcome, Stop},
     compile::{CompileError, CompileLimits, Compiler, serve},
     engine::{EngineError, Sandbox},
     load::{Collector, Compilation, LoadError},
+    memory::{Memory, available as available_memory},
     module::{Kind, Module},
 };
 

@@ -19,13 +19,14 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use wasmtime_wasi_http::{Error as WasiError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::{Refusal, Web};
+use super::{Received, Refusal, Web, field};
+use crate::capability::Charge;
 use crate::http::{Cap, Error, HeaderName, Limits, Patience, Reason, Request, Response, Wait, is_header_of_the_host};
 
 /// How many failed requests of one collection are logged: a guest that asks in this way often has no words for what went wrong.
 const MAX_LOGGED: u32 = 10;
 /// The largest piece in which a guest may write a request body. One is held for each body that nobody reads yet.
-const PIECE: usize = 16 << 10;
+pub(super) const PIECE: usize = 16 << 10;
 /// What the library counts for a name or a value beside its text.
 const PER_FIELD: usize = 40;
 
@@ -84,6 +85,9 @@ impl WasiHttpHooks for WebHooks {
         let (web, logged) = (self.web.clone(), Arc::clone(&self.logged));
         Box::new(async move {
             let response = fetch(&web, request, options.unwrap_or_default()).await.map_err(|refusal| {
+                if let Failure::Refused(Refusal::End(reached)) = &refusal {
+                    web.end(reached.clone());
+                }
                 // What was denied is reported as such.
                 if let Failure::Refused(Refusal::Fault(error)) = &refusal
                     && !matches!(error, Error::Denied(_))
@@ -93,8 +97,9 @@ impl WasiHttpHooks for WebHooks {
                 }
                 WasiError::from(refusal)
             })?;
+            let Received { response, charge } = response;
             let nothing_more: Box<dyn Future<Output = _> + Send> = Box::new(std::future::ready(Ok(())));
-            Ok((assembled(response)?, nothing_more))
+            Ok((assembled(response, charge)?, nothing_more))
         })
     }
 }
@@ -113,13 +118,18 @@ impl<E: Into<Refusal>> From<E> for Failure {
     }
 }
 
-async fn fetch(web: &Web, request: http::Request<WasiBody>, options: RequestOptions) -> Result<Response, Failure> {
+async fn fetch(web: &Web, request: http::Request<WasiBody>, options: RequestOptions) -> Result<Received, Failure> {
+    let (head, body) = request.into_parts();
+    let fields = head.headers.iter().map(|(name, value)| field(name.as_str().len(), value.len()));
+    let texts =
+        fields.fold(head.uri.to_string().len().saturating_add(head.method.as_str().len()), usize::saturating_add);
+    // As it was built, and as it is sent.
+    let mut held = web.account().charge(texts.saturating_mul(2).saturating_add(2 * PIECE)).map_err(Refusal::End)?;
     web.count()?;
     let _place = web.place().await;
     let began = Instant::now();
     let total = web.limits().total;
-    let (head, body) = request.into_parts();
-    let body = tokio::time::timeout(total, whole(body, web.limits()))
+    let body = tokio::time::timeout(total, whole(body, web.limits(), &mut held))
         .await
         .unwrap_or_else(|_| Err(Error::Timeout { wait: Wait::Total, after: total }.into()))
         // What is refused from here on is said where it is sent.
@@ -150,7 +160,7 @@ async fn fetch(web: &Web, request: http::Request<WasiBody>, options: RequestOpti
 }
 
 /// Reads what the guest writes, and never more of it than may be sent.
-async fn whole(mut body: WasiBody, limits: &Limits) -> Result<Vec<u8>, Failure> {
+async fn whole(mut body: WasiBody, limits: &Limits, held: &mut Charge) -> Result<Vec<u8>, Failure> {
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         let piece = frame.map_err(Failure::Body)?.into_data();
@@ -158,19 +168,34 @@ async fn whole(mut body: WasiBody, limits: &Limits) -> Result<Vec<u8>, Failure> 
         if (whole.len().saturating_add(piece.len())) as u64 > limits.request_bytes {
             return Err(Error::TooLarge { cap: Cap::RequestBody, limit: limits.request_bytes }.into());
         }
+        // As a list that grows, and once more as it is sent.
+        held.add(piece.len().saturating_mul(4)).map_err(Refusal::End)?;
         whole.extend_from_slice(&piece);
     }
     Ok(whole)
 }
 
+/// The body of a response, charged for as long as a piece of it is anywhere.
+struct Charged {
+    body: Vec<u8>,
+    _charge: Charge,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
 /// A response as the library takes it.
-fn assembled(response: Response) -> Result<http::Response<WasiBody>, WasiError> {
+fn assembled(response: Response, charge: Charge) -> Result<http::Response<WasiBody>, WasiError> {
     let Response { status, headers, body } = response;
     let mut builder = http::Response::builder().status(status);
     for (name, value) in headers {
         builder = builder.header(name, value);
     }
-    let body = Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed_unsync();
+    let body =
+        Full::new(Bytes::from_owner(Charged { body, _charge: charge })).map_err(|never| match never {}).boxed_unsync();
     builder.body(body).map_err(|error| WasiError::InternalError(Some(error.to_string())))
 }
 
@@ -178,7 +203,9 @@ impl From<Failure> for WasiError {
     fn from(failure: Failure) -> Self {
         let error = match failure {
             Failure::Refused(Refusal::Fault(error)) => error,
-            Failure::Refused(Refusal::Quota(reached)) => return Self::InternalError(Some(reached.to_string())),
+            Failure::Refused(Refusal::Quota(reached) | Refusal::End(reached)) => {
+                return Self::InternalError(Some(reached.to_string()));
+            }
             Failure::Body(error) => return error,
         };
         let text = || Some(error.to_string());
@@ -188,7 +215,7 @@ impl From<Failure> for WasiError {
                 Reason::Address { .. } => Self::DestinationIpProhibited,
                 _ => Self::HttpRequestDenied,
             },
-            Error::Invalid(_) | Error::Connection(_) => Self::InternalError(text()),
+            Error::Invalid(_) | Error::Connection(_) | Error::Exhausted => Self::InternalError(text()),
             Error::Timeout { wait: Wait::Connect, .. } => Self::ConnectionTimeout,
             Error::Timeout { .. } => Self::HttpResponseTimeout,
             Error::Tls(_) => Self::TlsProtocolError,
@@ -217,7 +244,7 @@ mod tests {
 
     use super::{Failure, whole};
     use crate::{
-        capability::http::Refusal,
+        capability::{Account, http::Refusal},
         http::{Cap, Error, Limits},
     };
 
@@ -230,7 +257,8 @@ mod tests {
             Ok(Frame::data(Bytes::from_static(&[0; 1000])))
         });
         let limits = Limits { request_bytes: 10_000, ..Limits::default() };
-        let refused = whole(StreamBody::new(pieces).boxed_unsync(), &limits).await;
+        let mut held = Account::new(&crate::capability::Limits::default()).nothing();
+        let refused = whole(StreamBody::new(pieces).boxed_unsync(), &limits, &mut held).await;
         let too_large = Error::TooLarge { cap: Cap::RequestBody, limit: 10_000 };
         assert!(matches!(refused, Err(Failure::Refused(Refusal::Fault(error))) if error == too_large));
         assert_eq!(read.load(Ordering::Relaxed), 11);

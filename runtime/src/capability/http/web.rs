@@ -1,16 +1,20 @@
 //! One collection's way to the web: counted, bounded, and the same whichever interface the guest takes.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Instant,
 };
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
-    capability::{Assignment, Calls, Denial, Denials, LimitReached, limits::Reached},
-    http::{Cap, Denied, Error, Limits, Request, Response, Wait},
+    capability::{Account, Assignment, Calls, Charge, Denial, Denials, LimitReached, limits::Reached},
+    http::{Cap, Denied, Error, Exhausted, Limits, Meter, Request, Response, Wait},
 };
+
+/// What a fetch takes while it is under way, beside the texts of its request and its response: the HTTP library's buffer for one
+/// connection, at its largest, and what it keeps of one request.
+const PER_FETCH: usize = 448 << 10;
 
 /// What a collection can do on the web, and what it has done. Clones are the same one: a request that is under way has its own.
 #[derive(Debug, Clone)]
@@ -19,11 +23,14 @@ pub(in crate::capability) struct Web(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     assignment: Arc<Assignment>,
+    account: Account,
     denials: Denials,
     reached: Reached,
     /// Places for requests under way.
     places: Semaphore,
     used: Mutex<Used>,
+    /// The limit that ends the collection, if a request reached one that no call of the guest waits for.
+    ended: OnceLock<LimitReached>,
 }
 
 /// How much of the web one collection has used.
@@ -34,11 +41,20 @@ struct Used {
     calls: Calls,
 }
 
+/// A response, and what it holds of the collection's account.
+#[derive(Debug)]
+pub(in crate::capability) struct Received {
+    pub(in crate::capability) response: Response,
+    pub(in crate::capability) charge: Charge,
+}
+
 /// Why a guest gets no response.
 #[derive(Debug)]
 pub(in crate::capability) enum Refusal {
     /// A limit of the collection.
     Quota(LimitReached),
+    /// A limit that ends the collection.
+    End(LimitReached),
     /// Anything about the request or the site.
     Fault(Error),
 }
@@ -49,11 +65,63 @@ impl From<Error> for Refusal {
     }
 }
 
+/// Counts one fetch, against what the collection may fetch and what the host may hold for it.
+struct FetchMeter<'a> {
+    web: &'a Web,
+    charge: Mutex<Charge>,
+    /// Which limit ended it.
+    stopped: Mutex<Option<Refusal>>,
+}
+
+impl FetchMeter<'_> {
+    fn stop(&self, refusal: Refusal) -> Exhausted {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+        Exhausted
+    }
+}
+
+impl Meter for FetchMeter<'_> {
+    fn arrived(&self, bytes: usize) -> Result<(), Exhausted> {
+        let limit = self.web.0.assignment.limits.fetched_bytes;
+        let mut used = self.web.used();
+        used.bytes = used.bytes.saturating_add(bytes);
+        if used.bytes <= limit {
+            return Ok(());
+        }
+        drop(used);
+        Err(self.stop(Refusal::Quota(fetched_bytes(limit))))
+    }
+
+    fn held(&self, bytes: usize) -> Result<(), Exhausted> {
+        let mut charge = self.charge.lock().unwrap_or_else(PoisonError::into_inner);
+        charge.resize(bytes.saturating_add(PER_FETCH)).map_err(|reached| self.stop(Refusal::End(reached)))
+    }
+}
+
+/// The limit on all responses together.
+fn fetched_bytes(limit: usize) -> LimitReached {
+    LimitReached::of_bytes("the responses of one collection", limit, "fetched_bytes")
+}
+
 impl Web {
-    pub(in crate::capability) fn new(assignment: &Arc<Assignment>, denials: &Denials, reached: &Reached) -> Self {
+    pub(in crate::capability) fn new(
+        assignment: &Arc<Assignment>,
+        account: &Account,
+        denials: &Denials,
+        reached: &Reached,
+    ) -> Self {
         let places = Semaphore::new(assignment.limits.concurrent_fetches.max(1));
         let (assignment, denials, reached) = (Arc::clone(assignment), denials.clone(), reached.clone());
-        Self(Arc::new(Shared { assignment, denials, reached, places, used: Mutex::default() }))
+        let account = account.clone();
+        Self(Arc::new(Shared {
+            assignment,
+            account,
+            denials,
+            reached,
+            places,
+            used: Mutex::default(),
+            ended: OnceLock::new(),
+        }))
     }
 
     /// What it used, once the collection has ended.
@@ -71,6 +139,22 @@ impl Web {
         self.0.assignment.agent.program.as_str()
     }
 
+    /// The limit that ends the collection at the next call that is about a response.
+    pub(in crate::capability) fn ended(&self) -> Option<&LimitReached> {
+        self.0.ended.get()
+    }
+
+    /// Ends the collection as soon as it asks for a response.
+    pub(in crate::capability) fn end(&self, reached: LimitReached) {
+        // The first one is said.
+        let _ = self.0.ended.set(reached);
+    }
+
+    /// The account of the collection.
+    pub(in crate::capability) fn account(&self) -> &Account {
+        &self.0.account
+    }
+
     /// Counts one more fetch, or says that there were too many.
     pub(in crate::capability) fn count(&self) -> Result<(), Refusal> {
         let limit = self.0.assignment.limits.fetches;
@@ -80,7 +164,10 @@ impl Web {
             return Err(self.reached(LimitReached { what, value: limit.to_string(), setting: "fetches" }));
         }
         used.fetches = used.fetches.saturating_add(1);
-        Ok(())
+        let (bytes, limit) = (used.bytes, self.0.assignment.limits.fetched_bytes);
+        drop(used);
+        // Whatever came, nothing more would be taken.
+        if bytes >= limit { Err(self.reached(fetched_bytes(limit))) } else { Ok(()) }
     }
 
     /// Waits for a place among the requests under way. Nothing of a request is held in memory before it has one.
@@ -101,25 +188,39 @@ impl Web {
     }
 
     /// Sends a request that was counted and has a place. What was denied is remembered for the operator.
-    pub(in crate::capability) async fn send(&self, request: Request) -> Result<Response, Refusal> {
+    pub(in crate::capability) async fn send(&self, request: Request) -> Result<Received, Refusal> {
         let began = Instant::now();
         let http = &self.0.assignment.http;
         let origin = http.granted_origin(&request.url);
         let recorder = self.0.assignment.recorder.as_ref();
-        let result = match recorder {
-            None => http.fetch(request).await,
-            Some(recorder) => http.fetch_watched(request, &|visit| recorder.visit(&visit)).await,
+        let charge = self.0.account.charge(PER_FETCH).map_err(Refusal::End)?;
+        let meter = FetchMeter { web: self, charge: Mutex::new(charge), stopped: Mutex::default() };
+        let watch = |visit: crate::http::Visit<'_>| {
+            if let Some(recorder) = recorder {
+                recorder.visit(&visit);
+            }
         };
+        let result = http.fetch_watched(request, &watch, &meter).await;
+        let FetchMeter { charge, stopped, .. } = meter;
         let mut used = self.used();
         used.calls.time = used.calls.time.saturating_add(began.elapsed());
         // One of an origin that was not granted is counted for none.
         if let Some(origin) = origin {
             used.calls.count(origin, 1, u64::from(result.is_err()));
         }
+        drop(used);
         match result {
-            Ok(response) => self.take(used, response),
+            Ok(response) => {
+                let mut charge = charge.into_inner().unwrap_or_else(PoisonError::into_inner);
+                charge.resize(size(&response)).map_err(Refusal::End)?;
+                Ok(Received { response, charge })
+            }
+            Err(Error::Exhausted) => Err(match stopped.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                Some(Refusal::Quota(reached)) => self.reached(reached),
+                Some(other) => other,
+                None => Error::Exhausted.into(),
+            }),
             Err(error) => {
-                drop(used);
                 if let Error::Denied(denied) = &error {
                     if let Some(recorder) = recorder {
                         recorder.denied(denied);
@@ -129,23 +230,6 @@ impl Web {
                 Err(self.refused(error).into())
             }
         }
-    }
-
-    /// Takes a response, if there is room for it.
-    fn take(&self, mut used: MutexGuard<'_, Used>, response: Response) -> Result<Response, Refusal> {
-        let limit = self.0.assignment.limits.fetched_bytes;
-        let fields = response.headers.iter().map(|(name, value)| name.len().saturating_add(value.len()));
-        let bytes = fields.fold(response.body.len(), usize::saturating_add);
-        let total = used.bytes.saturating_add(bytes);
-        if total > limit {
-            return Err(self.reached(LimitReached::of_bytes(
-                "the responses of one collection",
-                limit,
-                "fetched_bytes",
-            )));
-        }
-        used.bytes = total;
-        Ok(response)
     }
 
     /// Says which limit of one fetch an error is about, if it is about one: the errors of the contract have no room for names.
@@ -161,7 +245,7 @@ impl Web {
                 value: limit.to_string(),
                 setting: "redirects",
             }),
-            Error::Denied(_) | Error::Invalid(_) | Error::Connection(_) | Error::Tls(_) => None,
+            Error::Denied(_) | Error::Invalid(_) | Error::Connection(_) | Error::Tls(_) | Error::Exhausted => None,
         };
         if let Some(reached) = reached {
             self.0.reached.say(reached);
@@ -176,6 +260,18 @@ impl Web {
     fn used(&self) -> MutexGuard<'_, Used> {
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a response takes in memory.
+fn size(response: &Response) -> usize {
+    let fields = response.headers.iter().map(|(name, value)| field(name.capacity(), value.capacity()));
+    fields.fold(response.body.capacity(), usize::saturating_add)
+}
+
+/// What a header field takes in memory, in whatever form it is kept: its texts, and what holds them in a map that has grown.
+pub(in crate::capability) fn field(name: usize, value: usize) -> usize {
+    const FRAME: usize = 320;
+    name.saturating_add(value).saturating_add(FRAME)
 }
 
 /// A size or count of one fetch.

@@ -16,6 +16,10 @@ use crate::{
     text::one_line,
 };
 
+/// What a span of a call takes in the host's memory beside its device's name and its values: itself, its place in the plan, its result with
+/// the text of an error.
+const PER_SPAN: usize = 512;
+
 /// How much of a device name that was not granted is shown, in bytes.
 const MAX_SHOWN_NAME: usize = 128;
 
@@ -99,7 +103,7 @@ impl Host {
         let Some(place) = self.assignment.modbus.position(&span.device) else {
             let shown = one_line(&span.device, MAX_SHOWN_NAME);
             // Only what can be the name of a device is put into words that somebody may paste.
-            let name = span.device.parse::<DeviceName>().ok();
+            let name = (span.device.len() <= MAX_SHOWN_NAME).then(|| span.device.parse::<DeviceName>().ok()).flatten();
             if let (Some(recorder), Some(name)) = (&self.assignment.recorder, &name) {
                 let unit = span.unit.unwrap_or(DEFAULT_UNIT);
                 if let Ok(wanted) = Span::new(unit, span.table.into(), span.address, span.count) {
@@ -131,10 +135,39 @@ impl Host {
         Ok((place, wanted))
     }
 
-    async fn read_spans(&mut self, spans: Vec<wit::Span>) -> Vec<Result<wit::Words, wit::Error>> {
+    async fn read_spans(&mut self, spans: Vec<wit::Span>) -> wasmtime::Result<Vec<Result<wit::Words, wit::Error>>> {
+        let names = spans.iter().map(|span| span.device.len()).fold(0, usize::saturating_add);
+        let mut held = self.account.charge(names.saturating_add(spans.len().saturating_mul(PER_SPAN)))?;
         if let Err(quota) = self.count_spans(&spans) {
-            return spans.iter().map(|_| Err(quota.clone())).collect();
+            return self.refuse_all(spans.len(), &quota).await;
         }
+        let values = spans.iter().map(|span| usize::from(span.count) * 2).fold(0, usize::saturating_add);
+        held.add(values)?;
+        let results = self.read_counted(spans).await;
+        self.hand_over(values.saturating_add(results.len().saturating_mul(PER_SPAN)))?;
+        Ok(results)
+    }
+
+    /// The same error for each of so many spans.
+    async fn refuse_all(
+        &mut self,
+        spans: usize,
+        error: &wit::Error,
+    ) -> wasmtime::Result<Vec<Result<wit::Words, wit::Error>>> {
+        const PER_TURN: usize = 2_000;
+        self.hand_over(spans.saturating_mul(PER_SPAN))?;
+        let mut results = Vec::with_capacity(spans);
+        for index in 1..=spans {
+            results.push(Err(error.clone()));
+            if index % PER_TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(results)
+    }
+
+    /// Reads spans that were counted.
+    async fn read_counted(&mut self, spans: Vec<wit::Span>) -> Vec<Result<wit::Words, wit::Error>> {
         let admitted: Vec<_> = spans.iter().map(|span| self.admit(span)).collect();
         let mut by_device: HashMap<usize, (Vec<usize>, Vec<Span>)> = HashMap::new();
         for (index, admission) in admitted.iter().enumerate() {
@@ -171,22 +204,22 @@ impl Host {
             .collect()
     }
 
-    async fn read_one(&mut self, span: wit::Span) -> Result<wit::Words, wit::Error> {
-        self.read_spans(vec![span]).await.pop().unwrap_or(Err(wit::Error::UnknownDevice))
+    async fn read_one(&mut self, span: wit::Span) -> wasmtime::Result<Result<wit::Words, wit::Error>> {
+        Ok(self.read_spans(vec![span]).await?.pop().unwrap_or(Err(wit::Error::UnknownDevice)))
     }
 
-    async fn read_bits(&mut self, span: wit::Span) -> Result<Vec<bool>, wit::Error> {
-        match self.read_one(span).await? {
+    async fn read_bits(&mut self, span: wit::Span) -> wasmtime::Result<Result<Vec<bool>, wit::Error>> {
+        Ok(self.read_one(span).await?.and_then(|words| match words {
             wit::Words::Bits(bits) => Ok(bits),
             wit::Words::Registers(_) => Err(wit::Error::Other("the device answered with registers".to_owned())),
-        }
+        }))
     }
 
-    async fn read_registers(&mut self, span: wit::Span) -> Result<Vec<u16>, wit::Error> {
-        match self.read_one(span).await? {
+    async fn read_registers(&mut self, span: wit::Span) -> wasmtime::Result<Result<Vec<u16>, wit::Error>> {
+        Ok(self.read_one(span).await?.and_then(|words| match words {
             wit::Words::Registers(registers) => Ok(registers),
             wit::Words::Bits(_) => Err(wit::Error::Other("the device answered with bits".to_owned())),
-        }
+        }))
     }
 }
 
@@ -206,7 +239,7 @@ impl wit::Host for Host {
         address: u16,
         count: u16,
     ) -> wasmtime::Result<Result<Vec<bool>, wit::Error>> {
-        Ok(self.read_bits(wit::Span { device, unit, table: wit::Table::Coils, address, count }).await)
+        self.read_bits(wit::Span { device, unit, table: wit::Table::Coils, address, count }).await
     }
 
     async fn read_discrete_inputs(
@@ -216,7 +249,7 @@ impl wit::Host for Host {
         address: u16,
         count: u16,
     ) -> wasmtime::Result<Result<Vec<bool>, wit::Error>> {
-        Ok(self.read_bits(wit::Span { device, unit, table: wit::Table::DiscreteInputs, address, count }).await)
+        self.read_bits(wit::Span { device, unit, table: wit::Table::DiscreteInputs, address, count }).await
     }
 
     async fn read_holding_registers(
@@ -226,7 +259,7 @@ impl wit::Host for Host {
         address: u16,
         count: u16,
     ) -> wasmtime::Result<Result<Vec<u16>, wit::Error>> {
-        Ok(self.read_registers(wit::Span { device, unit, table: wit::Table::HoldingRegisters, address, count }).await)
+        self.read_registers(wit::Span { device, unit, table: wit::Table::HoldingRegisters, address, count }).await
     }
 
     async fn read_input_registers(
@@ -236,11 +269,11 @@ impl wit::Host for Host {
         address: u16,
         count: u16,
     ) -> wasmtime::Result<Result<Vec<u16>, wit::Error>> {
-        Ok(self.read_registers(wit::Span { device, unit, table: wit::Table::InputRegisters, address, count }).await)
+        self.read_registers(wit::Span { device, unit, table: wit::Table::InputRegisters, address, count }).await
     }
 
     async fn read_many(&mut self, spans: Vec<wit::Span>) -> wasmtime::Result<Vec<Result<wit::Words, wit::Error>>> {
-        Ok(self.read_spans(spans).await)
+        self.read_spans(spans).await
     }
 }
 

@@ -1,0 +1,270 @@
+//! The memory of all collections together, on the machine or in the control group where this process runs.
+//!
+//! Each collection has limits of its own, and many that stay within them can still take more than there is; then the system kills the
+//! process, and everybody's collections with it. So while collections run, the memory of the process is looked at every 10 ms. When it is
+//! above [`Memory::limit`], the largest collections are stopped until it is not, and those that were large the last time
+//! begin only when there is room again. A collection that is small is never stopped for others.
+//!
+//! What counts is what the process really has (anonymous resident memory), not what guests declared: a Python interpreter declares 40 MB and
+//! touches 4.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::{Notify, watch};
+
+use crate::capability::{Account, LimitReached};
+
+/// What a collection may have in any case: it is not stopped for the sake of others while it has less.
+const SMALL: usize = 4 << 20;
+
+/// What this process may use, in bytes: of the machine's memory and the limits of the control groups it is in, the least.
+pub fn available() -> u64 {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let in_groups = groups.lines().filter_map(limit_of_group).min().unwrap_or(u64::MAX);
+    of_machine().unwrap_or(u64::MAX).min(in_groups)
+}
+
+/// `MemTotal:       24689732 kB`.
+fn of_machine() -> Option<u64> {
+    kib_of("/proc/meminfo", "MemTotal:")
+}
+
+/// Anonymous resident memory of this process, in bytes: `RssAnon:	    2048 kB`.
+fn resident() -> Option<u64> {
+    kib_of("/proc/self/status", "RssAnon:")
+}
+
+/// A line of one of the kernel's files, in bytes.
+fn kib_of(file: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// The least limit of a group and those above it, of a line like `0::/system.slice/pattoo.service`.
+fn limit_of_group(line: &str) -> Option<u64> {
+    let mut fields = line.splitn(3, ':').skip(1);
+    let (controllers, path) = (fields.next()?, fields.next()?);
+    let (root, file) = match controllers {
+        "" => ("/sys/fs/cgroup", "memory.max"),
+        list if list.split(',').any(|controller| controller == "memory") => {
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        }
+        _ => return None,
+    };
+    let root = Path::new(root);
+    let group = root.join(path.trim_start_matches('/'));
+    let limits = group.ancestors().take_while(|folder| folder.starts_with(root));
+    // `max` is no number, and no limit.
+    limits.filter_map(|folder| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok()).min()
+}
+
+/// The collections of a sandbox, and how much memory they may have together. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Memory(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limit: AtomicU64,
+    running: Mutex<HashMap<u64, Arc<Usage>>>,
+    next: AtomicU64,
+    /// Whether there is too little room for large collections to begin.
+    tight: watch::Sender<bool>,
+}
+
+/// What one collection has.
+#[derive(Debug)]
+struct Usage {
+    account: Account,
+    linear: AtomicUsize,
+    stopped: AtomicBool,
+    stop: Notify,
+}
+
+/// A collection that runs, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Running {
+    memory: Memory,
+    number: u64,
+    usage: Arc<Usage>,
+}
+
+impl Usage {
+    fn bytes(&self) -> usize {
+        self.account.held().saturating_add(self.linear.load(Ordering::Relaxed))
+    }
+}
+
+impl Memory {
+    /// Of what the process may use, what its collections and itself may have unless somebody says otherwise: six tenths. The rest is for
+    /// the compiler's process, the pages of files, and what is allocated between two looks.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Inner {
+            limit: AtomicU64::new((available() / 10).saturating_mul(6)),
+            running: Mutex::default(),
+            next: AtomicU64::new(0),
+            tight: watch::Sender::new(false),
+        }))
+    }
+
+    /// Bytes of the process's memory above which collections are stopped.
+    pub fn limit(&self) -> u64 {
+        self.0.limit.load(Ordering::Relaxed)
+    }
+
+    /// Sets [`limit`](Self::limit).
+    pub fn set_limit(&self, bytes: u64) {
+        self.0.limit.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Waits until there is room for a collection that may become as large as it was the last time.
+    pub(super) async fn admit(&self, last_peak: usize) {
+        if last_peak > SMALL {
+            // It is never closed while this exists.
+            let _ = self.0.tight.subscribe().wait_for(|tight| !tight).await;
+        }
+    }
+
+    /// A collection begins.
+    pub(super) fn enter(&self, account: &Account) -> Running {
+        let usage = Arc::new(Usage {
+            account: account.clone(),
+            linear: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+            stop: Notify::new(),
+        });
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        self.running().insert(number, Arc::clone(&usage));
+        Running { memory: self.clone(), number, usage }
+    }
+
+    /// Looks at what there is, and stops collections if that is too much.
+    pub(super) fn look(&self) {
+        let is_idle = self.running().is_empty() && !*self.0.tight.borrow();
+        if let Some(resident) = (!is_idle).then(resident).flatten() {
+            self.judge(resident);
+        }
+    }
+
+    /// Does what is to be done when the process has so many bytes.
+    fn judge(&self, resident: u64) {
+        let limit = self.limit();
+        let tight = resident > (limit / 5).saturating_mul(4);
+        self.0.tight.send_if_modified(|before| std::mem::replace(before, tight) != tight);
+        let Some(mut excess) = resident.checked_sub(limit).and_then(|excess| usize::try_from(excess).ok()) else {
+            return;
+        };
+        let running = self.running();
+        let mut large: Vec<(usize, &Arc<Usage>)> = Vec::new();
+        for usage in running.values() {
+            let bytes = usage.bytes();
+            if usage.stopped.load(Ordering::Relaxed) {
+                // What it has is on its way back.
+                excess = excess.saturating_sub(bytes);
+            } else if bytes > SMALL {
+                large.push((bytes, usage));
+            }
+        }
+        large.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        for (bytes, usage) in large {
+            if excess == 0 {
+                break;
+            }
+            usage.stopped.store(true, Ordering::Relaxed);
+            usage.stop.notify_one();
+            excess = excess.saturating_sub(bytes);
+        }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Usage>>> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Running {
+    /// It has so many bytes of linear memory.
+    pub(super) fn set_linear(&self, bytes: usize) {
+        self.usage.linear.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Waits until it is stopped for want of memory.
+    pub(super) fn stopped(&self) -> impl Future<Output = LimitReached> + use<> {
+        let (usage, memory) = (Arc::clone(&self.usage), self.memory.clone());
+        async move {
+            usage.stop.notified().await;
+            LimitReached::of_bytes("the memory of all collections together", memory.limit(), "collection_memory")
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.memory.running().remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Memory, Running, SMALL, available, limit_of_group, resident};
+    use crate::capability::{Account, Limits};
+
+    const MIB: usize = 1 << 20;
+
+    fn running(memory: &Memory, mib: usize) -> Running {
+        let account = Account::new(&Limits { resources: 0, ..Limits::default() });
+        let running = memory.enter(&account);
+        running.set_linear(mib * MIB);
+        running
+    }
+
+    fn is_stopped(running: &Running) -> bool {
+        running.usage.stopped.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    #[test]
+    fn largest_collections_are_stopped_and_no_more_of_them_than_needed() {
+        let memory = Memory::new();
+        memory.set_limit(100 << 20);
+        let all = [3, 40, 20, 60, 5].map(|mib| running(&memory, mib));
+        memory.judge(100 << 20);
+        assert!(!all.iter().any(is_stopped), "there is room");
+        memory.judge(130 << 20);
+        assert_eq!(all.each_ref().map(is_stopped), [false, false, false, true, false]);
+        // Until it is gone, what it has counts as given back.
+        memory.judge(160 << 20);
+        assert_eq!(all.each_ref().map(is_stopped), [false, false, false, true, false]);
+        memory.judge(1000 << 20);
+        assert_eq!(all.each_ref().map(is_stopped), [false, true, true, true, true], "a small one is never stopped");
+    }
+
+    #[tokio::test]
+    async fn a_large_collection_waits_for_room_and_a_small_one_does_not() {
+        let memory = Memory::new();
+        memory.set_limit(100 << 20);
+        memory.judge(90 << 20);
+        memory.admit(SMALL).await;
+        let waiting = memory.clone();
+        let large = tokio::spawn(async move { waiting.admit(SMALL + 1).await });
+        tokio::task::yield_now().await;
+        assert!(!large.is_finished());
+        memory.judge(70 << 20);
+        large.await.unwrap();
+    }
+
+    #[test]
+    fn what_there_is_is_known() {
+        assert!(available() > 64 << 20, "{}", available());
+        assert!(resident().unwrap() > 1 << 20);
+        for line in ["", "0", "4:cpu,cpuacct:/", "12:pids:/a"] {
+            assert_eq!(limit_of_group(line), None, "{line}");
+        }
+    }
+}
