@@ -2,7 +2,7 @@
 //!
 //! What is emitted is normalised as it arrives and outlives the guest: a collection that is stopped keeps what it emitted.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     Account, Assignment, Charge, Host, LimitReached, Limits, bindings::pattoo::agent::datapoints, unix_millis,
@@ -29,6 +29,8 @@ pub struct Emission {
     pub rejected: usize,
     /// How many log lines said why.
     logged: u32,
+    /// The targets for which it was called, by their names as they count: as they are given they could be of any length.
+    targets: HashSet<String>,
     /// Whether a datapoint was refused for want of room.
     lacked_room: bool,
     /// What the batch holds.
@@ -45,9 +47,17 @@ impl Emission {
             batch: batch.within(limits.datapoint_bytes),
             rejected: 0,
             logged: 0,
+            targets: HashSet::new(),
             lacked_room: false,
             charge: account.nothing(),
         }
+    }
+
+    /// What it holds in memory, in bytes.
+    fn held(&self) -> usize {
+        /// The longest name, and its place in the set.
+        const PER_TARGET: usize = 512 + 64;
+        self.batch.held().saturating_add(self.targets.len().saturating_mul(PER_TARGET))
     }
 
     /// Counts datapoints that were not taken, and says whether there is a line left to say why.
@@ -59,7 +69,8 @@ impl Emission {
 
     /// Whether `more` datapoints of `target` may still be emitted.
     fn admit(&self, target: &str, more: usize, limits: &Limits) -> Result<(), LimitReached> {
-        if self.batch.targets() >= limits.targets && !self.batch.has_target(target) {
+        let is_known = || Batch::target_name(target).is_none_or(|name| self.targets.contains(name));
+        if self.targets.len() >= limits.targets && !is_known() {
             let (what, value) = ("targets of one collection", limits.targets.to_string());
             return Err(LimitReached { what, value, setting: "targets" });
         }
@@ -133,7 +144,10 @@ impl datapoints::Host for Host {
                     return Ok(Err(datapoints::Error::Target(error.to_string())));
                 }
             };
-            self.emission.charge.resize(self.emission.batch.held())?;
+            if let Some(name) = Batch::target_name(&target).filter(|name| !self.emission.targets.contains(*name)) {
+                self.emission.targets.insert(name.to_owned());
+            }
+            self.emission.charge.resize(self.emission.held())?;
             for mut rejection in rejections {
                 rejection.index = rejection.index.saturating_add(done);
                 let is_logged = self.emission.reject(1);

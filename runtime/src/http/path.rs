@@ -108,12 +108,34 @@ fn readings(path: &str) -> Option<Vec<Vec<String>>> {
     None
 }
 
-/// Whether a segment is just a name to everyone: no control characters, and no dot segment to those who strip
-/// `;parameters`, or spaces and further dots.
+/// Whether a segment is just a name to everyone: no control characters, no dot segment to those who strip `;parameters`, white space (which
+/// some write as `+`) and further dots, and no separator to those who fold characters of the same look into one (Unicode's NFKC).
 fn is_plain(segment: &str) -> bool {
     let name = segment.split(';').next().unwrap_or_default();
-    let dots = name.contains('.') && name.chars().all(|c| c == '.' || c == ' ');
-    !dots && !segment.chars().any(char::is_control)
+    let dots = name.chars().any(is_dot) && name.chars().all(|c| is_dot(c) || is_stripped(c));
+    !dots && !segment.chars().any(|c| c.is_control() || folds_into_separator(c))
+}
+
+/// A dot, or what NFKC makes dots of.
+fn is_dot(c: char) -> bool {
+    matches!(c, '.' | '\u{2024}'..='\u{2026}' | '\u{fe52}' | '\u{ff0e}')
+}
+
+/// What a site may drop around a name.
+fn is_stripped(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '+' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
+}
+
+/// What NFKC makes a slash, a backslash, a percent sign or a semicolon of, or something with one in it.
+fn folds_into_separator(c: char) -> bool {
+    matches!(
+        c,
+        '\u{2100}' | '\u{2101}' | '\u{2105}' | '\u{2106}' // such as ℀: a/c
+            | '\u{ff0f}'
+            | '\u{fe68}' | '\u{ff3c}'
+            | '\u{fe6a}' | '\u{ff05}'
+            | '\u{37e}' | '\u{fe14}' | '\u{fe54}' | '\u{ff1b}'
+    )
 }
 
 /// What a percent sign without two hex digits is: in a path as sent, an error; after decoding, a percent sign.

@@ -259,9 +259,9 @@ impl Batch {
         self.targets.len()
     }
 
-    /// Whether there is a datapoint of this target, named as it is given to [`emit`](Self::emit).
-    pub fn has_target(&self, target: &str) -> bool {
-        parse_target(target).is_ok_and(|name| self.targets.contains_key(name))
+    /// The name of a target as it counts: without the white space around it. None if no datapoint can be of such a target.
+    pub fn target_name(target: &str) -> Option<&str> {
+        parse_target(target).ok()
     }
 
     /// What the body would take in bytes, but for its frame of some 200.

@@ -139,3 +139,38 @@ fn once(text: &str) -> String {
     }
     out + rest
 }
+
+#[test]
+fn characters_that_look_like_dots_and_slashes_do_not_leave_a_granted_prefix() {
+    for path in [
+        "/v1/\u{ff0e}\u{ff0e}/admin",
+        "/v1/%EF%BC%8E%EF%BC%8E/admin",
+        "/v1/.\u{ff0e}/admin",
+        "/v1/\u{2025}/admin",
+        "/v1/\u{fe52}\u{2024}/admin",
+        "/v1/..\u{ff0f}admin",
+        "/v1/..\u{ff3c}admin",
+        "/v1/..%EF%BC%8Fadmin",
+        "/v1/\u{ff05}2e\u{ff05}2e/admin",
+        "/v1/..\u{ff1b}x/admin",
+        "/v1/..+/admin",
+        "/v1/+../admin",
+        "/v1/..%2B/admin",
+        "/v1/..%252B/admin",
+        "/v1/..%C2%A0/admin",
+        "/v1/..%E3%80%80/admin",
+        "/v1/..%E2%80%8B/admin",
+        "/v1/.+./admin",
+    ] {
+        assert!(!covers("/v1", path), "{path}");
+    }
+}
+
+#[test]
+fn names_with_dots_pluses_and_letters_of_all_scripts_are_covers() {
+    for path in
+        ["/v1/a+b", "/v1/c++", "/v1/1.5", "/v1/..a", "/v1/a..", "/v1/\u{4e00}\u{ff0e}txt", "/v1/Ünïcode", "/v1/+"]
+    {
+        assert!(covers("/v1", path), "{path}");
+    }
+}

@@ -303,6 +303,47 @@ async fn connections_are_kept_by_one_client_and_never_shared_with_another() {
     assert_eq!(site.seen().iter().map(|seen| seen.connection).collect::<Vec<_>>(), [0, 0, 1, 0, 1]);
 }
 
+/// Reads a request and says its path.
+async fn path_of_next_request(stream: &mut tokio::net::TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(tokio::io::AsyncReadExt::read_u8(stream).await.ok()?);
+    }
+    String::from_utf8_lossy(&head).split(' ').nth(1).map(str::to_owned)
+}
+
+#[tokio::test]
+async fn unsolicited_response_is_never_the_answer_to_the_next_request() {
+    use tokio::io::AsyncWriteExt as _;
+    for in_one_piece in [true, false] {
+        let site = Site::scripted(move |mut stream| async move {
+            // The request that opened the connection was for /first.
+            let (first, unsolicited) = (ok("first"), ok("unsolicited"));
+            if in_one_piece {
+                let _ = stream.write_all(&[first, unsolicited].concat()).await;
+            } else {
+                let _ = stream.write_all(&first).await;
+                let _ = stream.write_all(&unsolicited).await;
+            }
+            while let Some(path) = path_of_next_request(&mut stream).await {
+                if stream.write_all(&ok(if path == "/first" { "first" } else { "second" })).await.is_err() {
+                    return;
+                }
+            }
+        })
+        .await;
+        for _ in 0..50 {
+            let client = client(vec![site.grant()]);
+            assert_eq!(client.fetch(get(site.url("/first"))).await.unwrap().body, b"first");
+            match client.fetch(get(site.url("/second"))).await {
+                // On a new connection the site begins with what it says to the first request of any.
+                Ok(answer) => assert_eq!(answer.body, b"first", "in one piece: {in_one_piece}"),
+                Err(error) => assert!(matches!(error, Error::Connection(_)), "{error:?}"),
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn many_fetches_run_at_once_on_one_client() {
     let site = Site::scripted({
