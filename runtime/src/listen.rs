@@ -1,9 +1,23 @@
 //! What listens on a port of this machine: how many may come, how long they may be silent, and who they must mean.
 //!
 //! The status address and the receiver both are small HTTP servers for programs nearby. Neither is to be held up by a connection
-//! that says nothing or drips, and neither is to answer a web page that a browser was made to send here.
+//! that says nothing, drips or does not read its answer, and neither is to answer a web page that a browser was made to send here.
+//!
+//! There is a limit to how many connections are open. One that comes beyond it is not kept waiting by those that do nothing: the
+//! connection that has moved no byte for the longest time is closed for it. So a probe is answered however many others are stuck.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -12,81 +26,189 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use hyper::server::conn::http1;
+use futures_util::future::BoxFuture;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
-    task::JoinSet,
+    sync::watch,
+    task::{self, AbortHandle, JoinError, JoinSet},
+    time::{Instant, Sleep, sleep},
 };
 
 /// What those who come are allowed.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
-    /// How many connections may be open at the same time. Others wait until one is closed.
+    /// How many connections may be open at the same time.
     connections: usize,
     /// How long a connection may take to send the header of a request: from its start, or from the answer to the one before.
     header: Duration,
+    /// How long a connection may take none of an answer.
+    stalled: Duration,
+    /// Which connections are closed for others that come beyond that number.
+    replaced: Replaced,
 }
 
-const BOUNDS: Bounds = Bounds { connections: 64, header: Duration::from_secs(10) };
+/// Which connections are closed for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replaced {
+    /// Any: what is asked for can be asked for again.
+    Any,
+    /// Those without a request that is being worked on.
+    Idle,
+}
+
+const BOUNDS: Bounds = Bounds {
+    connections: 64,
+    header: Duration::from_secs(10),
+    stalled: Duration::from_secs(10),
+    replaced: Replaced::Any,
+};
 /// The longest header of a request, in bytes.
 const HEADER_BYTES: usize = 64 << 10;
 /// How long requests under way have when the server is to end: one whose rest never comes must not hold it.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long nothing is accepted after that failed: most often for want of file handles, which others may give back.
+/// How long nothing is accepted after that failed, most often for want of file handles, which others may give back; and how often it is
+/// looked whether there is room, where none can be made.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves `router` until `stop` is ready, and then what is under way for two seconds more.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
-    serve_within(BOUNDS, listener, router, stop).await;
+pub(crate) async fn serve(listener: TcpListener, router: Router, replaced: Replaced, stop: impl Future<Output = ()>) {
+    serve_within(Bounds { replaced, ..BOUNDS }, listener, router, stop).await;
 }
 
 async fn serve_within(bounds: Bounds, listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
-    let seats = Arc::new(Semaphore::new(bounds.connections));
     let (stopping, stopped) = watch::channel(false);
-    let mut connections = JoinSet::new();
+    let mut open = Open::default();
     let mut stop = pin!(stop);
     loop {
-        let arrival = async {
-            // Never closed.
-            let seat = Arc::clone(&seats).acquire_owned().await;
-            (seat, listener.accept().await)
-        };
-        let (seat, arrived) = tokio::select! {
+        let arrived = tokio::select! {
             () = &mut stop => break,
-            arrived = arrival => arrived,
+            arrived = listener.accept() => arrived,
         };
-        while connections.try_join_next().is_some() {}
+        open.forget_ended();
         match arrived {
             Ok((stream, _)) => {
-                let connection = connection(bounds, stream, router.clone(), stopped.clone());
-                connections.spawn(async move {
-                    connection.await;
-                    drop(seat);
-                });
+                let room = open.make_room(bounds);
+                tokio::select! {
+                    () = &mut stop => break,
+                    () = room => {}
+                }
+                let activity = Arc::new(Activity::new(open.began));
+                let connection = connection(bounds, stream, router.clone(), stopped.clone(), Arc::clone(&activity));
+                open.add(connection, activity);
             }
             Err(error) => {
                 tracing::debug!("no connection was accepted: {error}");
-                tokio::time::sleep(AGAIN).await;
+                sleep(AGAIN).await;
             }
         }
     }
     // Whoever still listens to it is a connection.
     let _ = stopping.send(true);
-    let all = async { while connections.join_next().await.is_some() {} };
+    let all = async { while open.tasks.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(GRACE, all).await;
 }
 
-async fn connection(bounds: Bounds, stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+/// The connections that are open.
+struct Open {
+    began: Instant,
+    tasks: JoinSet<()>,
+    by_task: HashMap<task::Id, (AbortHandle, Arc<Activity>)>,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Self { began: Instant::now(), tasks: JoinSet::new(), by_task: HashMap::new() }
+    }
+}
+
+impl Open {
+    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static, activity: Arc<Activity>) {
+        let task = self.tasks.spawn(connection);
+        self.by_task.insert(task.id(), (task, activity));
+    }
+
+    fn forget_ended(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            let id = ended.map_or_else(|error: JoinError| error.id(), |(id, ())| id);
+            self.by_task.remove(&id);
+        }
+    }
+
+    /// Waits until one more connection may be open, which is at once if one can be closed for it.
+    async fn make_room(&mut self, bounds: Bounds) {
+        while self.by_task.len() >= bounds.connections && !self.close_stillest(bounds.replaced) {
+            sleep(AGAIN).await;
+            self.forget_ended();
+        }
+    }
+
+    /// Closes the connection that has moved no byte for the longest time, of those that may be; says whether there is one.
+    fn close_stillest(&mut self, replaced: Replaced) -> bool {
+        let may_be = |activity: &Activity| replaced == Replaced::Any || !activity.is_at_work();
+        let candidates = self.by_task.iter().filter(|(_, (_, activity))| may_be(activity));
+        let stillest = candidates.min_by_key(|(_, (_, activity))| activity.last_moved()).map(|(id, _)| *id);
+        let closed = stillest.and_then(|id| self.by_task.remove(&id));
+        closed.as_ref().inspect(|(task, _)| task.abort()).is_some()
+    }
+}
+
+/// What a connection does.
+#[derive(Debug)]
+struct Activity {
+    began: Instant,
+    /// When it last moved a byte, in milliseconds since `began`.
+    moved: AtomicU64,
+    /// How many requests are being worked on.
+    at_work: AtomicUsize,
+}
+
+impl Activity {
+    fn new(began: Instant) -> Self {
+        let activity = Self { began, moved: AtomicU64::new(0), at_work: AtomicUsize::new(0) };
+        activity.moved();
+        activity
+    }
+
+    fn moved(&self) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.moved.store(now, Ordering::Relaxed);
+    }
+
+    fn last_moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    fn is_at_work(&self) -> bool {
+        self.at_work.load(Ordering::Relaxed) > 0
+    }
+}
+
+async fn connection(
+    bounds: Bounds,
+    stream: TcpStream,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+    activity: Arc<Activity>,
+) {
+    let stream = Watched {
+        stream,
+        activity: Arc::clone(&activity),
+        limit: bounds.stalled,
+        timer: Box::pin(sleep(bounds.stalled)),
+        stalled: false,
+    };
+    let service = Working { service: TowerToHyperService::new(router), activity };
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.header)
         .max_buf_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut served = pin!(served);
     tokio::select! {
         // What goes wrong with a connection is its peer's concern.
@@ -95,6 +217,108 @@ async fn connection(bounds: Bounds, stream: TcpStream, router: Router, mut stopp
     }
     served.as_mut().graceful_shutdown();
     let _ = served.await;
+}
+
+/// A service, and whether it is at work.
+struct Working {
+    service: TowerToHyperService<Router>,
+    activity: Arc<Activity>,
+}
+
+/// As long as it is there, a request is being worked on.
+struct AtWork(Arc<Activity>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.at_work.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Working {
+    type Response = Response;
+    type Error = std::convert::Infallible;
+    type Future = BoxFuture<'static, Result<Response, Self::Error>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.activity.at_work.fetch_add(1, Ordering::Relaxed);
+        let (at_work, answer) = (AtWork(Arc::clone(&self.activity)), self.service.call(request));
+        Box::pin(async move {
+            let answer = answer.await;
+            drop(at_work);
+            answer
+        })
+    }
+}
+
+/// A stream that tells when it moves, and that fails when its other side takes nothing for too long.
+struct Watched {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+    limit: Duration,
+    timer: Pin<Box<Sleep>>,
+    /// Whether the last write found no room; the timer runs since then.
+    stalled: bool,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        if buffer.filled().len() > before {
+            self.activity.moved();
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl Watched {
+    /// What a write came to, or that it has been waiting for too long.
+    fn written(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.activity.moved();
+            self.stalled = false;
+            return written;
+        }
+        if !self.stalled {
+            self.stalled = true;
+            let due = Instant::now().checked_add(self.limit).unwrap_or_else(Instant::now);
+            self.timer.as_mut().reset(due);
+        }
+        ready!(self.timer.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.written(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }
 
 /// Lets a request through that means what listens on `address`, and says to any other that it does not.
@@ -148,15 +372,20 @@ mod tests {
         net::TcpStream,
     };
 
-    use super::{Bounds, bind, refusal, serve_within};
+    use super::{Bounds, Replaced, bind, refusal, serve_within};
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     const HEADER: Duration = Duration::from_millis(300);
 
-    async fn server(connections: usize) -> SocketAddr {
+    async fn server(connections: usize, replaced: Replaced) -> SocketAddr {
         let (listener, address) = bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
-        let router = Router::new().route("/", get(async || "here"));
-        tokio::spawn(serve_within(Bounds { connections, header: HEADER }, listener, router, std::future::pending()));
+        let router = Router::new()
+            .route("/", get(async || "here"))
+            // More than all buffers on the way hold.
+            .route("/large", get(async || vec![b'x'; 16 << 20]))
+            .route("/never", get(async || std::future::pending::<()>().await));
+        let bounds = Bounds { connections, header: HEADER, stalled: HEADER, replaced };
+        tokio::spawn(serve_within(bounds, listener, router, std::future::pending()));
         address
     }
 
@@ -177,7 +406,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_does_not_come_to_the_end_of_its_header_is_closed() {
-        let address = server(8).await;
+        let address = server(8, Replaced::Any).await;
         for said in ["", "GET / HTTP/1.1\r\nhost: loc", &String::from_utf8_lossy(REQUEST)[..30]] {
             let answer = heard(having_said(address, said.as_bytes()).await).await;
             assert!(!answer.contains("here"), "{said:?}: {answer}");
@@ -192,13 +421,70 @@ mod tests {
         assert!(heard(having_said(address, REQUEST).await).await.ends_with("here"));
     }
 
-    #[tokio::test]
-    async fn more_connections_than_there_are_seats_wait_for_one() {
-        let address = server(2).await;
+    fn request(path: &str) -> Vec<u8> {
+        format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
+    }
+
+    /// How long it takes until a probe has its answer.
+    async fn probed(address: SocketAddr) -> Duration {
         let began = Instant::now();
-        let _silent = [having_said(address, b"").await, having_said(address, b"GET").await];
         assert!(heard(having_said(address, REQUEST).await).await.ends_with("here"));
-        assert!(began.elapsed() >= HEADER, "{:?}", began.elapsed());
+        began.elapsed()
+    }
+
+    #[tokio::test]
+    async fn connections_that_are_stuck_are_closed_for_those_that_come() {
+        let address = server(64, Replaced::Any).await;
+        let mut stuck = Vec::new();
+        // Ones that say nothing, that do not end their header, that do not read, and whose answer does not come.
+        for at in 0..200 {
+            let said = [vec![], b"GET / HT".to_vec(), request("/large"), request("/never")];
+            stuck.push(having_said(address, &said[at % said.len()]).await);
+            if at % 20 == 19 {
+                let took = probed(address).await;
+                assert!(took < HEADER, "{took:?} with {at} connections");
+            }
+        }
+        drop(stuck);
+        assert!(probed(address).await < HEADER);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_reads_is_given_up() {
+        let address = server(8, Replaced::Any).await;
+        let mut stuck = having_said(address, &request("/large")).await;
+        // The first bytes come, and then the other side is not read until it has given up.
+        let mut first = [0; 100];
+        stuck.read_exact(&mut first).await.unwrap();
+        tokio::time::sleep(HEADER.saturating_mul(4)).await;
+        let mut rest = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), stuck.read_to_end(&mut rest)).await;
+        assert!(read.is_ok() && rest.len() < 16 << 20, "{} bytes", rest.len());
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_that_goes_on_has_its_whole_answer() {
+        let address = server(8, Replaced::Any).await;
+        let mut stream = having_said(address, &request("/large")).await;
+        let (mut piece, mut all) = (vec![0; 2 << 20], 0);
+        while all < 16 << 20 {
+            let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut piece)).await.unwrap().unwrap();
+            assert!(read > 0, "after {all} bytes");
+            all += read;
+            tokio::time::sleep(HEADER / 20).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_worked_on_is_not_closed_for_another_where_that_matters() {
+        let address = server(2, Replaced::Idle).await;
+        let mut at_work = having_said(address, &request("/never")).await;
+        for _ in 0..5 {
+            assert!(probed(address).await < Duration::from_secs(20));
+            let _idle = having_said(address, b"GET").await;
+        }
+        let mut byte = [0];
+        assert!(tokio::time::timeout(HEADER, at_work.read(&mut byte)).await.is_err(), "it is still open");
     }
 
     fn is_refused(address: SocketAddr, host: Option<&str>, origin: Option<&str>) -> bool {

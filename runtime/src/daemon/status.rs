@@ -2,7 +2,7 @@
 //!
 //! It answers three questions and takes nothing: `/metrics`, `/healthz` and `/status`. On loopback it answers to `localhost` and to
 //! addresses only, so that a web page somewhere cannot have a browser read it under a name of its own (DNS rebinding): see
-//! [`listen`]. How much it does at once is bounded; what is beyond waits.
+//! [`listen`]. How much it does at once is bounded; what is beyond waits, but for `/healthz`.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,7 +18,10 @@ use serde::Serialize;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use super::{board::Board, ledger::Skip, metrics};
-use crate::{delivery::Spool, listen};
+use crate::{
+    delivery::Spool,
+    listen::{self, Replaced},
+};
 
 /// How long one request may take to arrive and be answered.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,13 +64,14 @@ impl StatusServer {
         let source = Source { board, spool, seats: Arc::new(Semaphore::new(AT_ONCE)) };
         let router = Router::new()
             .route("/metrics", get(metrics_page))
-            .route("/healthz", get(health_page))
             .route("/status", get(status_page))
-            .layer(DefaultBodyLimit::max(0))
             .layer(middleware::from_fn_with_state(Arc::clone(&source.seats), bounded))
+            // A probe waits for no page: it is answered from memory.
+            .route("/healthz", get(health_page))
+            .layer(DefaultBodyLimit::max(0))
             .layer(middleware::from_fn_with_state(self.address, only_for_us))
             .with_state(source);
-        listen::serve(self.listener, router, std::future::pending()).await;
+        listen::serve(self.listener, router, Replaced::Any, std::future::pending()).await;
     }
 }
 
