@@ -23,6 +23,9 @@ struct Bounds {
     /// Bytes held at most while a body of 50 000 datapoints is made, for each byte of it: lists grow by an eighth, what is remembered
     /// and the tables are half of it, and the datapoints of the call under way are a tenth.
     held: f64,
+    /// Bytes held at most while a configuration file is read: 4 MiB of text, eight bytes for the place of each character of it, and 500 000
+    /// values.
+    configuration: i64,
     /// Allocations for a whole collection of ten datapoints, the sandbox and WASI included.
     collection: u64,
     /// Allocations for each datapoint in one call: its key is copied out of the guest's memory.
@@ -52,6 +55,7 @@ const BOUNDS: Bounds = Bounds {
     never_seen: 70,
     seen: 40,
     held: 1.95,
+    configuration: 200_000_000,
     collection: 100,
     datapoint: 1,
     span: 2,

@@ -89,3 +89,26 @@ fn a_span_and_a_fetch_ask_for_memory_only_so_often() {
     let fetches = allocations(&collecting, &fetcher(&url, 100, 1), &granted) / 100;
     assert!(fetches <= BOUNDS.fetch, "{fetches} allocations for each fetch of a call of 100");
 }
+
+#[test]
+fn a_configuration_costs_a_bounded_amount_of_memory_whatever_it_repeats() {
+    use pattoo_wasm::config::{ConfigDirectory, Configuration};
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("pattoo.yaml", "main: { daemon_directory: daemon }\n");
+    // 1 MB that is repeated 3 000 times, and as many small values as a file can hold.
+    let text = "x".repeat(1 << 20);
+    let laughs = [
+        format!("pattoo_wasm: {{ a: &a {text}, b: [{}] }}\n", "*a, ".repeat(3000)),
+        format!("pattoo_wasm: {{ a: &a {{ {text}: 1 }}, b: [{}] }}\n", "{<<: *a}, ".repeat(3000)),
+        format!("pattoo_wasm: [{}]\n", "1,".repeat((4 << 20) / 2 - 20)),
+        format!("pattoo_wasm:\n{}", " k: 1\n".repeat(600_000)),
+    ];
+    for laughs in laughs {
+        write("pattoo_wasm.yaml", &laughs);
+        let (loaded, _, peak) = counted(|| Configuration::load(&ConfigDirectory::at(folder.path())));
+        let error = loaded.unwrap_err().to_string();
+        assert!(error.contains("pattoo_wasm.yaml:") && error.contains("more than"), "{error}");
+        assert!(peak < BOUNDS.configuration, "{peak} bytes for {}", &error);
+    }
+}

@@ -44,7 +44,7 @@ pub use self::{
     posting::Posting,
     quantity::{Quantity, QuantityError, Unit},
     schema::schema,
-    settings::{SettingsError, merge_setting, read_settings, to_json},
+    settings::{SettingsError, check_yaml, merge_setting, read_settings, to_json},
     source::{ConfigError, Place, Problem, Severity, SourceFile},
 };
 pub(crate) use self::{

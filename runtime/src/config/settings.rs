@@ -7,8 +7,12 @@ use serde_json::{Map, Value};
 use super::{
     load::{Source, SourceError},
     source::{ConfigError, Place, Problem, SourceFile},
-    yaml::{Document, Node},
+    yaml::{Document, Node, Refusal},
 };
+use crate::text::one_line;
+
+/// How much of a name is shown in a message, in bytes.
+const MAX_SHOWN: usize = 120;
 
 /// The largest settings, in bytes of JSON.
 const MAX_SETTINGS: usize = 1 << 20;
@@ -22,6 +26,14 @@ pub enum SettingsError {
     /// A setting on the command line is a number that JSON cannot hold, such as infinity.
     #[error("`{0}` is a number that JSON cannot hold: put it in quotes to have it as text")]
     Unholdable(String),
+    /// A setting on the command line is YAML that cannot be taken, such as `!!binary`.
+    #[error("the setting `{}`: {what}", one_line(name, MAX_SHOWN))]
+    Content {
+        /// Its name.
+        name: String,
+        /// What is wrong with its value.
+        what: String,
+    },
     /// Together they are too large.
     #[error("the settings have {0} bytes as JSON, and may have {MAX_SETTINGS}")]
     TooLarge(usize),
@@ -54,6 +66,19 @@ pub fn read_settings(path: &Path) -> Result<Map<String, Value>, ConfigError> {
     }
 }
 
+/// Checks that a YAML text of another format is within the bounds of ours, aliases included.
+///
+/// # Errors
+///
+/// When it is not YAML, or more than that.
+pub fn check_yaml(path: &Path, text: &str) -> Result<(), ConfigError> {
+    let file = Arc::new(SourceFile { path: path.to_owned(), text: text.to_owned() });
+    match Document::parse(&file) {
+        Ok(_) | Err(Refusal::Syntax(_)) => Ok(()),
+        Err(Refusal::Content(problem)) => Err(problem.into()),
+    }
+}
+
 /// Adds one `NAME=VALUE` from the command line. The value is read as YAML (`3`, `[a, b]`); what is no YAML is text.
 ///
 /// # Errors
@@ -67,7 +92,10 @@ pub fn merge_setting(settings: &mut Map<String, Value>, setting: &str) -> Result
     let file = Arc::new(SourceFile { path: "--setting".into(), text: text.to_owned() });
     let value = match Document::parse(&file) {
         Ok(document) => document.root.to_json().map_err(|_| SettingsError::Unholdable(setting.to_owned()))?,
-        Err(_) => Value::String(text.to_owned()),
+        Err(Refusal::Syntax(_)) => Value::String(text.to_owned()),
+        Err(Refusal::Content(problem)) => {
+            return Err(SettingsError::Content { name: name.to_owned(), what: problem.what });
+        }
     };
     settings.insert(name.to_owned(), value);
     Ok(())
@@ -106,12 +134,13 @@ mod tests {
     #[test]
     fn a_value_that_is_no_yaml_is_text() {
         assert_eq!(setting("note=[a"), json!({"note": "[a"}));
+        assert_eq!(setting("password=!secret"), json!({"password": "!secret"}));
         assert_eq!(setting("url=http://a/?b=c"), json!({"url": "http://a/?b=c"}));
     }
 
     #[test]
     fn a_setting_without_a_name_or_that_json_cannot_hold_is_refused() {
-        for text in ["", "x", "=3", "a=.nan", "a=[.inf]"] {
+        for text in ["", "x", "=3", "a=.nan", "a=[.inf]", "a=!!binary aGk=", "a=[!!int x]"] {
             assert!(merge_setting(&mut Map::new(), text).is_err(), "{text}");
         }
     }

@@ -4,7 +4,8 @@
 //! tree first, and whatever is wrong with a value later is said with its line. Scalars mean what the core schema of YAML 1.2 says
 //! (chapter 10.3), as in the settings that [`serde_yaml`] reads; keys may be merged in with `<<`, as `PyYAML` does.
 //!
-//! Nothing here can run away: depth and number of nodes are bounded, aliases included.
+//! Nothing here can run away: depth, number of nodes and bytes of text are bounded, whatever aliases repeat included. A tag says what
+//! a value is already, or is refused: `!!binary` is no text, and there are no bytes here.
 
 mod scalar;
 
@@ -19,6 +20,10 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 const MAX_DEPTH: usize = 64;
 /// How many nodes a file may have, those that aliases repeat counted each time.
 const MAX_NODES: usize = 500_000;
+/// How many bytes of text all scalars and keys of a file may have together, those that aliases repeat counted each time.
+const MAX_TEXT: usize = 16 << 20;
+/// How many keys that are given twice are kept.
+const MAX_DUPLICATES: usize = 100;
 /// How much of a foreign text is shown in a message, in bytes.
 const MAX_SHOWN: usize = 120;
 
@@ -58,13 +63,36 @@ pub(super) struct Document {
     pub(super) duplicates: Vec<Problem>,
 }
 
+/// Why a text is no tree.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It is not YAML, or has a tag of its own: a value on the command line may be meant as text.
+    Syntax(Problem),
+    /// It is YAML, and too deep or too large, or has a tag of YAML's that cannot be here.
+    Content(Problem),
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Syntax(problem)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Syntax(problem) | Refusal::Content(problem) => problem,
+        }
+    }
+}
+
 impl Document {
     /// Reads a file.
     ///
     /// # Errors
     ///
-    /// When it is not YAML, has more than one document, or is too deep or too large.
-    pub(super) fn parse(file: &Arc<SourceFile>) -> Result<Self, Problem> {
+    /// When it is not YAML, has more than one document or a tag that cannot be here, or is too deep or too large.
+    pub(super) fn parse(file: &Arc<SourceFile>) -> Result<Self, Refusal> {
         let mut builder = Builder::new(file);
         let root = builder.document()?;
         Ok(Self { root, duplicates: builder.duplicates })
@@ -157,6 +185,7 @@ struct Builder<'a> {
     bytes: Vec<usize>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    text: usize,
     duplicates: Vec<Problem>,
 }
 
@@ -171,6 +200,7 @@ impl<'a> Builder<'a> {
             bytes: file.text.char_indices().map(|(byte, _)| byte).collect(),
             anchors: HashMap::new(),
             nodes: 0,
+            text: 0,
             duplicates: Vec::new(),
         }
     }
@@ -206,7 +236,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn document(&mut self) -> Result<Node, Problem> {
+    fn document(&mut self) -> Result<Node, Refusal> {
         let mut root = None;
         loop {
             let (event, span) = self.next()?;
@@ -216,7 +246,7 @@ impl<'a> Builder<'a> {
                 event if root.is_none() => root = Some(self.node(event, span, 0)?),
                 _ => {
                     let help = "keep one document: leave out the `---` before it and what follows";
-                    return Err(self.problem(span, "a second document begins here", help));
+                    return Err(self.problem(span, "a second document begins here", help).into());
                 }
             }
         }
@@ -224,73 +254,113 @@ impl<'a> Builder<'a> {
         Ok(root.unwrap_or_else(nothing))
     }
 
-    fn node(&mut self, event: Event<'a>, span: Range<usize>, depth: usize) -> Result<Node, Problem> {
+    fn node(&mut self, event: Event<'a>, span: Range<usize>, depth: usize) -> Result<Node, Refusal> {
         if depth > MAX_DEPTH {
             let help = "write it flatter";
-            return Err(self.problem(span, format!("this is nested more than {MAX_DEPTH} deep"), help));
+            let problem = self.problem(span, format!("this is nested more than {MAX_DEPTH} deep"), help);
+            return Err(Refusal::Content(problem));
         }
-        self.count(1, &span)?;
+        self.count(Size { nodes: 1, text: 0 }, &span)?;
         let (value, anchor) = match event {
             Event::Alias(anchor) => {
-                let known = self.anchors.get(&anchor).cloned();
-                let Some(node) = known else {
+                // Counted before anything is copied.
+                let known = self.anchors.get(&anchor).map(Size::of);
+                self.count(known.unwrap_or_default(), &span)?;
+                let Some(node) = self.anchors.get(&anchor) else {
                     let help = "an anchor is known after the end of what it names";
-                    return Err(self.problem(span, "this refers to an anchor that is not known here", help));
+                    return Err(self.problem(span, "this refers to an anchor that is not known here", help).into());
                 };
-                self.count(size(&node), &span)?;
-                return Ok(Node { span, ..node });
+                return Ok(Node { span, value: node.value.clone() });
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let plain = self.is_plain(style, tag.as_deref(), &span)?;
+                self.count(Size { nodes: 0, text: text.len() }, &span)?;
+                let plain = self.is_plain(&text, style, tag.as_deref(), &span)?;
                 (Value::Scalar { text: text.into_owned(), plain }, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
-                self.refuse_tag(tag.as_deref(), &span)?;
+                self.check_tag(tag.as_deref(), "seq", &span)?;
                 (self.list(depth)?, anchor)
             }
             Event::MappingStart(anchor, tag) => {
-                self.refuse_tag(tag.as_deref(), &span)?;
+                self.check_tag(tag.as_deref(), "map", &span)?;
                 (self.mapping(depth)?, anchor)
             }
-            _ => return Err(self.problem(span, "a value is missing here", SYNTAX_HELP)),
+            _ => return Err(self.problem(span, "a value is missing here", SYNTAX_HELP).into()),
         };
         let node = Node { value, span };
         if anchor > 0 {
+            // It is kept beside the tree.
+            self.count(Size::of(&node), &node.span)?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
     }
 
-    fn count(&mut self, nodes: usize, span: &Range<usize>) -> Result<(), Problem> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes > MAX_NODES {
-            let what = format!("with this, the file has more than {MAX_NODES} values");
-            return Err(self.problem(span.clone(), what, "split it, or leave out aliases that repeat aliases"));
-        }
-        Ok(())
+    fn count(&mut self, more: Size, span: &Range<usize>) -> Result<(), Refusal> {
+        self.nodes = self.nodes.saturating_add(more.nodes);
+        self.text = self.text.saturating_add(more.text);
+        let what = if self.nodes > MAX_NODES {
+            format!("with this, the file has more than {MAX_NODES} values")
+        } else if self.text > MAX_TEXT {
+            format!("with this, the file has more than {MAX_TEXT} bytes of text")
+        } else {
+            return Ok(());
+        };
+        let help = "split it, or leave out what repeats a lot: an alias counts as all that it repeats";
+        Err(Refusal::Content(self.problem(span.clone(), what, help)))
     }
 
     /// Whether a scalar may mean something else than its text.
-    fn is_plain(&self, style: ScalarStyle, tag: Option<&Tag>, span: &Range<usize>) -> Result<bool, Problem> {
-        match tag {
-            None => Ok(style == ScalarStyle::Plain),
-            Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok(false),
-            Some(tag) => self.refuse_tag(Some(tag), span).map(|()| true),
-        }
+    fn is_plain(
+        &self,
+        text: &str,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        span: &Range<usize>,
+    ) -> Result<bool, Refusal> {
+        let Some(tag) = tag else { return Ok(style == ScalarStyle::Plain) };
+        let meaning = Meaning::of(text);
+        let is_so = match tag.suffix.as_str() {
+            _ if !tag.is_yaml_core_schema() => false,
+            "str" => return Ok(false),
+            "null" => meaning == Meaning::Null,
+            "bool" => matches!(meaning, Meaning::Bool(_)),
+            "int" => matches!(&meaning, Meaning::Number(number) if !number.is_f64()),
+            "float" => matches!(meaning, Meaning::Number(_) | Meaning::Unholdable),
+            _ => false,
+        };
+        if is_so { Ok(true) } else { Err(self.wrong_tag(tag, span)) }
     }
 
-    /// Refuses all but the tags of the core schema, which say what is so anyway.
-    fn refuse_tag(&self, tag: Option<&Tag>, span: &Range<usize>) -> Result<(), Problem> {
+    /// Refuses a list or mapping that is said to be something else.
+    fn check_tag(&self, tag: Option<&Tag>, kind: &str, span: &Range<usize>) -> Result<(), Refusal> {
         match tag {
-            Some(tag) if !tag.is_yaml_core_schema() => {
-                let shown = one_line(&format!("{tag}"), MAX_SHOWN);
-                Err(self.problem(span.clone(), format!("the tag `{shown}` has no meaning here"), "leave it out"))
-            }
+            Some(tag) if !(tag.is_yaml_core_schema() && tag.suffix == kind) => Err(self.wrong_tag(tag, span)),
             _ => Ok(()),
         }
     }
 
-    fn list(&mut self, depth: usize) -> Result<Value, Problem> {
+    fn wrong_tag(&self, tag: &Tag, span: &Range<usize>) -> Refusal {
+        if !tag.is_yaml_core_schema() {
+            let shown = one_line(&format!("{tag}"), MAX_SHOWN);
+            let what = format!("the tag `{shown}` has no meaning here");
+            return self.problem(span.clone(), what, "leave it out").into();
+        }
+        let shown = one_line(&tag.suffix, MAX_SHOWN);
+        let (what, help) = match shown.as_str() {
+            "binary" => (
+                "`!!binary` is not text, and there are no bytes here".to_owned(),
+                "leave the tag out and put the text in quotes, encoded as whoever reads it expects",
+            ),
+            "str" | "null" | "bool" | "int" | "float" | "seq" | "map" => {
+                (format!("the value is not what its tag `!!{shown}` says"), "leave the tag out, or correct the value")
+            }
+            _ => (format!("the tag `!!{shown}` has no meaning here"), "leave it out"),
+        };
+        Refusal::Content(self.problem(span.clone(), what, help))
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Value, Refusal> {
         let mut nodes = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -301,7 +371,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Value, Problem> {
+    fn mapping(&mut self, depth: usize) -> Result<Value, Refusal> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut merged = Vec::new();
@@ -327,7 +397,8 @@ impl<'a> Builder<'a> {
                 }
                 _ => {
                     let help = "give each entry a name: `name: value`";
-                    return Err(self.problem(key.span, format!("a key is {}, not a name", describe(&key.value)), help));
+                    let what = format!("a key is {}, not a name", describe(&key.value));
+                    return Err(self.problem(key.span, what, help).into());
                 }
             }
         }
@@ -338,6 +409,9 @@ impl<'a> Builder<'a> {
     }
 
     fn duplicate(&mut self, first: &Entry, second: &Entry) {
+        if self.duplicates.len() >= MAX_DUPLICATES {
+            return;
+        }
         let place = Place { file: Arc::clone(self.file), span: first.key_span.clone() };
         let what = format!("`{}` is given twice", one_line(&second.key, MAX_SHOWN));
         let help = format!("keep one of them; the other is in line {}", place.line_and_column().0);
@@ -384,14 +458,31 @@ fn describe(value: &Value) -> &'static str {
     }
 }
 
-/// How many nodes are in a node.
-fn size(node: &Node) -> usize {
-    let below = match &node.value {
-        Value::Scalar { .. } => 0,
-        Value::List(nodes) => nodes.iter().map(size).fold(0, usize::saturating_add),
-        Value::Map(entries) => entries.iter().map(|entry| size(&entry.node)).fold(0, usize::saturating_add),
-    };
-    below.saturating_add(1)
+/// How much a node is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    nodes: usize,
+    /// Bytes of its scalars and keys.
+    text: usize,
+}
+
+impl Size {
+    /// A node with all that is below it.
+    fn of(node: &Node) -> Self {
+        let one = Self { nodes: 1, text: 0 };
+        match &node.value {
+            Value::Scalar { text, .. } => Self { text: text.len(), ..one },
+            Value::List(nodes) => nodes.iter().map(Self::of).fold(one, Self::and),
+            Value::Map(entries) => entries
+                .iter()
+                .map(|entry| Self::of(&entry.node).and(Self { nodes: 0, text: entry.key.len() }))
+                .fold(one, Self::and),
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { nodes: self.nodes.saturating_add(other.nodes), text: self.text.saturating_add(other.text) }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::{Document, Node};
-use crate::config::source::{Place, SourceFile};
+use crate::config::source::{Place, Problem, SourceFile};
 
 fn file(text: &str) -> Arc<SourceFile> {
     Arc::new(SourceFile { path: PathBuf::from("t.yaml"), text: text.to_owned() })
@@ -15,7 +15,7 @@ fn json(text: &str) -> Json {
 }
 
 fn refusal(text: &str) -> String {
-    Document::parse(&file(text)).unwrap_err().to_string()
+    Problem::from(Document::parse(&file(text)).unwrap_err()).to_string()
 }
 
 /// Every scalar below a node, with the text that its place shows.
@@ -91,6 +91,53 @@ fn depth_and_aliases_have_an_end() {
         laughs = format!("{laughs}a{level}: &a{level} [{below}]\n");
     }
     assert!(refusal(&laughs).contains("more than"), "{}", refusal(&laughs));
+}
+
+#[test]
+fn bytes_that_aliases_repeat_are_counted_before_they_are_copied() {
+    // A text of 1 MB, repeated 3000 times; once within lists that are repeated themselves, once as keys, once through `<<`.
+    let text = "x".repeat(1 << 20);
+    let repeated = "*a, ".repeat(3000);
+    for laughs in [
+        format!("a: &a {text}\nb: [{repeated}]\n"),
+        format!("a: &a [{text}]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\nd: [*c, *c, *c]\n"),
+        format!("a: &a {{ {text}: 1 }}\nb: [{repeated}]\n"),
+        format!("a: &a {{ k: {text} }}\nb: [{}]\n", "{<<: *a}, ".repeat(3000)),
+        // Each anchor within an anchor is a copy beside the tree.
+        format!("a: {}{text}{}\n", (0..20).fold(String::new(), |all, at| format!("{all}&a{at} [")), "]".repeat(20)),
+    ] {
+        let refusal = refusal(&laughs);
+        assert!(refusal.starts_with("t.yaml:") && refusal.contains("more than 16777216 bytes of text"), "{refusal}");
+    }
+    assert!(json(&format!("a: &a {text}\nb: [*a, *a, *a]\n"))["b"][2].is_string());
+}
+
+#[test]
+fn a_tag_says_what_a_value_is_anyway_or_is_refused() {
+    let text = "a: !!str 5\nb: !!int 5\nc: !!float 5\nd: !!bool true\ne: !!null ''\nf: !!seq [1]\ng: !!map {h: 1}\ni: !!int '7'\n";
+    let expected = json!({"a": "5", "b": 5, "c": 5, "d": true, "e": null, "f": [1], "g": {"h": 1}, "i": 7});
+    assert_eq!(json(text), expected);
+    for (text, words) in [
+        ("a: !!binary aGVsbG8=\n", "t.yaml:1:"),
+        ("a: !!binary aGVsbG8=\n", "`!!binary` is not text"),
+        ("a: !!binary |\n  aGVs\n  bG8=\n", "`!!binary` is not text"),
+        ("!!binary aGk=: 1\n", "`!!binary` is not text"),
+        ("a: !<tag:yaml.org,2002:binary> aGk=\n", "has no meaning here"),
+        ("a: !!int five\n", "not what its tag `!!int` says"),
+        ("a: !!int 5.5\n", "not what its tag `!!int` says"),
+        ("a: !!bool yes\n", "not what its tag `!!bool` says"),
+        ("a: !!null x\n", "not what its tag `!!null` says"),
+        ("a: !!seq {b: 1}\n", "not what its tag `!!seq` says"),
+        ("a: !!map [1]\n", "not what its tag `!!map` says"),
+        ("a: !!str [1]\n", "not what its tag `!!str` says"),
+        ("a: !!set {b, c}\n", "the tag `!!set` has no meaning"),
+        ("a: !!timestamp 2001-01-01\n", "the tag `!!timestamp` has no meaning"),
+        ("a: !secret x\n", "the tag `!secret` has no meaning"),
+        ("a: !secret [x]\n", "the tag `!secret` has no meaning"),
+    ] {
+        let refusal = refusal(text);
+        assert!(refusal.contains(words), "{text:?}: {refusal}");
+    }
 }
 
 /// What `serde_yaml` makes of a text, unless JSON cannot hold it.
@@ -197,7 +244,7 @@ fn check_places(text: &str) -> Result<(), TestCaseError> {
     let mut found = Vec::new();
     match Document::parse(&file) {
         Ok(document) => spans(&document.root, &mut found),
-        Err(problem) => found.extend(problem.place.map(|place| place.span)),
+        Err(refusal) => found.extend(Problem::from(refusal).place.map(|place| place.span)),
     }
     prop_assert!(!found.is_empty());
     for span in found {
