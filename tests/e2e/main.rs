@@ -24,6 +24,7 @@ mod modbus_field;
 mod modbus_page;
 mod new;
 mod observed;
+mod own;
 mod posting;
 mod promises;
 mod queue;

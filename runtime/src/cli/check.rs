@@ -12,9 +12,9 @@ use std::{
 use tokio::net::TcpStream;
 use url::Host;
 
-use super::{Exit, Failure, output::print_line, report::Finding, run::own_endpoints};
+use super::{Exit, Failure, output::print_line, report::Finding};
 use crate::{
-    capability::{Interface, Reach},
+    capability::{Interface, Reach, modbus::Devices},
     config::{CollectorSettings, ConfigDirectory, Loaded, Place, Problem, Severity, Step, schema},
     delivery::ServerUrl,
     http::{self, OwnEndpoints},
@@ -62,8 +62,8 @@ pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
         .await
         .map_err(|error| Failure::fault(format!("the reading ended: {error}")))??;
     let reachable = reachable(&loaded).await;
-    let mut own = own_endpoints(loaded.configuration.server.as_ref().map(|server| &server.url)).await;
-    own.addresses.extend(loaded.configuration.status);
+    let servers = loaded.configuration.known_servers.iter().map(ServerUrl::url);
+    let own = OwnEndpoints::of_all(servers, loaded.configuration.status).await;
     let mut problems = tokio::task::block_in_place(|| everything_else(&loaded, &own))?;
     problems.extend(reachable);
     problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.span.start));
@@ -173,10 +173,15 @@ fn status(loaded: &Loaded) -> Option<Problem> {
 }
 
 /// Grants that can never be used.
-fn grants(collector: &CollectorSettings, own: &OwnEndpoints, at: &impl Fn(&[Step]) -> Place) -> Option<Problem> {
-    let error = http::Client::new(collector.grants.http.clone(), collector.limits.http, own.clone()).err()?;
-    let help = "leave this grant out, or name the site that is meant";
-    Some(Problem::error(error.to_string(), at(&[Step::Key("grants"), Step::Key("http")]), help))
+fn grants(collector: &CollectorSettings, own: &OwnEndpoints, at: &impl Fn(&[Step]) -> Place) -> Vec<Problem> {
+    let problem = |interface, error: String| {
+        let help = "leave this grant out, or name what is meant";
+        Problem::error(error, at(&[Step::Key("grants"), Step::Key(interface)]), help)
+    };
+    let http = http::Client::new(collector.grants.http.clone(), collector.limits.http, own.clone()).err();
+    let modbus = Devices::check(&collector.grants.modbus, own).err();
+    let http = http.map(|error| problem("http", error.to_string()));
+    http.into_iter().chain(modbus.map(|error| problem("modbus", error.to_string()))).collect()
 }
 
 /// Limits that do not go with the interval.

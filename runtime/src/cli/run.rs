@@ -11,8 +11,12 @@ use super::{
     posting::{Outlet, PostArgs, Undelivered},
 };
 use crate::{
-    capability::{Assignment, Denial, modbus::Devices, unix_millis},
-    config::DataDirectory,
+    capability::{
+        Assignment, Denial,
+        modbus::{DeviceGrant, Devices},
+        unix_millis,
+    },
+    config::{self, ConfigDirectory, DataDirectory},
     delivery::ServerUrl,
     http::{self, OwnEndpoints},
     modbus::Endpoints,
@@ -87,9 +91,9 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     let plan = args.post.plan()?;
     let grants = args.collection.grants()?;
     let own = own_endpoints(args.post.server()).await;
+    let modbus = devices(grants.modbus, &own)?;
     let http = http::Client::new(grants.http, limits.http, own).map_err(Failure::usage)?;
     let state = StateStore::at(&directory.state());
-    let modbus = Devices::new(grants.modbus, &Endpoints::new());
     let (sandbox, collector) = load(&args.module, module, limits.module, &directory).await?;
     // Only now, when nothing else can be wrong, is anything made that stays.
     let post = plan.map(|plan| plan.open(&directory)).transpose()?;
@@ -100,12 +104,19 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     Ok(Job { sandbox, collector, assignment, post, pretty: args.pretty })
 }
 
-/// What no guest may talk to: the server that we post to.
+/// What no guest may talk to: the server that we post to, and the endpoints of the configuration that is there.
 pub(super) async fn own_endpoints(server: Option<&ServerUrl>) -> OwnEndpoints {
-    match server {
-        Some(server) => OwnEndpoints::of_server(server.url()).await,
-        None => OwnEndpoints::default(),
-    }
+    let found = tokio::task::spawn_blocking(|| config::own(&ConfigDirectory::find())).await.unwrap_or_default();
+    let servers = server.into_iter().chain(&found.servers).map(ServerUrl::url);
+    OwnEndpoints::of_all(servers, found.status).await
+}
+
+/// The devices that were granted, over connections that lead to none of our own endpoints.
+pub(super) fn devices(grants: Vec<DeviceGrant>, own: &OwnEndpoints) -> Result<Devices, Failure> {
+    Devices::check(&grants, own).map_err(Failure::usage)?;
+    let (endpoints, own) = (Endpoints::new(), own.clone());
+    endpoints.refusing(move |address| own.has_address(address.ip(), address.port()));
+    Ok(Devices::new(grants, &endpoints))
 }
 
 impl Job {

@@ -20,6 +20,8 @@ pub struct Configuration {
     pub directories: Directories,
     /// Where bodies go. Without one they wait.
     pub server: Option<Server>,
+    /// Every pattoo server that the files name, the one above among them: none is for guests.
+    pub known_servers: Vec<ServerUrl>,
     /// The name of this machine towards pattoo.
     pub hostname: Hostname,
     /// How much is logged.

@@ -161,10 +161,11 @@ pub(super) fn device(fields: Fields<'_>, entry: &Entry) -> Result<DeviceGrant, R
     let url = fields.required::<DeviceUrl>("url");
     let units = units(fields, url.as_ref().ok());
     let readable = readable(fields);
+    let own = fields.node("own").map_or(Some(false), Node::flag).ok_or(Reported)?;
     let mut settings = EndpointSettings::default();
     fields.quantities(ENDPOINT, &mut settings)?;
     let mut grant = DeviceGrant::new(name?, &url?).units(units?).readable(readable?);
-    grant.settings = settings;
+    grant.settings = EndpointSettings { own, ..settings };
     Ok(grant)
 }
 

@@ -219,8 +219,20 @@ pub(super) fn origin() -> Form {
                 "true",
             )
             .or("false"),
+            own(),
         ],
     )
+}
+
+/// `own` of a grant.
+fn own() -> Key {
+    Key::new(
+        "own",
+        Kind::Flag,
+        "whether it may be an endpoint of pattoo-wasm itself: its status address, or the pattoo server that it posts to",
+        "true",
+    )
+    .or("false")
 }
 
 pub(super) fn device() -> Form {
@@ -244,6 +256,7 @@ pub(super) fn device() -> Form {
         Key::new("discrete", ADDRESSES, "the discrete inputs that may be read", "[\"0-99\", 200]"),
         Key::new("holding", ADDRESSES, "the holding registers that may be read", "[\"0-99\", 200]"),
         Key::new("input", ADDRESSES, "the input registers that may be read", "[\"0-99\", 200]"),
+        own(),
     ];
     keys.extend(Key::of_quantities(ENDPOINT, &EndpointSettings::default()));
     Form::new("a Modbus device", keys)

@@ -55,7 +55,8 @@ fn origin(fields: Fields<'_>, folder: &Path) -> Result<OriginGrant, Reported> {
     let paths = fields.optional_list("paths");
     let headers = all(fields.map("headers").iter().map(|entry| header(fields, entry, folder)));
     let private = fields.node("private").map_or(Some(false), Node::flag).ok_or(Reported);
-    let mut grant = OriginGrant::new(origin?).private(private?);
+    let own = fields.node("own").map_or(Some(false), Node::flag).ok_or(Reported)?;
+    let mut grant = OriginGrant::new(origin?).private(private?).own(own);
     if let Some(methods) = methods? {
         grant = grant.methods(methods);
     }

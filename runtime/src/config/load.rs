@@ -171,7 +171,10 @@ impl Loaded {
                 Problem::without_place(error.to_string(), format!("name this machine in {FILE}: `hostname: gateway-7`"))
             })?,
         };
+        let named = read.server.iter().map(|server| &server.url).chain(&pattoo.server);
+        let known_servers = named.cloned().collect();
         let configuration = Configuration {
+            known_servers,
             directories: Directories { daemon, log: pattoo.log_directory, cache: pattoo.cache_directory },
             server: read.server.or(pattoo.server.map(|url| Server { url, token: None })),
             hostname,

@@ -18,6 +18,7 @@ mod hostname;
 mod limits;
 mod load;
 mod narrow;
+mod own;
 mod pattoo;
 mod posting;
 mod quantity;
@@ -41,6 +42,7 @@ pub use self::{
     hostname::{HostnameError, fully_qualified_hostname},
     limits::{CollectorLimits, LIMITS, Limit},
     narrow::grants_of,
+    own::{Own, own},
     posting::Posting,
     quantity::{Quantity, QuantityError, Unit},
     schema::schema,

@@ -70,6 +70,9 @@ fn origin_item(text: &mut String, origin: &str, asked: &OriginAsked, methods: &B
     if asked.private {
         let _ = writeln!(text, "    private: true    # its name leads to an address that is not public");
     }
+    if asked.granted.as_ref().is_some_and(OriginGrant::is_own) {
+        let _ = writeln!(text, "    own: true    # it may be pattoo-wasm itself, or its pattoo server");
+    }
     let attached = asked.granted.as_ref().map(OriginGrant::attached).unwrap_or_default();
     let source = |source: &SecretSource| match source {
         SecretSource::Given => None,
@@ -122,6 +125,9 @@ fn device_entry(text: &mut String, name: &str, asked: &DeviceAsked) {
         }
     }
     let Some(grant) = &asked.granted else { return };
+    if grant.settings.own {
+        let _ = writeln!(text, "    own: true    # it may be pattoo-wasm itself, or its pattoo server");
+    }
     let usual = EndpointSettings::default();
     for quantity in ENDPOINT {
         let set = quantity.show(&grant.settings);

@@ -6,9 +6,12 @@ use tokio::sync::Mutex;
 
 use super::{Plan, Store, Wanted};
 use crate::{
-    capability::{Assignment, modbus::Devices},
+    capability::{
+        Assignment,
+        modbus::{Devices, OwnDevice},
+    },
     config::{CollectorSettings, Configuration, Server},
-    delivery::{Delivery, DeliverySettings, Spool, take_over},
+    delivery::{Delivery, DeliverySettings, ServerUrl, Spool, take_over},
     http::{Client, OwnEndpoints, SetupError},
     modbus::Endpoints,
     pattoo::{Agent, AgentId, AgentIdError, Budget, Memory, Program},
@@ -33,6 +36,14 @@ pub enum PlanError {
         program: Program,
         /// Why.
         error: AgentIdError,
+    },
+    /// The device grants of a collector cannot be used.
+    #[error("{program}: {error}")]
+    Modbus {
+        /// The collector.
+        program: Program,
+        /// Why.
+        error: OwnDevice,
     },
     /// The web grants of a collector cannot be used.
     #[error("{program}: {error}")]
@@ -102,8 +113,11 @@ impl Outlet {
 /// When something in it cannot be used. Nothing has changed then but that agent ids were made.
 pub async fn plan(outlet: &Outlet, configuration: &Configuration) -> Result<Plan, PlanError> {
     let server = configuration.server.as_ref().ok_or(PlanError::NoServer)?;
-    let mut own = OwnEndpoints::of_server(server.url.url()).await;
-    own.addresses.extend(outlet.status);
+    let own = OwnEndpoints::of_all(configuration.known_servers.iter().map(ServerUrl::url), outlet.status).await;
+    for settings in &configuration.collectors {
+        Devices::check(&settings.grants.modbus, &own)
+            .map_err(|error| PlanError::Modbus { program: settings.program.clone(), error })?;
+    }
     let ids = configuration.directories.daemon.agent_ids();
     let collectors = configuration
         .collectors
@@ -130,6 +144,7 @@ pub async fn plan(outlet: &Outlet, configuration: &Configuration) -> Result<Plan
         }
     }
     outlet.deliver_to(server).await;
+    outlet.endpoints.refusing(move |address| own.has_address(address.ip(), address.port()));
     Ok(Plan { collectors, store: outlet.store(server) })
 }
 

@@ -50,7 +50,10 @@ impl Default for Setup {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SetupError {
     /// The origin is ours.
-    #[error("the grant of {origin} names an endpoint of pattoo-wasm or its pattoo server, which no guest may talk to")]
+    #[error(
+        "the grant of {origin} names an endpoint of pattoo-wasm or its pattoo server, which no guest may talk to unless the grant says \
+         `own: true`"
+    )]
     Own {
         /// The origin granted.
         origin: Origin,
@@ -147,7 +150,9 @@ impl Client {
         let tls = on.trust.config(by_origin.keys().filter(|origin| origin.scheme() == Scheme::Https).count())?;
         let site = |(origin, grants): (Origin, Vec<OriginGrant>)| {
             let private = grants.iter().any(|grant| grant.private);
-            let reachable = Arc::new(Reachable { origin: origin.clone(), private, own: Arc::clone(&own) });
+            let may_be_ours = grants.iter().any(OriginGrant::is_own);
+            let refused = if may_be_ours { Arc::default() } else { Arc::clone(&own) };
+            let reachable = Arc::new(Reachable { origin: origin.clone(), private, own: refused });
             let resolver = Checked { resolver: Arc::clone(&on.resolver), reachable: Arc::clone(&reachable) };
             let http = library(&limits, resolver, tls.clone(), origin.scheme())?;
             Ok((origin, Site { grants, reachable, http }))
@@ -239,10 +244,13 @@ impl Client {
 
     /// The grant for a hop. It looks at names only: nothing has been resolved yet.
     fn granted(&self, hop: &Hop) -> Result<(&Site, &OriginGrant), Reason> {
-        if self.own.has_origin(&hop.origin) {
+        let site = self.sites.get(&hop.origin);
+        // What a site's own grant allows it to be, its check of addresses knows.
+        let own = site.map_or(&self.own, |site| &site.reachable.own);
+        if own.has_origin(&hop.origin) {
             return Err(Reason::Own);
         }
-        let site = self.sites.get(&hop.origin).ok_or(Reason::Origin)?;
+        let site = site.ok_or(Reason::Origin)?;
         let mut path_granted = false;
         for grant in site.grants.iter().filter(|grant| grant.covers_path(hop.url.path())) {
             if grant.covers_method(&hop.method) {
@@ -288,7 +296,7 @@ impl Hop {
 /// Whether a grant can be meant.
 fn check(grant: &OriginGrant, own: &OwnEndpoints) -> Result<(), SetupError> {
     let origin = || grant.origin.clone();
-    if own.has_origin(&grant.origin) {
+    if !grant.own && own.has_origin(&grant.origin) {
         return Err(SetupError::Own { origin: origin() });
     }
     if let Some(address) = grant.origin.address() {

@@ -192,7 +192,7 @@ pub enum Reason {
         /// Its class.
         class: AddressClass,
     },
-    /// It is an endpoint of ours or of the pattoo server.
+    /// It is an endpoint of ours or of the pattoo server, and the grant does not say that it may be.
     Own,
 }
 
@@ -203,7 +203,9 @@ impl fmt::Display for Reason {
             Self::Method => f.write_str("the method is not granted"),
             Self::Path => f.write_str("the path is not granted"),
             Self::Address { class, .. } => write!(f, "the host has a {class} address"),
-            Self::Own => f.write_str("no guest may talk to pattoo-wasm or its pattoo server"),
+            Self::Own => {
+                f.write_str("no guest may talk to pattoo-wasm or its pattoo server unless its grant says `own: true`")
+            }
         }
     }
 }
@@ -235,6 +237,7 @@ impl Denied {
             if standard { String::new() } else { format!("\n  methods: [GET, HEAD, {method}]") }
         };
         let (yaml, flag) = match reason {
+            // That is no line to be copied without a thought: whoever wants it finds `own` in the reference.
             Reason::Own => return None,
             Reason::Origin => {
                 (format!("- origin: {origin}{}", methods()), standard.then(|| format!("--http {origin}")))

@@ -20,6 +20,7 @@ pub struct OriginGrant {
     pub(super) paths: Vec<PathPrefix>,
     pub(super) headers: Vec<(HeaderName, Secret)>,
     pub(super) private: bool,
+    pub(super) own: bool,
 }
 
 impl OriginGrant {
@@ -31,6 +32,7 @@ impl OriginGrant {
             paths: Vec::new(),
             headers: Vec::new(),
             private: false,
+            own: false,
         }
     }
 
@@ -61,6 +63,18 @@ impl OriginGrant {
     pub fn private(mut self, private: bool) -> Self {
         self.private = private;
         self
+    }
+
+    /// Whether the origin may be an endpoint of ours: the status address, or the pattoo server. One that says so says it for the origin.
+    #[must_use]
+    pub fn own(mut self, own: bool) -> Self {
+        self.own = own;
+        self
+    }
+
+    /// Whether the origin may be an endpoint of ours.
+    pub fn is_own(&self) -> bool {
+        self.own
     }
 
     /// The origin granted.

@@ -8,7 +8,9 @@
 
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serial2_tokio::{CharSize, FlowControl, SerialPort};
@@ -35,6 +37,16 @@ const SILENCE: Duration = Duration::from_millis(20);
 const SILENCE_OVER_TCP: Duration = Duration::from_millis(50);
 /// How long a line is listened to that does not fall silent.
 const MAX_NOISE: Duration = Duration::from_secs(1);
+
+/// Says of an address whether nobody connects to it.
+#[derive(Clone)]
+pub(super) struct Refused(pub(super) Arc<dyn Fn(SocketAddr) -> bool + Send + Sync>);
+
+impl std::fmt::Debug for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Refused")
+    }
+}
 
 /// A connection on which every request so far has had its reply.
 pub(super) struct Connection {
@@ -83,11 +95,14 @@ impl Connection {
         limit: Duration,
         heed: bool,
         lock: &mut Option<LineLock>,
+        refused: Option<&Refused>,
     ) -> Result<Self, ReadError> {
         let client = match address {
-            EndpointAddress::Tcp(host) => tcp::attach(Guarded::new(connect(host, limit).await?, Mbap::default())),
+            EndpointAddress::Tcp(host) => {
+                tcp::attach(Guarded::new(connect(host, limit, refused).await?, Mbap::default()))
+            }
             EndpointAddress::RtuOverTcp(host) => {
-                let mut stream = connect(host, limit).await?;
+                let mut stream = connect(host, limit, refused).await?;
                 if heed {
                     silence(&mut stream, SILENCE_OVER_TCP).await?;
                 }
@@ -152,8 +167,8 @@ pub(crate) async fn asked(
     asked.map(|(_, answer)| answer).map_err(|lost| lost.error)
 }
 
-async fn connect(host: &HostPort, limit: Duration) -> Result<TcpStream, ReadError> {
-    let stream = match timeout(limit, TcpStream::connect((host.host(), host.port()))).await {
+async fn connect(host: &HostPort, limit: Duration, refused: Option<&Refused>) -> Result<TcpStream, ReadError> {
+    let stream = match timeout(limit, reach(host, refused)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(ReadError::Connection(format!("cannot connect ({error})"))),
         Err(_) => {
@@ -166,6 +181,27 @@ async fn connect(host: &HostPort, limit: Duration) -> Result<TcpStream, ReadErro
         Ok(()) => Ok(stream),
         Err(error) => Err(ReadError::Connection(format!("cannot connect ({error})"))),
     }
+}
+
+/// Connects to the first address of a host that is not refused and can be connected to: the address that was checked, whatever its name
+/// leads to a moment later.
+async fn reach(host: &HostPort, refused: Option<&Refused>) -> io::Result<TcpStream> {
+    let mut last = None;
+    for address in tokio::net::lookup_host((host.host(), host.port())).await? {
+        let connected = match refused {
+            Some(Refused(refused)) if refused(address) => {
+                let why =
+                    "its address is one of pattoo-wasm or its pattoo server, and its grant does not say `own: true`";
+                Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+            }
+            _ => TcpStream::connect(address).await,
+        };
+        match connected {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
 }
 
 fn cannot_open(error: &io::Error) -> ReadError {

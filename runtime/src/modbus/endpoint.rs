@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::address::{EndpointAddress, Place};
+use super::connection::Refused;
 use super::error::ReadError;
 use super::memory::Memory;
 use super::owner::Job;
@@ -24,12 +26,18 @@ use super::task::Desk;
 /// or when the last clone, and the last [`Endpoint`], is gone.
 #[derive(Debug, Clone, Default)]
 pub struct Endpoints {
-    by_place: Arc<Mutex<HashMap<Place, Arc<Shared>>>>,
+    by_place: Arc<Mutex<ByPlace>>,
+    refused: Arc<Mutex<Option<Refused>>>,
 }
+
+/// Endpoints by their places; those that may be at a refused address by themselves.
+type ByPlace = HashMap<(Place, bool), Arc<Shared>>;
 
 /// What all who use an endpoint share.
 struct Shared {
     address: EndpointAddress,
+    /// Where it does not connect to.
+    refused: Arc<Mutex<Option<Refused>>>,
     /// Where jobs are handed in, while the endpoint is in use.
     desk: Mutex<Option<Arc<Desk>>>,
     /// What was learned of its units.
@@ -56,7 +64,7 @@ impl Shared {
                 Err(job) => job,
             },
         };
-        let desk = Arc::new(Desk::new(self.address.clone()));
+        let desk = Arc::new(Desk::new(self.address.clone(), Arc::clone(&self.refused)));
         let id = desk.accept(job).ok()?;
         let shared = Arc::downgrade(self);
         let task = Arc::clone(&desk);
@@ -97,13 +105,20 @@ impl Endpoints {
         Self::default()
     }
 
+    /// From now on no connection is opened to an address of which `refused` says so, but for endpoints whose settings say
+    /// [`own`](EndpointSettings::own). Connections that stand go on.
+    pub fn refusing(&self, refused: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) {
+        *lock(&self.refused) = Some(Refused(Arc::new(refused)));
+    }
+
     /// The endpoint with this address. Nothing is connected before the first read.
     ///
     /// A serial line has one speed and one parity: while somebody holds an endpoint of a line, every read through another
     /// that names the same line with other settings fails, and says so.
     pub fn endpoint(&self, address: &EndpointAddress, settings: &EndpointSettings) -> Endpoint {
         let mut by_place = lock(&self.by_place);
-        let place = address.place();
+        let is_network = !matches!(address, EndpointAddress::Serial(_));
+        let place = (address.place(), is_network && settings.own);
         let known = by_place.get(&place);
         let conflict = known.filter(|known| known.address != *address && Arc::strong_count(known) > 1).map(|known| {
             tracing::warn!(line = %address, already = %known.address, "one serial line is granted with different settings");
@@ -111,7 +126,8 @@ impl Endpoints {
         });
         let shared = known.filter(|known| known.address == *address).cloned().unwrap_or_else(|| {
             let (desk, memory) = (Mutex::default(), Mutex::default());
-            Arc::new(Shared { address: address.clone(), desk, memory })
+            let refused = if settings.own { Arc::default() } else { Arc::clone(&self.refused) };
+            Arc::new(Shared { address: address.clone(), refused, desk, memory })
         });
         if conflict.is_none() {
             by_place.insert(place, Arc::clone(&shared));

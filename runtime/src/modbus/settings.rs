@@ -52,6 +52,9 @@ pub struct EndpointSettings {
     pub first_backoff: Duration,
     /// The longest that reads fail without a try. Default 10 s: an endpoint that has come back is found within that.
     pub max_backoff: Duration,
+    /// Whether it may be at an address that [`Endpoints::refusing`](super::Endpoints::refusing) refuses. Default no. One that may and one
+    /// that may not share no connection.
+    pub own: bool,
 }
 
 /// The most connections to one endpoint.
@@ -76,6 +79,7 @@ impl Default for EndpointSettings {
             idle_close: Duration::from_secs(30),
             first_backoff: Duration::from_millis(500),
             max_backoff: Duration::from_secs(10),
+            own: false,
         }
     }
 }

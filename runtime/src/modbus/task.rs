@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::address::EndpointAddress;
 use super::alarm::after;
-use super::connection::Connection;
+use super::connection::{Connection, Refused};
 use super::endpoint::lock;
 use super::error::ReadError;
 use super::owner::{Asked, Job, Next, Outcome, Owner, Question};
@@ -36,6 +36,8 @@ type Asking = Pin<Box<dyn Future<Output = Asked> + Send>>;
 /// Where an endpoint's callers and its task meet, from the first job to the end of the task.
 pub(super) struct Desk {
     address: Arc<EndpointAddress>,
+    /// Where it does not connect to.
+    refused: Arc<Mutex<Option<Refused>>>,
     /// The runtime of the task, by which connections live.
     runtime: Id,
     state: Mutex<State>,
@@ -60,7 +62,7 @@ impl Desk {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub(super) fn new(address: EndpointAddress) -> Self {
+    pub(super) fn new(address: EndpointAddress, refused: Arc<Mutex<Option<Refused>>>) -> Self {
         let address = Arc::new(address);
         let state = State {
             owner: Owner::new(Arc::clone(&address)),
@@ -69,7 +71,7 @@ impl Desk {
             is_closing: false,
             has_ended: false,
         };
-        Self { address, runtime: Handle::current().id(), state: Mutex::new(state), call: Notify::new() }
+        Self { address, refused, runtime: Handle::current().id(), state: Mutex::new(state), call: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -111,7 +113,7 @@ impl Desk {
     }
 
     fn begin(&self, question: Question) -> Asking {
-        Box::pin(ask(Arc::clone(&self.address), question))
+        Box::pin(ask(Arc::clone(&self.address), Arc::clone(&self.refused), question))
     }
 
     /// Has the task end as soon as nothing is under way: nobody can hand in anything any more.
@@ -222,7 +224,7 @@ impl Drop for Driving<'_> {
 }
 
 /// Asks one request over a link, with a connection of its own if the link has none.
-async fn ask(address: Arc<EndpointAddress>, mut question: Question) -> Asked {
+async fn ask(address: Arc<EndpointAddress>, refused: Arc<Mutex<Option<Refused>>>, mut question: Question) -> Asked {
     let Question { todo, link, settings, terms, .. } = &mut question;
     if let Some(ready_at) = link.ready_at {
         sleep_until(ready_at).await;
@@ -230,7 +232,9 @@ async fn ask(address: Arc<EndpointAddress>, mut question: Question) -> Asked {
     let connection = if let Some(connection) = link.connection.take() {
         Ok(connection)
     } else {
-        let opened = Connection::open(&address, settings.connect_timeout, link.heed, &mut link.lock).await;
+        let refused = lock(&refused).clone();
+        let limit = settings.connect_timeout;
+        let opened = Connection::open(&address, limit, link.heed, &mut link.lock, refused.as_ref()).await;
         if opened.is_ok() && !terms.pause_after_connect.is_zero() {
             tokio::time::sleep(terms.pause_after_connect).await;
         }
@@ -275,7 +279,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url: DeviceUrl = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
         drop(listener);
-        let desk = Desk::new(url.endpoint().clone());
+        let desk = Desk::new(url.endpoint().clone(), Arc::default());
         let settings = EndpointSettings { first_backoff: Duration::ZERO, ..EndpointSettings::default() };
         let (answer, answers) = oneshot::channel();
         let requests: Vec<_> = (1..=3).map(|unit| Span::new(unit, Table::Coils, 0, 1).unwrap()).collect();

@@ -12,7 +12,8 @@ use futures_util::future::join_all;
 pub use self::grant::{DEFAULT_UNIT, DeviceGrant, DeviceName, DeviceNameError};
 use super::{Calls, Denial, Host, LimitReached, bindings::pattoo::agent::modbus as wit};
 use crate::{
-    modbus::{Endpoint, Endpoints, ReadError, Span, Table, Words},
+    http::OwnEndpoints,
+    modbus::{Endpoint, EndpointAddress, Endpoints, ReadError, Span, Table, Words},
     text::one_line,
 };
 
@@ -27,6 +28,19 @@ const MAX_SHOWN_NAME: usize = 128;
 #[derive(Debug, Default)]
 pub struct Devices {
     granted: Vec<(DeviceGrant, Endpoint)>,
+}
+
+/// A grant of a device that is an endpoint of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the grant of `{name}` names an endpoint of pattoo-wasm or its pattoo server, {endpoint}, which no guest may talk to unless the \
+     grant says `own: true`"
+)]
+pub struct OwnDevice {
+    /// The name in the grant.
+    pub name: DeviceName,
+    /// Where it is.
+    pub endpoint: EndpointAddress,
 }
 
 /// How much of the field one collection has used.
@@ -53,6 +67,24 @@ impl Devices {
             })
             .collect();
         Self { granted }
+    }
+
+    /// Checks that no grant names an endpoint of ours by its address, unless it says `own: true`. What a name leads to is checked when
+    /// it is connected to.
+    ///
+    /// # Errors
+    ///
+    /// The first grant that does.
+    pub fn check(grants: &[DeviceGrant], own: &OwnEndpoints) -> Result<(), OwnDevice> {
+        let is_ours = |grant: &&DeviceGrant| {
+            let host = match &grant.endpoint {
+                EndpointAddress::Tcp(host) | EndpointAddress::RtuOverTcp(host) => host,
+                EndpointAddress::Serial(_) => return false,
+            };
+            !grant.settings.own && own.has_host(&host.host(), host.port())
+        };
+        let refuse = |grant: &DeviceGrant| OwnDevice { name: grant.name.clone(), endpoint: grant.endpoint.clone() };
+        grants.iter().find(is_ours).map_or(Ok(()), |grant| Err(refuse(grant)))
     }
 
     fn position(&self, name: &str) -> Option<usize> {

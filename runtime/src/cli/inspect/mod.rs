@@ -14,12 +14,12 @@ use super::{
     Exit, Failure, Interruption,
     collection::{self, load},
     output::print_line,
+    run::{devices, own_endpoints},
 };
 use crate::{
-    capability::{Assignment, Recorder, modbus::Devices},
+    capability::{Assignment, Recorder},
     config::DataDirectory,
-    http::{self, OwnEndpoints},
-    modbus::Endpoints,
+    http,
     pattoo::{AgentId, Memory},
     sandbox::{Collector, Module, Sandbox},
     state::StateStore,
@@ -82,11 +82,12 @@ async fn collect(args: &Args, sandbox: &Sandbox, collector: &Collector) -> Resul
     let flags = &args.collection;
     let (grants, limits) = (flags.grants()?, flags.limits()?);
     let recorder = Recorder::default();
+    let own = own_endpoints(None).await;
     let assignment = Assignment {
         agent: Arc::new(flags.agent(&args.module, |_| AgentId::passing())?),
         settings: flags.settings()?,
-        modbus: Devices::new(grants.modbus, &Endpoints::new()),
-        http: http::Client::new(grants.http, limits.http, OwnEndpoints::default()).map_err(Failure::usage)?,
+        modbus: devices(grants.modbus, &own)?,
+        http: http::Client::new(grants.http, limits.http, own).map_err(Failure::usage)?,
         state: StateStore::forgetful(),
         memory: Memory::default(),
         limits: limits.collection,

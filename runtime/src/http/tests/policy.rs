@@ -294,6 +294,42 @@ async fn our_own_endpoints_are_refused_even_if_granted() {
 }
 
 #[tokio::test]
+async fn an_endpoint_of_ours_is_refused_at_every_local_address_unless_the_grant_says_own() {
+    // Everything that this machine listens on, at one port.
+    let site = Site::saying("status").await;
+    let port = site.address.port();
+    let own = OwnEndpoints { addresses: vec![([127, 0, 0, 1], port).into()], ..OwnEndpoints::default() };
+    let named = "other.example.org";
+    for address in ["127.0.0.1", "127.0.0.2", "127.255.255.254", "::1", "::ffff:127.0.0.3", "64:ff9b::7f00:4"] {
+        let book = Book::default().with(named, &[&[address]]);
+        let grant = OriginGrant::new(site.origin_as(named)).private(true);
+        let client = Client::with(vec![grant], Limits::default(), own.clone(), &book.setup()).unwrap();
+        let Err(Error::Denied(denied)) = client.fetch(get(site.url_as(named, "/"))).await else { panic!("{address}") };
+        assert_eq!(denied.reason, Reason::Own, "{address}");
+        assert!(denied.to_string().contains("own: true"), "{denied}");
+        let literal = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        let grant = OriginGrant::new(site.origin_as(&literal)).private(true);
+        let made = Client::new(vec![grant.clone()], Limits::default(), own.clone());
+        assert!(matches!(made, Err(SetupError::Own { .. })), "{address}");
+        Client::new(vec![grant.own(true)], Limits::default(), own.clone()).unwrap();
+    }
+    // A redirect leads there no more than the guest itself.
+    let at_localhost = site.url_as("localhost", "/");
+    let leads_there = Site::answering(move |_| super::site::redirect(302, &at_localhost)).await;
+    let client = Client::new(vec![leads_there.grant()], Limits::default(), own.clone()).unwrap();
+    let Err(Error::Denied(denied)) = client.fetch(get(leads_there.url("/"))).await else { panic!() };
+    assert_eq!((denied.reason.clone(), denied.redirected), (Reason::Own, true));
+    assert!(site.seen().is_empty());
+    // A site may want to read its own status. Only the origin that says so is reached.
+    let book = Book::default().with(named, &[&["127.0.0.1"]]).with(NAME, &[&["127.0.0.1"]]);
+    let says = OriginGrant::new(site.origin_as(named)).private(true).own(true);
+    let silent = OriginGrant::new(site.origin_as(NAME)).private(true);
+    let client = Client::with(vec![says, silent], Limits::default(), own, &book.setup()).unwrap();
+    assert_eq!(client.fetch(get(site.url_as(named, "/"))).await.unwrap().body, b"status");
+    assert_eq!(reason(client.fetch(get(site.url_as(NAME, "/"))).await), Reason::Own);
+}
+
+#[tokio::test]
 async fn connections_are_kept_by_one_client_and_never_shared_with_another() {
     let site = Site::saying("x").await;
     let (one, two) = (client(vec![site.grant()]), client(vec![site.grant()]));

@@ -201,3 +201,23 @@ async fn no_error_that_a_guest_sees_names_the_endpoint() {
         );
     }
 }
+
+#[tokio::test]
+async fn no_connection_is_opened_to_a_refused_address_unless_the_settings_say_own() {
+    let device = RawDevice::listen().await;
+    let endpoints = Endpoints::new();
+    endpoints.refusing(|address| address.ip().is_loopback());
+    let refused = endpoints.endpoint(&device.address, &settings());
+    let results = read(&refused, [holding(1, 0, 1)]).await;
+    assert!(matches!(&results[..], [Err(ReadError::Connection(why))] if why.contains("own: true")), "{results:?}");
+    assert!(device.accept().now_or_never().is_none());
+    // One that may shares no connection with one that may not.
+    let own = endpoints.endpoint(&device.address, &EndpointSettings { own: true, ..settings() });
+    let (result, _connection) = join!(read(&own, [holding(1, 0, 1)]), async {
+        let mut connection = device.accept().await;
+        connection.answer(7).await;
+        connection
+    });
+    assert_eq!(result, [registers(&[7])]);
+    assert!(read(&refused, [holding(1, 0, 1)]).await[0].is_err());
+}

@@ -1,0 +1,64 @@
+//! What of a configuration no guest may talk to, for commands that take nothing else from it.
+
+use std::net::SocketAddr;
+
+use super::{
+    directories::ConfigDirectory,
+    load::{DEFAULT_STATUS, FILE, Source},
+    pattoo::PattooFiles,
+};
+use crate::delivery::ServerUrl;
+
+/// Endpoints of ours that a configuration names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Own {
+    /// pattoo servers.
+    pub servers: Vec<ServerUrl>,
+    /// The status address of the daemon.
+    pub status: Option<SocketAddr>,
+}
+
+/// Finds them. What cannot be read names none: such a configuration is reported by whoever needs it. Blocks while it reads.
+pub fn own(directory: &ConfigDirectory) -> Own {
+    let mut own = Own {
+        servers: PattooFiles::read(directory).ok().and_then(|files| files.server).into_iter().collect(),
+        status: None,
+    };
+    let Ok(source) = Source::read(&directory.path().join(FILE)) else { return own };
+    let ours = source.document.root.entry("pattoo_wasm");
+    let url = ours.and_then(|ours| ours.node.entry("server")?.node.entry("url")?.node.text());
+    own.servers.extend(url.and_then(|url| url.parse().ok()));
+    own.status = match ours.and_then(|ours| ours.node.entry("status")?.node.text()) {
+        Some("none") => None,
+        Some(address) => address.parse().ok(),
+        None => Some(DEFAULT_STATUS),
+    };
+    own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConfigDirectory, Own, own};
+
+    #[test]
+    fn servers_of_all_files_and_the_status_address_are_known_without_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = ConfigDirectory::at(folder.path());
+        assert_eq!(own(&directory), Own::default());
+        std::fs::write(
+            folder.path().join("pattoo.yaml"),
+            "main: { daemon_directory: d }\npolling: { ip_address: 192.0.2.5 }\n",
+        )
+        .unwrap();
+        let ours = |text: &str| std::fs::write(folder.path().join("pattoo_wasm.yaml"), text).unwrap();
+        ours("pattoo_wasm: { server: { url: 'http://192.0.2.6:80', token: { secret: UNSET } }, collectors: 7 }\n");
+        let found = own(&directory);
+        let servers: Vec<_> = found.servers.iter().map(ToString::to_string).collect();
+        assert_eq!(servers.len(), 2, "{servers:?}");
+        assert_eq!(found.status, Some("127.0.0.1:20203".parse().unwrap()));
+        ours("pattoo_wasm: { status: '0.0.0.0:9' }\n");
+        assert_eq!(own(&directory).status, Some("0.0.0.0:9".parse().unwrap()));
+        ours("pattoo_wasm: { status: none }\n");
+        assert_eq!(own(&directory).status, None);
+    }
+}
