@@ -19,6 +19,8 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use crate::files;
+
 /// How long one process waits for another that has the file locked. Each holds it for one commit at a time.
 const BUSY: Duration = Duration::from_secs(20);
 /// The most that is done in one transaction.
@@ -159,6 +161,14 @@ impl Database {
             };
             return Err(DatabaseError::Exposed { path: path.to_owned(), why });
         }
+        // Nor could the folder have been put in another's place.
+        files::refuse_exposed(folder).map_err(|exposure| {
+            let why = match exposure.how {
+                files::How::Owner(_) => "belongs to another user",
+                _ => "can be written by every user",
+            };
+            DatabaseError::Exposed { path: exposure.path, why }
+        })?;
         Self::open(path, schema)
     }
 

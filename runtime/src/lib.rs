@@ -19,6 +19,7 @@ pub mod config;
 pub mod daemon;
 mod database;
 pub mod delivery;
+mod files;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod http;

@@ -8,6 +8,7 @@ mod daemon;
 mod decode;
 mod disk;
 mod fairness;
+mod files;
 mod fixtures;
 mod guest_go;
 mod guides;

@@ -132,6 +132,7 @@ fn everything_else(loaded: &Loaded, own: &OwnEndpoints) -> Result<Vec<Problem>, 
     let sandbox = Sandbox::new(1, super::compiler()?, None).map_err(Failure::fault)?;
     let mut modules = Modules { sandbox: &sandbox, known: HashMap::new() };
     let mut problems = directories(loaded);
+    problems.extend(loaded.exposures());
     problems.extend(status(loaded));
     for (index, collector) in loaded.configuration.collectors.iter().enumerate() {
         let at = |path: &[Step]| place(loaded, index, path);

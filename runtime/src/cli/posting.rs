@@ -53,7 +53,9 @@ impl PostArgs {
             (None, None) => None,
         };
         let given = given.transpose().map_err(|error| {
-            Failure::usage(error).help("the token stands alone in the file, or in the environment of this command")
+            let help = error.help();
+            let usual = || "the token stands alone in the file, or in the environment of this command".to_owned();
+            Failure::usage(error).help(help.unwrap_or_else(usual))
         })?;
         let configured = Posting::find(&ConfigDirectory::find(), &server, given.is_none())?;
         let limits = SpoolLimits { bytes: configured.spool_bytes, age: configured.spool_age };

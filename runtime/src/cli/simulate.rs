@@ -3,7 +3,13 @@
 use std::path::PathBuf;
 
 use super::{Exit, Failure, interrupted, output::print_line};
-use crate::simulate::{BindError, FAULTS_SAMPLE, SAMPLE, Simulation};
+use crate::{
+    config, files,
+    simulate::{BindError, FAULTS_SAMPLE, SAMPLE, Simulation},
+};
+
+/// The largest file of devices, in bytes.
+const MAX_FILE: u64 = 4 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,7 +48,9 @@ pub(super) async fn simulate(args: Args) -> Result<Exit, Failure> {
         Failure::usage(format!("{}: {what}", path.display()))
             .help("`pattoo-wasm simulate --sample` prints a file to start from")
     };
-    let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
+    let text = files::read_text(&path, MAX_FILE).map_err(|error| wrong(error.to_string()))?;
+    // What its aliases come to is bounded before anything is made of it.
+    config::check_yaml(&path, &text)?;
     let simulation = Simulation::from_yaml(&text).map_err(|error| wrong(error.to_string()))?;
     let bound = simulation.bind().await.map_err(|error| {
         let help = match error {

@@ -96,7 +96,9 @@ pub(super) fn secret(fields: Fields<'_>, folder: &Path) -> Result<Secret, Report
     let node = fields.node("secret_file").ok_or(Reported)?;
     let path = folder.join(node.text().ok_or(Reported)?);
     Secret::from_file(&path).map_err(|error| {
-        let help = "write the secret into that file, readable for the user that runs this, and nothing else".to_owned();
+        let help = error.help().unwrap_or_else(|| {
+            "write the secret into that file, readable for the user that runs this, and nothing else".to_owned()
+        });
         fields.wrong_with(node, error, help)
     })
 }

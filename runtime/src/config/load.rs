@@ -22,7 +22,10 @@ use super::{
     spool::{SPOOL, SpoolBounds},
     yaml::{Document, Node},
 };
-use crate::pattoo::{Hostname, PollingInterval};
+use crate::{
+    files::{self, Exposure},
+    pattoo::{Hostname, PollingInterval},
+};
 
 /// Where the daemon says how it is, unless told otherwise.
 pub(super) const DEFAULT_STATUS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 20_203));
@@ -51,6 +54,8 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(super) enum SourceError {
     Unreadable(PathBuf, std::io::Error),
+    /// Other users can change it.
+    Exposed(Exposure),
     Malformed(Problem),
 }
 
@@ -65,6 +70,7 @@ impl SourceError {
                 format!("{}: {error}", path.display()),
                 "give a file of YAML that this user may read",
             ),
+            Self::Exposed(exposure) => Problem::without_place(exposure.to_string(), exposure.help()),
             Self::Malformed(problem) => problem,
         }
     }
@@ -74,6 +80,13 @@ impl Source {
     pub(super) fn read(path: &Path) -> Result<Self, SourceError> {
         let file = SourceFile::read(path).map_err(|error| SourceError::Unreadable(path.to_owned(), error))?;
         Self::of(file).map_err(SourceError::Malformed)
+    }
+
+    /// As [`read`](Self::read), for a file of the configuration: no other user can change it.
+    pub(super) fn read_trusted(path: &Path) -> Result<Self, SourceError> {
+        let source = Self::read(path)?;
+        files::refuse_exposed(path).map_err(SourceError::Exposed)?;
+        Ok(source)
     }
 
     pub(super) fn of(file: Arc<SourceFile>) -> Result<Self, Problem> {
@@ -124,13 +137,18 @@ pub(crate) struct Loaded {
 
 impl Configuration {
     /// Reads `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml` of a directory, the secrets that they name, and the
-    /// name of this machine if they do not say it. Blocks while it reads, and while it looks up that name.
+    /// name of this machine if they do not say it. What other users can change or read of them is logged. Blocks while it reads, and while it
+    /// looks up that name.
     ///
     /// # Errors
     ///
     /// Everything that is wrong with them, a missing secret included. Whether modules are there is not looked at.
     pub fn load(directory: &ConfigDirectory) -> Result<Self, ConfigError> {
-        Loaded::load(directory).map(|loaded| loaded.configuration)
+        let loaded = Loaded::load(directory)?;
+        for problem in loaded.exposures() {
+            tracing::warn!("{problem}; {}", problem.help);
+        }
+        Ok(loaded.configuration)
     }
 }
 
@@ -139,7 +157,7 @@ impl Loaded {
     pub(crate) fn load(directory: &ConfigDirectory) -> Result<Self, ConfigError> {
         let pattoo = PattooFiles::read(directory);
         let path = directory.path().join(FILE);
-        let ours = Source::read(&path).map_err(|error| {
+        let ours = Source::read_trusted(&path).map_err(|error| {
             let missing = error.is_missing();
             let problem = error.into_problem();
             let help = "write it: the collectors, and what each may reach, stand in it";

@@ -11,6 +11,7 @@ mod devices;
 mod digest;
 mod directories;
 mod effective;
+mod exposed;
 mod form;
 mod forms;
 mod grants;

@@ -56,7 +56,7 @@ impl PattooFiles {
     /// Everything that is wrong with them.
     pub(super) fn read(directory: &ConfigDirectory) -> Result<Self, Vec<Problem>> {
         let path = directory.path().join("pattoo.yaml");
-        let main = match Source::read(&path) {
+        let main = match Source::read_trusted(&path) {
             Ok(source) => Some(source),
             Err(error) if error.is_missing() && !directory.is_named() => None,
             Err(error) if error.is_missing() => {
@@ -67,7 +67,7 @@ impl PattooFiles {
             }
             Err(error) => return Err(vec![error.into_problem()]),
         };
-        let agent = match Source::read(&directory.path().join("pattoo_agent.yaml")) {
+        let agent = match Source::read_trusted(&directory.path().join("pattoo_agent.yaml")) {
             Ok(source) => Some(source),
             Err(error) if error.is_missing() => None,
             Err(error) => return Err(vec![error.into_problem()]),

@@ -31,7 +31,7 @@ impl Posting {
     ///
     /// Everything that is wrong with the file, but for values that concern collectors.
     pub fn find(directory: &ConfigDirectory, server: &ServerUrl, with_token: bool) -> Result<Self, ConfigError> {
-        let source = match Source::read(&directory.path().join(FILE)) {
+        let source = match Source::read_trusted(&directory.path().join(FILE)) {
             Ok(source) => source,
             Err(error) if error.is_missing() => return Ok(Self::of(None, &SpoolBounds::default())),
             Err(error) => return Err(error.into_problem().into()),

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::text::one_line;
+use crate::{files, text::one_line};
 
 /// The largest configuration file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
@@ -59,20 +59,13 @@ pub struct ConfigError {
 }
 
 impl SourceFile {
-    /// Reads a file of UTF-8 text.
+    /// Reads a regular file of UTF-8 text.
     ///
     /// # Errors
     ///
-    /// What the system says; a file that is too large or not UTF-8.
+    /// What the system says; what is not a regular file, is too large or not UTF-8.
     pub fn read(path: &Path) -> std::io::Result<Arc<Self>> {
-        use std::io::Read as _;
-        let mut text = String::new();
-        std::fs::File::open(path)?.take(MAX_FILE.saturating_add(1)).read_to_string(&mut text)?;
-        if text.len() as u64 > MAX_FILE {
-            let why = format!("it has more than {MAX_FILE} bytes, the most that a configuration file may have");
-            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, why));
-        }
-        Ok(Arc::new(Self { path: path.to_owned(), text }))
+        Ok(Arc::new(Self { path: path.to_owned(), text: files::read_text(path, MAX_FILE)? }))
     }
 }
 

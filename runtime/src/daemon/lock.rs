@@ -6,9 +6,11 @@
 use std::{
     fs::{DirBuilder, File, TryLockError},
     io::{Read as _, Seek as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
+
+use crate::files;
 
 /// The name of the lock's file.
 const FILE: &str = "daemon.lock";
@@ -50,14 +52,7 @@ impl Lock {
         let path = directory.join(FILE);
         let unusable = |error| LockError::Unusable { path: path.clone(), error };
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(unusable)?;
+        let mut file = files::open_or_create(&path).map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

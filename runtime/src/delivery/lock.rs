@@ -5,17 +5,12 @@
 //! limit. Two queues with the same offset (one chance in 2^62) would wait for each other, and no more.
 #![expect(unsafe_code, reason = "there is no safe binding for locks that belong to an open file")]
 
-use std::{
-    fs::{File, OpenOptions},
-    io,
-    os::{fd::AsRawFd as _, unix::fs::OpenOptionsExt as _},
-    path::Path,
-    sync::Arc,
-};
+use std::{fs::File, io, os::fd::AsRawFd as _, path::Path, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 
 use super::spool::Lane;
+use crate::files;
 
 /// The lock file, open.
 #[derive(Debug, Clone)]
@@ -30,8 +25,7 @@ pub(super) struct LaneLock {
 
 impl LaneLocks {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        Ok(Self(Arc::new(file)))
+        Ok(Self(Arc::new(files::open_or_create(path)?)))
     }
 
     /// Takes the queue, unless somebody else has it.

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{Lane, ServerUrl, Spool, SpoolError};
 use crate::{
+    files,
     pattoo::{AgentId, Program},
     text::one_line,
 };
@@ -65,7 +66,7 @@ pub async fn take_over(
     let files = match found(&folder, agent) {
         Ok(files) => files,
         Err(error) => {
-            tracing::warn!("{program}: the backlog in {} is left there: {error}", folder.display());
+            tracing::error!("{program}: the backlog in {} is left there: {error}", folder.display());
             takeover.left.push((folder, error.to_string()));
             return Ok(takeover);
         }
@@ -97,11 +98,13 @@ pub async fn take_over(
 
 /// The files of that name, by their time.
 fn found(folder: &Path, agent: &AgentId) -> io::Result<BTreeMap<(u64, PathBuf), PathBuf>> {
-    let mut files = BTreeMap::new();
+    let mut found = BTreeMap::new();
     let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
         entries => entries?,
     };
+    // Whoever can write there can have anything delivered in this agent's name.
+    files::refuse_exposed(folder)?;
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
@@ -109,19 +112,17 @@ fn found(folder: &Path, agent: &AgentId) -> io::Result<BTreeMap<(u64, PathBuf), 
             .to_str()
             .and_then(|name| name.strip_suffix(".json")?.strip_suffix(agent.as_str())?.strip_suffix('_')?.parse().ok());
         if let Some(time) = time {
-            files.insert((time, entry.path()), entry.path());
+            found.insert((time, entry.path()), entry.path());
         }
     }
-    Ok(files)
+    Ok(found)
 }
 
 /// Reads a file that holds a valid body of `agent`.
 fn read(path: &Path, agent: &AgentId) -> Result<(Vec<u8>, Foreign), String> {
-    let metadata = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
-    if !metadata.is_file() || metadata.len() > MAX_FILE {
-        return Err(format!("it is not a file of at most {MAX_FILE} bytes"));
-    }
-    let json = fs::read(path).map_err(|error| error.to_string())?;
+    let file = files::open_no_follow(path).map_err(|error| error.to_string())?;
+    files::refuse_exposed(path).map_err(|exposure| format!("{exposure}; {}", exposure.help()))?;
+    let json = files::read_open(&file, MAX_FILE).map_err(|error| error.to_string())?;
     let body: Foreign =
         serde_json::from_slice(&json).map_err(|error| one_line(&format!("it is not a body: {error}"), 300))?;
     if body.pattoo_agent_id != agent.as_str() {

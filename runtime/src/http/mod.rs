@@ -54,7 +54,7 @@ pub use path::{PathError, PathPrefix};
 pub use reqwest::Method;
 pub use reqwest::header::HeaderName;
 pub use resolver::{Lookup, Resolver, SystemResolver};
-pub use secret::{Secret, SecretError, SecretSource};
+pub use secret::{FileExposure, Secret, SecretError, SecretSource};
 pub use tls::{Trust, TrustError};
 
 #[cfg(test)]

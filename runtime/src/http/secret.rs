@@ -1,11 +1,13 @@
 //! A value that is sent and never shown.
 
 use std::fmt;
-use std::io::Read;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use reqwest::header::HeaderValue;
 use thiserror::Error;
+
+use crate::files::{self, Exposure};
 
 /// Enough for any token or key; a file that is longer is some other file.
 const LONGEST: u64 = 16 * 1024;
@@ -69,6 +71,9 @@ pub enum SecretError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// Other users can change the file.
+    #[error("the file of a secret cannot be trusted: {0}")]
+    Exposed(Box<FileExposure>),
     /// There is nothing in it.
     #[error("the secret from {place} is empty")]
     Empty {
@@ -87,6 +92,24 @@ pub enum SecretError {
         /// Where it came from.
         place: String,
     },
+}
+
+/// Who else can change a file, and the command that ends it.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct FileExposure(Exposure);
+
+impl From<Exposure> for SecretError {
+    fn from(exposure: Exposure) -> Self {
+        Self::Exposed(Box::new(FileExposure(exposure)))
+    }
+}
+
+impl SecretError {
+    /// How to end what makes a file untrusted.
+    pub fn help(&self) -> Option<String> {
+        if let Self::Exposed(exposure) = self { Some(exposure.0.help()) } else { None }
+    }
 }
 
 impl Secret {
@@ -109,13 +132,11 @@ impl Secret {
     /// The secret in a file, read now and once.
     pub fn from_file(path: &Path) -> Result<Self, SecretError> {
         let failed = |source| SecretError::File { path: path.to_owned(), source };
+        let file = files::open(path).map_err(failed)?;
+        files::refuse_exposed(path)?;
         let mut bytes = Vec::new();
-        std::fs::File::open(path)
-            .map_err(failed)?
-            // One more for a line end of two bytes, one more to see that it is too long.
-            .take(LONGEST.saturating_add(3))
-            .read_to_end(&mut bytes)
-            .map_err(failed)?;
+        // Two more for the line end, one more to see that it is too long.
+        (&file).take(LONGEST.saturating_add(3)).read_to_end(&mut bytes).map_err(failed)?;
         Self::from_bytes(&bytes, SecretSource::File(path.to_owned()))
     }
 

@@ -13,6 +13,8 @@ use std::{
 
 use thiserror::Error;
 
+use crate::files::{self, Exposure};
+
 use super::{
     agent::Program,
     text::{hex_digit, shown},
@@ -35,6 +37,7 @@ impl AgentId {
     /// keeps its mode. A process killed half-way can leave a hidden `.tmp` file behind, which nobody reads.
     pub fn load_or_create(dir: &Path, program: &Program) -> Result<Self, AgentIdError> {
         let path = dir.join(format!("{program}.agent_id"));
+        files::refuse_exposed(dir).map_err(AgentIdError::exposed)?;
         if let Some(found) = Self::load(&path)? {
             return Ok(found);
         }
@@ -49,17 +52,12 @@ impl AgentId {
     fn load(path: &Path) -> Result<Option<Self>, AgentIdError> {
         /// Enough for an id with its line end, and to see that more than that follows.
         const MOST: u64 = 128;
-        // Opening a pipe waits for somebody who writes into it, unless it is opened so.
-        let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
+        let file = match files::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(AgentIdError::io("open", path)(error)),
+            Err(error) => return Err(AgentIdError::io("read", path)(error)),
         };
-        let found = file.metadata().map_err(AgentIdError::io("read", path))?;
-        if !found.is_file() {
-            let what = io::Error::new(ErrorKind::InvalidInput, "it is not a regular file");
-            return Err(AgentIdError::io("read", path)(what));
-        }
+        files::refuse_exposed(path).map_err(AgentIdError::exposed)?;
         let mut bytes = Vec::new();
         file.take(MOST).read_to_end(&mut bytes).map_err(AgentIdError::io("read", path))?;
         let text = String::from_utf8_lossy(&bytes);
@@ -184,12 +182,24 @@ pub enum AgentIdError {
         /// What the system said.
         source: io::Error,
     },
+    /// Another user could have put it there.
+    #[error("the agent id cannot be trusted: {exposure}")]
+    Exposed {
+        /// Who could, in words.
+        exposure: String,
+        /// The command that ends it, in words.
+        help: String,
+    },
     /// The system gave no random bytes for a new id.
     #[error("no random bytes for a new agent id: {0}")]
     Random(getrandom::Error),
 }
 
 impl AgentIdError {
+    fn exposed(exposure: Exposure) -> Self {
+        Self::Exposed { exposure: exposure.to_string(), help: exposure.help() }
+    }
+
     fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
@@ -205,6 +215,7 @@ impl AgentIdError {
             Self::Io { path, .. } => {
                 Some(format!("the user that runs this program must be able to read and write {}", path.display()))
             }
+            Self::Exposed { help, .. } => Some(help.clone()),
             Self::Random(_) => None,
         }
     }

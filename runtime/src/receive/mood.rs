@@ -7,6 +7,11 @@ use std::{
 
 use serde::Deserialize;
 
+use crate::files;
+
+/// The largest file of a mood, in bytes.
+const MAX_FILE: u64 = 64 << 10;
+
 /// What happens to a request whose body is good.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -61,10 +66,16 @@ impl Moods {
     /// The mood of this moment.
     pub(super) async fn now(&self) -> Mood {
         let Some(file) = &self.file else { return self.usual.clone() };
-        match tokio::fs::read_to_string(file).await {
+        let path = file.clone();
+        let text = tokio::task::spawn_blocking(move || files::read_text(&path, MAX_FILE)).await;
+        match text.map_err(std::io::Error::other).flatten() {
             Ok(text) => read(file, &text).unwrap_or_else(|| self.usual.clone()),
             // No file, no mood.
-            Err(_) => self.usual.clone(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.usual.clone(),
+            Err(error) => {
+                tracing::error!("{}: {error}", file.display());
+                self.usual.clone()
+            }
         }
     }
 }

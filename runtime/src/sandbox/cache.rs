@@ -13,12 +13,12 @@
 //! do either, but could also read the key or attach a debugger: against them the code is no defence, mapped or copied.
 
 use std::{
-    fs::{self, DirBuilder, File, Metadata, OpenOptions},
+    fs::{self, DirBuilder, File, Metadata},
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{self, ErrorKind, Read as _, Write as _},
     os::{
         fd::AsRawFd as _,
-        unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _},
+        unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _},
     },
     path::{Path, PathBuf},
     thread::{self, ScopedJoinHandle},
@@ -28,6 +28,8 @@ use std::{
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use wasmtime::{Engine, component::Component};
+
+use crate::files;
 
 /// How long an entry stays that nobody uses.
 const KEPT: Duration = Duration::from_hours(30 * 24);
@@ -220,9 +222,8 @@ fn is_private(found: &Metadata) -> bool {
 
 /// Opens a regular file that is private; a link is refused.
 fn open_private(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
-    let found = file.metadata()?;
-    if found.is_file() && is_private(&found) {
+    let file = files::open_no_follow(path)?;
+    if is_private(&file.metadata()?) {
         Ok(file)
     } else {
         Err(io::Error::new(ErrorKind::PermissionDenied, "it is not a file that only this user can use"))

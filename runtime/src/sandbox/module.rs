@@ -15,7 +15,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::{CompileLimits, LoadError, compile::is_core_module};
-use crate::text::one_line;
+use crate::{files, text::one_line};
 
 /// How much text is taken for a module, in bytes. What reads it takes a hundred times as much memory, and is no child of ours that could
 /// be stopped; whoever writes by hand writes less.
@@ -79,14 +79,12 @@ impl Module {
         let limit = limits.module_bytes;
         let within =
             |size| if size > limit { Err(LoadError::TooLarge { path: path.to_owned(), limit }) } else { Ok(size) };
-        let file = File::open(path).map_err(unreadable)?;
-        // What comes out of a pipe comes once.
-        let again = file.metadata().map_err(unreadable)?.is_file();
+        let file = files::open(path).map_err(unreadable)?;
         // One byte more than allowed tells "too large" from "just fits", whatever the file's length claims.
         let mut rest = (&file).take(limit.saturating_add(1));
         let mut bytes = Vec::new();
         rest.by_ref().take(MAX_HELD as u64).read_to_end(&mut bytes).map_err(unreadable)?;
-        if again && bytes.len() == MAX_HELD && bytes.starts_with(MAGIC) {
+        if bytes.len() == MAX_HELD && bytes.starts_with(MAGIC) {
             let mut digest = BufWriter::with_capacity(PIECE, Sha256::new_with_prefix(&bytes));
             let size = within(io::copy(&mut rest, &mut digest).map_err(unreadable)?.saturating_add(MAX_HELD as u64))?;
             let sha256 = hex(digest.into_inner().map_err(|error| unreadable(error.into_error()))?);

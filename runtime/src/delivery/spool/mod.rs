@@ -8,9 +8,8 @@ mod salvage;
 
 use std::{
     fmt,
-    fs::{File, OpenOptions},
+    fs::File,
     io,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
@@ -29,6 +28,7 @@ use super::{
 };
 use crate::{
     database::{Database, DatabaseError, EXPOSED_HELP, Schema},
+    files,
     pattoo::AgentId,
 };
 
@@ -211,14 +211,7 @@ impl Spool {
             .create(folder)
             .map_err(|error| failed(folder, &error))?;
         let lock = beside("spool.lock");
-        let in_use = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&lock)
-            .map_err(|error| failed(&lock, &error))?;
+        let in_use = files::open_or_create(&lock).map_err(|error| failed(&lock, &error))?;
         let posting = beside("posting.lock");
         let locks = LaneLocks::open(&posting).map_err(|error| failed(&posting, &error))?;
         in_use.lock_shared().map_err(|error| failed(&lock, &error))?;

@@ -47,6 +47,26 @@ fn one_line_end_at_the_end_is_not_part_of_it() {
 }
 
 #[test]
+fn a_secret_is_read_from_a_regular_file_that_nobody_else_can_write() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    let error = Secret::from_file(&path).unwrap_err().to_string();
+    assert!(error.contains("it is a named pipe, not a regular file"), "{error}");
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, VALUE).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o606)).unwrap();
+    let error = Secret::from_file(&path).unwrap_err();
+    assert!(error.help().unwrap().contains(&format!("chmod o-w {}", path.display())), "{error}");
+    assert!(!format!("{error} {error:?}").contains("tell-nobody"));
+    // A group may, and all may read: that is a warning elsewhere.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+    Secret::from_file(&path).unwrap();
+}
+
+#[test]
 fn a_variable_that_is_not_set_is_named() {
     for name in ["PATTOO_WASM_TEST_NEVER_SET", "", "A=B", "A\0"] {
         assert!(matches!(Secret::from_env(name), Err(SecretError::NotSet { .. })), "{name:?}");
