@@ -28,7 +28,7 @@ use crate::queue::{self, STAMP, agent_of, fill};
 const PAGE: u64 = 8192;
 
 /// Whether this machine lets a user have a mount namespace. Where it does not, these tests are skipped, but never with `CI=true`.
-fn has_namespaces() -> bool {
+pub(crate) fn has_namespaces() -> bool {
     let tried = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).stderr(Stdio::null()).status();
     let has = tried.is_ok_and(|status| status.success());
     assert!(has || std::env::var_os("CI").is_none_or(|ci| ci != "true"), "this machine gives no mount namespaces");
@@ -39,7 +39,7 @@ fn has_namespaces() -> bool {
 }
 
 /// The command after `setup`, a script, in a mount namespace of its own. `$0` is the first argument of the command, and so on.
-fn in_namespace(setup: &str, command: &Command) -> Command {
+pub(crate) fn in_namespace(setup: &str, command: &Command) -> Command {
     let mut inside = Command::new("unshare");
     inside.args(["--map-root-user", "--mount", "sh", "-c", &format!("set -e; {setup}; exec \"$0\" \"$@\"")]);
     inside.arg(command.get_program()).args(command.get_args());
@@ -54,7 +54,7 @@ fn in_namespace(setup: &str, command: &Command) -> Command {
 }
 
 /// A path as the daemon sees it.
-fn seen_by(daemon: &Daemon, path: &Path) -> PathBuf {
+pub(crate) fn seen_by(daemon: &Daemon, path: &Path) -> PathBuf {
     PathBuf::from(format!("/proc/{}/root{}", daemon.pid(), path.display()))
 }
 

@@ -18,6 +18,7 @@ mod kits;
 mod lift;
 mod limits;
 mod lints;
+mod log;
 mod modbus;
 mod modbus_agent;
 mod modbus_faults;

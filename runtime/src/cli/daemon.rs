@@ -167,7 +167,7 @@ async fn load(
     if let Ok(configuration) = &loaded {
         logging::set_level(level.unwrap_or(configuration.log_level));
         let log = configuration.directories.log.as_deref();
-        if let Err(error) = logging::to_file(log) {
+        if let Err(error) = logging::to_file(log, configuration.log) {
             // What is measured matters more than where it is logged.
             let log = log.map(|log| log.display().to_string()).unwrap_or_default();
             tracing::error!("no log file in {log}: {error}");

@@ -102,7 +102,8 @@ pub fn main() -> ExitCode {
         Command::Daemon(args) => args.log_format,
         _ => logging::Format::default(),
     };
-    logging::start(cli.verbose, cli.quiet, format);
+    let in_background = matches!(cli.command, Command::Daemon(_));
+    logging::start(cli.verbose, cli.quiet, format, in_background);
     let result = match cli.command {
         Command::Compile(args) => compile::compile(&args),
         Command::Completions(args) => completions::print(&args),
@@ -118,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Simulate(args) => in_runtime(simulate::simulate(args)),
         Command::Demo(args) => in_runtime(demo::demo(args)),
     };
+    logging::finish();
     match result {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 
-use super::{CollectorLimits, DataDirectory, Digest, Grants};
+use super::{CollectorLimits, DataDirectory, Digest, Grants, LogBounds};
 use crate::{
     delivery::ServerUrl,
     http::Secret,
@@ -26,6 +26,8 @@ pub struct Configuration {
     pub hostname: Hostname,
     /// How much is logged.
     pub log_level: LevelFilter,
+    /// How much the log file may hold.
+    pub log: LogBounds,
     /// Where the daemon tells how it is; nowhere if none. Port 0 is any that is free.
     pub status: Option<SocketAddr>,
     /// How many collections may be under way at once, 1 to 1000.

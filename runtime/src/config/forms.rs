@@ -4,6 +4,7 @@ use super::{
     devices::ENDPOINT,
     form::{Form, Key, Kind},
     limits::{CollectorLimits, LIMITS},
+    log::{LOG, LogBounds},
     quantity::{GIB, MIB, Unit},
     spool::{SPOOL, SpoolBounds},
 };
@@ -68,6 +69,7 @@ pub(super) fn pattoo_wasm() -> Form {
                 "300MiB",
             ),
             Key::new("spool", Kind::Form(spool), "how much may wait for the server", "{ size: 1GiB, age: 30d }"),
+            Key::new("log", Kind::Form(log), "how much the log file may hold", "{ size: 64MiB, keep: 4 }"),
             Key::new(
                 "collectors",
                 Kind::List(&Kind::Form(collector)),
@@ -80,6 +82,10 @@ pub(super) fn pattoo_wasm() -> Form {
 
 pub(super) fn spool() -> Form {
     Form::new("the spool", Key::of_quantities(SPOOL, &SpoolBounds::default()))
+}
+
+pub(super) fn log() -> Form {
+    Form::new("the log file", Key::of_quantities(LOG, &LogBounds::default()))
 }
 
 pub(super) fn server() -> Form {

@@ -16,6 +16,7 @@ use super::{
     Server, forms, fully_qualified_hostname,
     grants::{grants, secret},
     limits::LIMITS,
+    log::{LOG, LogBounds},
     pattoo::PattooFiles,
     reader::{Fields, Reported, all, read, shown},
     source::{Place, Problem, SourceFile},
@@ -197,6 +198,7 @@ impl Loaded {
             server: read.server.or(pattoo.server.map(|url| Server { url, token: None })),
             hostname,
             log_level: pattoo.log_level.unwrap_or(LevelFilter::INFO),
+            log: read.log,
             status: read.status,
             concurrent: read.concurrent,
             collection_memory: read.collection_memory,
@@ -240,6 +242,7 @@ struct Ours {
     concurrent: u32,
     collection_memory: Option<u64>,
     spool: SpoolBounds,
+    log: LogBounds,
     collectors: Vec<CollectorSettings>,
 }
 
@@ -250,6 +253,8 @@ fn ours(fields: Fields<'_>, folder: &Path, pattoo: &PattooFiles) -> Result<Ours,
     let concurrent = fields.integer("concurrent");
     let collection_memory = fields.size("collection_memory");
     let mut spool = SpoolBounds::default();
+    let mut log = LogBounds::default();
+    let log_bounds = fields.node("log").map(|node| fields.of(&forms::log(), node).quantities(LOG, &mut log));
     let bounds = fields.node("spool").map(|node| fields.of(&forms::spool(), node).quantities(SPOOL, &mut spool));
     let form = forms::collector();
     let default_interval = pattoo.polling_interval.unwrap_or_default();
@@ -257,6 +262,7 @@ fn ours(fields: Fields<'_>, folder: &Path, pattoo: &PattooFiles) -> Result<Ours,
     let read = all(collectors.iter().map(|node| collector(fields.of(&form, node), folder, default_interval)));
     unique_programs(fields, collectors)?;
     bounds.transpose()?;
+    log_bounds.transpose()?;
     Ok(Ours {
         server: server?,
         hostname: hostname?,
@@ -264,6 +270,7 @@ fn ours(fields: Fields<'_>, folder: &Path, pattoo: &PattooFiles) -> Result<Ours,
         concurrent: concurrent?.map_or(Ok(DEFAULT_CONCURRENT), u32::try_from).map_err(|_| Reported)?,
         collection_memory: collection_memory?,
         spool,
+        log,
         collectors: read?,
     })
 }

@@ -18,6 +18,7 @@ mod grants;
 mod hostname;
 mod limits;
 mod load;
+mod log;
 mod narrow;
 mod own;
 mod pattoo;
@@ -42,6 +43,7 @@ pub use self::{
     grants::Grants,
     hostname::{HostnameError, fully_qualified_hostname},
     limits::{CollectorLimits, LIMITS, Limit},
+    log::LogBounds,
     narrow::grants_of,
     own::{Own, own},
     posting::Posting,

@@ -321,6 +321,7 @@ fn the_reference_has_every_key_as_it_is_read() {
         forms::pattoo_wasm(),
         forms::server(),
         forms::spool(),
+        forms::log(),
         forms::collector(),
         forms::grants(),
         forms::origin(),

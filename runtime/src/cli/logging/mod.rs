@@ -1,25 +1,30 @@
 //! Log lines: to stderr for people, coloured only on a terminal and unless `NO_COLOR` is set, or as JSON for machines; and to a file
 //! as well, once a daemon knows where.
 
+mod file;
+mod fold;
+mod guests;
+mod queue;
+
 use std::{
-    fs::File,
-    io::{self, IsTerminal as _, Write},
-    path::{Path, PathBuf},
-    sync::{Mutex, OnceLock, PoisonError},
+    io::{self, IsTerminal as _, Write as _},
+    path::Path,
+    sync::OnceLock,
 };
 
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
-    Layer, Registry,
-    filter::Targets,
-    fmt::MakeWriter,
-    layer::{Context, SubscriberExt as _},
-    registry::LookupSpan,
-    reload,
+    Layer, Registry, filter::Targets, fmt::MakeWriter, layer::SubscriberExt as _, registry::LookupSpan, reload,
     util::SubscriberInitExt as _,
 };
 
-use crate::capability;
+use self::{
+    file::{Change, LogFile},
+    fold::Fold,
+    guests::OfGuests,
+    queue::{Queue, Target},
+};
+use crate::{capability, config::LogBounds};
 
 /// How log lines on stderr look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -36,18 +41,40 @@ const FILE: &str = "pattoo_wasm.log";
 
 /// Changes the level of what is logged.
 static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
-/// The log file, if there is one.
-static LOG_FILE: LogFile = LogFile { open: Mutex::new(None) };
+/// What libraries log.
+static FOLD: OnceLock<Fold> = OnceLock::new();
+/// The lines of a daemon to stderr.
+static STDERR: Queue<Stderr> = Queue::new("stderr");
+/// The lines to the log file, if there is one.
+static LOG_FILE: Queue<Option<LogFile>> = Queue::new("the log file");
 
-/// Starts logging to stderr.
-pub(super) fn start(verbose: u8, quiet: bool, format: Format) {
+/// Starts logging to stderr. `background` is for programs that go on for long, and do not wait for their log; they can have a log file.
+pub(super) fn start(verbose: u8, quiet: bool, format: Format, background: bool) {
     let (filter, handle) = reload::Layer::new(filter(asked_for(verbose, quiet).unwrap_or(LevelFilter::INFO)));
-    let file = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(&LOG_FILE);
+    let fold = Fold::default();
+    // Without a thread for it there is no log file, or stderr is written directly.
+    let has_file = background && LOG_FILE.start(None).is_ok();
+    let stderr =
+        if background && STDERR.start(Stderr).is_ok() { stderr(format, &STDERR) } else { stderr(format, io::stderr) };
+    let file = has_file.then(|| {
+        let layer = tracing_subscriber::fmt::layer().log_internal_errors(false);
+        layer.with_ansi(false).with_target(false).with_writer(&LOG_FILE)
+    });
+    let layers = tracing_subscriber::registry().with(filter).with(fold.clone()).with(OfGuests).with(stderr).with(file);
     // An error means that a program around us logs already, its way.
-    let registry = tracing_subscriber::registry().with(filter).with(OfGuests).with(stderr(format)).with(file);
-    if registry.try_init().is_ok() {
+    if layers.try_init().is_ok() {
         let _ = FILTER.set(handle);
+        let _ = FOLD.set(fold);
     }
+}
+
+/// Writes what is still to be written, for a short while.
+pub(super) fn finish() {
+    if let Some(fold) = FOLD.get() {
+        fold.end_window();
+    }
+    LOG_FILE.flush();
+    STDERR.flush();
 }
 
 /// The level that was asked for on the command line, if any was.
@@ -70,18 +97,10 @@ pub(super) fn set_level(level: LevelFilter) {
 
 /// Logs to `pattoo_wasm.log` in `directory` as well, or to no file. An open one is opened again, so that what a log
 /// rotation moved away is let go.
-pub(super) fn to_file(directory: Option<&Path>) -> io::Result<()> {
-    let opened = match directory {
-        Some(directory) => Some(open(&directory.join(FILE))?),
-        None => None,
-    };
-    *LOG_FILE.open.lock().unwrap_or_else(PoisonError::into_inner) = opened;
+pub(super) fn to_file(directory: Option<&Path>, bounds: LogBounds) -> io::Result<()> {
+    let opened = directory.map(|directory| LogFile::open(&directory.join(FILE), bounds)).transpose()?;
+    LOG_FILE.change(move |file| *file = opened);
     Ok(())
-}
-
-fn open(path: &PathBuf) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    File::options().create(true).append(true).mode(0o640).open(path)
 }
 
 /// Ours and the guests' at this level; of the libraries below only what is wrong.
@@ -92,8 +111,13 @@ fn filter(level: LevelFilter) -> Targets {
         .with_target(capability::GUEST_LOG, level)
 }
 
-fn stderr<S: Subscriber + for<'a> LookupSpan<'a>>(format: Format) -> Box<dyn Layer<S> + Send + Sync> {
-    let layer = tracing_subscriber::fmt::layer().with_target(false).with_writer(io::stderr);
+fn stderr<S, W>(format: Format, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    // What cannot be written to stderr cannot be complained of there.
+    let layer = tracing_subscriber::fmt::layer().log_internal_errors(false).with_target(false).with_writer(writer);
     if format == Format::Json {
         return Box::new(layer.json().flatten_event(true));
     }
@@ -101,71 +125,39 @@ fn stderr<S: Subscriber + for<'a> LookupSpan<'a>>(format: Format) -> Box<dyn Lay
     Box::new(layer.with_ansi(colours).without_time())
 }
 
-/// Writes what a library logs while a collection is at work into that collection's log, where it is counted.
-struct OfGuests;
+/// The standard error stream.
+struct Stderr;
 
-impl<S: Subscriber> Layer<S> for OfGuests {
-    fn event_enabled(&self, event: &tracing::Event<'_>, _: Context<'_, S>) -> bool {
-        /// As much of a message as a guest's own line may have unless its limit is raised.
-        const LONGEST: usize = 4_096;
-        let target = event.metadata().target();
-        if target == capability::GUEST_LOG || target.starts_with("pattoo_wasm") {
-            return true;
-        }
-        let mut message = Message { text: format!("{target}:"), room: LONGEST };
-        event.record(&mut message);
-        !capability::log_for_guest(&message.text)
+impl Target for Stderr {
+    fn write(&mut self, line: &[u8]) {
+        // There is nobody else to tell.
+        let _ = io::stderr().write_all(line);
     }
 }
 
-/// The fields of an event on one line.
-struct Message {
-    text: String,
-    room: usize,
-}
-
-impl tracing::field::Visit for Message {
-    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-        use std::fmt::Write as _;
-        let _ = match field.name() {
-            "message" => write!(self, " {value:?}"),
-            name => write!(self, " {name}={value:?}"),
-        };
-    }
-}
-
-impl std::fmt::Write for Message {
-    /// Takes no more than there is room for, and ends the formatting then.
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let kept = text.get(..text.floor_char_boundary(self.room)).unwrap_or_default();
-        self.text.push_str(kept);
-        self.room = self.room.saturating_sub(kept.len());
-        if kept.len() < text.len() { Err(std::fmt::Error) } else { Ok(()) }
-    }
-}
-
-/// A file that can be exchanged while others log.
-struct LogFile {
-    open: Mutex<Option<File>>,
-}
-
-impl Write for &LogFile {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match self.open.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            Some(file) => file.write_all(line).map(|()| line.len()),
-            None => Ok(line.len()),
+impl Target for Option<LogFile> {
+    fn write(&mut self, line: &[u8]) {
+        if let Some(file) = self {
+            let change = file.write(line);
+            tell(file.path(), change);
         }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn tick(&mut self) {
+        if let Some(file) = self {
+            let change = file.look_again();
+            tell(file.path(), change);
+        }
     }
 }
 
-impl<'a> MakeWriter<'a> for &'static LogFile {
-    type Writer = &'static LogFile;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        self
+/// Says that lines are dropped, or are written again.
+fn tell(path: &Path, change: Option<Change>) {
+    match change {
+        Some(Change::Dropping(why)) => tracing::warn!("{}: log lines are dropped: {why}", path.display()),
+        Some(Change::Again(dropped)) => {
+            tracing::warn!("{}: log lines are written again; {dropped} were dropped", path.display());
+        }
+        None => {}
     }
 }
