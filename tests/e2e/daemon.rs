@@ -295,6 +295,37 @@ fn the_status_address_answers_to_its_own_name_only() {
 }
 
 #[test]
+fn healthz_is_answered_within_a_second_however_many_do_not_read_their_answers() {
+    use std::io::Write as _;
+    let site = Site::new(nobody());
+    site.file("a.wat", emits_and("i32.const 512"));
+    site.configure(&json!([{"program": "A", "module": "a.wat", "polling_interval": 1}]));
+    let daemon = site.start();
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut stuck = Vec::new();
+    for number in 0..200 {
+        let mut stream = std::net::TcpStream::connect(daemon.status_address()).expect("it listens");
+        stream.set_nonblocking(true).expect("a socket");
+        // More answers than all buffers on the way hold, and none is read; every third does not even end its request.
+        if number % 3 == 0 {
+            let _ = stream.write_all(b"GET /metrics HT");
+        } else {
+            let _ = stream.write_all(request.repeat(4000).as_bytes());
+        }
+        stuck.push(stream);
+        if number % 20 == 19 {
+            let began = std::time::Instant::now();
+            assert_eq!(daemon.page("/healthz"), (200, "ok\n".to_owned()));
+            assert!(began.elapsed() < Duration::from_secs(1), "{:?} with {number} others", began.elapsed());
+        }
+    }
+    assert_eq!(daemon.page("/status").0, 200);
+    drop(stuck);
+    assert_eq!(daemon.page("/metrics").0, 200);
+    assert!(daemon.end("TERM").success());
+}
+
+#[test]
 fn metrics_count_what_was_read_and_fetched() {
     let (_cli, _receiver, site) = site();
     let device = pattoo_tests::modbus_device(&json!({"1": {"holding": {"0": [1, 2]}}}));
