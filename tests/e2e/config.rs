@@ -176,6 +176,24 @@ fn a_pinned_module_is_compared_with_the_file_that_is_there() {
 }
 
 #[test]
+fn what_is_wrong_in_a_very_long_line_is_said_by_its_numbers() {
+    let long = "x".repeat(1 << 20);
+    for ours in [
+        format!("pattoo_wasm: {{ hostname: h, collectors: [], note: {long}, status: 5 }}\n"),
+        format!("# {long}\npattoo_wasm: {{ status: 5 }}\n# {long}\n"),
+        format!("pattoo_wasm: {{ a: &a {long}, b: [{}] }}\n", "*a, ".repeat(3000)),
+    ] {
+        let said = said(&configured(PATTOO, &ours), &["check"]);
+        assert!(
+            said.contains("exit code 2") && said.contains("pattoo_wasm.yaml:"),
+            "{}",
+            said.get(..500).unwrap_or(&said)
+        );
+        assert!(said.len() < 5000, "{} bytes", said.len());
+    }
+}
+
+#[test]
 fn the_effective_settings_show_no_secret() {
     let ours =
         "pattoo_wasm:\n  hostname: gateway-7\n  server: { url: 'http://127.0.0.1:9', token: { secret_file: token } }\n";

@@ -16,6 +16,9 @@ use crate::{
 /// How many problems of a configuration are shown at once.
 const MAX_SHOWN: usize = 20;
 
+/// The longest part of a line that is shown, in bytes.
+const LONGEST_LINE: usize = 1000;
+
 /// The exit codes, a promise to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -136,13 +139,26 @@ impl From<StateError> for Failure {
 
 impl From<&Problem> for Finding {
     fn from(problem: &Problem) -> Self {
-        let place = problem.place.as_ref().map(|Place { file, span }| {
+        let drawn = problem.place.as_ref().filter(|place| can_be_drawn(place));
+        let what = if drawn.is_some() { problem.what.clone() } else { problem.to_string() };
+        let place = drawn.map(|Place { file, span }| {
             let source = NamedSource::new(printable(&file.path.display().to_string()), masked(&file.text));
             (source, LabeledSpan::new_with_span(None, span.clone()))
         });
         let help = Some(problem.help.clone()).filter(|help| !help.is_empty());
-        Self { what: problem.what.clone(), help, severity: problem.severity, place }
+        Self { what, help, severity: problem.severity, place }
     }
+}
+
+/// Whether a place can be shown with the lines around it. Where one of them is too long for any terminal, its numbers say more; and
+/// the library that draws them panics at a column beyond 65 535.
+fn can_be_drawn(place: &Place) -> bool {
+    let text = place.file.text.as_str();
+    let (before, after) = text.split_at_checked(place.span.start).unwrap_or((text, ""));
+    let before = before.rsplit('\n').take(2).map(str::len);
+    // The line of the place is counted in two parts, and the one after it is shown as well.
+    let after = after.split('\n').take(2).map(str::len);
+    before.chain(after).all(|length| length <= LONGEST_LINE)
 }
 
 impl Finding {
