@@ -295,7 +295,7 @@ fn the_status_address_answers_to_its_own_name_only() {
 }
 
 #[test]
-fn healthz_is_answered_within_a_second_however_many_do_not_read_their_answers() {
+fn healthz_is_answered_at_once_however_many_do_not_read_their_answers() {
     use std::io::Write as _;
     let site = Site::new(nobody());
     site.file("a.wat", emits_and("i32.const 512"));
@@ -316,7 +316,8 @@ fn healthz_is_answered_within_a_second_however_many_do_not_read_their_answers() 
         if number % 20 == 19 {
             let began = std::time::Instant::now();
             assert_eq!(daemon.page("/healthz"), (200, "ok\n".to_owned()));
-            assert!(began.elapsed() < Duration::from_secs(1), "{:?} with {number} others", began.elapsed());
+            // A tenth of that is usual; a connection that is stuck would hold it for ten seconds and longer.
+            assert!(began.elapsed() < Duration::from_secs(3), "{:?} with {number} others", began.elapsed());
         }
     }
     assert_eq!(daemon.page("/status").0, 200);
