@@ -149,10 +149,10 @@ fn host_holds_no_more_for_a_guest_than_its_account_says() {
         let account = outcome.host_memory;
         let handed_over = signed(Limits::default().call_bytes);
         if after > idle + signed(account.held) + SLACK {
-            faults.push(format!("{} of {size}: {after} held after the call, {account:?}, idle {idle}", name));
+            faults.push(format!("{name} of {size}: {after} held after the call, {account:?}, idle {idle}"));
         }
         if peak > idle + signed(account.peak) + handed_over + SLACK {
-            faults.push(format!("{} of {size}: {peak} held within a call, {account:?}, idle {idle}", name));
+            faults.push(format!("{name} of {size}: {peak} held within a call, {account:?}, idle {idle}"));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -167,7 +167,6 @@ fn fault(case: &Case, idle: u64) -> Option<String> {
     let of = |size: usize| instructions_of("worst_calls::one_case", &format!("{},{size}", case.name));
     let (half, whole) = (of(largest / 2)?.saturating_sub(idle), of(largest)?.saturating_sub(idle));
     let each = whole.saturating_sub(half) / (largest / 2) as u64;
-    println!("{}: {half} instructions for {}, {whole} for twice that, {each} for each byte", case.name, largest / 2);
     if whole > (half.saturating_mul(22) / 10).saturating_add(CONSTANT) {
         return Some(format!("{}: {half} instructions for {}, {whole} for twice that", case.name, largest / 2));
     }

@@ -44,6 +44,7 @@ const METADATA: &str = "(memory.fill (i32.const 65536) (i32.const 0) (i32.const 
 const ZEROS: &str = "(memory.fill (i32.const 65536) (i32.const 0) (i32.const SIZE))";
 
 /// Every function that takes anything, with what is largest of it.
+#[expect(clippy::too_many_lines, reason = "a list")]
 pub fn cases() -> Vec<Case> {
     let many = |name, import, call, item, largest| Case { item, before: ZEROS, largest, ..case(name, import, call) };
     let read = |name: &'static str, import: &'static str| {

@@ -37,7 +37,7 @@ fn of_machine() -> Option<u64> {
     kib_of("/proc/meminfo", "MemTotal:")
 }
 
-/// Anonymous resident memory of this process, in bytes: `RssAnon:	    2048 kB`.
+/// Anonymous resident memory of this process, in bytes: `RssAnon:     2048 kB`.
 fn resident() -> Option<u64> {
     kib_of("/proc/self/status", "RssAnon:")
 }
@@ -216,12 +216,10 @@ mod tests {
     use super::{Memory, Running, SMALL, available, limit_of_group, resident};
     use crate::capability::{Account, Limits};
 
-    const MIB: usize = 1 << 20;
-
     fn running(memory: &Memory, mib: usize) -> Running {
         let account = Account::new(&Limits { resources: 0, ..Limits::default() });
         let running = memory.enter(&account);
-        running.set_linear(mib * MIB);
+        running.set_linear(mib << 20);
         running
     }
 
