@@ -81,8 +81,13 @@ impl Site {
 
     /// The command that runs the daemon.
     pub fn command(&self) -> Command {
-        let mut command = self.cli.command(&["daemon", "-v", "--config"]);
-        command.arg(self.folder());
+        self.command_with(&["-v"])
+    }
+
+    /// The same with these options.
+    pub fn command_with(&self, options: &[&str]) -> Command {
+        let mut command = self.cli.command(&["daemon"]);
+        command.args(options).arg("--config").arg(self.folder());
         command
     }
 
@@ -249,6 +254,7 @@ pub fn resident_kib(pid: u32) -> u64 {
 /// A GET over plain HTTP/1.0: status code and body.
 pub fn get(address: SocketAddr, path: &str, host: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a stream");
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").expect("it reads");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers with text");

@@ -24,7 +24,7 @@ Usage: cargo xtask COMMAND
            build the collectors: those in Rust into target/wasm32-wasip2/guest, the
            station in every language (or these) into target/guests
   soak     what takes long, by name: crash, fairness, guests, hostile, queue, scale,
-           or fuzz [TARGET]
+           tenants, or fuzz [TARGET]; with the program that PATTOO_WASM_BINARY names, if it does
   test     format, lints, licences, every test; with CI=true a skipped step is a failure
   bench [NAME] [--profile dev]
            figures against their targets and rivals, built for release: encode, cycle, boundary, startup, spool, scale,

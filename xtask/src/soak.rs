@@ -13,7 +13,7 @@ struct Soak {
     settings: &'static [(&'static str, &'static str)],
 }
 
-const SOAKS: [Soak; 6] = [
+const SOAKS: [Soak; 7] = [
     Soak {
         name: "crash",
         binary: "e2e",
@@ -50,6 +50,12 @@ const SOAKS: [Soak; 6] = [
         binary: "hostile",
         test: "corpus::hostile_guests_end_by_their_deadline_and_leave_no_memory_behind",
         settings: &[("HOSTILE_ROUNDS", "5")],
+    },
+    Soak {
+        name: "tenants",
+        binary: "tenants",
+        test: "twenty_hostile_collectors_cost_twenty_good_ones_no_collection_and_no_time",
+        settings: &[("TENANTS_SECONDS", "600")],
     },
 ];
 
@@ -124,7 +130,12 @@ pub(crate) fn run(name: &str) -> Result<()> {
             test.env(setting, value);
         }
     }
-    steps.run(soak.name, tools::with_peers(&mut test))?;
+    tools::with_peers(&mut test);
+    // Another program than the one that was just built, such as that of `cargo xtask baseline`.
+    if let Some(binary) = std::env::var_os("PATTOO_WASM_BINARY") {
+        test.env("PATTOO_WASM_BINARY", binary);
+    }
+    steps.run(soak.name, &mut test)?;
     steps.finish();
     Ok(())
 }

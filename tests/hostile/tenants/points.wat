@@ -1,0 +1,20 @@
+;; Emits 9 000 datapoints of 1 000 bytes, each with a key and a text of its own.
+(memory (export "memory") 16)
+(func $attack (local $turn i32) (local $point i32) (local $key i32)
+  (loop $next
+    ;; The key is the number in base 16, of four letters; the text is made of this key and those that follow it.
+    (local.set $key (i32.add (i32.const 140000) (i32.mul (local.get $turn) (i32.const 4))))
+    (i32.store8 (local.get $key) (i32.add (i32.const 97) (i32.and (local.get $turn) (i32.const 15))))
+    (i32.store8 offset=1 (local.get $key)
+      (i32.add (i32.const 97) (i32.and (i32.shr_u (local.get $turn) (i32.const 4)) (i32.const 15))))
+    (i32.store8 offset=2 (local.get $key)
+      (i32.add (i32.const 97) (i32.and (i32.shr_u (local.get $turn) (i32.const 8)) (i32.const 15))))
+    (i32.store8 offset=3 (local.get $key) (i32.add (i32.const 97) (i32.shr_u (local.get $turn) (i32.const 12))))
+    (local.set $point (i32.add (i32.const 200000) (i32.mul (local.get $turn) (i32.const 48))))
+    (i32.store (local.get $point) (local.get $key))
+    (i32.store offset=4 (local.get $point) (i32.const 4))
+    (i32.store8 offset=8 (local.get $point) (i32.const 5))
+    (i32.store offset=16 (local.get $point) (local.get $key))
+    (i32.store offset=20 (local.get $point) (i32.const 1000))
+    (br_if $next (i32.lt_u (local.tee $turn (i32.add (local.get $turn) (i32.const 1))) (i32.const 9300))))
+  (call $emit (i32.const 140000) (i32.const 6) (i32.const 200000) (i32.const 9000) (i32.const 512)))
