@@ -9,6 +9,9 @@ use std::{env, fmt::Write as _, fs, net::SocketAddr, path::Path};
 use pattoo_tests::Site;
 use serde_json::{Value, json};
 
+/// How many bytes of settings a configuration file has room for.
+const SETTINGS: usize = 3_500_000;
+
 /// The port of the web site in the text of modules that talk to it.
 const SITE_PORT: &str = "54321";
 
@@ -49,6 +52,9 @@ pub(crate) fn collectors(site: &Site, many: usize, web_site: SocketAddr) -> Vec<
         KINDS.into_iter().find(|(kind, _)| *kind == name).unwrap_or_else(|| panic!("there is no kind `{name}`"))
     });
     let kinds: Vec<_> = kinds.collect();
+    // All of them fit into a configuration file.
+    let with_settings = kinds.iter().cycle().take(many).filter(|(kind, _)| *kind == "settings").count();
+    let settings = SETTINGS.checked_div(with_settings).map_or(0, |each| each.min(1_000_000));
     let collector = |(number, (kind, file)): (usize, &(&str, &str))| {
         let text = module(kind, file).replace(SITE_PORT, &web_site.port().to_string());
         let mut collector = json!({
@@ -58,7 +64,7 @@ pub(crate) fn collectors(site: &Site, many: usize, web_site: SocketAddr) -> Vec<
             "polling_interval": 1,
         });
         match *kind {
-            "settings" => collector["settings"] = json!({"text": "x".repeat(1_000_000)}),
+            "settings" => collector["settings"] = json!({"text": "x".repeat(settings)}),
             "wasi-responses" => {
                 collector["grants"] = json!({"http": [{"origin": format!("http://{web_site}")}]});
             }
