@@ -104,6 +104,9 @@ pub fn main() -> ExitCode {
     };
     let in_background = matches!(cli.command, Command::Daemon(_));
     logging::start(cli.verbose, cli.quiet, format, in_background);
+    if in_background {
+        crate::sandbox::return_freed_memory();
+    }
     let result = match cli.command {
         Command::Compile(args) => compile::compile(&args),
         Command::Completions(args) => completions::print(&args),

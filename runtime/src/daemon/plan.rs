@@ -69,7 +69,14 @@ pub struct Outlet {
 impl Outlet {
     /// An outlet that posts nothing yet. `status` is our own address, which no guest may talk to.
     pub fn new(spool: Spool, state: StateStore, endpoints: Endpoints, status: Option<SocketAddr>) -> Self {
-        Self { spool, endpoints, state, memory: Budget::default(), status, delivery: Mutex::new(None) }
+        Self {
+            spool,
+            endpoints,
+            state,
+            memory: Budget::within(crate::sandbox::available_memory()),
+            status,
+            delivery: Mutex::new(None),
+        }
     }
 
     /// Posts what is in the spool to `server` from now on. A delivery to the same server goes on.

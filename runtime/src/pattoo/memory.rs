@@ -24,6 +24,14 @@ impl Budget {
         Self(Arc::new(AtomicUsize::new(bytes)))
     }
 
+    /// What is usual, or a sixteenth of what there is for everything, if that is less.
+    pub fn within(bytes: u64) -> Self {
+        Self::new(usize::try_from(bytes / 16).unwrap_or(usize::MAX).min(Self::USUAL))
+    }
+
+    /// 128 MiB: a million series, by and large.
+    const USUAL: usize = 128 << 20;
+
     /// What nobody has taken.
     pub fn left(&self) -> usize {
         self.0.load(Ordering::Relaxed)
@@ -37,9 +45,8 @@ impl Budget {
 }
 
 impl Default for Budget {
-    /// 128 MiB: a million series, by and large.
     fn default() -> Self {
-        Self::new(128 << 20)
+        Self::new(Self::USUAL)
     }
 }
 

@@ -32,6 +32,22 @@ pub fn available() -> u64 {
     of_machine().unwrap_or(u64::MAX).min(in_groups)
 }
 
+/// Has the C library give large pieces of memory back to the system as soon as they are freed. By itself it learns from each that is freed to
+/// keep the next ones (up to 32 MiB each): what a collection had for a moment would stay with the process, and count.
+pub fn return_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        const LARGE: libc::c_int = 1 << 20;
+        for parameter in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+            #[expect(unsafe_code, reason = "the C library has no other way to set it")]
+            // SAFETY: it takes two numbers and keeps them; other threads may allocate meanwhile.
+            unsafe {
+                libc::mallopt(parameter, LARGE);
+            }
+        }
+    }
+}
+
 /// `MemTotal:       24689732 kB`.
 fn of_machine() -> Option<u64> {
     kib_of("/proc/meminfo", "MemTotal:")

@@ -23,7 +23,7 @@ pub use self::{
     compile::{CompileError, CompileLimits, Compiler, serve},
     engine::{EngineError, Sandbox},
     load::{Collector, Compilation, LoadError},
-    memory::{Memory, available as available_memory},
+    memory::{Memory, available as available_memory, return_freed_memory},
     module::{Kind, Module},
 };
 
