@@ -1,7 +1,12 @@
 //! Compilation in a child process, and the cache of what it made.
 #![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests may do what tests may do")]
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
 
 use pattoo_tests::{COMPOSED, Cli, binary};
 use pattoo_wasm::sandbox::{CompileError, CompileLimits, Compiler, LoadError, Module, Sandbox};
@@ -96,11 +101,115 @@ fn bomb() -> String {
 #[test]
 fn a_module_that_costs_the_compiler_too_much_time_is_given_up() {
     let error = refusal(&bomb(), CompileLimits { time: Duration::from_secs(1), ..CompileLimits::default() });
-    assert!(error.to_string().contains("out of time") && error.to_string().contains("1s"), "{error}");
+    assert!(error.to_string().contains("more than 1s of processor time (limit compile_time)"), "{error}");
 }
 
 #[test]
 fn a_module_that_costs_the_compiler_too_much_memory_is_given_up() {
     let error = refusal(&bomb(), CompileLimits { memory: 128 << 20, ..CompileLimits::default() });
-    assert!(error.to_string().contains("out of memory") && error.to_string().contains("128.0 MiB"), "{error}");
+    assert!(error.to_string().contains("more than 128.0 MiB of memory (limit compile_memory)"), "{error}");
+}
+
+/// Minutes of work for a compiler, as a module.
+fn giant() -> Vec<u8> {
+    let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
+                  (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
+    let collect = r#"(memory (export "memory") 1) (func (export "collect") (result i32) i32.const 0)"#;
+    let text = format!("(module {collect} (func (param i32 i32 i32) {}))", branch.repeat(60_000));
+    wat::parse_str(text).expect("a module")
+}
+
+#[test]
+fn a_compilation_that_failed_is_not_tried_again_until_its_limit_is_raised() {
+    let cli = Cli::new();
+    cli.file("giant.wasm", giant());
+    let run = |limit: &str| cli.run(&["run", "giant.wasm", "--limit", limit]);
+    let compiles = |limit: &str| {
+        let run = run(limit);
+        assert_eq!(run.code, Some(2), "{run:#?}");
+        assert!(run.stderr.contains("(limit compile_time)"), "{run:#?}");
+        !run.stderr.contains("is not tried again as it is")
+    };
+    assert!(compiles("compile_time=1s"));
+    let began = Instant::now();
+    assert!(!compiles("compile_time=1s"), "another process knows of it");
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(compiles("compile_time=2s"), "a raised limit tries again");
+    assert!(!compiles("compile_time=1s") && !compiles("compile_time=2s"));
+}
+
+/// A process under test. It is killed when this is dropped.
+struct Parent(Child);
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A process that compiles a giant, and its compiling child once that confined itself and computes.
+fn compiling(cli: &Cli) -> (Parent, u32) {
+    cli.file("giant.wasm", giant());
+    let mut command = cli.command(&["run", "giant.wasm"]);
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let parent = Parent(command.spawn().expect("it starts"));
+    let deadline = Instant::now().checked_add(Duration::from_mins(1)).expect("a while from now");
+    loop {
+        let tasks = fs::read_dir(format!("/proc/{}/task", parent.0.id())).expect("it runs").flatten();
+        let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+        let child = children.flat_map(|pids| pids.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>());
+        if let Some(child) = child.last()
+            && status(child, "Threads").is_some_and(|threads| threads != "1")
+        {
+            return (parent, child);
+        }
+        assert!(Instant::now() < deadline, "no child compiles");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What the system says of a process; nothing when it has ended.
+fn status(pid: u32, key: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let value = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(":\t"));
+    if value("State")?.starts_with(['Z', 'X']) { None } else { value(key).map(str::to_owned) }
+}
+
+#[test]
+fn the_compiler_ends_with_the_process_that_started_it_however_that_ended() {
+    let cli = Cli::new();
+    let (parent, child) = compiling(&cli);
+    // By SIGKILL.
+    drop(parent);
+    let killed = Instant::now();
+    while status(child, "State").is_some() {
+        assert!(killed.elapsed() < Duration::from_secs(1), "the compiler goes on without its parent");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn the_compiler_has_given_up_everything_but_memory_and_three_pipes() {
+    let cli = Cli::new();
+    let (_parent, child) = compiling(&cli);
+    let is = |key: &str| status(child, key).expect("it compiles");
+    assert_eq!((is("Seccomp"), is("NoNewPrivs")), ("2".to_owned(), "1".to_owned()));
+    let tasks = fs::read_dir(format!("/proc/{child}/task")).expect("it compiles").flatten();
+    for task in tasks {
+        let status = fs::read_to_string(task.path().join("status")).expect("a thread");
+        assert!(status.contains("Seccomp:\t2"), "every thread is under the filter: {status}");
+    }
+    let read = |name: &str| fs::read_to_string(format!("/proc/{child}/{name}")).expect("it compiles");
+    let files = fs::read_dir(format!("/proc/{child}/fd")).expect("it compiles").flatten();
+    let files: Vec<_> = files.map(|file| fs::read_link(file.path()).expect("a link")).collect();
+    assert!(files.len() == 3 && files.iter().all(|file| file.to_string_lossy().starts_with("pipe:")), "{files:?}");
+    assert_eq!((read("environ"), read("oom_score_adj").trim()), (String::new(), "1000"));
+    assert_eq!(fs::read_link(format!("/proc/{child}/cwd")).expect("a folder"), PathBuf::from("/"));
+    let limits = read("limits");
+    for limit in ["Max file size 0 0", "Max open files 3 3", "Max core file size 0 0", "Max cpu time 120 125"] {
+        let is = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(limit);
+        assert!(limits.lines().any(is), "{limit}: {limits}");
+    }
 }

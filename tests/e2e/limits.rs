@@ -55,9 +55,13 @@ fn the_time_and_memory_of_the_compiler_can_be_set() {
     let text =
         core("", "").replacen("(memory", &format!("(func (param i32 i32 i32) {}) (memory", branch.repeat(20_000)), 1);
     let module = wat::parse_str(text).unwrap();
-    assert_refused(&run(&cli, &module, &["compile_time=1s"]), 2, &["out of time", "1s (limit compile_time)"]);
+    assert_refused(
+        &run(&cli, &module, &["compile_time=1s"]),
+        2,
+        &["more than 1s of processor time (limit compile_time)"],
+    );
     let memory = run(&cli, &module, &["compile_memory=256MiB"]);
-    assert_refused(&memory, 2, &["out of memory", "256.0 MiB (limit compile_memory)"]);
+    assert_refused(&memory, 2, &["more than 256.0 MiB of memory (limit compile_memory)"]);
 }
 
 #[test]

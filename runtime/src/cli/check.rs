@@ -129,7 +129,11 @@ async fn connect(server: &ServerUrl) -> Result<(), String> {
 
 /// Everything but the server. Compiling modules takes its time.
 fn everything_else(loaded: &Loaded, own: &OwnEndpoints) -> Result<Vec<Problem>, Failure> {
-    let sandbox = Sandbox::new(1, super::compiler()?, None).map_err(Failure::fault)?;
+    let compiler = super::compiler()?;
+    if let Some(note) = compiler.unconfined() {
+        tracing::warn!("{note}");
+    }
+    let sandbox = Sandbox::new(1, compiler, None).map_err(Failure::fault)?;
     let mut modules = Modules { sandbox: &sandbox, known: HashMap::new() };
     let mut problems = directories(loaded);
     problems.extend(loaded.exposures());

@@ -12,6 +12,8 @@ pub(super) struct Args {
     time: u64,
     /// Bytes of address space
     memory: u64,
+    /// Bytes of memory that it may write to
+    data: u64,
     /// Functions that the module may define
     functions: u32,
 }
@@ -23,6 +25,6 @@ pub(super) fn compile(args: &Args) -> Result<Exit, Failure> {
         functions: args.functions,
         ..CompileLimits::default()
     };
-    serve(limits).map_err(|error| Failure::fault(format!("the compiler ended: {error}")))?;
+    serve(limits, args.data).map_err(|error| Failure::fault(format!("the compiler ended: {error}")))?;
     Ok(Exit::Good)
 }

@@ -73,6 +73,14 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     let concurrent = configuration.concurrent;
     let compiled = configuration.directories.daemon.compiled().to_owned();
     let compiler = super::compiler()?;
+    tokio::task::spawn_blocking({
+        let compiler = compiler.clone();
+        move || {
+            if let Some(note) = compiler.unconfined() {
+                tracing::warn!("{note}");
+            }
+        }
+    });
     let sandbox = tokio::task::spawn_blocking(move || Sandbox::new(concurrent, compiler, super::cache(&compiled)))
         .await
         .map_err(|error| Failure::fault(format!("the engine's start ended: {error}")))?

@@ -4,7 +4,7 @@
 //! of this user, mode 0700, no link. An entry is the compiled form as it is, an ELF file, and behind it an HMAC-SHA-256 over the
 //! entry's name, its length and the digests of its chunks, under a key that lies in the folder; its name is the digest of the
 //! module and of the engine's settings. What does not verify is thrown away and made anew. An entry that nobody used for thirty
-//! days is removed.
+//! days is removed. Beside them lies, in the same form, how compilations [failed](super::refusals).
 //!
 //! A language's runtime is tens of megabytes, so its chunks are digested side by side, and what verified is not copied: the engine
 //! maps it, and it maps the very file that was read, by its descriptor. What is put under its name in between is not run. While it
@@ -29,6 +29,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use wasmtime::{Engine, component::Component};
 
+use super::refusals::Refusal;
 use crate::files;
 
 /// How long an entry stays that nobody uses.
@@ -43,8 +44,12 @@ const PIECE: usize = 64 << 10;
 const KEY: usize = 64;
 /// The file of the key.
 const KEY_FILE: &str = "key";
-/// How the files of entries end.
+/// How the files of entries end: compiled forms, and compilations that failed.
 const ENTRY: &str = "cwasm";
+const REFUSAL: &str = "refused";
+/// How many compilations that failed are kept, and how large one may be, in bytes.
+const REFUSALS: usize = 256;
+const MAX_REFUSAL: usize = 16 << 10;
 
 /// A digest.
 type Hash = [u8; 32];
@@ -80,9 +85,18 @@ impl Cache {
 
     /// The compiled form of the module with this digest for this engine, if a sound one is here.
     pub(super) fn get(&self, engine: &Engine, sha256: &str) -> Option<Entry> {
-        let name = name(engine, sha256);
-        let path = self.folder.join(&name);
-        match self.verified(&path, &name) {
+        self.entry(&name(engine, sha256, ENTRY))
+    }
+
+    /// What is kept of the compilation of this module for this engine, if it failed.
+    pub(super) fn refusal(&self, engine: &Engine, sha256: &str) -> Option<Refusal> {
+        let entry = self.entry(&name(engine, sha256, REFUSAL)).filter(|entry| entry.length <= MAX_REFUSAL)?;
+        serde_json::from_slice(&entry.bytes().ok()?).ok()
+    }
+
+    fn entry(&self, name: &str) -> Option<Entry> {
+        let path = self.folder.join(name);
+        match self.verified(&path, name) {
             Ok(entry) => Some(entry),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
@@ -113,12 +127,25 @@ impl Cache {
     /// When it cannot be written. Nothing is half there then.
     pub(super) fn put(&self, engine: &Engine, sha256: &str, code: &[u8]) -> io::Result<()> {
         self.remove_unused();
-        let name = name(engine, sha256);
+        self.write(&name(engine, sha256, ENTRY), code)
+    }
+
+    /// Keeps how a compilation failed, in place of those that were longest not asked for.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written. Nothing is half there then.
+    pub(super) fn put_refusal(&self, engine: &Engine, sha256: &str, refusal: &Refusal) -> io::Result<()> {
+        self.remove_unused();
+        self.write(&name(engine, sha256, REFUSAL), &serde_json::to_vec(refusal)?)
+    }
+
+    fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
         let digests: Vec<Hash> = code.chunks(CHUNK).map(|chunk| Sha256::digest(chunk).into()).collect();
         // Made with mode 0600 and moved into place: nobody reads it half written.
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(code)?;
-        file.write_all(&self.mac(&name, code.len(), &digests).finalize().into_bytes())?;
+        file.write_all(&self.mac(name, code.len(), &digests).finalize().into_bytes())?;
         file.persist(self.folder.join(name))?;
         Ok(())
     }
@@ -136,11 +163,22 @@ impl Cache {
 
     fn remove_unused(&self) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        let mut refusals = Vec::new();
         for entry in entries.flatten() {
             let path = entry.path();
-            let used = entry.metadata().and_then(|found| found.modified());
-            let unused = used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age > KEPT));
-            if unused && path.extension().is_some_and(|ending| ending == ENTRY) {
+            let Ok(used) = entry.metadata().and_then(|found| found.modified()) else { continue };
+            let is_refusal = path.extension().is_some_and(|ending| ending == REFUSAL);
+            let is_ours = is_refusal || path.extension().is_some_and(|ending| ending == ENTRY);
+            if is_ours && used.elapsed().is_ok_and(|age| age > KEPT) {
+                let _ = fs::remove_file(path);
+            } else if is_refusal {
+                refusals.push((used, path));
+            }
+        }
+        // One more is to come.
+        if let Some(too_many) = refusals.len().checked_sub(REFUSALS.saturating_sub(1)) {
+            refusals.sort_unstable();
+            for (_, path) in refusals.into_iter().take(too_many) {
                 let _ = fs::remove_file(path);
             }
         }
@@ -208,10 +246,10 @@ impl Entry {
 }
 
 /// The file name of an entry: what it was compiled from, and for which engine.
-fn name(engine: &Engine, sha256: &str) -> String {
+fn name(engine: &Engine, sha256: &str, ending: &str) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    format!("{sha256}-{:016x}.{ENTRY}", hasher.finish())
+    format!("{sha256}-{:016x}.{ending}", hasher.finish())
 }
 
 /// Of this user, and nobody else can read or change it.
@@ -261,10 +299,15 @@ mod tests {
 
     use wasmtime::Engine;
 
-    use super::{CHUNK, Cache, PIECE, name};
-    use crate::sandbox::engine::compiler_config;
+    use super::{CHUNK, Cache, ENTRY, PIECE, REFUSAL, REFUSALS, Refusal};
+    use crate::sandbox::{CompileError, CompileLimits, engine::compiler_config};
 
     const MODULE: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+    /// The file name of a compiled form.
+    fn name(engine: &Engine, sha256: &str) -> String {
+        super::name(engine, sha256, ENTRY)
+    }
 
     struct Folder(tempfile::TempDir);
 
@@ -436,5 +479,47 @@ mod tests {
         fs::rename(&path, folder.0.path().join("elsewhere")).unwrap();
         std::os::unix::fs::symlink(folder.0.path().join("elsewhere"), &path).unwrap();
         assert!(cache.get(&engine, MODULE).is_none());
+    }
+
+    /// A failure that counts, and whether what is kept says so.
+    fn is_refused(cache: &Cache, engine: &Engine, sha256: &str) -> bool {
+        let now = std::time::Duration::from_secs(1);
+        let refusal = cache.refusal(engine, sha256);
+        refusal.is_some_and(|refusal| refusal.counts("this", &CompileLimits::default(), 0, now).is_some())
+    }
+
+    fn refusal() -> Refusal {
+        let now = std::time::Duration::from_secs(1);
+        Refusal::of(&CompileError::Outgrown(1), "this", &CompileLimits::default(), 0, now).unwrap()
+    }
+
+    #[test]
+    fn a_failed_compilation_is_kept_and_thrown_away_when_it_was_changed() {
+        let (folder, engine) = (Folder::new(), engine());
+        assert!(!is_refused(&folder.cache(), &engine, MODULE));
+        folder.cache().put_refusal(&engine, MODULE, &refusal()).unwrap();
+        assert!(is_refused(&folder.cache(), &engine, MODULE));
+        // It is never taken for a compiled form, nor a compiled form for it, under whichever name.
+        let (kept, code) = (folder.path().join(super::name(&engine, MODULE, REFUSAL)), name(&engine, MODULE));
+        fs::copy(&kept, folder.path().join(&code)).unwrap();
+        assert!(folder.cache().get(&engine, MODULE).is_none());
+        let mut changed = fs::read(&kept).unwrap();
+        changed[10] ^= 1;
+        fs::write(&kept, changed).unwrap();
+        assert!(!is_refused(&folder.cache(), &engine, MODULE) && !kept.exists());
+    }
+
+    #[test]
+    fn of_failed_compilations_only_the_last_ones_are_kept() {
+        let (folder, engine) = (Folder::new(), engine());
+        let cache = folder.cache();
+        let digest = |number: usize| format!("{number:064}");
+        for number in 0..REFUSALS + 5 {
+            cache.put_refusal(&engine, &digest(number), &refusal()).unwrap();
+        }
+        let kept = fs::read_dir(folder.path()).unwrap().flatten();
+        let kept = kept.filter(|entry| entry.path().extension().is_some_and(|ending| ending == REFUSAL)).count();
+        assert_eq!(kept, REFUSALS);
+        assert!(is_refused(&cache, &engine, &digest(REFUSALS + 4)) && !is_refused(&cache, &engine, &digest(0)));
     }
 }

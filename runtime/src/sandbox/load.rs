@@ -131,9 +131,6 @@ impl LoadError {
             Self::TooLarge { .. } => {
                 "build it without debug information (`wasm-tools strip`), or raise `module_bytes` under `limits:`".into()
             }
-            Self::NotCompiled { error: CompileError::TooManyFunctions(_), .. } => {
-                "if this module may be so large, raise `module_functions` under `limits:` (`--limit` of `run`)".into()
-            }
             Self::TooMuchText { .. } => "give the binary form of it (`wasm-tools parse`)".into(),
             Self::NotWasm { .. } => {
                 "give a WebAssembly component or core module (.wasm), or the text format of either (.wat)".into()
@@ -141,14 +138,7 @@ impl LoadError {
             Self::CoreModule { .. } => {
                 "what a core module imports and exports is on the page docs/guests/abi.md; or build a component".into()
             }
-            Self::NotCompiled { error: CompileError::Stopped { .. }, .. } => {
-                "a module that costs the compiler so much is broken or hostile; if you know that it is neither, raise the limit"
-                    .into()
-            }
-            Self::NotCompiled { error: CompileError::Outgrown(_), .. } => {
-                "a module that grows so much is broken or hostile".into()
-            }
-            Self::NotCompiled { .. } => "check that this program can start itself, and that memory is left".into(),
+            Self::NotCompiled { error, .. } => error.help().into(),
             Self::Invalid { .. } => "build the module anew; if it was copied, compare its size and digest".into(),
             Self::UnknownImport { import, .. } if Interface::is_of_wasi(import) => {
                 "provided is WASI 0.2 (0.2.0 and later, not 0.3): wasi:cli, clocks, filesystem, http (outgoing only), io, random \
@@ -217,21 +207,89 @@ impl Sandbox {
     ///
     /// As [`load`](Self::load).
     pub fn load_within(&self, module: &Module, limits: &CompileLimits) -> Result<Collector, LoadError> {
-        let path = module.path();
+        match self.known(module, limits)? {
+            Some(collector) => Ok(collector),
+            None => self.compile(module, limits),
+        }
+    }
+
+    /// The collector that was compiled before, if there is one. Costs no compilation.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), also where compiling it under these limits failed before.
+    pub fn known(&self, module: &Module, limits: &CompileLimits) -> Result<Option<Collector>, LoadError> {
+        let Some(cache) = &self.cache else { return Ok(None) };
         let began = Instant::now();
-        let kept = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, module.sha256()));
-        let cached = kept.is_some();
-        let component = if let Some(entry) = kept {
-            entry.load(&self.engine)
-        } else {
-            let code = self.compile(module, limits)?;
-            #[expect(unsafe_code, reason = "loading native code is what this is about")]
-            // SAFETY: our own compiler made it, in our own child process.
-            unsafe {
-                Component::deserialize(&self.engine, code)
+        if let Some(entry) = cache.get(&self.engine, module.sha256()) {
+            let component = entry.load(&self.engine);
+            let compilation = Compilation { cached: true, time: began.elapsed() };
+            return self.collector(module, component, compilation).map(Some);
+        }
+        let refusal = cache.refusal(&self.engine, module.sha256());
+        match refusal.and_then(|refusal| self.compiler.refuses(refusal, limits)) {
+            Some(error) => Err(not_compiled(module, error)),
+            None => Ok(None),
+        }
+    }
+
+    /// Compiles a module that is not [`known`](Self::known), with what `attempt` allows of its `limits`: nothing if it needed more than
+    /// that.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn attempt(
+        &self,
+        module: &Module,
+        limits: &CompileLimits,
+        attempt: &CompileLimits,
+    ) -> Result<Option<Collector>, LoadError> {
+        let began = Instant::now();
+        let code = match self.compiler.compile(&module.bytes()?, attempt) {
+            Err(error) if error.is_worth_more(attempt, limits) => return Ok(None),
+            Err(error) => {
+                self.keep_refusal(module, &error, limits);
+                return Err(not_compiled(module, error));
             }
+            Ok(code) => code,
         };
-        let compilation = Compilation { cached, time: began.elapsed() };
+        if let Some(cache) = &self.cache
+            && let Err(error) = cache.put(&self.engine, module.sha256(), &code)
+        {
+            tracing::warn!("{}: its compiled form is not kept: {error}", module.path().display());
+        }
+        #[expect(unsafe_code, reason = "loading native code is what this is about")]
+        // SAFETY: our own compiler made it, in our own child process.
+        let component = unsafe { Component::deserialize(&self.engine, code) };
+        let compilation = Compilation { cached: false, time: began.elapsed() };
+        self.collector(module, component, compilation).map(Some)
+    }
+
+    /// Compiles a module that is not [`known`](Self::known).
+    fn compile(&self, module: &Module, limits: &CompileLimits) -> Result<Collector, LoadError> {
+        let compiled = self.attempt(module, limits, limits)?;
+        // No limit is above those of the attempt.
+        compiled.ok_or_else(|| not_compiled(module, CompileError::OutOfTime(limits.time)))
+    }
+
+    fn keep_refusal(&self, module: &Module, error: &CompileError, limits: &CompileLimits) {
+        if let Some(cache) = &self.cache
+            && let Some(refusal) = self.compiler.refusal(error, limits)
+            && let Err(error) = cache.put_refusal(&self.engine, module.sha256(), &refusal)
+        {
+            tracing::warn!("{}: that it was refused is not kept: {error}", module.path().display());
+        }
+    }
+
+    /// The collector that a component is, if everything it imports is there.
+    fn collector(
+        &self,
+        module: &Module,
+        component: wasmtime::Result<Component>,
+        compilation: Compilation,
+    ) -> Result<Collector, LoadError> {
+        let path = module.path();
         let component = component.map_err(|error| LoadError::Invalid {
             path: path.to_owned(),
             detail: one_line(&format!("{error:#}"), MAX_DETAIL),
@@ -249,22 +307,6 @@ impl Sandbox {
         Ok(Collector { pre, sha256: module.sha256().to_owned(), compilation, last_peak: AtomicUsize::new(0) })
     }
 
-    /// Compiles a module, and keeps its compiled form.
-    fn compile(&self, module: &Module, limits: &CompileLimits) -> Result<Vec<u8>, LoadError> {
-        let path = module.path().to_owned();
-        let code = self.compiler.compile(&module.bytes()?, limits).map_err(|error| match error {
-            CompileError::NotACollector(detail) => LoadError::CoreModule { path, detail },
-            CompileError::Invalid(detail) => LoadError::Invalid { path, detail },
-            error => LoadError::NotCompiled { path, error },
-        })?;
-        if let Some(cache) = &self.cache
-            && let Err(error) = cache.put(&self.engine, module.sha256(), &code)
-        {
-            tracing::warn!("{}: its compiled form is not kept: {error}", module.path().display());
-        }
-        Ok(code)
-    }
-
     /// Names the first import that nobody provides, or the export that is missing.
     fn check_world(&self, path: &Path, component: &Component) -> Result<(), LoadError> {
         let world = component.component_type();
@@ -279,5 +321,15 @@ impl Sandbox {
             return Err(LoadError::NoCollect { path: path.to_owned(), exports });
         }
         Ok(())
+    }
+}
+
+/// What a failure of the compiler means for a module.
+fn not_compiled(module: &Module, error: CompileError) -> LoadError {
+    let path = module.path().to_owned();
+    match error {
+        CompileError::NotACollector(detail) => LoadError::CoreModule { path, detail },
+        CompileError::Invalid(detail) => LoadError::Invalid { path, detail },
+        error => LoadError::NotCompiled { path, error },
     }
 }

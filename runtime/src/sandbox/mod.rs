@@ -9,13 +9,16 @@
 mod cache;
 mod collection;
 mod compile;
+mod confine;
 mod contract;
+mod control_group;
 mod engine;
 mod lift;
 mod load;
 mod memory;
 mod module;
 mod preview1;
+mod refusals;
 
 pub use self::{
     cache::Cache,
