@@ -31,3 +31,4 @@ pub mod sandbox;
 pub mod simulate;
 pub mod state;
 mod text;
+mod turns;

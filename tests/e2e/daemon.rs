@@ -67,6 +67,19 @@ fn off_the_second(millis: u64) -> u64 {
     (millis % 1000).min(1000 - millis % 1000)
 }
 
+/// What the service manager is told next that has this line in it.
+fn heard(manager: &UnixDatagram, line: &str) -> String {
+    manager.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
+    let mut message = [0; 1000];
+    loop {
+        let length = manager.recv(&mut message).expect("a message within a minute");
+        let text = String::from_utf8_lossy(&message[..length]).into_owned();
+        if text.lines().any(|said| said == line) {
+            return text;
+        }
+    }
+}
+
 #[test]
 fn each_collector_runs_on_its_interval_and_what_it_emits_arrives_in_order() {
     let (cli, _receiver, site) = site();
@@ -159,6 +172,61 @@ fn sighup_adds_removes_and_replaces_and_loses_nothing() {
     let metrics = daemon.metrics();
     assert_eq!(metrics["pattoo_wasm_reloads_total{result=\"taken\"}"], 2.0);
     assert_eq!(metrics["pattoo_wasm_reloads_total{result=\"refused\"}"], 1.0);
+}
+
+/// Minutes of work for a compiler, as a module; others for each number.
+fn giant(number: u32) -> Vec<u8> {
+    let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
+                  (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
+    let function = format!("(func (param i32 i32 i32) (drop (i32.const {number})) {})", branch.repeat(60_000));
+    wat::parse_str(IDLE.replacen("(memory", &format!("{function} (memory"), 1)).expect("a module")
+}
+
+#[test]
+fn modules_that_take_the_compiler_long_delay_no_other_collector_at_the_start_or_a_reload() {
+    let (cli, _receiver, site) = site();
+    let state = |daemon: &Daemon, program: &str| daemon.status_of(program).map(|status| status["state"].clone());
+    let slow: Vec<_> = (0..3).map(|number| format!("SLOW_{number}")).collect();
+    let mut all: Vec<Value> = slow
+        .iter()
+        .zip(0..)
+        .map(|(program, number)| {
+            let module = site.file(&format!("{program}.wasm"), giant(number));
+            json!({"program": program, "module": module, "polling_interval": 1, "limits": {"compile_time": "1h"}})
+        })
+        .collect();
+    site.file("good.wasm", fs::read(guest("counter")).expect("a module"));
+    all.extend(
+        (0..5).map(|number| json!({"program": format!("GOOD_{number}"), "module": "good.wasm", "polling_interval": 1})),
+    );
+    site.configure(&all.clone().into());
+    let path = site.folder().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    let mut command = site.command();
+    let daemon = Daemon::start(command.env("NOTIFY_SOCKET", &path));
+    daemon.wait_for("status on http://");
+    for number in 0..5 {
+        wait_for_counts(&daemon, &cli, &format!("GOOD_{number}"), 1);
+    }
+    for program in &slow {
+        assert_eq!(state(&daemon, program), Some("loading".into()), "{:#?}", daemon.heard());
+    }
+    let ready = heard(&manager, "READY=1");
+    assert!(ready.contains("STATUS=ready: 5 of 8 collectors, and 3 being loaded"), "{ready}");
+
+    // The same at a reload: one is taken out, one is changed, one is added, and the giants are where they were.
+    all.pop();
+    all.push(json!({"program": "ADDED", "module": "good.wasm", "polling_interval": 1}));
+    site.file("other.wat", IDLE);
+    all[3] = json!({"program": "GOOD_0", "module": "other.wat", "polling_interval": 1});
+    site.configure(&all.into());
+    daemon.signal("HUP");
+    daemon.wait_for("GOOD_4: no longer run");
+    daemon.wait_for("GOOD_0: runs");
+    wait_for_counts(&daemon, &cli, "ADDED", 1);
+    for program in &slow {
+        assert_eq!(state(&daemon, program), Some("loading".into()), "{:#?}", daemon.heard());
+    }
 }
 
 #[test]
@@ -385,17 +453,7 @@ fn the_service_manager_is_told() {
     site.configure(&json!([counter("A")]));
     let path = site.folder().join("notify");
     let manager = UnixDatagram::bind(&path).expect("a socket");
-    manager.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
-    let heard = |state: &str| {
-        let mut message = [0; 1000];
-        loop {
-            let length = manager.recv(&mut message).expect("a message within a minute");
-            let text = String::from_utf8_lossy(&message[..length]).into_owned();
-            if text.lines().any(|line| line == state) {
-                return text;
-            }
-        }
-    };
+    let heard = |state: &str| heard(&manager, state);
     let mut command = site.command();
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "400000");
     let daemon = Daemon::start(&mut command);

@@ -18,7 +18,7 @@ use std::{
 use pattoo_tests::{binary, component, guest, ungranted};
 use pattoo_wasm::{
     capability::{Assignment, Limits},
-    daemon::{Board, Figures, Prepared, Reason, Skip, Store, Supervisor, Wanted},
+    daemon::{Board, Figures, Reason, Skip, Store, Supervisor, Wanted},
     pattoo::{Agent, AgentId, PollingInterval},
     sandbox::{CompileLimits, Compiler, Module, Sandbox},
 };
@@ -85,8 +85,8 @@ impl House {
     }
 
     async fn adopt(&mut self, wanted: Vec<Wanted>) {
-        let prepared: Vec<Prepared> = self.supervisor.loader().prepare_all(wanted).await;
-        self.supervisor.adopt(prepared);
+        self.supervisor.follow(wanted);
+        self.until(|house| house.supervisor.pending() == 0).await;
     }
 
     fn figures(&self, program: &str) -> Figures {
@@ -239,13 +239,13 @@ async fn what_is_no_longer_wanted_is_no_longer_run_and_what_stays_keeps_its_coun
 
 #[tokio::test(flavor = "multi_thread")]
 async fn modules_of_one_content_are_compiled_once() {
-    let mut house = House::new();
-    let wanted = vec![house.simple("a", GOOD), house.simple("b", GOOD), house.simple("c", TRAPS)];
-    let prepared = house.supervisor.loader().prepare_all(wanted).await;
-    let code: Vec<_> = prepared.iter().map(|prepared| prepared.code.as_ref().unwrap()).collect();
-    assert!(Arc::ptr_eq(code[0], code[1]));
-    assert!(!Arc::ptr_eq(code[0], code[2]));
-    house.supervisor.adopt(prepared);
+    let house = House::new();
+    let loader = house.supervisor.loader();
+    let prepare = |program: &str, code: &str| loader.prepare(house.simple(program, code));
+    let (a, b, c) = tokio::join!(prepare("a", GOOD), prepare("b", GOOD), prepare("c", TRAPS));
+    let code = [a, b, c].map(|prepared| prepared.code.unwrap());
+    assert!(Arc::ptr_eq(&code[0], &code[1]));
+    assert!(!Arc::ptr_eq(&code[0], &code[2]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

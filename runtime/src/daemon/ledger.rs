@@ -146,6 +146,8 @@ pub struct Figures {
     pub last_completed: Option<u64>,
     /// Why what its operator configured is not what runs, if so.
     pub trouble: Option<String>,
+    /// Whether a module for it is being loaded.
+    pub loading: bool,
     /// The digest of the module that runs; none when none could be loaded.
     pub sha256: Option<String>,
     /// How often it collects.

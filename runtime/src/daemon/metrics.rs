@@ -39,7 +39,7 @@ families! {
     JUMPS "pattoo_wasm_clock_jumps_total" "counter" [] "Times that the wall clock jumped and all departures were aligned anew.";
     UNDER_WAY "pattoo_wasm_collections_under_way" "gauge" [] "Collections under way.";
     LATE "pattoo_wasm_lateness_seconds" "histogram" [] "How long after their time collections began, all collectors together.";
-    COLLECTORS "pattoo_wasm_collectors" "gauge" ["state"] "Collectors: ok, failing (the last collection did not complete), not_loaded (no module could be loaded), new (not run yet).";
+    COLLECTORS "pattoo_wasm_collectors" "gauge" ["state"] "Collectors: ok, failing (the last collection did not complete), not_loaded (no module could be loaded), loading (its first module is being loaded), new (not run yet).";
     COLLECTIONS "pattoo_wasm_collections_total" "counter" ["program", "outcome"] "Collections that ended, by how: completed, failed, trap, deadline, limit, interrupted, not_stored, fault.";
     SKIPPED "pattoo_wasm_departures_skipped_total" "counter" ["program", "reason"] "Departures not taken: overrun (the collection before was under way), backoff, not_loaded, missed (the daemon was held up).";
     DURATION "pattoo_wasm_collection_duration_seconds" "summary" ["program"] "How long collections took.";
@@ -237,16 +237,19 @@ pub enum State {
     Failing,
     /// It has no module.
     NotLoaded,
+    /// It has no module yet.
+    Loading,
     /// It has not collected yet.
     New,
 }
 
 impl State {
-    const ALL: [Self; 4] = [Self::Ok, Self::Failing, Self::NotLoaded, Self::New];
+    const ALL: [Self; 5] = [Self::Ok, Self::Failing, Self::NotLoaded, Self::Loading, Self::New];
 
     /// How a collector with these figures is.
     pub fn of(figures: &super::ledger::Figures) -> Self {
         match (&figures.sha256, &figures.last) {
+            (None, _) if figures.loading && figures.trouble.is_none() => Self::Loading,
             (None, _) => Self::NotLoaded,
             (Some(_), None) => Self::New,
             (Some(_), Some(last)) if last.reason == Reason::Completed => Self::Ok,
@@ -260,6 +263,7 @@ impl State {
             Self::Ok => "ok",
             Self::Failing => "failing",
             Self::NotLoaded => "not_loaded",
+            Self::Loading => "loading",
             Self::New => "new",
         }
     }

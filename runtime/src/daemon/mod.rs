@@ -40,7 +40,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use crate::text::counted;
 
@@ -60,6 +60,9 @@ pub use self::{
 
 /// How long collections under way have to end when the daemon is stopped.
 pub const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long the service manager waits at most for collectors that are being loaded.
+const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// What to run, and where what it emits goes.
 pub struct Plan {
@@ -81,53 +84,50 @@ pub enum Command {
 /// Makes a new plan, for a reload. An error is text for people; the plan before goes on.
 pub type MakePlan = Arc<dyn Fn() -> BoxFuture<'static, Result<Plan, String>> + Send + Sync>;
 
-/// A plan whose collectors were tried.
-struct Tried {
-    prepared: Vec<Prepared>,
-    store: Store,
-}
-
 /// The daemon: a supervisor, and those whom it answers to.
 pub struct Daemon {
     supervisor: Supervisor,
     board: Arc<Board>,
     notifier: Notifier,
+    /// The plan that is being begun with.
+    starting: Option<Starting>,
 }
 
 impl Daemon {
     /// A daemon around a supervisor that has no collectors yet.
     pub fn new(supervisor: Supervisor, board: Arc<Board>, notifier: Notifier) -> Self {
-        Self { supervisor, board, notifier }
+        Self { supervisor, board, notifier, starting: None }
     }
 
     /// Runs `plan`, and what `make_plan` gives at each reload, until it is told to stop. [`finish`](Self::finish) it then.
     pub async fn run(&mut self, plan: Plan, commands: &mut mpsc::Receiver<Command>, make_plan: MakePlan) {
         let mut alive = tokio::time::interval(self.notifier.alive_every().unwrap_or(Duration::from_hours(1)));
-        let loader = self.supervisor.loader();
-        let mut trying = JoinSet::new();
-        trying.spawn(async move {
-            let Plan { collectors, store } = plan;
-            Ok(Tried { prepared: loader.prepare_all(collectors).await, store })
-        });
-        let mut first = true;
+        let mut planning = JoinSet::new();
         let mut again = false;
+        self.follow(plan);
         loop {
+            let patience = self.starting.and_then(Starting::patience);
             tokio::select! {
                 () = self.supervisor.step() => {}
+                () = tokio::time::sleep_until(patience.unwrap_or_else(Instant::now)), if patience.is_some() => self.wait_no_longer(),
                 _ = alive.tick() => self.notifier.say(ServiceState::Alive, ""),
                 command = commands.recv() => match command {
-                    Some(Command::Reload) if trying.is_empty() => self.reload(&mut trying, &make_plan),
+                    Some(Command::Reload) if planning.is_empty() => self.reload(&mut planning, &make_plan),
                     // One at a time: what is being read now may be old already.
                     Some(Command::Reload) => again = true,
                     Some(Command::Stop) | None => break,
                 },
-                Some(tried) = trying.join_next() => {
-                    let tried = tried.unwrap_or_else(|error| Err(format!("the reload ended: {error}")));
-                    self.adopt(tried, std::mem::take(&mut first));
+                Some(planned) = planning.join_next() => {
+                    let planned = planned.unwrap_or_else(|error| Err(format!("the reload ended: {error}")));
+                    self.adopt(planned);
                     if std::mem::take(&mut again) {
-                        self.reload(&mut trying, &make_plan);
+                        self.reload(&mut planning, &make_plan);
                     }
                 }
+            }
+            if self.starting.is_some() && self.supervisor.pending() == 0 {
+                self.starting = None;
+                self.ready("");
             }
         }
     }
@@ -145,38 +145,66 @@ impl Daemon {
         }
     }
 
-    fn reload(&self, trying: &mut JoinSet<Result<Tried, String>>, make_plan: &MakePlan) {
+    fn reload(&self, planning: &mut JoinSet<Result<Plan, String>>, make_plan: &MakePlan) {
         tracing::info!("reading the configuration again");
         self.notifier.say(ServiceState::Reloading, "reading the configuration again");
-        let loader = self.supervisor.loader();
-        let make_plan = Arc::clone(make_plan);
-        trying.spawn(async move {
-            let Plan { collectors, store } = make_plan().await?;
-            Ok(Tried { prepared: loader.prepare_all(collectors).await, store })
-        });
+        planning.spawn(make_plan());
     }
 
-    fn adopt(&mut self, tried: Result<Tried, String>, first: bool) {
-        let by = match tried {
-            Ok(Tried { prepared, store }) => {
-                self.supervisor.store_to(store);
-                self.supervisor.adopt(prepared);
-                if !first {
-                    self.board.reloads.fetch_add(1, Ordering::Relaxed);
-                }
-                ""
+    /// Begins with a plan. The service manager hears that the daemon is ready when all collectors are loaded or refused, or
+    /// after a while: one that takes long holds up nobody.
+    fn follow(&mut self, Plan { collectors, store }: Plan) {
+        self.supervisor.store_to(store);
+        self.supervisor.follow(collectors);
+        self.starting = Some(Starting { ready_at: Instant::now().checked_add(READY_WITHIN), is_ready: false });
+    }
+
+    /// Says that the daemon is ready, with collectors that are still being loaded.
+    fn wait_no_longer(&mut self) {
+        let Some(starting) = &mut self.starting else { return };
+        starting.is_ready = true;
+        let (all, running) = self.supervisor.count();
+        let status = format!("ready: {running} of {all} collectors, and {} being loaded", self.supervisor.pending());
+        tracing::info!("{status}");
+        self.board.alive();
+        self.notifier.say(ServiceState::Ready, &status);
+    }
+
+    fn adopt(&mut self, planned: Result<Plan, String>) {
+        match planned {
+            Ok(plan) => {
+                self.follow(plan);
+                self.board.reloads.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => {
                 tracing::error!("the configuration is not taken, the one before goes on: {error}");
                 self.board.refused_reloads.fetch_add(1, Ordering::Relaxed);
-                ", as configured before: the new configuration was refused"
+                self.ready(", as configured before: the new configuration was refused");
             }
-        };
+        }
+    }
+
+    fn ready(&self, by: &str) {
         let (all, running) = self.supervisor.count();
         let status = format!("{running} of {all} collectors run{by}");
         tracing::info!("{status}");
         self.board.alive();
         self.notifier.say(ServiceState::Ready, &status);
+    }
+}
+
+/// A plan of which collectors are still being loaded.
+#[derive(Debug, Clone, Copy)]
+struct Starting {
+    ready_at: Option<Instant>,
+    /// Whether the service manager has heard so.
+    is_ready: bool,
+}
+
+impl Starting {
+    /// Until when the service manager hears nothing.
+    fn patience(self) -> Option<Instant> {
+        self.ready_at.filter(|_| !self.is_ready)
     }
 }
 

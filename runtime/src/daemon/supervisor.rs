@@ -32,6 +32,8 @@ use crate::{
 
 /// How often the wall clock is looked at, and modules that are waited for.
 const TICK: Duration = Duration::from_secs(1);
+/// The longest time for which a module that is waited for is not looked at.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long the bodies of collections that were stopped have to become durable.
 const STORE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -41,11 +43,21 @@ struct Supervised {
     /// What runs; nothing when it could not be loaded yet.
     running: Option<Running>,
     /// What could not be taken, and waits for its file to change.
-    waiting: Option<(Wanted, Option<Stamp>)>,
+    waiting: Option<Waiting>,
     timetable: Timetable,
     backoff: Backoff,
     under_way: bool,
     ledger: Arc<Ledger>,
+}
+
+/// A module that is waited for.
+struct Waiting {
+    wanted: Wanted,
+    /// The file as it was when it could not be taken.
+    stamp: Option<Stamp>,
+    /// How often that has been, and when it is looked at again: a file that changes all the time is not read all the time.
+    refused: u32,
+    not_before: Instant,
 }
 
 struct Running {
@@ -67,7 +79,12 @@ pub struct Supervisor {
     ids: Id,
     journeys: JoinSet<Verdict>,
     travellers: HashMap<task::Id, Id>,
-    retries: JoinSet<Vec<Prepared>>,
+    /// The programs of the last plan.
+    planned: HashSet<Program>,
+    loads: JoinSet<Prepared>,
+    loaders: HashMap<task::Id, Program>,
+    /// What is being loaded for each program, and whether a new plan wants it or its file has changed.
+    loading: HashMap<Program, (Arc<Assignment>, bool)>,
     stop: watch::Sender<bool>,
     next_tick: Instant,
 }
@@ -92,13 +109,16 @@ impl Supervisor {
             ids: 0,
             journeys: JoinSet::new(),
             travellers: HashMap::new(),
-            retries: JoinSet::new(),
+            planned: HashSet::new(),
+            loads: JoinSet::new(),
+            loaders: HashMap::new(),
+            loading: HashMap::new(),
             stop: watch::Sender::new(false),
             next_tick: Instant::now(),
         }
     }
 
-    /// What loads modules: give it what is wanted, and what comes of it to [`adopt`](Self::adopt).
+    /// What loads modules.
     pub fn loader(&self) -> Arc<Loader> {
         Arc::clone(&self.loader)
     }
@@ -108,21 +128,59 @@ impl Supervisor {
         self.store = store;
     }
 
-    /// Runs these collectors and no others. Collections under way are left to end; a collector whose module could not be
-    /// loaded goes on as it was.
-    pub fn adopt(&mut self, prepared: Vec<Prepared>) {
-        let wanted: HashSet<Program> =
-            prepared.iter().map(|prepared| prepared.wanted.assignment.agent.program.clone()).collect();
-        let gone: Vec<_> = self.by_program.keys().filter(|program| !wanted.contains(*program)).cloned().collect();
+    /// Runs these collectors and no others, each as soon as it is loaded: [`step`](Self::step) takes them. Collections under way are left
+    /// to end; a collector that is not loaded yet, or could not be, goes on as it was.
+    pub fn follow(&mut self, wanted: Vec<Wanted>) {
+        let programs: HashSet<Program> = wanted.iter().map(|wanted| wanted.assignment.agent.program.clone()).collect();
+        let gone: Vec<_> = self.by_program.keys().filter(|program| !programs.contains(*program)).cloned().collect();
         for program in gone {
             if let Some(id) = self.by_program.remove(&program) {
                 self.agenda.remove(id);
                 self.by_id.remove(&id);
-                self.board.remove(&program);
                 tracing::info!("{program}: no longer run");
             }
         }
-        for prepared in prepared {
+        for program in self.planned.difference(&programs) {
+            self.board.remove(program);
+        }
+        self.planned = programs;
+        // What is being loaded for the plan before ends by itself, and is not taken.
+        self.loading.clear();
+        for wanted in wanted {
+            self.load(wanted, true);
+        }
+    }
+
+    /// Loads one collector, which is taken when that is done.
+    fn load(&mut self, wanted: Wanted, is_new: bool) {
+        let program = wanted.assignment.agent.program.clone();
+        self.board.ledger(&program).note(|figures| figures.loading = true);
+        self.loading.insert(program.clone(), (Arc::clone(&wanted.assignment), is_new));
+        let loader = Arc::clone(&self.loader);
+        let task = self.loads.spawn(async move { loader.prepare(wanted).await });
+        self.loaders.insert(task.id(), program);
+    }
+
+    /// How many collectors are still being loaded since the last plan came.
+    pub fn pending(&self) -> usize {
+        self.loading.values().filter(|(_, is_new)| *is_new).count()
+    }
+
+    /// A loading ended.
+    fn loaded(&mut self, ended: Result<(task::Id, Prepared), JoinError>) {
+        let task = ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
+        let Some(program) = self.loaders.remove(&task) else { return };
+        let Ok((_, prepared)) = ended else {
+            // A panic of ours, which has been printed. The collector stays as it was.
+            self.loading.remove(&program);
+            tracing::error!("{program}: the runtime failed at loading it; this is a mistake in pattoo-wasm");
+            return;
+        };
+        let is_wanted = |wanted: &Arc<Assignment>| Arc::ptr_eq(wanted, &prepared.wanted.assignment);
+        // Else it was taken out, or configured otherwise, in the meantime.
+        if self.loading.get(&program).is_some_and(|(wanted, _)| is_wanted(wanted)) {
+            self.loading.remove(&program);
+            self.board.ledger(&program).note(|figures| figures.loading = false);
             self.take(prepared);
         }
     }
@@ -176,7 +234,16 @@ impl Supervisor {
                 if let Trouble::Load(error) = &trouble {
                     tracing::info!("{program}: {}", error.help());
                 }
-                supervised.waiting = trouble.mends_itself(&wanted).then_some((wanted, stamp));
+                let refused = supervised
+                    .waiting
+                    .take()
+                    .filter(|waiting| Arc::ptr_eq(&waiting.wanted.assignment, &wanted.assignment))
+                    .map_or(0, |waiting| waiting.refused);
+                let rest = TICK.saturating_mul(2_u32.saturating_pow(refused)).min(LONGEST_WAIT);
+                let not_before = Instant::now().checked_add(rest).unwrap_or_else(Instant::now);
+                let refused = refused.saturating_add(1);
+                supervised.waiting =
+                    trouble.mends_itself(&wanted).then_some(Waiting { wanted, stamp, refused, not_before });
                 ledger.note(|figures| {
                     figures.trouble = Some(trouble.to_string());
                     figures.interval = supervised.timetable_interval(&agent);
@@ -208,22 +275,8 @@ impl Supervisor {
                     self.arrived(ended);
                 }
             }
-            Some(prepared) = self.retries.join_next() => {
-                for prepared in prepared.unwrap_or_default() {
-                    // It may have been taken out, or reloaded, in the meantime.
-                    let agent = Arc::clone(&prepared.wanted.assignment.agent);
-                    if self.is_waited_for(&agent.program, &prepared) {
-                        self.take(prepared);
-                    }
-                }
-            }
+            Some(loaded) = self.loads.join_next_with_id() => self.loaded(loaded),
         }
-    }
-
-    fn is_waited_for(&self, program: &Program, prepared: &Prepared) -> bool {
-        let supervised = self.by_program.get(program).and_then(|id| self.by_id.get(id));
-        let waiting = supervised.and_then(|supervised| supervised.waiting.as_ref());
-        waiting.is_some_and(|(wanted, _)| Arc::ptr_eq(&wanted.assignment, &prepared.wanted.assignment))
     }
 
     fn depart(&mut self, departure: Departure) {
@@ -297,30 +350,30 @@ impl Supervisor {
         }
         self.board.realignments.store(self.agenda.realignments(), std::sync::atomic::Ordering::Relaxed);
         self.board.alive();
-        if self.retries.is_empty() {
-            self.retry();
-        }
+        self.retry();
     }
 
     /// Looks whether modules that are waited for have come.
     fn retry(&mut self) {
+        let now = Instant::now();
         let changed: Vec<Wanted> = self
             .by_id
             .values()
             .filter_map(|supervised| supervised.waiting.as_ref())
-            .filter(|(wanted, stamp)| Stamp::of(&wanted.module) != *stamp)
-            .map(|(wanted, _)| wanted.clone())
+            .filter(|waiting| waiting.not_before <= now)
+            .filter(|waiting| !self.loading.contains_key(&waiting.wanted.assignment.agent.program))
+            .filter(|waiting| Stamp::of(&waiting.wanted.module) != waiting.stamp)
+            .map(|waiting| waiting.wanted.clone())
             .collect();
-        if !changed.is_empty() {
-            let loader = Arc::clone(&self.loader);
-            self.retries.spawn(async move { loader.prepare_all(changed).await });
+        for wanted in changed {
+            self.load(wanted, false);
         }
     }
 
     /// Lets collections under way end for as long as `bound`, and stops the others: how many those were. What they emitted until then
     /// is made durable as well.
     pub async fn finish(mut self, bound: Duration) -> usize {
-        self.retries.abort_all();
+        self.loads.abort_all();
         if self.all_end(bound).await {
             return 0;
         }
@@ -340,7 +393,7 @@ impl Supervisor {
 
     /// How many collectors there are, and how many of them run.
     pub fn count(&self) -> (usize, usize) {
-        (self.by_id.len(), self.by_id.values().filter(|supervised| supervised.running.is_some()).count())
+        (self.planned.len(), self.by_id.values().filter(|supervised| supervised.running.is_some()).count())
     }
 }
 

@@ -175,7 +175,20 @@ impl Sandbox {
     ///
     /// What a collection would have ended with.
     pub async fn instantiate(&self, collector: &Collector, assignment: &Arc<Assignment>) -> Result<(), Ending> {
-        let timeout = assignment.limits.timeout;
+        self.instantiate_within(collector, assignment, assignment.limits.timeout).await
+    }
+
+    /// The same within another time.
+    ///
+    /// # Errors
+    ///
+    /// As [`instantiate`](Self::instantiate).
+    pub async fn instantiate_within(
+        &self,
+        collector: &Collector,
+        assignment: &Arc<Assignment>,
+        timeout: Duration,
+    ) -> Result<(), Ending> {
         let mut store = self.store(assignment);
         match tokio::time::timeout(timeout, collector.pre.instantiate_async(&mut store)).await {
             Ok(Ok(_)) => Ok(()),

@@ -31,6 +31,9 @@ const CORE_PER_COMPONENT: u32 = 50;
 const KEPT_MEMORY: usize = 64 << 10;
 const KEPT_TABLE: usize = 16 << 10;
 
+/// How many collectors may be tried at the same time beside those that collect: as many that are quick and as many that are not.
+pub(crate) const TRIALS: usize = 4;
+
 /// Everything that collectors share: the compiler and runtime, the capabilities, and the ticking epoch.
 ///
 /// One per process. Dropping it ends the epoch's thread.
@@ -49,7 +52,7 @@ pub struct Sandbox {
 pub struct EngineError(String);
 
 impl Sandbox {
-    /// Starts an engine that can run `concurrent` collections at the same time. Modules are compiled by `compiler`, and their
+    /// Starts an engine that can run `concurrent` collections at the same time, and a few trials beside them. Modules are compiled by `compiler`, and their
     /// compiled form is kept in `cache`, if there is one.
     ///
     /// # Errors
@@ -74,6 +77,7 @@ impl Sandbox {
 
 fn config(concurrent: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
+    let concurrent = concurrent.saturating_add(u32::try_from(TRIALS.saturating_mul(2)).unwrap_or_default());
     pool.total_component_instances(concurrent)
         .total_core_instances(concurrent.saturating_mul(CORE_PER_COMPONENT))
         .total_memories(concurrent.saturating_mul(2))

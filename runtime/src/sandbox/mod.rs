@@ -20,6 +20,7 @@ mod module;
 mod preview1;
 mod refusals;
 
+pub(crate) use self::engine::TRIALS;
 pub use self::{
     cache::Cache,
     collection::{Ending, HostMemory, Outcome, Stop},
