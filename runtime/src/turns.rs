@@ -54,6 +54,11 @@ impl Turns {
         Waiting { turns: self.clone(), weight, ticket: None }
     }
 
+    /// Whether one waits that is lighter than this.
+    pub(crate) fn is_lighter_waiting(&self, weight: u64) -> bool {
+        self.state().waiting.first_key_value().is_some_and(|((first, _), _)| *first < weight)
+    }
+
     fn end(&self) {
         let next = self.state().pass_on();
         if let Some(next) = next {
@@ -143,6 +148,7 @@ mod tests {
         let waiting = [(5, 'a'), (3, 'b'), (5, 'c'), (1, 'd')].map(|(weight, name)| (turns.wait(weight), name));
         let mut waiting = Vec::from(waiting);
         assert!(waiting.iter_mut().all(|(waiting, _)| taken(waiting).is_none()));
+        assert!(turns.is_lighter_waiting(2) && !turns.is_lighter_waiting(1));
         drop(turn);
         let mut order = String::new();
         for _ in 0..4 {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::{
     board::Board,
@@ -28,7 +28,9 @@ const STORE_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Journey {
     pub(super) sandbox: Arc<Sandbox>,
     /// Bounds how many are under way at once.
-    pub(super) seats: Arc<Semaphore>,
+    pub(super) seats: Seats,
+    /// Whether one of the collector's last collections took long.
+    pub(super) is_long: bool,
     pub(super) code: Arc<Collector>,
     pub(super) assignment: Arc<Assignment>,
     pub(super) store: Store,
@@ -40,7 +42,39 @@ pub(super) struct Journey {
     pub(super) due: Instant,
 }
 
+/// Bounds how many collections are under way at once. Collectors whose collections take long have at most half of the seats, so that a
+/// crowd of those does not keep the others waiting.
+#[derive(Debug, Clone)]
+pub(super) struct Seats {
+    all: Arc<Semaphore>,
+    long: Arc<Semaphore>,
+}
+
+impl Seats {
+    /// So many.
+    pub(super) fn new(count: u32) -> Self {
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let half = count.checked_div(2).unwrap_or_default().max(1);
+        Self { all: Arc::new(Semaphore::new(count)), long: Arc::new(Semaphore::new(half)) }
+    }
+
+    /// Waits for one. It is given back when the answer is dropped; there is none when the daemon has ended.
+    async fn take(&self, is_long: bool) -> Option<(Option<SemaphorePermit<'_>>, SemaphorePermit<'_>)> {
+        // In this order, so that one that waits for its kind holds nothing that others could use.
+        let long = if is_long { Some(self.long.acquire().await.ok()?) } else { None };
+        Some((long, self.all.acquire().await.ok()?))
+    }
+}
+
 /// What the schedule has to know of a collection that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Arrival {
+    pub(super) verdict: Verdict,
+    /// How long it had its seat.
+    pub(super) took: Duration,
+}
+
+/// Whether a collection was worth it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It went well, or brought something.
@@ -51,15 +85,19 @@ pub(super) enum Verdict {
 
 impl Journey {
     /// Collects, and returns when what was emitted is durable, or nothing was, or it is given up.
-    pub(super) async fn go(self) -> Verdict {
+    pub(super) async fn go(self) -> Arrival {
         // Only closed when the daemon ends, which drops this future as well.
-        let Ok(_seat) = self.seats.acquire().await else { return Verdict::Useful };
+        let Some(_seat) = self.seats.take(self.is_long).await else {
+            return Arrival { verdict: Verdict::Useful, took: Duration::ZERO };
+        };
+        let began = Instant::now();
         let lateness = self.due.elapsed();
         let _under_way = self.board.began(lateness);
         tracing::trace!("{}: begins", self.assignment.agent.program);
         let outcome =
             self.sandbox.collect_until(&self.code, Arc::clone(&self.assignment), told(self.stop.clone())).await;
-        self.arrive(outcome, lateness).await
+        let verdict = self.arrive(outcome, lateness).await;
+        Arrival { verdict, took: began.elapsed() }
     }
 
     async fn arrive(&self, outcome: Outcome, lateness: Duration) -> Verdict {

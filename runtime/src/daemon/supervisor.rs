@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::watch,
     task::{self, JoinError, JoinSet},
     time::Instant,
 };
@@ -19,7 +19,7 @@ use super::{
     backoff::Backoff,
     board::Board,
     clock::Clock,
-    collection::{Journey, Store, Verdict},
+    collection::{Arrival, Journey, Seats, Store, Verdict},
     ledger::{Entry, Ledger, Reason, Skip, Tally},
     loader::{Loader, Prepared, Stamp, Trouble, Wanted},
     schedule::{Agenda, Departure, Id, Timetable},
@@ -32,6 +32,9 @@ use crate::{
 
 /// How often the wall clock is looked at, and modules that are waited for.
 const TICK: Duration = Duration::from_secs(1);
+/// A collection that takes this long counts its collector among those that take long, for so many more collections.
+const LONG: Duration = Duration::from_secs(1);
+const LONG_FOR: u32 = 8;
 /// The longest time for which a module that is waited for is not looked at.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long the bodies of collections that were stopped have to become durable.
@@ -47,6 +50,8 @@ struct Supervised {
     timetable: Timetable,
     backoff: Backoff,
     under_way: bool,
+    /// For how many collections it still counts as one that takes long.
+    long: u32,
     ledger: Arc<Ledger>,
 }
 
@@ -68,7 +73,7 @@ struct Running {
 /// Runs collectors on their timetables.
 pub struct Supervisor {
     sandbox: Arc<Sandbox>,
-    seats: Arc<Semaphore>,
+    seats: Seats,
     loader: Arc<Loader>,
     board: Arc<Board>,
     store: Store,
@@ -77,7 +82,7 @@ pub struct Supervisor {
     by_id: HashMap<Id, Supervised>,
     by_program: BTreeMap<Program, Id>,
     ids: Id,
-    journeys: JoinSet<Verdict>,
+    journeys: JoinSet<Arrival>,
     travellers: HashMap<task::Id, Id>,
     /// The programs of the last plan.
     planned: HashSet<Program>,
@@ -97,9 +102,7 @@ impl Supervisor {
         Self {
             loader: Arc::new(Loader::new(Arc::clone(&sandbox))),
             sandbox,
-            seats: Arc::new(Semaphore::new(
-                usize::try_from(concurrent).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS),
-            )),
+            seats: Seats::new(concurrent),
             board,
             store,
             agenda: Agenda::new(clock.read()),
@@ -205,6 +208,7 @@ impl Supervisor {
             timetable,
             backoff: Backoff::default(),
             under_way: false,
+            long: 0,
             ledger: Arc::clone(&ledger),
         });
         match code {
@@ -300,7 +304,8 @@ impl Supervisor {
         supervised.under_way = true;
         let journey = Journey {
             sandbox: Arc::clone(&self.sandbox),
-            seats: Arc::clone(&self.seats),
+            seats: self.seats.clone(),
+            is_long: supervised.long > 0,
             code: Arc::clone(&running.code),
             assignment: Arc::clone(&running.assignment),
             store: Arc::clone(&self.store),
@@ -313,15 +318,18 @@ impl Supervisor {
         self.travellers.insert(task.id(), departure.id);
     }
 
-    fn arrived(&mut self, ended: Result<(task::Id, Verdict), JoinError>) {
-        let (task, verdict) = match ended {
-            Ok((task, verdict)) => (task, Some(verdict)),
+    fn arrived(&mut self, ended: Result<(task::Id, Arrival), JoinError>) {
+        let (task, arrival) = match ended {
+            Ok((task, arrival)) => (task, Some(arrival)),
             Err(error) => (error.id(), None),
         };
         let id = self.travellers.remove(&task);
         let Some(supervised) = id.and_then(|id| self.by_id.get_mut(&id)) else { return };
         supervised.under_way = false;
-        match verdict {
+        if let Some(Arrival { took, .. }) = arrival {
+            supervised.long = if took >= LONG { LONG_FOR } else { supervised.long.saturating_sub(1) };
+        }
+        match arrival.map(|arrival| arrival.verdict) {
             Some(Verdict::Useful) => {
                 if supervised.backoff.failures() > 1 {
                     tracing::info!("{}: collects again", supervised.program);

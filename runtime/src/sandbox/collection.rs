@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeSet,
     pin::pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -132,7 +135,8 @@ impl Sandbox {
         }
         let started = Instant::now();
         let timeout = assignment.limits.timeout;
-        let mut store = self.store(&assignment);
+        let yielded = Arc::new(AtomicBool::new(false));
+        let mut store = self.store(&assignment, &yielded);
         let stopped = async {
             if !stop.is_terminated() {
                 stop.await;
@@ -144,8 +148,9 @@ impl Sandbox {
             let instance = collector.pre.instantiate_async(&mut store).await?;
             instance.call_collect(&mut store).await
         };
+        let call = self.shares.share(Attributed::new(log, call), yielded);
         let ending = tokio::select! {
-            called = tokio::time::timeout(timeout, Attributed::new(log, call)) => match called {
+            called = tokio::time::timeout(timeout, call) => match called {
                 Ok(Ok(Ok(()))) => Ending::Completed,
                 Ok(Ok(Err(message))) => Ending::Failed(message),
                 Ok(Err(error)) => ending_of(&error, &assignment),
@@ -189,8 +194,10 @@ impl Sandbox {
         assignment: &Arc<Assignment>,
         timeout: Duration,
     ) -> Result<(), Ending> {
-        let mut store = self.store(assignment);
-        match tokio::time::timeout(timeout, collector.pre.instantiate_async(&mut store)).await {
+        let yielded = Arc::new(AtomicBool::new(false));
+        let mut store = self.store(assignment, &yielded);
+        let instantiated = self.shares.share(collector.pre.instantiate_async(&mut store), yielded);
+        match tokio::time::timeout(timeout, instantiated).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => match ending_of(&error, assignment) {
                 Ending::Completed => Ok(()),
@@ -200,7 +207,8 @@ impl Sandbox {
         }
     }
 
-    fn store(&self, assignment: &Arc<Assignment>) -> Store<Cell> {
+    /// A store for one collection, which notes in `yielded` when its guest gave way.
+    fn store(&self, assignment: &Arc<Assignment>, yielded: &Arc<AtomicBool>) -> Store<Cell> {
         let host = Host::new(Arc::clone(assignment));
         let cell = Cell { limiter: Limiter::new(&assignment.limits, host.account(), &self.memory), host };
         let mut store = Store::new(&self.engine, cell);
@@ -211,7 +219,11 @@ impl Sandbox {
         store.set_epoch_deadline(1);
         // A plain yield leaves the task ready, and while one is ready the runtime looks at timers and sockets only every
         // some dozen polls: half a second of guests that never end. After this one it looks at them first.
-        store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))));
+        let yielded = Arc::clone(yielded);
+        store.epoch_deadline_callback(move |_| {
+            yielded.store(true, Ordering::Relaxed);
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        });
         store
     }
 }

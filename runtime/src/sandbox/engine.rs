@@ -13,7 +13,7 @@ use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm, component::Linker,
 };
 
-use super::{Cache, Compiler, Memory, collection::Cell};
+use super::{Cache, Compiler, Memory, collection::Cell, shares::Shares};
 use crate::capability;
 
 /// How often guest code is made to yield.
@@ -43,6 +43,7 @@ pub struct Sandbox {
     pub(super) cache: Option<Cache>,
     pub(super) linker: Linker<Cell>,
     pub(super) memory: Memory,
+    pub(super) shares: Shares,
     _ticker: Ticker,
 }
 
@@ -66,7 +67,7 @@ impl Sandbox {
         capability::add_to_linker::<Cell>(&mut linker).map_err(explain)?;
         let memory = Memory::new();
         let ticker = Ticker::start(engine.clone(), memory.clone()).map_err(|error| EngineError(error.to_string()))?;
-        Ok(Self { engine, compiler, cache, linker, memory, _ticker: ticker })
+        Ok(Self { engine, compiler, cache, linker, memory, shares: Shares::new(), _ticker: ticker })
     }
 
     /// The memory of all its collections.

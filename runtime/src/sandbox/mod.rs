@@ -19,6 +19,7 @@ mod memory;
 mod module;
 mod preview1;
 mod refusals;
+mod shares;
 
 pub(crate) use self::engine::TRIALS;
 pub use self::{
