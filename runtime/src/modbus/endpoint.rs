@@ -12,7 +12,7 @@ use super::address::{EndpointAddress, Place};
 use super::connection::Refused;
 use super::error::ReadError;
 use super::memory::Memory;
-use super::owner::Job;
+use super::owner::{Caller, Job};
 use super::ranges::Readable;
 use super::reading::Reading;
 use super::settings::EndpointSettings;
@@ -132,7 +132,7 @@ impl Endpoints {
         if conflict.is_none() {
             by_place.insert(place, Arc::clone(&shared));
         }
-        Endpoint { shared, settings: Arc::new(settings.clone()), conflict }
+        Endpoint { shared, settings: Arc::new(settings.clone()), caller: Caller::new(), conflict }
     }
 }
 
@@ -141,11 +141,19 @@ impl Endpoints {
 pub struct Endpoint {
     shared: Arc<Shared>,
     settings: Arc<EndpointSettings>,
+    /// Who uses it.
+    caller: Caller,
     /// Why nothing can be read through it.
     conflict: Option<ReadError>,
 }
 
 impl Endpoint {
+    /// The same for a caller who may use others as well: what is asked through all of them takes turns with others as one.
+    #[must_use]
+    pub fn used_by(self, caller: Caller) -> Self {
+        Self { caller, ..self }
+    }
+
     /// Reads spans in the fewest requests that the settings allow; one result for each span, in order.
     ///
     /// - A span outside `readable`, or of a unit that the endpoint cannot have, fails with [`ReadError::Denied`], and nothing is sent for it. Every address on the
@@ -186,7 +194,8 @@ impl Endpoint {
     async fn ask(&self, requests: Vec<Span>) -> Vec<Result<Words, ReadError>> {
         let count = requests.len();
         let (answer, answers) = oneshot::channel();
-        if let Some((desk, id)) = self.shared.submit(Job { requests, settings: Arc::clone(&self.settings), answer }) {
+        let job = Job { requests, settings: Arc::clone(&self.settings), caller: self.caller, answer };
+        if let Some((desk, id)) = self.shared.submit(job) {
             desk.drive(id).await;
         }
         answers.await.unwrap_or_else(|_| {

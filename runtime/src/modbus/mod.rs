@@ -52,6 +52,7 @@ pub use endpoint::{Endpoint, Endpoints};
 pub use error::ReadError;
 pub use line::{Parity, SerialLine, StopBits};
 pub use manual::{ManualError, manual_address};
+pub use owner::Caller;
 pub use ranges::{Ranges, RangesError, Readable};
 pub use settings::{EndpointSettings, MAX_CONNECTIONS};
 pub use span::{Span, SpanError, Words};

@@ -1,7 +1,8 @@
 //! What is known of an endpoint while it is in use, and what that makes the next request.
 //!
-//! Callers hand in lists of requests; out of these comes the first of one caller, then the first of the next, and so on in
-//! turn, so that nobody waits for another's long list. As a rule there is one connection; where the settings allow more,
+//! Callers hand in lists of requests, and what goes out next is of the caller that has used the endpoint for the shortest time; of
+//! several lists of one caller, of each in turn. So nobody waits for another's long list, nor for its many lists, nor for
+//! its devices that do not answer: whoever costs the endpoint a time limit waits that much longer for its next request. As a rule there is one connection; where the settings allow more,
 //! each has one request under way. Nothing here waits or talks: the module `task` does.
 //!
 //! # When things go wrong
@@ -21,8 +22,9 @@
 //!   and asked again once; nobody notices.
 //!
 //! A caller that no longer waits for its answer costs at most the request that is just under way.
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -37,11 +39,80 @@ use super::span::{Span, Words};
 use super::table::ExceptionCode;
 use super::units::Units;
 
+/// Who shares an endpoint's time with others: as a rule a collector, whatever devices it reads there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Caller(u64);
+
+impl Caller {
+    /// Another one.
+    pub fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Default for Caller {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How long each caller has used an endpoint, on a clock that is that of whoever was served last. A caller that comes back begins
+/// there, unless it has used more already.
+#[derive(Debug, Default)]
+struct Accounts {
+    now: Duration,
+    used: HashMap<Caller, Account>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Account {
+    used: Duration,
+    /// What its last request took, which is what its next one is expected to take.
+    last: Duration,
+}
+
+impl Accounts {
+    /// A caller has something to ask. The endpoint was idle for so long before.
+    fn enter(&mut self, caller: Caller, idle: Duration) {
+        self.now = self.now.saturating_add(idle);
+        let now = self.now;
+        // Who has used no more than others is as good as new.
+        self.used.retain(|known, account| *known == caller || account.used > now);
+        let account = self.used.entry(caller).or_insert(Account { used: now, last: Duration::ZERO });
+        account.used = account.used.max(now);
+    }
+
+    fn used(&self, caller: Caller) -> Duration {
+        self.used.get(&caller).map_or(self.now, |account| account.used.max(self.now))
+    }
+
+    /// A request of this caller goes out; returns what it is expected to take, and is charged.
+    fn begin(&mut self, caller: Caller) -> Duration {
+        let now = self.now;
+        let account = self.used.entry(caller).or_insert(Account { used: now, last: Duration::ZERO });
+        account.used = account.used.max(now);
+        self.now = account.used;
+        account.used = account.used.saturating_add(account.last);
+        account.last
+    }
+
+    /// It has taken so long, where it was expected to take `charged`.
+    fn end(&mut self, caller: Caller, charged: Duration, took: Duration) {
+        if let Some(account) = self.used.get_mut(&caller) {
+            account.used = account.used.saturating_sub(charged).saturating_add(took);
+            account.last = took;
+        }
+    }
+}
+
 /// What an owner is asked to do: these requests.
 pub(super) struct Job {
     /// Each one that a single request can ask for.
     pub(super) requests: Vec<Span>,
     pub(super) settings: Arc<EndpointSettings>,
+    /// For whom.
+    pub(super) caller: Caller,
     /// Takes one answer for each request, in order.
     pub(super) answer: oneshot::Sender<Vec<Result<Words, ReadError>>>,
 }
@@ -138,6 +209,10 @@ pub(super) struct Asked {
 pub(super) struct Question {
     /// Of the job that it belongs to.
     id: u64,
+    caller: Caller,
+    /// When it was given out, and what its caller was charged for it.
+    given_out: Instant,
+    charged: Duration,
     pub(super) todo: Todo,
     pub(super) link: Link,
     pub(super) settings: Arc<EndpointSettings>,
@@ -158,6 +233,7 @@ pub(super) struct Owner {
     /// Of all who have asked.
     terms: Option<Terms>,
     jobs: VecDeque<Progress>,
+    accounts: Accounts,
     next_id: u64,
     /// Links that are not in use.
     links: Vec<Link>,
@@ -179,6 +255,7 @@ impl Owner {
             address,
             terms: None,
             jobs: VecDeque::new(),
+            accounts: Accounts::default(),
             next_id: 0,
             links: Vec::new(),
             out: 0,
@@ -201,6 +278,8 @@ impl Owner {
         let terms = Terms::of(&job.settings);
         self.terms = Some(self.terms.map_or(terms, |known| known.gentlest(terms)));
         self.next_id = self.next_id.wrapping_add(1);
+        let idle = if self.is_quiet() { self.last_used.elapsed() } else { Duration::ZERO };
+        self.accounts.enter(job.caller, idle);
         self.jobs.extend(Progress::new(self.next_id, job).finish());
         self.next_id
     }
@@ -243,6 +322,11 @@ impl Owner {
             return Next::Wait(None);
         }
         let mut wake: Option<Instant> = None;
+        if self.jobs.len() > 1 {
+            let accounts = &self.accounts;
+            // Those of one caller stay in their order.
+            self.jobs.make_contiguous().sort_by_key(|progress| accounts.used(progress.job.caller));
+        }
         for _ in 0..self.jobs.len() {
             let Some(mut progress) = self.jobs.pop_front() else { break };
             if progress.job.answer.is_closed() {
@@ -266,14 +350,15 @@ impl Owner {
                 }
             }
             let chosen = chosen.and_then(|place| progress.todo.remove(place));
-            let (id, settings) = (progress.id, Arc::clone(&progress.job.settings));
+            let (id, caller, settings) = (progress.id, progress.job.caller, Arc::clone(&progress.job.settings));
             self.jobs.push_back(progress);
             if let Some(todo) = chosen {
                 self.units.asked(todo.span.unit());
                 self.out = self.out.saturating_add(1);
                 let link = self.links.pop().unwrap_or_default();
                 let terms = self.terms.unwrap_or_else(|| Terms::of(&settings));
-                return Next::Ask(Question { id, todo, link, settings, terms });
+                let charged = self.accounts.begin(caller);
+                return Next::Ask(Question { id, caller, given_out: now, charged, todo, link, settings, terms });
             }
         }
         Next::Wait(wake)
@@ -281,9 +366,11 @@ impl Owner {
 
     /// Takes what a request has come to: its caller is answered when that was the last, or it is asked once more.
     pub(super) fn settle(&mut self, asked: Asked) {
-        let Asked { question: Question { id, mut todo, mut link, .. }, started, outcome } = asked;
+        let Asked { question, started, outcome } = asked;
+        let Question { id, caller, given_out, charged, mut todo, mut link, .. } = question;
         self.out = self.out.saturating_sub(1);
         let now = Instant::now();
+        self.accounts.end(caller, charged, now.saturating_duration_since(given_out));
         self.last_used = now;
         let unit = todo.span.unit();
         let place = self.jobs.iter().position(|progress| progress.id == id);

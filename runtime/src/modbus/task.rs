@@ -272,7 +272,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::modbus::{DeviceUrl, EndpointSettings, Span, Table};
+    use crate::modbus::{Caller, DeviceUrl, EndpointSettings, Span, Table};
 
     #[tokio::test]
     async fn a_job_of_many_requests_tries_a_dead_endpoint_once() {
@@ -283,7 +283,7 @@ mod tests {
         let settings = EndpointSettings { first_backoff: Duration::ZERO, ..EndpointSettings::default() };
         let (answer, answers) = oneshot::channel();
         let requests: Vec<_> = (1..=3).map(|unit| Span::new(unit, Table::Coils, 0, 1).unwrap()).collect();
-        assert!(desk.accept(Job { requests, settings: Arc::new(settings), answer }).is_ok());
+        assert!(desk.accept(Job { requests, settings: Arc::new(settings), caller: Caller::new(), answer }).is_ok());
         let failures = async {
             let answers: Vec<_> = answers.await.unwrap();
             assert!(answers.len() == 3 && answers.iter().all(|answer| matches!(answer, Err(ReadError::Connection(_)))));

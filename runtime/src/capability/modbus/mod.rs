@@ -13,7 +13,7 @@ pub use self::grant::{DEFAULT_UNIT, DeviceGrant, DeviceName, DeviceNameError};
 use super::{Calls, Denial, Host, LimitReached, bindings::pattoo::agent::modbus as wit};
 use crate::{
     http::OwnEndpoints,
-    modbus::{Endpoint, EndpointAddress, Endpoints, ReadError, Span, Table, Words},
+    modbus::{Caller, Endpoint, EndpointAddress, Endpoints, ReadError, Span, Table, Words},
     text::one_line,
 };
 
@@ -59,10 +59,12 @@ impl ModbusUse {
 impl Devices {
     /// Gives `grants` their endpoints out of those that the process shares. Of two grants with one name the first counts.
     pub fn new(grants: Vec<DeviceGrant>, endpoints: &Endpoints) -> Self {
+        // However many devices behind one endpoint it is granted, it is one among those who share it.
+        let caller = Caller::new();
         let granted = grants
             .into_iter()
             .map(|grant| {
-                let endpoint = endpoints.endpoint(&grant.endpoint, &grant.settings);
+                let endpoint = endpoints.endpoint(&grant.endpoint, &grant.settings).used_by(caller);
                 (grant, endpoint)
             })
             .collect();

@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::join_all};
 use tokio::join;
 
 use super::raw::{RawDevice, holding, read, registers, settings};
@@ -48,6 +48,55 @@ async fn a_short_read_does_not_wait_for_a_long_one() {
         units
     });
     assert_eq!(units, [1, 2, 1, 2, 1, 1, 1]);
+}
+
+/// How many requests of unit 1 a device was asked before the last of unit 2, when the caller of unit 1 wants its lists read, each
+/// request of which takes the device so long, and the other one wants five requests, which take it no time.
+async fn asked_before_the_others_are_done(lists: usize, requests: u16, takes: Duration) -> usize {
+    let device = RawDevice::listen().await;
+    let endpoints = Endpoints::new();
+    let patient = EndpointSettings { request_timeout: Duration::from_secs(5), ..settings() };
+    let (greedy, good) = (endpoints.endpoint(&device.address, &patient), endpoints.endpoint(&device.address, &patient));
+    let greedy_spans = apart(1, requests);
+    let mut greedy_reads = join_all((0..lists).map(|_| read(&greedy, greedy_spans.clone())));
+    assert!((&mut greedy_reads).now_or_never().is_none());
+    let mut good_read = pin!(read(&good, apart(2, 5)));
+    assert!(good_read.as_mut().now_or_never().is_none());
+    let answering = async {
+        let mut connection = device.accept().await;
+        let (mut greedy, mut good) = (0, 0);
+        loop {
+            let request = connection.request().await;
+            if request.unit == 1 {
+                greedy += 1;
+                tokio::time::sleep(takes).await;
+            } else {
+                good += 1;
+            }
+            connection.send(&request.registers(&[0])).await;
+            if good == 5 {
+                return greedy;
+            }
+        }
+    };
+    tokio::select! {
+        asked = async { join!(answering, good_read).0 } => asked,
+        _ = greedy_reads => panic!("all of one caller's lists were read before the other's"),
+    }
+}
+
+#[tokio::test]
+async fn a_caller_with_many_lists_has_no_more_turns_than_one_with_a_single_list() {
+    let asked = asked_before_the_others_are_done(50, 3, Duration::ZERO).await;
+    // As many as the others, and some more where they were faster. In turn by list it was 146.
+assert!(asked <= 30, "{asked}");
+}
+
+#[tokio::test]
+async fn a_caller_whose_requests_take_long_waits_the_longer_for_its_turns() {
+    // Each takes longer than all of the others together. One by one it was 5 of them.
+    let asked = asked_before_the_others_are_done(1, 10, Duration::from_millis(300)).await;
+assert!(asked <= 2, "{asked}");
 }
 
 #[tokio::test]
