@@ -11,7 +11,6 @@
 use std::{
     collections::HashMap,
     fs,
-    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -20,17 +19,11 @@ use std::{
 
 use tokio::sync::{Notify, watch};
 
+use super::control_group;
 use crate::capability::{Account, LimitReached};
 
 /// What a collection may have in any case: it is not stopped for the sake of others while it has less.
 const SMALL: usize = 4 << 20;
-
-/// What this process may use, in bytes: of the machine's memory and the limits of the control groups it is in, the least.
-pub fn available() -> u64 {
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let in_groups = groups.lines().filter_map(limit_of_group).min().unwrap_or(u64::MAX);
-    of_machine().unwrap_or(u64::MAX).min(in_groups)
-}
 
 /// Has the C library give large pieces of memory back to the system as soon as they are freed. By itself it learns from each that is freed to
 /// keep the next ones (up to 32 MiB each): what a collection had for a moment would stay with the process, and count.
@@ -48,39 +41,11 @@ pub fn return_freed_memory() {
     }
 }
 
-/// `MemTotal:       24689732 kB`.
-fn of_machine() -> Option<u64> {
-    kib_of("/proc/meminfo", "MemTotal:")
-}
-
 /// Anonymous resident memory of this process, in bytes: `RssAnon:     2048 kB`.
 fn resident() -> Option<u64> {
-    kib_of("/proc/self/status", "RssAnon:")
-}
-
-/// A line of one of the kernel's files, in bytes.
-fn kib_of(file: &str, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(file).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
-}
-
-/// The least limit of a group and those above it, of a line like `0::/system.slice/pattoo.service`.
-fn limit_of_group(line: &str) -> Option<u64> {
-    let mut fields = line.splitn(3, ':').skip(1);
-    let (controllers, path) = (fields.next()?, fields.next()?);
-    let (root, file) = match controllers {
-        "" => ("/sys/fs/cgroup", "memory.max"),
-        list if list.split(',').any(|controller| controller == "memory") => {
-            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
-        }
-        _ => return None,
-    };
-    let root = Path::new(root);
-    let group = root.join(path.trim_start_matches('/'));
-    let limits = group.ancestors().take_while(|folder| folder.starts_with(root));
-    // `max` is no number, and no limit.
-    limits.filter_map(|folder| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok()).min()
 }
 
 /// The collections of a sandbox, and how much memory they may have together. Clones are the same.
@@ -124,7 +89,7 @@ impl Memory {
     /// the compiler's process, the pages of files, and what is allocated between two looks.
     pub(super) fn new() -> Self {
         Self(Arc::new(Inner {
-            limit: AtomicU64::new((available() / 10).saturating_mul(6)),
+            limit: AtomicU64::new((control_group::memory() / 10).saturating_mul(6)),
             running: Mutex::default(),
             next: AtomicU64::new(0),
             tight: watch::Sender::new(false),
@@ -229,7 +194,7 @@ impl Drop for Running {
 
 #[cfg(test)]
 mod tests {
-    use super::{Memory, Running, SMALL, available, limit_of_group, resident};
+    use super::{Memory, Running, SMALL, resident};
     use crate::capability::{Account, Limits};
 
     fn running(memory: &Memory, mib: usize) -> Running {
@@ -274,11 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_is_known() {
-        assert!(available() > 64 << 20, "{}", available());
+    fn what_the_process_has_is_known() {
         assert!(resident().unwrap() > 1 << 20);
-        for line in ["", "0", "4:cpu,cpuacct:/", "12:pids:/a"] {
-            assert_eq!(limit_of_group(line), None, "{line}");
-        }
     }
 }

@@ -21,16 +21,16 @@ mod preview1;
 mod refusals;
 mod shares;
 
-pub(crate) use self::engine::TRIALS;
 pub use self::{
     cache::Cache,
     collection::{Ending, HostMemory, Outcome, Stop},
     compile::{CompileError, CompileLimits, Compiler, serve},
     engine::{EngineError, Sandbox},
     load::{Collector, Compilation, LoadError},
-    memory::{Memory, available as available_memory, return_freed_memory},
+    memory::{Memory, return_freed_memory},
     module::{Kind, Module},
 };
+pub(crate) use self::{control_group::memory as available_memory, engine::TRIALS};
 
 /// What `fuzz/` reaches of [`lift`](mod@lift).
 #[cfg(fuzzing)]

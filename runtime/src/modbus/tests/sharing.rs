@@ -89,14 +89,14 @@ async fn asked_before_the_others_are_done(lists: usize, requests: u16, takes: Du
 async fn a_caller_with_many_lists_has_no_more_turns_than_one_with_a_single_list() {
     let asked = asked_before_the_others_are_done(50, 3, Duration::ZERO).await;
     // As many as the others, and some more where they were faster. In turn by list it was 146.
-assert!(asked <= 30, "{asked}");
+    assert!(asked <= 30, "{asked}");
 }
 
 #[tokio::test]
 async fn a_caller_whose_requests_take_long_waits_the_longer_for_its_turns() {
     // Each takes longer than all of the others together. One by one it was 5 of them.
     let asked = asked_before_the_others_are_done(1, 10, Duration::from_millis(300)).await;
-assert!(asked <= 2, "{asked}");
+    assert!(asked <= 2, "{asked}");
 }
 
 #[tokio::test]
