@@ -5,6 +5,7 @@ mod pages;
 mod queue;
 mod reserve;
 mod salvage;
+mod share;
 
 use std::{
     fmt,
@@ -95,7 +96,8 @@ const QUICK_CHECK: u64 = 16 << 20;
 /// How much may wait, and for how long. What falls off is counted and logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpoolLimits {
-    /// Bytes of all bodies together. When more comes in, what is in quarantine falls off first, then the oldest.
+    /// Bytes of all bodies together. When more comes in, the agent that holds the most gives up what it has in quarantine first, then its
+    /// oldest.
     pub bytes: u64,
     /// How long a body may lie here.
     pub age: Duration,
@@ -130,6 +132,14 @@ pub enum SpoolError {
         /// The limit on all bodies together.
         limit: u64,
     },
+    /// Other agents hold so much of the spool, none more than its share, that the body does not fit beside it.
+    #[error("a body of {bytes} bytes does not fit into the {left} bytes that other agents leave of the spool")]
+    NoRoom {
+        /// The size of the body.
+        bytes: u64,
+        /// What others leave.
+        left: u64,
+    },
 }
 
 impl SpoolError {
@@ -144,7 +154,9 @@ impl SpoolError {
             Self::Database(DatabaseError::Exposed { .. }) => Some(EXPOSED_HELP),
             Self::Database(_) => None,
             Self::DamagedAndInUse { .. } => Some("stop the other process; whoever opens it then saves what is intact"),
-            Self::TooLarge { .. } => Some("raise the limit on the spool, or let the collector emit less at once"),
+            Self::TooLarge { .. } | Self::NoRoom { .. } => {
+                Some("raise the limit on the spool, or let the collector emit less at once")
+            }
         }
     }
 }
@@ -190,8 +202,16 @@ struct Inner {
     in_use: File,
     recovering: tokio::sync::Mutex<()>,
     locks: LaneLocks,
+    evictions: Mutex<Evictions>,
     /// Who wants to know which lanes have something new.
     watcher: Mutex<Option<UnboundedSender<Lane>>>,
+}
+
+/// What was dropped for lack of room, and when that was last said.
+#[derive(Debug, Default)]
+struct Evictions {
+    said: Option<std::time::Instant>,
+    unsaid: share::Evicted,
 }
 
 impl Spool {
@@ -244,6 +264,7 @@ impl Spool {
             in_use,
             recovering: tokio::sync::Mutex::default(),
             locks,
+            evictions: Mutex::default(),
             watcher: Mutex::default(),
         })))
     }

@@ -1,11 +1,15 @@
 //! Into the queue, and out of it.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 
-use super::{Lane, Spool, SpoolError, StoredId, blob, lane_of, number, number_of, text};
+use super::{Lane, Spool, SpoolError, StoredId, blob, lane_of, number, number_of, share, text};
 use crate::{
     capability::unix_millis,
     delivery::ServerUrl,
@@ -16,6 +20,8 @@ use crate::{
 const MAX_FETCHED: usize = 32;
 /// How many bytes of bodies are fetched at once; one body is fetched however large it is.
 const MAX_FETCHED_BYTES: usize = 1 << 20;
+/// How often it is said that bodies were dropped to make room, at most.
+const SAID_EVERY: Duration = Duration::from_mins(1);
 /// How much of a refusal's text is kept, in bytes.
 const MAX_REFUSAL: usize = 1000;
 
@@ -92,10 +98,11 @@ impl Spool {
         if json.len() as u64 > limit {
             return Err(SpoolError::TooLarge { bytes: json.len() as u64, limit });
         }
+        let size = json.len() as u64;
         let row = Arc::new((lane.clone(), program.clone(), digest(&lane, json), json.to_vec()));
         let (built, datapoints) = (to_sql(built), to_sql(datapoints as u64));
         tracing::trace!("{program}: storing a body");
-        let (id, dropped) = self
+        let stored = self
             .write_if_room(move |db| {
                 let (lane, program, digest, json) = &*row;
                 if once {
@@ -104,13 +111,19 @@ impl Spool {
                         same.then(|| row.get(0).map(StoredId)).transpose()
                     };
                     if let Some(there) = first(db, lane, same)? {
-                        return Ok((there, 0));
+                        return Ok(Ok((there, share::Evicted::new())));
                     }
+                }
+                let (bytes, limit) = (to_sql(json.len() as u64), to_sql(limit));
+                let full = share::total(db)?.saturating_add(bytes) > limit;
+                if full {
+                    share::count(db)?;
+                    // So that what was dropped for this one is back if it finds no room all the same.
+                    db.prepare_cached("SAVEPOINT room")?.execute([])?;
                 }
                 let insert =
                     "INSERT INTO body (lane, server, agent, program, built, stored, datapoints, bytes, digest, json)
                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-                let bytes = to_sql(json.len() as u64);
                 db.prepare_cached(insert)?.execute(params![
                     number_of(lane),
                     lane.server.to_string(),
@@ -124,17 +137,49 @@ impl Spool {
                     json
                 ])?;
                 let id = StoredId(db.last_insert_rowid());
-                Ok((id, drop_beyond(db, to_sql(limit))?))
+                if !full {
+                    return Ok(Ok((id, share::Evicted::new())));
+                }
+                let made = share::make_room(db, limit, id)?;
+                if made.is_err() {
+                    db.prepare_cached("ROLLBACK TO room")?.execute([])?;
+                }
+                db.prepare_cached("RELEASE room")?.execute([])?;
+                Ok(made.map(|evicted| (id, evicted)))
             })
             .await?;
+        let (id, evicted) = stored.map_err(|share::NoRoom { others }| SpoolError::NoRoom {
+            bytes: size,
+            left: limit.saturating_sub(u64::try_from(others).unwrap_or(0)),
+        })?;
         tracing::trace!("body {id} is stored");
-        if dropped > 0 {
-            tracing::error!(
-                "the spool is larger than {limit} bytes: {dropped} bodies were dropped, those in quarantine first, then the oldest"
-            );
-        }
+        self.say_evicted(evicted);
         self.tell(lane);
         Ok(id)
+    }
+
+    /// Says what was dropped to make room, at once and then once in [`SAID_EVERY`]: in an outage each body that is stored drops another.
+    fn say_evicted(&self, evicted: share::Evicted) {
+        if evicted.is_empty() {
+            return;
+        }
+        let mut evictions = self.0.evictions.lock().unwrap_or_else(PoisonError::into_inner);
+        for (program, count) in evicted {
+            let sum = evictions.unsaid.entry(program).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        if evictions.said.is_some_and(|said| said.elapsed() < SAID_EVERY) {
+            return;
+        }
+        evictions.said = Some(Instant::now());
+        let unsaid = std::mem::take(&mut evictions.unsaid);
+        drop(evictions);
+        let of: Vec<String> = unsaid.iter().map(|(program, count)| format!("{count} of {program}")).collect();
+        let limit = self.0.limits.bytes;
+        tracing::error!(
+            "the spool is at its limit of {limit} bytes: bodies were dropped, {}; who holds the most gives up its oldest",
+            crate::text::one_line(&of.join(", "), MAX_REFUSAL)
+        );
     }
 
     /// The next bodies of a lane, oldest first.
@@ -282,7 +327,11 @@ impl Spool {
                 Ok(dropped)
             })
             .await?;
-        self.write(|db| {
+        let half = to_sql(self.0.limits.bytes).div_euclid(2);
+        self.write(move |db| {
+            if share::total(db)? < half {
+                share::forget(db)?;
+            }
             // The pragma does a page for each row that is fetched of it.
             let mut vacuum = db.prepare("PRAGMA incremental_vacuum(2000)")?;
             let mut pages = vacuum.query([])?;
@@ -295,22 +344,6 @@ impl Spool {
         let _ = tokio::task::spawn_blocking(move || spool.0.reserve.keep()).await;
         Ok(dropped)
     }
-}
-
-/// Drops bodies until what is left fits: first those in quarantine, then the oldest. Returns how many.
-fn drop_beyond(db: &Connection, limit: i64) -> rusqlite::Result<i64> {
-    let mut dropped = 0i64;
-    let mut bytes = db.prepare_cached("SELECT queued_bytes + quarantined_bytes FROM totals")?;
-    while bytes.query_row([], |row| row.get::<_, i64>(0))? > limit {
-        let quarantined = "DELETE FROM body WHERE id = (SELECT min(id) FROM body WHERE status = 1)";
-        let oldest = "DELETE FROM body WHERE id = (SELECT min(id) FROM body NOT INDEXED)";
-        if db.prepare_cached(quarantined)?.execute([])? == 0 && db.prepare_cached(oldest)?.execute([])? == 0 {
-            break;
-        }
-        dropped = dropped.saturating_add(1);
-    }
-    count_dropped(db, dropped)?;
-    Ok(dropped)
 }
 
 pub(super) fn count_dropped(db: &Connection, dropped: i64) -> rusqlite::Result<()> {

@@ -4,6 +4,7 @@ mod damage;
 mod model;
 mod outage;
 mod server;
+mod share;
 mod sharing;
 
 use std::path::Path;

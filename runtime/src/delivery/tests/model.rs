@@ -74,6 +74,12 @@ struct Body {
     accepted_at_strike: u32,
 }
 
+impl Body {
+    fn size(&self) -> u64 {
+        self.text.len() as u64
+    }
+}
+
 #[derive(Debug, Default)]
 struct Model {
     bodies: BTreeMap<StoredId, Body>,
@@ -98,13 +104,20 @@ impl Model {
         let body = Body { lane, text, quarantined: false, attempts: 0, strikes: 0, accepted_at_strike: 0 };
         self.last += 1;
         self.bodies.insert(StoredId(self.last), body);
-        while self.bodies.values().map(|body| body.text.len() as u64).sum::<u64>() > LIMITS.bytes {
-            let set_aside = self.bodies.iter().find(|(_, body)| body.quarantined);
-            let (id, _) = set_aside.or_else(|| self.bodies.first_key_value()).unwrap();
+        while self.bodies.values().map(Body::size).sum::<u64>() > LIMITS.bytes {
+            // Of the agent that holds the most; of two that hold the same, the one that the index has last.
+            let most = (0..2).max_by_key(|agent| self.held_by(*agent)).unwrap();
+            let own = || self.bodies.iter().filter(|(_, body)| body.lane % 2 == most);
+            let set_aside = own().find(|(_, body)| body.quarantined);
+            let (id, _) = set_aside.or_else(|| own().next()).unwrap();
             let id = *id;
             self.bodies.remove(&id);
             self.dropped += 1;
         }
+    }
+
+    fn held_by(&self, agent: usize) -> u64 {
+        self.bodies.values().filter(|body| body.lane % 2 == agent).map(Body::size).sum()
     }
 
     fn first(&self, lane: usize) -> Option<StoredId> {

@@ -242,7 +242,7 @@ async fn what_is_beyond_a_limit_falls_off_oldest_first_and_is_counted() {
     let limits = SpoolLimits { bytes: 1000, age: Duration::from_hours(1) };
     let spool = open_with(folder.path(), limits);
     let first = put(&spool, &server.url, 'a', "x".repeat(100)).await;
-    let set_aside = put(&spool, &server.url, 'b', "q".repeat(100)).await;
+    let set_aside = put(&spool, &server.url, 'a', "q".repeat(100)).await;
     spool.quarantine(set_aside, "for a test").await.unwrap();
     for _ in 0..8 {
         put(&spool, &server.url, 'a', "y".repeat(100)).await;
