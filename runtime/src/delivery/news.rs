@@ -5,7 +5,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Lane, ServerUrl, lanes::End};
+use super::{
+    Lane, ServerUrl,
+    lanes::{Doubt, End, Meant, Turn},
+};
 
 /// How many different reasons are said between two moments without trouble. A server may put something else into each answer.
 const MOST_REASONS: usize = 8;
@@ -17,12 +20,15 @@ pub(super) struct News(HashMap<ServerUrl, Trouble>);
 #[derive(Debug, Default)]
 struct Trouble {
     /// Why it is not to be had at all.
-    away: Option<String>,
+    away: Option<Reason>,
     /// Whose bodies it does not take.
     held_up: HashSet<Lane>,
     /// What was said of it.
-    reasons: Vec<String>,
+    reasons: Vec<Reason>,
 }
+
+/// Whether it concerned the server, and what was answered.
+type Reason = (bool, String);
 
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,32 +42,32 @@ pub(super) enum Line {
 }
 
 impl News {
-    /// A lane had its turn: what is to be said.
-    pub(super) fn of(&mut self, lane: &Lane, end: &End) -> Option<Line> {
-        match end {
+    /// A lane had its turn, and its last answer was meant for somebody: what is to be said.
+    pub(super) fn of(&mut self, lane: &Lane, turn: &Turn, meant: Meant) -> Option<Line> {
+        let of_body = |program: &str, text: &str| {
+            Line::Warning(format!("a body of {program} is not taken, and stays in the spool: {text}"))
+        };
+        let kept = |text: &str| Line::Warning(format!("not delivered, and kept in the spool: {text}"));
+        match &turn.end {
             End::Elsewhere => None,
-            End::Empty | End::More => self.taken(lane),
-            End::Refused { program, text, .. } => {
-                let reason = format!("a body of {program} is not taken, and stays in the spool: {text}");
-                self.held_up(lane, text, Line::Warning(reason))
+            End::Empty | End::More => self.taken(lane, turn.accepted),
+            End::Refused { program, text, .. } => self.held_up(lane, text, of_body(program, text)),
+            End::Doubtful { program, text, .. } if meant == Meant::Body => {
+                self.held_up(lane, text, of_body(program, text))
             }
-            End::Trouble { text } => {
-                self.held_up(lane, text, Line::Warning(format!("not delivered, and kept in the spool: {text}")))
-            }
-            End::Away { text, .. } => {
-                self.away(lane, text, Line::Warning(format!("not delivered, and kept in the spool: {text}")))
-            }
-            End::Unauthorised { text } => {
+            End::Doubtful { what: Doubt::Unauthorised, text, .. } => {
                 self.away(lane, text, Line::Error(format!("its queue is held until its token is right: {text}")))
             }
+            End::Doubtful { what: Doubt::Busy, text, .. } | End::Away { text } => self.away(lane, text, kept(text)),
+            End::Trouble { text } => self.held_up(lane, text, kept(text)),
         }
     }
 
-    fn taken(&mut self, lane: &Lane) -> Option<Line> {
+    fn taken(&mut self, lane: &Lane, accepted: bool) -> Option<Line> {
         let trouble = self.0.get_mut(&lane.server)?;
         trouble.held_up.remove(lane);
-        let was_away = trouble.away.take();
-        if trouble.held_up.is_empty() {
+        let was_away = if accepted { trouble.away.take() } else { None };
+        if trouble.held_up.is_empty() && trouble.away.is_none() {
             self.0.remove(&lane.server);
             return Some(Line::Info(format!("{} takes bodies again", lane.server)));
         }
@@ -74,31 +80,30 @@ impl News {
     fn held_up(&mut self, lane: &Lane, reason: &str, line: Line) -> Option<Line> {
         let trouble = self.0.entry(lane.server.clone()).or_default();
         trouble.held_up.insert(lane.clone());
-        // It answers.
-        trouble.away = None;
-        trouble.say(reason, line)
+        trouble.say((false, reason.to_owned()), line)
     }
 
     fn away(&mut self, lane: &Lane, reason: &str, line: Line) -> Option<Line> {
         let trouble = self.0.entry(lane.server.clone()).or_default();
-        trouble.away = Some(reason.to_owned());
+        let reason = (true, reason.to_owned());
+        trouble.away = Some(reason.clone());
         trouble.say(reason, line)
     }
 }
 
 impl Trouble {
-    fn say(&mut self, reason: &str, line: Line) -> Option<Line> {
-        if self.reasons.len() >= MOST_REASONS || self.reasons.iter().any(|said| said == reason) {
+    fn say(&mut self, reason: Reason, line: Line) -> Option<Line> {
+        if self.reasons.len() >= MOST_REASONS || self.reasons.contains(&reason) {
             return None;
         }
-        self.reasons.push(reason.to_owned());
+        self.reasons.push(reason);
         Some(line)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{End, Lane, Line, News};
+    use super::{Doubt, End, Lane, Line, Meant, News, Turn};
 
     fn lane(digit: char) -> Lane {
         Lane { server: "http://a".parse().unwrap(), agent: digit.to_string().repeat(64).parse().unwrap() }
@@ -109,13 +114,17 @@ mod tests {
     }
 
     fn away(text: &str) -> End {
-        End::Away { retry_after: None, text: text.to_owned() }
+        End::Away { text: text.to_owned() }
+    }
+
+    fn turn(end: End) -> Turn {
+        Turn { accepted: end == End::More, slow: None, end }
     }
 
     /// What was said of these turns.
     fn said(turns: &[(char, End)]) -> Vec<String> {
         let mut news = News::default();
-        let lines = turns.iter().filter_map(|(digit, end)| news.of(&lane(*digit), end));
+        let lines = turns.iter().filter_map(|(digit, end)| news.of(&lane(*digit), &turn(end.clone()), Meant::Server));
         lines
             .map(|line| match line {
                 Line::Error(text) | Line::Warning(text) | Line::Info(text) => text,
@@ -166,8 +175,9 @@ mod tests {
 
     #[test]
     fn a_token_that_is_wrong_is_an_error() {
-        let end = End::Unauthorised { text: "401".to_owned() };
-        let line = News::default().of(&lane('a'), &end);
+        let (what, program) = (Doubt::Unauthorised, "P".to_owned());
+        let end = End::Doubtful { what, program, retry_after: None, text: "401".to_owned() };
+        let line = News::default().of(&lane('a'), &turn(end), Meant::Server);
         assert_eq!(line, Some(Line::Error("its queue is held until its token is right: 401".to_owned())));
     }
 }

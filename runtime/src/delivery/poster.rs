@@ -105,7 +105,7 @@ pub enum PostError {
         /// Why.
         detail: String,
     },
-    /// There was no answer.
+    /// No connection could be made, so that nothing of the body was sent.
     #[error("{server} cannot be reached: {detail}")]
     Unreachable {
         /// The base URL of the server.
@@ -113,14 +113,24 @@ pub enum PostError {
         /// What happened.
         detail: String,
     },
+    /// There was a connection, and no answer to the body.
+    #[error("{server} gave no answer: {detail}")]
+    NoAnswer {
+        /// The base URL of the server.
+        server: String,
+        /// What happened.
+        detail: String,
+    },
 }
 
-/// Whom an answer that is no success speaks about.
+/// What an answer that is no success can mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The server is not to be had at the moment: no answer, 408, 429, and what stands in front of it says so (502, 503, 504).
+    /// The server cannot be reached, whatever is sent to it.
     Away,
-    /// It does not know us: 401, 403.
+    /// The server is busy, or what is behind it is away: no answer, 408, 429, 502, 503, 504. Or the body makes it so.
+    Busy,
+    /// It does not know us: 401, 403. Or something in front of it does not like the body.
     Unauthorised,
     /// It did not take this body. Pattoo answers 404 or 500 to a bad body, and to a good one when it is in trouble itself: which
     /// of the two is not to be seen from one answer.
@@ -128,13 +138,12 @@ pub enum Verdict {
 }
 
 impl PostError {
-    /// Whom it speaks about.
+    /// What it can mean.
     pub fn verdict(&self) -> Verdict {
         match self {
+            Self::Unusable { .. } | Self::Unreachable { .. } => Verdict::Away,
             Self::Refused { status: 401 | 403, .. } => Verdict::Unauthorised,
-            Self::Refused { status: 408 | 429 | 502 | 503 | 504, .. }
-            | Self::Unusable { .. }
-            | Self::Unreachable { .. } => Verdict::Away,
+            Self::Refused { status: 408 | 429 | 502 | 503 | 504, .. } | Self::NoAnswer { .. } => Verdict::Busy,
             Self::Refused { .. } => Verdict::Refused,
         }
     }
@@ -143,7 +152,7 @@ impl PostError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
-            Self::Unusable { .. } | Self::Unreachable { .. } => None,
+            Self::Unusable { .. } | Self::Unreachable { .. } | Self::NoAnswer { .. } => None,
         }
     }
 }
@@ -186,8 +195,14 @@ impl Poster {
     ///
     /// When the server refused it or did not answer.
     pub async fn post(&self, agent: &AgentId, json: Vec<u8>) -> Result<(), PostError> {
-        let unreachable =
-            |error: reqwest::Error| PostError::Unreachable { server: self.server.to_string(), detail: chain(&error) };
+        let unreachable = |error: reqwest::Error| {
+            let (server, detail) = (self.server.to_string(), chain(&error));
+            if error.is_connect() || error.is_builder() {
+                PostError::Unreachable { server, detail }
+            } else {
+                PostError::NoAnswer { server, detail }
+            }
+        };
         let mut request =
             self.client.post(self.server.receive_url(agent)).header(header::CONTENT_TYPE, "application/json");
         if let Some(token) = &self.token {

@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     DeliverySettings, Lane, Spool, SpoolError,
     courier::Courier,
-    lanes::{End, Lanes},
+    lanes::{End, Lanes, Meant, Turn},
     news::{Line, News},
 };
 
@@ -46,7 +46,7 @@ impl Delivery {
         let service = Service {
             courier: Arc::new(Courier::new(spool.clone(), settings.clone())),
             spool: spool.clone(),
-            lanes: Lanes::new(jitter, settings.longest_wait),
+            lanes: Lanes::new(jitter, settings.longest_wait).with_slots(settings.parallel.max(1)),
             parallel: settings.parallel.max(1),
             turns: JoinSet::new(),
             under_way: HashMap::new(),
@@ -91,7 +91,7 @@ struct Service {
     spool: Spool,
     lanes: Lanes,
     parallel: usize,
-    turns: JoinSet<End>,
+    turns: JoinSet<Turn>,
     under_way: HashMap<tokio::task::Id, Lane>,
     /// The state of the file when its lanes were last read.
     seen: Option<i64>,
@@ -145,25 +145,25 @@ impl Service {
         self.under_way.insert(turn.id(), lane);
     }
 
-    fn ended(&mut self, ended: Result<(tokio::task::Id, End), tokio::task::JoinError>) {
-        let (id, end) = match ended {
-            Ok((id, end)) => (id, end),
-            Err(error) => (error.id(), End::Trouble { text: error.to_string() }),
+    fn ended(&mut self, ended: Result<(tokio::task::Id, Turn), tokio::task::JoinError>) {
+        let (id, turn) = match ended {
+            Ok((id, turn)) => (id, turn),
+            Err(error) => (error.id(), Turn::of(End::Trouble { text: error.to_string() })),
         };
         if let Some(lane) = self.under_way.remove(&id) {
-            self.say(&lane, &end);
-            self.lanes.ended(lane, &end, Instant::now());
+            let meant = self.lanes.ended(lane.clone(), &turn, Instant::now());
+            self.say(&lane, &turn, meant);
         }
     }
 
     /// Says what changed.
-    fn say(&mut self, lane: &Lane, end: &End) {
-        match self.news.of(lane, end) {
+    fn say(&mut self, lane: &Lane, turn: &Turn, meant: Meant) {
+        match self.news.of(lane, turn, meant) {
             Some(Line::Error(text)) => tracing::error!("{text}"),
             Some(Line::Warning(text)) => tracing::warn!("{text}"),
             Some(Line::Info(text)) => tracing::info!("{text}"),
             None => {
-                if let Some(text) = end.trouble() {
+                if let Some(text) = turn.end.trouble() {
                     tracing::debug!("not delivered: {text}");
                 }
             }

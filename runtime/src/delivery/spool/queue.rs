@@ -33,6 +33,7 @@ pub(in crate::delivery) struct Queued {
     pub(in crate::delivery) datapoints: i64,
     /// Unix milliseconds.
     pub(in crate::delivery) refused_since: Option<i64>,
+    pub(in crate::delivery) attempts: i64,
     pub(in crate::delivery) json: Vec<u8>,
     digest: Vec<u8>,
 }
@@ -51,6 +52,8 @@ pub(in crate::delivery) struct Refusal {
     pub(in crate::delivery) text: String,
     /// Whether it can mean the body, so that it may lead to quarantine.
     pub(in crate::delivery) of_the_body: bool,
+    /// Whether the first one counts, before which nothing can have been accepted.
+    pub(in crate::delivery) first_counts: bool,
     /// How many such refusals, each with another body accepted since the one before, are enough.
     pub(in crate::delivery) strikes: u32,
 }
@@ -229,7 +232,7 @@ impl Spool {
                 WHERE id = ?1";
             db.prepare_cached(update)?.execute(params![id.0, text, millis()])?;
             db.prepare_cached("UPDATE totals SET refused = refused + 1")?.execute([])?;
-            if !refusal.of_the_body {
+            if !refusal.of_the_body && refusal.first_counts {
                 return Ok(Judgement::Kept);
             }
             let accepted = db
@@ -237,10 +240,19 @@ impl Spool {
                 .query_row([&server], |row| row.get::<_, i64>(0))
                 .optional()?
                 .unwrap_or(0);
+            if !refusal.first_counts {
+                // What is accepted from now on is company.
+                let begin = "UPDATE body SET accepted_at_strike = ?2
+                    WHERE id = ?1 AND strikes = 0 AND accepted_at_strike = 0";
+                let begun = db.prepare_cached(begin)?.execute(params![id.0, accepted])? > 0;
+                if begun || !refusal.of_the_body {
+                    return Ok(Judgement::Kept);
+                }
+            }
             // The first refusal counts as it is, each further one only if the server took something else since.
             let strike = "UPDATE body SET strikes = strikes + 1, accepted_at_strike = ?2
-                WHERE id = ?1 AND (strikes = 0 OR accepted_at_strike < ?2)";
-            db.prepare_cached(strike)?.execute(params![id.0, accepted])?;
+                WHERE id = ?1 AND (accepted_at_strike < ?2 OR (strikes = 0 AND ?3))";
+            db.prepare_cached(strike)?.execute(params![id.0, accepted, refusal.first_counts])?;
             let quarantine = "UPDATE body SET status = 1 WHERE id = ?1 AND status = 0 AND strikes >= ?2";
             match db.prepare_cached(quarantine)?.execute(params![id.0, refusal.strikes])? {
                 0 => Ok(Judgement::Kept),
@@ -361,7 +373,7 @@ fn first<T>(
 ) -> rusqlite::Result<Option<T>> {
     let mut blocks = db.prepare_cached("SELECT min(block) FROM body WHERE status = 0 AND block > ?1")?;
     let mut select = db.prepare_cached(
-        "SELECT id, program, datapoints, refused_since, digest, json FROM body
+        "SELECT id, program, datapoints, refused_since, digest, json, attempts FROM body
             WHERE status = 0 AND block = ?1 AND lane = ?2 ORDER BY id",
     )?;
     let (mut block, number) = (i64::MIN, number_of(lane));
@@ -388,6 +400,7 @@ fn queued(row: &Row<'_>) -> rusqlite::Result<Queued> {
         refused_since: number(row, 3)?,
         digest: blob(row, DIGEST)?,
         json: blob(row, 5)?,
+        attempts: number(row, 6)?.unwrap_or(0),
     })
 }
 

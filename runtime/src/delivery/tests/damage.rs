@@ -183,8 +183,8 @@ async fn a_body_that_is_not_what_was_stored_is_set_aside_and_never_sent() {
     assert!(found.entry.quarantined && !found.intact);
     assert!(found.entry.refusal.unwrap().contains("damaged on disk"));
     // Nor does a person send it by mistake, among others that are sound.
-    let sound = put(&spool, &server.url, 'b', "sound").await;
     delivery.shutdown(LONG).await;
+    let sound = put(&spool, &server.url, 'b', "sound").await;
     spool.quarantine(sound, "for a test").await.unwrap();
     assert_eq!(spool.retry(Selection::default()).await.unwrap(), Retried { queued: 1, damaged: vec![id] });
     let still = spool.show(id).await.unwrap().unwrap().entry;

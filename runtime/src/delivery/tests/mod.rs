@@ -1,5 +1,6 @@
 //! Delivery against servers that behave and servers that do not.
 
+mod company;
 mod damage;
 mod model;
 mod outage;

@@ -153,7 +153,7 @@ async fn apply(spool: &mut Spool, model: &mut Model, folder: &Path, step: usize,
             }
             body.quarantined = body.strikes >= STRIKES;
             model.refused += 1;
-            let refusal = Refusal { text: "no".to_owned(), of_the_body: true, strikes: STRIKES };
+            let refusal = Refusal { text: "no".to_owned(), of_the_body: true, first_counts: true, strikes: STRIKES };
             let judgement = spool.refused(id, &server, refusal).await.unwrap();
             assert_eq!(judgement == Judgement::Quarantined, body.quarantined);
         }

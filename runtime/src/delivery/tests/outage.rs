@@ -8,7 +8,7 @@ use crate::{
         Delivery, DeliverySettings, Lane, NotDelivered, Retried, Selection, SpoolLimits,
         courier::Courier,
         deliver_now,
-        lanes::{End, Lanes},
+        lanes::{Doubt, End, Lanes},
         take_over,
     },
     http::Secret,
@@ -61,9 +61,9 @@ impl Day {
     async fn turn(&mut self, courier: &Courier) -> bool {
         loop {
             if let Some(lane) = self.lanes.next(self.now) {
-                let end = courier.work(&lane).await;
+                let turn = courier.work(&lane).await;
                 self.posts += 1;
-                self.lanes.ended(lane, &end, self.now);
+                self.lanes.ended(lane, &turn, self.now);
                 return true;
             }
             match self.lanes.wake_at() {
@@ -128,12 +128,15 @@ async fn one_poison_body_among_good_ones_is_quarantined_alone() {
         put(&spool, &server.url, 'a', "poison").await;
         put(&spool, &server.url, 'a', "behind it").await;
         for round in 0..4 {
-            assert!(matches!(courier.work(&lane('a')).await, End::Refused { .. }), "{status} {round}");
-            assert!(matches!(courier.work(&lane('a')).await, End::Refused { .. }), "without company it does not count");
+            assert!(matches!(courier.work(&lane('a')).await.end, End::Refused { .. }), "{status} {round}");
+            assert!(
+                matches!(courier.work(&lane('a')).await.end, End::Refused { .. }),
+                "without company it does not count"
+            );
             put(&spool, &server.url, 'b', "company").await;
-            assert_eq!(courier.work(&lane('b')).await, End::More);
+            assert_eq!(courier.work(&lane('b')).await.end, End::More);
         }
-        assert_eq!(courier.work(&lane('a')).await, End::More);
+        assert_eq!(courier.work(&lane('a')).await.end, End::More);
         assert_eq!(server.accepted('a'), ["behind it"]);
         let kept = spool.list(Selection::default(), 10).await.unwrap();
         assert_eq!(kept.len(), 1);
@@ -143,7 +146,7 @@ async fn one_poison_body_among_good_ones_is_quarantined_alone() {
         server.answers(|_, _| 200);
         let set_aside = Selection { quarantined: Some(true), ..Selection::default() };
         assert_eq!(spool.retry(set_aside).await.unwrap(), Retried { queued: 1, damaged: Vec::new() });
-        assert_eq!(courier.work(&lane('a')).await, End::More);
+        assert_eq!(courier.work(&lane('a')).await.end, End::More);
         assert_eq!(server.accepted('a'), ["behind it", "poison"]);
     }
 }
@@ -160,7 +163,7 @@ async fn poison_without_company_gets_it_from_behind_after_an_hour() {
     }
     let patient = Courier::new(spool.clone(), settings());
     for _ in 0..20 {
-        assert!(matches!(patient.work(&lane).await, End::Refused { .. }));
+        assert!(matches!(patient.work(&lane).await.end, End::Refused { .. }));
     }
     assert_eq!(server.accepted('a'), [""; 0], "nothing overtakes it before its time");
     // An hour later, as it were.
@@ -180,19 +183,17 @@ async fn answers_that_say_the_server_is_away_never_count_against_a_body() {
     let courier = Courier::new(spool.clone(), DeliverySettings { strikes: 1, ..settings() });
     let lane = Lane { server: server.url.clone(), agent: agent('a') };
     put(&spool, &server.url, 'a', "good").await;
-    for status in [408, 429, 502, 503, 504] {
+    for status in [408, 429, 502, 503, 504, 401, 403] {
         server.answers(move |_, _| status);
-        assert!(matches!(courier.work(&lane).await, End::Away { .. }), "{status}");
-    }
-    for status in [401, 403] {
-        server.answers(move |_, _| status);
-        assert!(matches!(courier.work(&lane).await, End::Unauthorised { .. }), "{status}");
+        let means = if status > 403 { Doubt::Busy } else { Doubt::Unauthorised };
+        let end = courier.work(&lane).await.end;
+        assert!(matches!(end, End::Doubtful { what, .. } if what == means), "{status}");
     }
     server.answers_with(429, "retry-after", "77");
-    let end = courier.work(&lane).await;
-    assert!(matches!(end, End::Away { retry_after: Some(wait), .. } if wait == Duration::from_secs(77)), "{end:?}");
+    let end = courier.work(&lane).await.end;
+    assert!(matches!(end, End::Doubtful { retry_after: Some(wait), .. } if wait == Duration::from_secs(77)), "{end:?}");
     server.answers_with(307, "location", "/elsewhere");
-    assert!(matches!(Courier::new(spool.clone(), settings()).work(&lane).await, End::Refused { .. }));
+    assert!(matches!(Courier::new(spool.clone(), settings()).work(&lane).await.end, End::Refused { .. }));
     assert_eq!(spool.stats().await.unwrap().quarantined, 0);
 }
 
