@@ -265,6 +265,12 @@ impl Courier {
             && body.refused_since.is_some_and(|since| now.saturating_sub(since) >= patience)
     }
 
+    /// What the clock of a server was when this machine started, by the last answer of it; of several, the earliest.
+    pub(super) fn server_clock(&self) -> Option<i64> {
+        let posters = self.posters.lock().unwrap_or_else(PoisonError::into_inner);
+        posters.values().filter_map(Poster::clock_at_boot).min()
+    }
+
     fn poster(&self, server: &ServerUrl) -> Result<Poster, PostError> {
         let mut posters = self.posters.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(poster) = posters.get(server) {

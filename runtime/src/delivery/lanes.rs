@@ -555,12 +555,13 @@ mod tests {
         assert!(lanes.next(now + Duration::from_secs(121)).is_some());
         // Whoever was not answered yet looks after a minute at the latest.
         lanes.offer(lane('c', S));
+        let almost = now + Duration::from_millis(59_999);
         let soon = now + Duration::from_mins(1);
         let mut lanes = Lanes::new(|| 0.0, LONGEST);
         "ab".chars().for_each(|digit| lanes.offer(lane(digit, S)));
         turns(&mut lanes, now, |_| busy(Some(u64::MAX)));
         lanes.offer(lane('c', S));
-        assert_eq!(lanes.next(soon - Duration::from_millis(1)), None);
+        assert_eq!(lanes.next(almost), None);
         assert_eq!(lanes.next(soon), Some(lane('c', S)));
         // A server cannot ask for ever.
         let last = lanes.ended(lane('c', S), &busy(Some(u64::MAX)), soon);
@@ -578,9 +579,8 @@ mod tests {
             };
             assert_eq!(turns(&mut lanes, now, turn_of), ['a', 'b', 'c']);
             // Alone, and with company again.
-            let mut now = now;
             for _ in 0..20 {
-                now = lanes.wake_at().unwrap();
+                let now = lanes.wake_at().unwrap();
                 lanes.offer(lane('b', S));
                 let mut whose = turns(&mut lanes, now, turn_of);
                 whose.sort_unstable();
@@ -651,7 +651,9 @@ mod tests {
         let many: Vec<Lane> = (0..10_000)
             .map(|number| Lane { server: S.parse().unwrap(), agent: format!("{number:064x}").parse().unwrap() })
             .collect();
-        many.iter().for_each(|lane| lanes.offer(lane.clone()));
+        for lane in &many {
+            lanes.offer(lane.clone());
+        }
         let (end, mut posts) = (now + Duration::from_hours(1), 0);
         while now < end {
             while let Some(lane) = lanes.next(now) {
@@ -696,7 +698,9 @@ mod tests {
         let (mut lanes, now) = (Lanes::new(|| 1.0, LONGEST).with_slots(8), Instant::now());
         let slow = Turn { accepted: true, slow: Some(true), end: End::More };
         let digits: Vec<char> = "0123456789".chars().collect();
-        digits.iter().for_each(|digit| lanes.offer(lane(*digit, S)));
+        for digit in &digits {
+            lanes.offer(lane(*digit, S));
+        }
         let begun: Vec<Lane> = std::iter::from_fn(|| lanes.next(now)).collect();
         assert_eq!(begun.len(), 10);
         for lane in begun {

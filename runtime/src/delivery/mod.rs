@@ -7,6 +7,7 @@
 //! - [`Spool`] is the file: what waits, what was set aside, how often each body was refused.
 //! - `courier` takes one agent's bodies to their server, one after the other, and decides what an answer means.
 //! - `lanes` decides when: which agent is next, how long a server that is away is left alone.
+//! - `age` decides how old a body is, whatever the wall clock says.
 //! - `news` decides what of that is worth a line of the log.
 //! - [`Delivery`] is them at work, in a daemon; [`deliver_now`] is one agent's turn, for a command.
 //! - [`take_over`] fetches what pattoo's own agents left behind.
@@ -17,6 +18,7 @@
 //! What can be delivered twice: a body whose answer was on its way when the process was killed, or whose answer was lost by the
 //! network. The server drops what it has already.
 
+mod age;
 mod courier;
 mod lanes;
 mod lock;

@@ -3,6 +3,10 @@
 use std::{
     fmt,
     str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -166,6 +170,8 @@ pub struct Poster {
     server: ServerUrl,
     client: reqwest::Client,
     token: Option<Secret>,
+    /// What the `Date` of the last answer was less the time since the start of this machine, in milliseconds; [`i64::MAX`] before that.
+    clock_at_boot: Arc<AtomicI64>,
 }
 
 impl Poster {
@@ -186,7 +192,12 @@ impl Poster {
             .timeout(timeout)
             .build()
             .map_err(|error| unusable(chain(&error)))?;
-        Ok(Self { server, client, token })
+        Ok(Self { server, client, token, clock_at_boot: Arc::new(AtomicI64::new(i64::MAX)) })
+    }
+
+    /// What the server's clock was when this machine started, by its last answer, in Unix milliseconds.
+    pub(super) fn clock_at_boot(&self) -> Option<i64> {
+        Some(self.clock_at_boot.load(Ordering::Relaxed)).filter(|clock| *clock != i64::MAX)
     }
 
     /// Posts a body of `agent` once. Success is any status from 200 to 299.
@@ -210,7 +221,14 @@ impl Poster {
         }
         let response = request.body(json).send().await.map_err(unreachable)?;
         let status = response.status();
-        let retry_after = response.headers().get(header::RETRY_AFTER).and_then(retry_after);
+        let date =
+            response.headers().get(header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let since_1970 = date.and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok());
+        if let Some(millis) = since_1970.and_then(|since| i64::try_from(since.as_millis()).ok()) {
+            self.clock_at_boot.store(millis.saturating_sub(super::age::boot_millis()), Ordering::Relaxed);
+        }
+        let now = date.unwrap_or_else(SystemTime::now);
+        let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| retry_after(value, now));
         if status.is_success() {
             // Read to its end, so that the connection can be used again.
             let _ = beginning(response).await;
@@ -221,14 +239,14 @@ impl Poster {
     }
 }
 
-/// How long the server wants to be left alone: seconds, or a date (RFC 9110, section 10.2.3).
-fn retry_after(value: &header::HeaderValue) -> Option<Duration> {
+/// How long the server wants to be left alone: seconds, or a date (RFC 9110, section 10.2.3), where its clock shows `now`.
+fn retry_after(value: &header::HeaderValue, now: SystemTime) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
     let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+    Some(date.duration_since(now).unwrap_or_default())
 }
 
 /// The first bytes of an answer, on one line.
@@ -247,6 +265,10 @@ fn chain(error: &reqwest::Error) -> String {
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {
         causes.push(cause.to_string());
+        // An I/O error hides the error it was made from behind that error's own source.
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = cause.downcast_ref().or_else(|| inner?.downcast_ref());
+        causes.extend(tls.and_then(crate::http::clock_of));
         next = cause.source();
     }
     if error.is_timeout() {
@@ -282,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_server_says_in_seconds_or_by_date_how_long_it_wants_to_be_left_alone() {
-        let parse = |text: &str| retry_after(&text.parse().unwrap());
+        let parse = |text: &str| retry_after(&text.parse().unwrap(), SystemTime::now());
         assert_eq!(parse("120"), Some(Duration::from_mins(2)));
         let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_hours(1));
         assert!(parse(&date).is_some_and(|wait| wait > Duration::from_mins(59) && wait <= Duration::from_hours(1)));

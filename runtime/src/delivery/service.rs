@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -13,6 +13,7 @@ use tokio::{
 
 use super::{
     DeliverySettings, Lane, Spool, SpoolError,
+    age::{Ages, Reading},
     courier::Courier,
     lanes::{End, Lanes, Meant, Turn},
     news::{Line, News},
@@ -22,8 +23,8 @@ use super::{
 const LOOK: Duration = Duration::from_secs(2);
 /// How often what is too old is dropped.
 const SWEEP: Duration = Duration::from_mins(1);
-/// How much the wall clock and the monotonic one may disagree between two sweeps.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
+/// How far the clock of a server may be from ours before that is said, in milliseconds.
+const CLOCK_TOLERANCE: i64 = 5 * 60 * 1000;
 /// How often [`Delivery::drain`] looks whether anything is left.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
@@ -51,7 +52,8 @@ impl Delivery {
             turns: JoinSet::new(),
             under_way: HashMap::new(),
             seen: None,
-            clocks: (Instant::now(), SystemTime::now()),
+            ages: None,
+            clock_is_off: false,
             news: News::default(),
         };
         let verify = spool.clone();
@@ -95,7 +97,10 @@ struct Service {
     under_way: HashMap<tokio::task::Id, Lane>,
     /// The state of the file when its lanes were last read.
     seen: Option<i64>,
-    clocks: (Instant, SystemTime),
+    /// Once the spool has said which bodies it had at the start.
+    ages: Option<Ages>,
+    /// It was said that the clock of the server is far from ours.
+    clock_is_off: bool,
     news: News,
 }
 
@@ -188,26 +193,37 @@ impl Service {
         }
     }
 
-    /// Drops what is too old, unless the clock has just been set: then nobody knows what is.
+    /// Drops what is too old.
     async fn sweep(&mut self) {
-        let (monotonic, wall) = (Instant::now(), SystemTime::now());
-        let passed = monotonic.saturating_duration_since(self.clocks.0);
-        let claimed = wall.duration_since(self.clocks.1).unwrap_or_default();
-        self.clocks = (monotonic, wall);
-        // The first time there is nothing to compare with.
-        if passed < CLOCK_TOLERANCE {
-            return;
-        }
-        if passed.abs_diff(claimed) > CLOCK_TOLERANCE {
-            tracing::warn!("the clock was set: nothing is dropped for its age this time");
-            return;
-        }
-        let now = i64::try_from(crate::capability::unix_millis()).unwrap_or(i64::MAX);
-        match self.spool.sweep(now).await {
+        let swept = async {
+            let (now, newest) = (Reading::now(), self.spool.newest().await?);
+            let server = self.courier.server_clock();
+            self.compare_clocks(now, server);
+            let ages = self.ages.get_or_insert_with(|| Ages::new(self.spool.longest_age(), now, newest));
+            let old = ages.look(now, newest, server);
+            self.spool.sweep(old).await
+        };
+        match swept.await {
             Ok(0) => {}
             Ok(dropped) => tracing::error!("{dropped} bodies lay in the spool for too long and were dropped"),
             Err(error) => tracing::error!("{error}"),
         }
+    }
+
+    /// Says when the clock of the server is far from ours, and when that is over.
+    fn compare_clocks(&mut self, now: Reading, server: Option<i64>) {
+        let Some(server) = server else { return };
+        let ahead = now.wall.saturating_sub(server.saturating_add(now.boot));
+        let is_off = ahead.saturating_abs() > CLOCK_TOLERANCE;
+        if is_off && !self.clock_is_off {
+            let by = Duration::from_secs(ahead.unsigned_abs().div_euclid(1000));
+            let side = if ahead > 0 { "ahead of" } else { "behind" };
+            tracing::warn!(
+                "this machine's clock is {} {side} that of the server: timestamps of datapoints are wrong if the server's is right",
+                humantime::format_duration(by)
+            );
+        }
+        self.clock_is_off = is_off;
     }
 
     async fn end(mut self, bound: Duration) {

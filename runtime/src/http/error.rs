@@ -282,7 +282,10 @@ impl Fault {
         }
         let tls = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>());
         Self::Other(match tls {
-            Some(tls) => Error::Tls(format!("{origin}: {tls}")),
+            Some(tls) => {
+                let clock = super::tls::clock_of(tls).map_or_else(String::new, |clock| format!("; {clock}"));
+                Error::Tls(format!("{origin}: {tls}{clock}"))
+            }
             None if error.is_connect() && error.is_timeout() => {
                 Error::Timeout { wait: Wait::Connect, after: limits.connect }
             }

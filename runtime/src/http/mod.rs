@@ -55,6 +55,7 @@ pub use reqwest::Method;
 pub use reqwest::header::HeaderName;
 pub use resolver::{Lookup, Resolver, SystemResolver};
 pub use secret::{FileExposure, Secret, SecretError, SecretSource};
+pub(crate) use tls::clock_of;
 pub use tls::{Trust, TrustError};
 
 #[cfg(test)]

@@ -20,6 +20,19 @@ pub struct Trust {
     verifier: Arc<OnceLock<Result<Arc<Verifier>, rustls::Error>>>,
 }
 
+/// What to say of this machine's clock where a certificate is not valid at the time that it shows: it may be the clock that is wrong.
+pub(crate) fn clock_of(error: &rustls::Error) -> Option<String> {
+    use rustls::{CertificateError as E, Error};
+    let Error::InvalidCertificate(
+        E::Expired | E::ExpiredContext { .. } | E::NotValidYet | E::NotValidYetContext { .. },
+    ) = error
+    else {
+        return None;
+    };
+    let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now());
+    Some(format!("this machine's clock says {now}"))
+}
+
 /// Why TLS cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TrustError {

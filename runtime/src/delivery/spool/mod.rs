@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
 pub use self::admin::{Entry, Found, Retried, Selection, Stats};
-pub(super) use self::queue::{Judgement, Queued, Refusal};
+pub(super) use self::queue::{Judgement, Old, Queued, Refusal};
 use self::reserve::Reserve;
 use super::{
     ServerUrl,

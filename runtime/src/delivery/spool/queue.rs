@@ -45,6 +45,24 @@ impl Queued {
     }
 }
 
+/// Which bodies are too old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::delivery) struct Old {
+    /// All up to this number.
+    pub(in crate::delivery) up_to: i64,
+    /// And those up to this number
+    pub(in crate::delivery) found: i64,
+    /// that were stored before this time, in Unix milliseconds.
+    pub(in crate::delivery) stored_before: i64,
+}
+
+impl Old {
+    /// Whether the body with this number, which was stored at that time, is one of them.
+    pub(in crate::delivery) fn is_old(self, number: i64, stored: i64) -> bool {
+        number <= self.up_to || (number <= self.found && stored < self.stored_before)
+    }
+}
+
 /// A refusal, and by what rule it counts.
 #[derive(Debug, Clone)]
 pub(in crate::delivery) struct Refusal {
@@ -316,10 +334,22 @@ impl Spool {
         self.read(|db| db.query_row("PRAGMA data_version", [], |row| row.get(0))).await
     }
 
-    /// Drops what has lain here for longer than the limit, and gives free space back to the file system. Returns how many
-    /// were dropped.
-    pub(in crate::delivery) async fn sweep(&self, now: i64) -> Result<i64, SpoolError> {
-        let oldest = now.saturating_sub(duration_millis(self.0.limits.age));
+    /// The newest number that a body has had.
+    pub(in crate::delivery) async fn newest(&self) -> Result<i64, SpoolError> {
+        self.read(|db| {
+            let newest = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'body'";
+            db.prepare_cached(newest)?.query_row([], |row| row.get(0))
+        })
+        .await
+    }
+
+    /// How long a body may lie here.
+    pub(in crate::delivery) fn longest_age(&self) -> Duration {
+        self.0.limits.age
+    }
+
+    /// Drops what is too old, and gives free space back to the file system. Returns how many were dropped.
+    pub(in crate::delivery) async fn sweep(&self, old: Old) -> Result<i64, SpoolError> {
         let dropped = self
             .write(move |db| {
                 let mut dropped = 0i64;
@@ -329,7 +359,7 @@ impl Spool {
                 let mut delete = db.prepare_cached("DELETE FROM body WHERE id = ?1")?;
                 let oldest_row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, number(row, 1)?.unwrap_or(i64::MAX)));
                 while let Some((id, stored)) = first.query_row([], oldest_row).optional()? {
-                    if stored >= oldest {
+                    if !old.is_old(id, stored) {
                         break;
                     }
                     delete.execute([id])?;
@@ -406,8 +436,4 @@ fn queued(row: &Row<'_>) -> rusqlite::Result<Queued> {
 
 pub(super) fn to_sql(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-pub(super) fn duration_millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use super::{agent, open, open_with, put};
 use crate::delivery::{
     Lane, Selection, ServerUrl, Spool, SpoolLimits, StoredId,
-    spool::{Judgement, Refusal},
+    spool::{Judgement, Old, Refusal},
     take_over,
 };
 
@@ -206,10 +206,10 @@ async fn apply(spool: &mut Spool, model: &mut Model, folder: &Path, step: usize,
         Op::Age(at) => {
             let found = spool.list(Selection::default(), u32::MAX).await.unwrap();
             let Some(young) = found.get(at).map(|entry| entry.stored + 1) else { return };
-            let age = i64::try_from(LIMITS.age.as_millis()).unwrap();
+            let before = Old { up_to: 0, found: i64::MAX, stored_before: young };
             let old: Vec<StoredId> =
                 found.iter().take_while(|entry| entry.stored < young).map(|entry| entry.id).collect();
-            assert_eq!(spool.sweep(young + age).await.unwrap(), i64::try_from(old.len()).unwrap());
+            assert_eq!(spool.sweep(before).await.unwrap(), i64::try_from(old.len()).unwrap());
             model.bodies.retain(|id, _| !old.contains(id));
             model.dropped += old.len() as u64;
         }

@@ -6,6 +6,7 @@ use super::{agent, open, open_with, program, put, server::Server, settings};
 use crate::{
     delivery::{
         Delivery, DeliverySettings, Lane, NotDelivered, Retried, Selection, SpoolLimits,
+        age::{Ages, Reading},
         courier::Courier,
         deliver_now,
         lanes::{Doubt, End, Lanes},
@@ -259,9 +260,12 @@ async fn what_is_beyond_a_limit_falls_off_oldest_first_and_is_counted() {
     let error = spool.store(&super::Body::of_test(agent('a'), "w".repeat(1001)), &program(), &server.url).await;
     assert!(error.unwrap_err().to_string().contains("1001"));
 
-    let now = i64::try_from(crate::capability::unix_millis()).unwrap();
-    assert_eq!(spool.sweep(now).await.unwrap(), 0);
-    assert_eq!(spool.sweep(now + 3_700_000).await.unwrap(), 10);
+    let newest = spool.newest().await.unwrap();
+    let mut ages = Ages::new(limits.age, Reading { boot: 0, wall: 0 }, 0);
+    let later = |boot| Reading { boot, wall: 0 };
+    assert_eq!(spool.sweep(ages.look(later(120_000), newest, None)).await.unwrap(), 0);
+    assert_eq!(spool.sweep(ages.look(later(3_719_000), newest, None)).await.unwrap(), 0);
+    assert_eq!(spool.sweep(ages.look(later(3_721_000), newest, None)).await.unwrap(), 10);
     assert_eq!(spool.stats().await.unwrap().dropped, 12);
 }
 

@@ -100,6 +100,8 @@ async fn a_certificate_counts_from_its_first_day_to_its_last() {
         let (origin, serving) = site_with(certificate, key).await;
         let refused = fetch(&origin, trusting(&ours)).await;
         assert!(matches!(&refused, Err(Error::Tls(text)) if text.contains(said)), "{refused:?}");
+        let clock = "this machine's clock says 2";
+        assert!(matches!(&refused, Err(Error::Tls(text)) if text.contains(clock)), "{refused:?}");
         serving.abort();
     }
     let (certificate, key) = signed(1990, 3000);
