@@ -196,3 +196,51 @@ fn no_function_takes_more_in_one_call_than_may_be_handed_over() {
         assert_refused(&refused, 4, &["the limit of 1.0 KiB on one call is reached (limit call_bytes)"]);
     }
 }
+
+#[test]
+fn what_libraries_log_for_a_guest_is_in_its_name_and_counted_like_its_own_lines() {
+    // Sends requests without an address, for which the library that takes them has a warning each.
+    let text = include_str!("../hostile/tenants/wasi.wat").replace("$ATTACK", "$responses");
+    let cli = Cli::new();
+    cli.file("guest.wat", text);
+    let run = cli.run(&["run", "guest.wat", "--timeout", "2s"]);
+    let warnings: Vec<&str> = run.stderr.lines().filter(|line| line.contains("wasmtime_wasi_http")).collect();
+    assert!(warnings.len() > 10, "{}", run.stderr);
+    // 1 000 lines and 256 KiB unless set otherwise; what was left out is said in one line.
+    assert!(warnings.len() <= 1_000 && run.stderr.len() < 300 << 10, "{} bytes", run.stderr.len());
+    for line in &warnings {
+        assert!(line.contains("guest: wasmtime_wasi_http"), "{line}");
+    }
+    assert!(run.stderr.contains("log lines left out"), "{:.1000}", run.stderr);
+}
+
+#[test]
+fn denials_are_short_lines_whatever_is_denied() {
+    // A method of 16 MB, and paths as long as a URL may be, twenty of each.
+    let body = times(
+        20,
+        "(i32.store8 (i32.const 65536) (i32.add (i32.const 65) (local.get $n)))
+         (call $fetch (i32.const 65536) (i32.const 16700000) (i32.const 0) (i32.const 19) (i32.const 0) (i32.const 0) (i32.const 0)
+           (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1024))
+         (i32.store8 (i32.const 40019) (i32.add (i32.const 65) (local.get $n)))
+         (call $fetch (i32.const 19) (i32.const 3) (i32.const 40000) (i32.const 8000) (i32.const 0) (i32.const 0) (i32.const 0)
+           (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1024))",
+    );
+    let text = format!(
+        r#"(module
+          (import "pattoo:agent/http@0.1.0" "fetch" (func $fetch (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+          (memory (export "memory") 600)
+          (data (i32.const 0) "http://127.0.0.1:9/GET")
+          (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 17825792)
+          (func (export "collect") (result i32) (local $n i32)
+            (memory.fill (i32.const 65536) (i32.const 65) (i32.const 16700000))
+            (memory.fill (i32.const 40000) (i32.const 98) (i32.const 8000))
+            (memory.copy (i32.const 40000) (i32.const 0) (i32.const 19))
+            {body} (i32.const 61440)))"#
+    );
+    let run = run(&Cli::new(), text, &[]);
+    assert_eq!(run.code, Some(0), "{:.2000}", run.stderr);
+    assert!(run.stderr.contains("not granted") || run.stderr.contains("denied"), "{:.2000}", run.stderr);
+    assert!(run.stderr.len() < 64 << 10, "{} bytes", run.stderr.len());
+    assert!(run.stderr.lines().all(|line| line.len() < 1_500), "{:.2000}", run.stderr);
+}

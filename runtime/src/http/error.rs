@@ -210,10 +210,15 @@ impl fmt::Display for Reason {
     }
 }
 
+/// How much of a path is shown, in bytes.
+const MAX_SHOWN_PATH: usize = 256;
+
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { origin, method, path, reason, redirected } = self;
         let what = if *redirected { "a redirect to " } else { "" };
+        // A guest decides how long it is, and the reason behind it has to be seen.
+        let path = crate::text::one_line(path, MAX_SHOWN_PATH);
         write!(f, "{what}{method} {origin}{path} is denied: {reason}")
     }
 }
