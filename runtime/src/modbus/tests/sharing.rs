@@ -88,7 +88,7 @@ async fn asked_before_the_others_are_done(lists: usize, requests: u16, takes: Du
 #[tokio::test]
 async fn a_caller_with_many_lists_has_no_more_turns_than_one_with_a_single_list() {
     let asked = asked_before_the_others_are_done(50, 3, Duration::ZERO).await;
-    // As many as the others, and some more where they were faster. In turn by list it was 146.
+    // As many as the others, and some more where they were faster. In turn by list it was all 150.
     assert!(asked <= 30, "{asked}");
 }
 
