@@ -5,6 +5,12 @@
 //! costs the disk one flush however many share it, so a busy file is as durable as an idle one and hardly slower.
 //!
 //! Several processes may have the same file open; SQLite's own locks keep them apart.
+//!
+//! - `room` keeps blocks for a file from which something can be deleted on a file system that is full.
+//! - `place` notices that a file was removed or replaced.
+
+mod place;
+mod room;
 
 use std::{
     fs::{self, DirBuilder, File, Metadata},
@@ -16,9 +22,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, ffi};
 use tokio::sync::oneshot;
 
+pub(crate) use self::{
+    place::Places,
+    room::{beside, put_log_aside},
+};
 use crate::files;
 
 /// How long one process waits for another that has the file locked. Each holds it for one commit at a time.
@@ -41,6 +51,9 @@ pub(crate) struct Schema {
     pub(crate) version: i32,
     /// What makes an empty file one of this kind.
     pub(crate) sql: &'static str,
+    /// Bytes of the log that are kept allocated, so that something can be deleted on a full disk; 0 for none. Such a file is also watched:
+    /// nothing is written to it any more once another one, or none, is at its path.
+    pub(crate) reserve: u64,
 }
 
 /// Why a file could not be used.
@@ -84,6 +97,12 @@ pub enum DatabaseError {
         /// Who could.
         why: &'static str,
     },
+    /// The file, or one beside it that belongs to it, was removed or replaced while it was open.
+    #[error("{} was removed or replaced", path.display())]
+    Moved {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file was closed.
     #[error("{} was closed", path.display())]
     Closed {
@@ -95,6 +114,9 @@ pub enum DatabaseError {
 impl DatabaseError {
     pub(crate) fn new(path: &Path, error: &rusqlite::Error) -> Self {
         let path = path.to_owned();
+        if error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_READONLY_DBMOVED) {
+            return Self::Moved { path };
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full { path },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
@@ -122,7 +144,8 @@ impl DatabaseError {
 pub(crate) struct Database {
     path: Arc<Path>,
     jobs: mpsc::Sender<Message>,
-    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    thread: Arc<Mutex<Option<JoinHandle<bool>>>>,
+    places: Arc<Mutex<Places>>,
 }
 
 enum Message {
@@ -134,13 +157,14 @@ impl Database {
     /// Opens the file, which is made where there is none: readable for its owner only, in folders that only the owner can enter.
     pub(crate) fn open(path: &Path, schema: Schema) -> Result<Self, DatabaseError> {
         make(path).map_err(|error| DatabaseError::io(path, &error))?;
-        let connection = connect(path, schema)?;
+        let link = Link::open(path, schema)?;
+        let places = Arc::clone(&link.places);
         let (jobs, waiting) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("sqlite".into())
-            .spawn(move || serve(connection, &waiting))
+            .spawn(move || serve(link, &waiting))
             .map_err(|error| DatabaseError::io(path, &error))?;
-        Ok(Self { path: path.into(), jobs, thread: Arc::new(Mutex::new(Some(thread))) })
+        Ok(Self { path: path.into(), jobs, thread: Arc::new(Mutex::new(Some(thread))), places })
     }
 
     /// As [`open`](Self::open), where nobody else may have had a hand in it: the folder and what is in it are this user's, and only this user
@@ -183,7 +207,7 @@ impl Database {
         T: Send + 'static,
         F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.submit(work, false).await
+        self.submit(work, Kind::Reads).await
     }
 
     /// Writes, all of it or nothing; durable when it returns. `work` is called again when a transaction that it shared
@@ -193,28 +217,46 @@ impl Database {
         T: Send + 'static,
         F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.submit(work, true).await
+        self.submit(work, Kind::Writes).await
     }
 
-    async fn submit<T, F>(&self, work: F, writes: bool) -> Result<T, DatabaseError>
+    /// As [`write`](Self::write), also where the file is no longer at its path: as long as it is open, nothing of it is lost.
+    pub(crate) async fn write_anyway<T, F>(&self, work: F) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.submit(work, Kind::WritesAnyway).await
+    }
+
+    /// The files as they were when this was opened.
+    pub(crate) fn places(&self) -> Places {
+        *self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the file, or one that belongs to it, was removed or replaced.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.places().have_moved(&self.path)
+    }
+
+    async fn submit<T, F>(&self, work: F, kind: Kind) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
         F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let closed = || DatabaseError::Closed { path: self.path.to_path_buf() };
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Task { work, value: None, reply, writes });
+        let job = Box::new(Task { work, value: None, reply, kind });
         self.jobs.send(Message::Do(job)).map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?.map_err(|error| DatabaseError::new(&self.path, &error))
     }
 
-    /// Closes the file for all clones, and returns when that is done. Blocks.
-    pub(crate) fn close(&self) {
+    /// Closes the file for all clones, and returns when that is done: whether all is in the file, and nothing in its log. Blocks.
+    pub(crate) fn close(&self) -> bool {
         // If the thread has ended already, the file is closed.
         let _ = self.jobs.send(Message::Close);
-        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let _ = thread.join();
-        }
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        thread.is_some_and(|thread| thread.join().unwrap_or(false))
     }
 }
 
@@ -236,30 +278,143 @@ fn make(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens the file as all processes that share it do.
-fn connect(path: &Path, schema: Schema) -> Result<Connection, DatabaseError> {
-    let explain = |error: rusqlite::Error| DatabaseError::new(path, &error);
+/// How long a connection that keeps others out is kept when there is nothing to do.
+const ALONE_FOR: Duration = Duration::from_millis(20);
+/// How long such a connection is made each time, before it is tried whether the file can be shared again.
+const SHARE_AGAIN: Duration = Duration::from_secs(2);
+
+/// The connection of a thread, which is made again and again where the file cannot be shared.
+struct Link {
+    path: PathBuf,
+    schema: Schema,
+    connection: Option<Connection>,
+    /// When others were last kept out for lack of room.
+    alone_since: Option<Instant>,
+    places: Arc<Mutex<Places>>,
+}
+
+impl Link {
+    fn open(path: &Path, schema: Schema) -> Result<Self, DatabaseError> {
+        if schema.reserve > 0 {
+            room::restore_log(path);
+        }
+        let places = Arc::default();
+        let mut link = Self { path: path.to_owned(), schema, connection: None, alone_since: None, places };
+        let connection = link.connect().map_err(|error| DatabaseError::new(path, &error))?;
+        let explain = |error: rusqlite::Error| DatabaseError::new(path, &error);
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
+        prepare(&transaction, path, schema)?;
+        transaction.commit().map_err(explain)?;
+        link.is_connected();
+        Ok(link)
+    }
+
+    /// The connection. Where there is no room for what processes share, it keeps the others out.
+    fn connect(&mut self) -> rusqlite::Result<&mut Connection> {
+        if self.connection.is_none() {
+            let shared_again = self.alone_since.is_none_or(|since| since.elapsed() > SHARE_AGAIN);
+            let connection = match if shared_again {
+                Some(connect(&self.path, self.schema.reserve > 0, false))
+            } else {
+                None
+            } {
+                Some(Err(error)) if self.schema.reserve > 0 && room::is_lack_of_room(&error) => {
+                    let alone = connect(&self.path, true, true).map_err(|_| error)?;
+                    if self.alone_since.replace(Instant::now()).is_none() {
+                        tracing::warn!(
+                            "{}: no room for the index that processes share; it is used by one at a time until there is",
+                            self.path.display()
+                        );
+                    }
+                    alone
+                }
+                Some(shared) => {
+                    self.alone_since = None;
+                    shared?
+                }
+                None => connect(&self.path, true, true)?,
+            };
+            self.connection = Some(connection);
+            self.is_connected();
+        }
+        self.connection.as_mut().ok_or(rusqlite::Error::InvalidQuery)
+    }
+
+    /// Keeps room for the log, and remembers which files are open.
+    fn is_connected(&self) {
+        if self.schema.reserve > 0 {
+            room::fill_log(&self.path, self.schema.reserve);
+            *self.places.lock().unwrap_or_else(PoisonError::into_inner) = Places::of(&self.path);
+        }
+    }
+
+    fn is_alone(&self) -> bool {
+        self.alone_since.is_some()
+    }
+
+    /// Lets others in, where this keeps them out.
+    fn rest(&mut self) {
+        if self.is_alone() {
+            self.connection = None;
+            *self.places.lock().unwrap_or_else(PoisonError::into_inner) = Places::default();
+        }
+    }
+
+    fn has_moved(&self) -> bool {
+        self.schema.reserve > 0
+            && self.connection.is_some()
+            && self.places.lock().unwrap_or_else(PoisonError::into_inner).have_moved(&self.path)
+    }
+
+    /// Has the log begin anew, with all of it in the file. Whether that came about.
+    fn checkpoint(&self) -> bool {
+        let Some(connection) = &self.connection else { return false };
+        let mut all =
+            |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        match connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], all) {
+            Ok((busy, log, moved)) => busy == 0 && log == moved,
+            Err(error) => {
+                tracing::debug!("{}: its log cannot begin anew: {error}", self.path.display());
+                false
+            }
+        }
+    }
+}
+
+/// Opens the file for a look, beside those that have it open; as [`Link`] does where there is no room.
+pub(crate) fn look(path: &Path) -> rusqlite::Result<Connection> {
+    match connect(path, true, false) {
+        Err(error) if room::is_lack_of_room(&error) => connect(path, true, true).map_err(|_| error),
+        connected => connected,
+    }
+}
+
+/// Opens the file as all processes that share it do, or, `alone`, with nobody else.
+fn connect(path: &Path, keep_log: bool, alone: bool) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(explain)?;
-    connection.busy_timeout(BUSY).map_err(explain)?;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    if keep_log {
+        room::keep_log(&connection);
+    }
+    if alone {
+        connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
+    }
     // Incremental: the file gives back what an outage made it grow to. It has to be said before the first table is made.
     // In memory: what SQLite would take a statement back with, when a trigger of it fails.
     let pragmas = format!(
         "PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
+         PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; SELECT count(*) FROM sqlite_schema;"
     );
     let begun = Instant::now();
     // Of two processes that make the file at the same time one is turned away here, however patient it is told to be.
     while let Err(error) = connection.execute_batch(&pragmas) {
         let busy = matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
         if !busy || begun.elapsed() > BUSY {
-            return Err(explain(error));
+            return Err(error);
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
-    prepare(&transaction, path, schema)?;
-    transaction.commit().map_err(explain)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
@@ -309,9 +464,18 @@ fn expected(schema: Schema) -> Option<Vec<String>> {
     objects(&model)
 }
 
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Reads,
+    Writes,
+    /// It writes, wherever the file is.
+    WritesAnyway,
+}
+
 /// Something to be done with the connection, and somebody who waits for it.
 trait Job: Send {
-    fn writes(&self) -> bool;
+    fn kind(&self) -> Kind;
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
     fn done(self: Box<Self>, result: rusqlite::Result<()>);
 }
@@ -320,7 +484,7 @@ struct Task<T, F> {
     work: F,
     value: Option<T>,
     reply: oneshot::Sender<rusqlite::Result<T>>,
-    writes: bool,
+    kind: Kind,
 }
 
 impl<T, F> Job for Task<T, F>
@@ -328,8 +492,8 @@ where
     T: Send,
     F: FnMut(&Connection) -> rusqlite::Result<T> + Send,
 {
-    fn writes(&self) -> bool {
-        self.writes
+    fn kind(&self) -> Kind {
+        self.kind
     }
 
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
@@ -344,9 +508,23 @@ where
     }
 }
 
-/// Does what is asked for until nobody is left to ask.
-fn serve(mut connection: Connection, waiting: &mpsc::Receiver<Message>) {
-    while let Ok(Message::Do(first)) = waiting.recv() {
+/// Does what is asked for until nobody is left to ask. Whether all is in the file at the end.
+fn serve(mut link: Link, waiting: &mpsc::Receiver<Message>) -> bool {
+    loop {
+        // Others have their turn when there is nothing to do.
+        let next = if link.is_alone() && link.connection.is_some() {
+            waiting.recv_timeout(ALONE_FOR)
+        } else {
+            waiting.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected)
+        };
+        let first = match next {
+            Ok(Message::Do(first)) => first,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                link.rest();
+                continue;
+            }
+            Ok(Message::Close) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        };
         let mut batch = vec![first];
         let mut closing = false;
         while batch.len() < MAX_BATCH {
@@ -359,40 +537,59 @@ fn serve(mut connection: Connection, waiting: &mpsc::Receiver<Message>) {
                 Err(_) => break,
             }
         }
-        commit(&mut connection, batch);
+        if batch.iter().any(|job| job.kind() == Kind::Writes) && link.has_moved() {
+            let (stopped, rest) = batch.into_iter().partition(|job| job.kind() == Kind::Writes);
+            batch = rest;
+            let moved = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY_DBMOVED), None);
+            let stopped: Vec<Box<dyn Job>> = stopped;
+            for job in stopped {
+                job.done(Err(moved()));
+            }
+        }
+        if !batch.is_empty() {
+            commit(&mut link, batch);
+        }
         if closing {
-            return;
+            break;
         }
     }
+    link.schema.reserve > 0 && link.checkpoint()
 }
 
-/// Does a batch in one transaction. When that fails, each job has one of its own, so that it fails only for its own reasons.
-fn commit(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>) {
-    match together(connection, &mut batch) {
+/// Does a batch in one transaction. When that fails, each job has one of its own, so that it fails only for its own reasons; and each the
+/// whole of the log, where there is no room for more.
+fn commit(link: &mut Link, mut batch: Vec<Box<dyn Job>>) {
+    let is_full = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+    match together(link, &mut batch) {
         Ok(()) => batch.into_iter().for_each(|job| job.done(Ok(()))),
-        Err(error) if batch.len() == 1 => {
+        Err(error) if batch.len() == 1 && !(is_full(&error) && link.checkpoint()) => {
             if let Some(job) = batch.pop() {
                 job.done(Err(error));
             }
         }
         Err(_) => {
             for mut job in batch {
-                let result = together(connection, std::slice::from_mut(&mut job));
+                let mut result = together(link, std::slice::from_mut(&mut job));
+                if result.as_ref().is_err_and(is_full) && link.checkpoint() {
+                    result = together(link, std::slice::from_mut(&mut job));
+                }
                 job.done(result);
             }
         }
     }
 }
 
-fn together(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
-    let behavior = if batch.iter().any(|job| job.writes()) {
-        TransactionBehavior::Immediate
-    } else {
-        TransactionBehavior::Deferred
-    };
+fn together(link: &mut Link, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+    let reserves = link.schema.reserve > 0;
+    let connection = link.connect()?;
+    let writes = batch.iter().any(|job| job.kind() != Kind::Reads);
+    let behavior = if writes { TransactionBehavior::Immediate } else { TransactionBehavior::Deferred };
     let transaction = connection.transaction_with_behavior(behavior)?;
     for job in batch {
         job.run(&transaction)?;
+    }
+    if writes && reserves {
+        room::grow(&transaction)?;
     }
     transaction.commit()
 }
@@ -401,8 +598,12 @@ fn together(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> rusqlite
 mod tests {
     use super::{Database, DatabaseError, Schema};
 
-    const SCHEMA: Schema =
-        Schema { application: 7, version: 1, sql: "CREATE TABLE number (value INTEGER NOT NULL UNIQUE) STRICT" };
+    const SCHEMA: Schema = Schema {
+        application: 7,
+        version: 1,
+        sql: "CREATE TABLE number (value INTEGER NOT NULL UNIQUE) STRICT",
+        reserve: 0,
+    };
 
     async fn put(database: &Database, value: i64) -> Result<(), DatabaseError> {
         database.write(move |db| db.execute("INSERT INTO number VALUES (?1)", [value]).map(|_| ())).await

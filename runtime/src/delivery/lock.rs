@@ -28,6 +28,11 @@ impl LaneLocks {
         Ok(Self(Arc::new(files::open_or_create(path)?)))
     }
 
+    /// The file.
+    pub(super) fn file(&self) -> std::os::fd::BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(&*self.0)
+    }
+
     /// Takes the queue, unless somebody else has it.
     pub(super) fn take(&self, lane: &Lane) -> io::Result<Option<LaneLock>> {
         let digest = Sha256::new().chain_update(lane.agent.as_str()).chain_update(lane.server.to_string()).finalize();

@@ -21,6 +21,8 @@ use super::{
 
 /// How often the file is looked at for what other processes did.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often it is looked whether the spool is still where it was.
+const STAY: Duration = Duration::from_millis(500);
 /// How often what is too old is dropped.
 const SWEEP: Duration = Duration::from_mins(1);
 /// How far the clock of a server may be from ours before that is said, in milliseconds.
@@ -96,7 +98,7 @@ struct Service {
     turns: JoinSet<Turn>,
     under_way: HashMap<tokio::task::Id, Lane>,
     /// The state of the file when its lanes were last read.
-    seen: Option<i64>,
+    seen: Option<(u64, i64)>,
     /// Once the spool has said which bodies it had at the start.
     ages: Option<Ages>,
     /// It was said that the clock of the server is far from ours.
@@ -108,7 +110,9 @@ impl Service {
     async fn run(mut self, mut offers: mpsc::UnboundedReceiver<Lane>, mut stopped: watch::Receiver<Option<Duration>>) {
         let mut look = tokio::time::interval(LOOK);
         let mut sweep = tokio::time::interval(SWEEP);
-        for ticks in [&mut look, &mut sweep] {
+        let mut stay = tokio::time::interval(STAY);
+        let mut staying: Option<JoinHandle<()>> = None;
+        for ticks in [&mut look, &mut sweep, &mut stay] {
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         }
         loop {
@@ -139,6 +143,10 @@ impl Service {
                 () = sleep => {}
                 _ = look.tick() => self.look().await,
                 _ = sweep.tick() => self.sweep().await,
+                _ = stay.tick() => if staying.as_ref().is_none_or(JoinHandle::is_finished) {
+                    let spool = self.spool.clone();
+                    staying = Some(tokio::spawn(async move { spool.stay().await }));
+                },
             }
         }
     }

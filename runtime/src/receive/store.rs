@@ -36,6 +36,7 @@ const SCHEMA: Schema = Schema {
         ) STRICT;
         CREATE INDEX series ON datapoint (checksum, timestamp);
     ",
+    reserve: 0,
 };
 
 /// The file of a receiver. Clones share it.

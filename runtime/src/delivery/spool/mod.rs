@@ -1,9 +1,9 @@
 //! The durable queue: a SQLite file of bodies.
 
 mod admin;
+mod moved;
 mod pages;
 mod queue;
-mod reserve;
 mod salvage;
 mod share;
 
@@ -12,23 +12,22 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicU64},
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, Row, types::ValueRef};
+use rusqlite::{Connection, Row, types::ValueRef};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
 pub use self::admin::{Entry, Found, Retried, Selection, Stats};
 pub(super) use self::queue::{Judgement, Old, Queued, Refusal};
-use self::reserve::Reserve;
 use super::{
     ServerUrl,
     lock::{LaneLock, LaneLocks},
 };
 use crate::{
-    database::{Database, DatabaseError, EXPOSED_HELP, Schema},
+    database::{Database, DatabaseError, EXPOSED_HELP, Schema, put_log_aside},
     files,
     pattoo::AgentId,
 };
@@ -86,8 +85,14 @@ const SCHEMA: Schema = Schema {
                 quarantined_bytes = quarantined_bytes + NEW.bytes * ((NEW.status = 1) - (OLD.status = 1));
         END;
     ",
+    reserve: RESERVE,
 };
 
+/// How much of SQLite's log is kept allocated, in bytes: what some hundred pages of deletions write, between which it can begin anew.
+const RESERVE: u64 = 1 << 20;
+
+/// The files whose locks keep processes apart.
+const LOCKS: [&str; 2] = ["spool.lock", "posting.lock"];
 /// How long a damaged file waits for other processes to let go of it.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(5);
 /// Up to this size a file is looked over whenever it is opened, in bytes; [`Spool::verify`] looks at any.
@@ -152,6 +157,7 @@ impl SpoolError {
                 Some("move the file away, or use the version that made it")
             }
             Self::Database(DatabaseError::Exposed { .. }) => Some(EXPOSED_HELP),
+            Self::Database(DatabaseError::Moved { .. }) => Some("restart what uses it"),
             Self::Database(_) => None,
             Self::DamagedAndInUse { .. } => Some("stop the other process; whoever opens it then saves what is intact"),
             Self::TooLarge { .. } | Self::NoRoom { .. } => {
@@ -197,11 +203,14 @@ struct Inner {
     path: PathBuf,
     limits: SpoolLimits,
     database: RwLock<Database>,
-    reserve: Reserve,
     /// Held shared while the file is open, alone while it is replaced.
-    in_use: File,
+    in_use: Mutex<Arc<File>>,
     recovering: tokio::sync::Mutex<()>,
-    locks: LaneLocks,
+    locks: RwLock<LaneLocks>,
+    /// How often another file was put in the place of the one in use.
+    generation: AtomicU64,
+    /// When the spool could last not be put back to where it was.
+    stays_away: Mutex<Option<std::time::Instant>>,
     evictions: Mutex<Evictions>,
     /// Who wants to know which lanes have something new.
     watcher: Mutex<Option<UnboundedSender<Lane>>>,
@@ -223,47 +232,35 @@ impl Spool {
     ///
     /// When the file cannot be made or opened, or is damaged and in use.
     pub fn open(path: &Path, limits: SpoolLimits) -> Result<Self, SpoolError> {
-        let beside = |name: &str| path.with_file_name(name);
         let failed =
             |path: &Path, error: &io::Error| DatabaseError::Io { path: path.to_owned(), detail: error.to_string() };
         let folder = path.parent().unwrap_or(Path::new("."));
         std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
             .create(folder)
             .map_err(|error| failed(folder, &error))?;
-        let lock = beside("spool.lock");
-        let in_use = files::open_or_create(&lock).map_err(|error| failed(&lock, &error))?;
-        let posting = beside("posting.lock");
-        let locks = LaneLocks::open(&posting).map_err(|error| failed(&posting, &error))?;
-        in_use.lock_shared().map_err(|error| failed(&lock, &error))?;
+        let (in_use, locks) = open_locks(path)?;
         let interrupted = salvage::saved(path).exists().then(|| {
             let detail = "saving what is intact was interrupted".to_owned();
             DatabaseError::Damaged { path: path.to_owned(), detail }
         });
-        let reserve = Reserve::beside(path);
-        let open = || match Database::open_private(path, SCHEMA) {
-            Err(DatabaseError::Full { .. }) => {
-                reserve.give_up();
-                Database::open(path, SCHEMA)
-            }
-            opened => opened,
-        };
+        let open = || Database::open_private(path, SCHEMA);
         let opened = interrupted
             .map_or_else(open, Err)
-            .and_then(|database| quick_check(path).map(|()| database.clone()).inspect_err(|_| database.close()));
+            .and_then(|database| quick_check(path).map(|()| database.clone()).inspect_err(|_| _ = database.close()));
         let database = match opened {
             Ok(database) => database,
             Err(DatabaseError::Damaged { detail, .. }) => recover(path, &in_use, &detail)?,
             Err(error) => return Err(error.into()),
         };
-        reserve.keep();
         Ok(Self(Arc::new(Inner {
             path: path.to_owned(),
             limits,
             database: RwLock::new(database),
-            reserve,
-            in_use,
+            in_use: Mutex::new(Arc::new(in_use)),
             recovering: tokio::sync::Mutex::default(),
-            locks,
+            locks: RwLock::new(locks),
+            generation: AtomicU64::new(0),
+            stays_away: Mutex::default(),
             evictions: Mutex::default(),
             watcher: Mutex::default(),
         })))
@@ -290,41 +287,21 @@ impl Spool {
         }
     }
 
-    /// Writes what makes the spool no larger. On a file system that is full it does so in the room that was kept for it.
+    /// Writes. On a file system that is full, what makes the spool no larger has room all the same.
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T, SpoolError>
-    where
-        T: Send + 'static,
-        F: Fn(&Connection) -> rusqlite::Result<T> + Clone + Send + 'static,
-    {
-        match self.write_if_room(work.clone()).await {
-            Err(SpoolError::Database(DatabaseError::Full { .. })) => {
-                self.make_room().await;
-                self.write_if_room(work).await
-            }
-            result => result,
-        }
-    }
-
-    /// Gives up the room that was kept, and has SQLite's log begin anew where it can.
-    async fn make_room(&self) {
-        let spool = self.clone();
-        let made = tokio::task::spawn_blocking(move || {
-            spool.0.reserve.give_up();
-            let db = Connection::open_with_flags(&spool.0.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-            db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))
-        });
-        if let Ok(Err(error)) = made.await {
-            tracing::debug!("{}: its log cannot begin anew: {error}", self.0.path.display());
-        }
-    }
-
-    async fn write_if_room<T, F>(&self, work: F) -> Result<T, SpoolError>
     where
         T: Send + 'static,
         F: Fn(&Connection) -> rusqlite::Result<T> + Clone + Send + 'static,
     {
         let database = self.database();
         match database.write(work.clone()).await {
+            Err(DatabaseError::Moved { .. }) => {
+                if self.put_back().await {
+                    return Ok(self.database().write(work).await?);
+                }
+                // What is open is kept for as long as it is open.
+                Ok(self.database().write_anyway(work).await?)
+            }
             Err(error) if self.recovered(&database, &error).await? => Ok(self.database().write(work).await?),
             result => Ok(result?),
         }
@@ -345,7 +322,7 @@ impl Spool {
         let failed = failed.clone();
         let replaced = tokio::task::spawn_blocking(move || {
             failed.close();
-            recover(&spool.0.path, &spool.0.in_use, &detail).map(|database| {
+            recover(&spool.0.path, &spool.in_use(), &detail).map(|database| {
                 *spool.0.database.write().unwrap_or_else(PoisonError::into_inner) = database;
             })
         });
@@ -358,6 +335,8 @@ impl Spool {
     /// Looks through the whole file, and replaces it by what is intact of it if it is damaged. Takes seconds for a gigabyte,
     /// and holds up nobody meanwhile.
     pub async fn verify(&self) -> Result<(), SpoolError> {
+        // What lies there now is to be ours.
+        self.stay().await;
         let path = self.0.path.clone();
         let checked = tokio::task::spawn_blocking(move || salvage::check(&path, "integrity_check")).await;
         match checked {
@@ -368,7 +347,23 @@ impl Spool {
 
     /// Closes the file for all handles, so that all is in it and nothing beside it. Blocks.
     pub fn close(&self) {
-        self.database().close();
+        let database = self.database();
+        let is_whole = database.close();
+        // While nobody else has it open; who opens it next waits for this.
+        let in_use = self.in_use();
+        if is_whole
+            && database.places().main_is_at(&self.0.path)
+            && in_use.try_lock().is_ok()
+            && let Err(error) = put_log_aside(&self.0.path, RESERVE)
+        {
+            tracing::warn!("{}: its log stays where it is: {error}", self.0.path.display());
+        }
+        // Whatever comes next, this does not use the file any more.
+        let _ = in_use.unlock();
+    }
+
+    fn in_use(&self) -> Arc<File> {
+        Arc::clone(&self.0.in_use.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Moves all from the log into the file.
@@ -383,7 +378,7 @@ impl Spool {
 
     /// The queue of a lane, unless another process (or task) posts it at the moment.
     pub(super) fn take(&self, lane: &Lane) -> io::Result<Option<LaneLock>> {
-        self.0.locks.take(lane)
+        self.0.locks.read().unwrap_or_else(PoisonError::into_inner).take(lane)
     }
 
     /// From now on `watcher` hears of every lane that gets something.
@@ -397,6 +392,17 @@ impl Spool {
             let _ = watcher.send(lane);
         }
     }
+}
+
+/// Opens the files whose locks keep processes apart; the first is held shared.
+fn open_locks(path: &Path) -> Result<(File, LaneLocks), DatabaseError> {
+    let failed =
+        |path: &Path, error: &io::Error| DatabaseError::Io { path: path.to_owned(), detail: error.to_string() };
+    let [lock, posting] = LOCKS.map(|name| path.with_file_name(name));
+    let in_use = files::open_or_create(&lock).map_err(|error| failed(&lock, &error))?;
+    let locks = LaneLocks::open(&posting).map_err(|error| failed(&posting, &error))?;
+    in_use.lock_shared().map_err(|error| failed(&lock, &error))?;
+    Ok((in_use, locks))
 }
 
 /// A look at a file that is small enough to be looked at each time.
@@ -426,7 +432,7 @@ fn recover(path: &Path, in_use: &File, detail: &str) -> Result<Database, SpoolEr
     }
     // Another process may have done it in the meantime.
     let mended = Database::open(path, SCHEMA).and_then(|database| {
-        salvage::check(path, "integrity_check").map(|()| database.clone()).inspect_err(|_| database.close())
+        salvage::check(path, "integrity_check").map(|()| database.clone()).inspect_err(|_| _ = database.close())
     });
     let interrupted = salvage::saved(path).exists();
     let result = match mended {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -22,6 +22,10 @@ const MAX_FETCHED: usize = 32;
 const MAX_FETCHED_BYTES: usize = 1 << 20;
 /// How often it is said that bodies were dropped to make room, at most.
 const SAID_EVERY: Duration = Duration::from_mins(1);
+/// Gives pages back to the file system.
+const VACUUM: &str = "PRAGMA incremental_vacuum(25)";
+/// How often that is done at most, one after the other.
+const VACUUM_STEPS: usize = 80;
 /// How much of a refusal's text is kept, in bytes.
 const MAX_REFUSAL: usize = 1000;
 
@@ -124,7 +128,7 @@ impl Spool {
         let (built, datapoints) = (to_sql(built), to_sql(datapoints as u64));
         tracing::trace!("{program}: storing a body");
         let stored = self
-            .write_if_room(move |db| {
+            .write(move |db| {
                 let (lane, program, digest, json) = &*row;
                 if once {
                     let same = |row: &Row<'_>| -> rusqlite::Result<_> {
@@ -329,9 +333,10 @@ impl Spool {
         Ok(lanes)
     }
 
-    /// A number that changes when another process has written.
-    pub(in crate::delivery) async fn foreign_changes(&self) -> Result<i64, SpoolError> {
-        self.read(|db| db.query_row("PRAGMA data_version", [], |row| row.get(0))).await
+    /// Numbers that change when another process has written, or the file is another.
+    pub(in crate::delivery) async fn foreign_changes(&self) -> Result<(u64, i64), SpoolError> {
+        let generation = self.0.generation.load(Ordering::Relaxed);
+        Ok((generation, self.read(|db| db.query_row("PRAGMA data_version", [], |row| row.get(0))).await?))
     }
 
     /// The newest number that a body has had.
@@ -370,20 +375,25 @@ impl Spool {
             })
             .await?;
         let half = to_sql(self.0.limits.bytes).div_euclid(2);
-        self.write(move |db| {
-            if share::total(db)? < half {
-                share::forget(db)?;
+        for _ in 0..VACUUM_STEPS {
+            let freed = self
+                .write(move |db| {
+                    if share::total(db)? < half {
+                        share::forget(db)?;
+                    }
+                    // The pragma does a page for each row that is fetched of it. A few at a time, for which there is room in any case.
+                    let mut vacuum = db.prepare_cached(VACUUM)?;
+                    let (mut pages, mut freed) = (vacuum.query([])?, 0u32);
+                    while pages.next()?.is_some() {
+                        freed = freed.saturating_add(1);
+                    }
+                    Ok(freed)
+                })
+                .await?;
+            if freed == 0 {
+                break;
             }
-            // The pragma does a page for each row that is fetched of it.
-            let mut vacuum = db.prepare("PRAGMA incremental_vacuum(2000)")?;
-            let mut pages = vacuum.query([])?;
-            while pages.next()?.is_some() {}
-            Ok(())
-        })
-        .await?;
-        let spool = self.clone();
-        // It only fails where it panics, which has been printed.
-        let _ = tokio::task::spawn_blocking(move || spool.0.reserve.keep()).await;
+        }
         Ok(dropped)
     }
 }

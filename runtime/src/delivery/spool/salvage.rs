@@ -13,19 +13,17 @@ use super::{
 };
 use crate::{
     capability::unix_millis,
-    database::{Database, DatabaseError},
+    database::{self, Database, DatabaseError, Schema, beside as with},
 };
 
 /// What may lie beside the file of a database and belongs to it.
-const LOGS: [&str; 2] = ["-wal", "-shm"];
+pub(super) const LOGS: [&str; 2] = ["-wal", "-shm"];
 
 /// Runs `PRAGMA quick_check` or `integrity_check` on a connection of its own.
 pub(super) fn check(path: &Path, pragma: &str) -> Result<(), DatabaseError> {
     let damaged = |detail: String| DatabaseError::Damaged { path: path.to_owned(), detail };
     let look = || -> rusqlite::Result<String> {
-        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        db.busy_timeout(std::time::Duration::from_secs(20))?;
-        db.query_row(&format!("PRAGMA {pragma}(1)"), [], |row| row.get(0))
+        database::look(path)?.query_row(&format!("PRAGMA {pragma}(1)"), [], |row| row.get(0))
     };
     match look() {
         Ok(answer) if answer == "ok" => Ok(()),
@@ -47,7 +45,7 @@ pub(super) fn replace(path: &Path) -> Result<Database, DatabaseError> {
     let failed = |error: std::io::Error| DatabaseError::io(path, &error);
     let (draft, saved) = (path.with_file_name("draft.sqlite3"), saved(path));
     remove(&draft);
-    Database::open(&draft, SCHEMA)?.close();
+    Database::open(&draft, Schema { reserve: 0, ..SCHEMA })?.close();
     let count = salvage(path, &path.with_file_name("copy.sqlite3"), &draft).map_err(failed)?;
     fs::rename(&draft, &saved).map_err(failed)?;
     sync_folder(path).map_err(failed)?;
@@ -72,7 +70,7 @@ pub(super) fn replace(path: &Path) -> Result<Database, DatabaseError> {
     Database::open(path, SCHEMA)
 }
 
-fn sync_folder(path: &Path) -> std::io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> std::io::Result<()> {
     fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -84,16 +82,10 @@ fn remove(path: &Path) {
     }
 }
 
-fn with(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-const COLUMNS: &str = "id, status, lane, server, agent, program, built, stored, datapoints, attempts, strikes, accepted_at_strike, \
+pub(super) const COLUMNS: &str = "id, status, lane, server, agent, program, built, stored, datapoints, attempts, strikes, accepted_at_strike, \
                        refused_since, refusal, bytes, digest, json";
 /// How many those are.
-const COLUMN_COUNT: usize = 17;
+pub(super) const COLUMN_COUNT: usize = 17;
 
 /// Puts every intact row that can be found in the database at `path` into `draft`: how many. They are looked for in a copy, `copy`, so that
 /// what was found damaged stays as it is.
@@ -194,7 +186,7 @@ impl<'a> Saved<'a> {
 }
 
 /// A row whose body is what was stored, by its digest. What else is damaged in it becomes what it is in a fresh one.
-fn sound(row: &[Value]) -> Option<Vec<Value>> {
+pub(super) fn sound(row: &[Value]) -> Option<Vec<Value>> {
     let [id, status, _lane, server, agent, program, rest @ .., digest, json] = row else { return None };
     let (Value::Integer(id), Value::Text(server), Value::Text(agent)) = (id, server, agent) else { return None };
     let (Value::Blob(kept), Value::Blob(body)) = (digest, json) else { return None };
@@ -237,7 +229,7 @@ fn mend_first_page(path: &Path) -> std::io::Result<()> {
     let model = with(path, "-model");
     remove(&model);
     let other = |error: DatabaseError| std::io::Error::other(error.to_string());
-    Database::open(&model, SCHEMA).map_err(other)?.close();
+    Database::open(&model, Schema { reserve: 0, ..SCHEMA }).map_err(other)?.close();
     let mut page = vec![0u8; pages::PAGE];
     fs::File::open(&model)?.read_exact(&mut page)?;
     remove(&model);

@@ -3,6 +3,7 @@
 mod company;
 mod damage;
 mod model;
+mod moved;
 mod outage;
 mod server;
 mod share;

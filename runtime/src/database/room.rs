@@ -1,0 +1,123 @@
+//! Room on the file system that is kept, so that deleting goes on when there is none.
+//!
+//! To delete, SQLite writes first: into its log, and at a checkpoint from there into the file. Both must be possible on a file system
+//! that is full to its last block, while others take whatever becomes free. So nothing is given back to be taken again:
+//!
+//! - *The log* has blocks of its own from the beginning, and is written over from its start after each checkpoint. It outlives the last
+//!   connection (`SQLITE_FCNTL_PERSIST_WAL`). After an orderly end, when all of it is in the file, its header is wiped and it is renamed to
+//!   `reserve`; whoever opens the file next gives it its name back. A new name needs no block.
+//! - *The file* has the blocks that a transaction makes it grow by before that is committed (`SQLITE_FCNTL_SIZE_HINT`). So a checkpoint always
+//!   finds room, and the log can always begin anew.
+//! - *The index of the log*, which processes share (`-shm`), is made anew by whoever is the first to open the file, and that takes 32 KiB.
+//!   Where these are not to be had, the index is kept in memory and the file locked for as long as there is something to do
+//!   (`locking_mode = EXCLUSIVE`); others have their turn in between.
+//!
+//! File systems that never write in place (btrfs, ZFS) keep no promise about blocks; there this is no more than an attempt.
+#![expect(unsafe_code, reason = "there is no safe binding for what SQLite is told of its files")]
+
+use std::{
+    ffi::{c_int, c_void},
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, ErrorCode, ffi};
+
+use super::PAGE;
+
+/// The file grows by so much at a time.
+const CHUNK: c_int = 64 << 10;
+/// Bytes of the log's header. Without it there is nothing in a log.
+const LOG_HEADER: usize = 32;
+
+/// The name of a file that belongs to a database.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn reserve(path: &Path) -> PathBuf {
+    path.with_file_name("reserve")
+}
+
+fn control(db: &Connection, what: c_int, value: *mut c_void) -> c_int {
+    // SAFETY: the handle is that of a connection which is open, and `value` points to what SQLite's documentation of `what` asks for.
+    unsafe { ffi::sqlite3_file_control(db.handle(), c"main".as_ptr(), what, value) }
+}
+
+/// The log outlives the last connection, and the file grows in chunks.
+pub(super) fn keep_log(db: &Connection) {
+    let (mut persist, mut chunk) = (1 as c_int, CHUNK);
+    control(db, ffi::SQLITE_FCNTL_PERSIST_WAL, (&raw mut persist).cast());
+    control(db, ffi::SQLITE_FCNTL_CHUNK_SIZE, (&raw mut chunk).cast());
+}
+
+/// Takes the blocks that the transaction under way makes the file grow by.
+pub(super) fn grow(db: &Connection) -> rusqlite::Result<()> {
+    let pages: i64 = db.prepare_cached("PRAGMA page_count")?.query_row([], |row| row.get(0))?;
+    let mut bytes = pages.saturating_mul(i64::try_from(PAGE).unwrap_or(i64::MAX));
+    match control(db, ffi::SQLITE_FCNTL_SIZE_HINT, (&raw mut bytes).cast()) {
+        ffi::SQLITE_OK | ffi::SQLITE_NOTFOUND => Ok(()),
+        _ => Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None)),
+    }
+}
+
+/// Gives what was kept after an orderly end its name as the log back.
+pub(super) fn restore_log(path: &Path) {
+    // A log that is there stays; it may be in use.
+    let restored = fs::hard_link(reserve(path), beside(path, "-wal"));
+    if restored.is_ok() {
+        let _ = fs::remove_file(reserve(path));
+    }
+}
+
+/// Makes sure that the log has its blocks, as far as there are any.
+pub(super) fn fill_log(path: &Path, bytes: u64) {
+    let log = beside(path, "-wal");
+    let fill = || -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(&log)?;
+        if file.metadata()?.blocks().saturating_mul(512) >= bytes {
+            return Ok(());
+        }
+        // What is written there stays: this only adds.
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)?;
+        file.sync_all()
+    };
+    let spare = reserve(path);
+    if let Err(error) = fill() {
+        // What an earlier version kept.
+        let freed = fs::remove_file(&spare).is_ok();
+        if !freed || fill().is_err() {
+            tracing::debug!("{}: no room is kept: {error}", log.display());
+        }
+    } else if spare.exists() {
+        let _ = fs::remove_file(&spare);
+    }
+}
+
+/// Keeps the log under another name. All of it is in the file, and nobody has that open.
+pub(crate) fn put_log_aside(path: &Path, bytes: u64) -> io::Result<()> {
+    let log = beside(path, "-wal");
+    let mut file = match OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(&log) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
+    file.write_all(&[0; LOG_HEADER])?;
+    if file.metadata()?.len() > bytes {
+        file.set_len(bytes)?;
+    }
+    file.sync_all()?;
+    fs::rename(&log, reserve(path))?;
+    match fs::remove_file(beside(path, "-shm")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all(),
+    }
+}
+
+/// Whether an error says that there was no room, perhaps for the shared index.
+pub(super) fn is_lack_of_room(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure))
+}
