@@ -17,7 +17,11 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -146,10 +150,13 @@ pub(crate) struct Database {
     jobs: mpsc::Sender<Message>,
     thread: Arc<Mutex<Option<JoinHandle<bool>>>>,
     places: Arc<Mutex<Places>>,
+    alone: Arc<AtomicBool>,
 }
 
 enum Message {
     Do(Box<dyn Job>),
+    /// All that is in the log goes into the file, which gets its size.
+    Checkpoint,
     Close,
 }
 
@@ -158,13 +165,13 @@ impl Database {
     pub(crate) fn open(path: &Path, schema: Schema) -> Result<Self, DatabaseError> {
         make(path).map_err(|error| DatabaseError::io(path, &error))?;
         let link = Link::open(path, schema)?;
-        let places = Arc::clone(&link.places);
+        let (places, alone) = (Arc::clone(&link.places), Arc::clone(&link.alone));
         let (jobs, waiting) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("sqlite".into())
             .spawn(move || serve(link, &waiting))
             .map_err(|error| DatabaseError::io(path, &error))?;
-        Ok(Self { path: path.into(), jobs, thread: Arc::new(Mutex::new(Some(thread))), places })
+        Ok(Self { path: path.into(), jobs, thread: Arc::new(Mutex::new(Some(thread))), places, alone })
     }
 
     /// As [`open`](Self::open), where nobody else may have had a hand in it: the folder and what is in it are this user's, and only this user
@@ -229,6 +236,17 @@ impl Database {
         self.submit(work, Kind::WritesAnyway).await
     }
 
+    /// Has all that is in the log go into the file, soon.
+    pub(crate) fn checkpoint(&self) {
+        // It is closed: then that is done.
+        let _ = self.jobs.send(Message::Checkpoint);
+    }
+
+    /// Whether there is no room for what processes share, so that one at a time has the file open.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Relaxed)
+    }
+
     /// The files as they were when this was opened.
     pub(crate) fn places(&self) -> Places {
         *self.places.lock().unwrap_or_else(PoisonError::into_inner)
@@ -290,6 +308,7 @@ struct Link {
     connection: Option<Connection>,
     /// When others were last kept out for lack of room.
     alone_since: Option<Instant>,
+    alone: Arc<AtomicBool>,
     places: Arc<Mutex<Places>>,
 }
 
@@ -298,8 +317,8 @@ impl Link {
         if schema.reserve > 0 {
             room::restore_log(path);
         }
-        let places = Arc::default();
-        let mut link = Self { path: path.to_owned(), schema, connection: None, alone_since: None, places };
+        let (places, alone) = Default::default();
+        let mut link = Self { path: path.to_owned(), schema, connection: None, alone_since: None, alone, places };
         let connection = link.connect().map_err(|error| DatabaseError::new(path, &error))?;
         let explain = |error: rusqlite::Error| DatabaseError::new(path, &error);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
@@ -312,13 +331,11 @@ impl Link {
     /// The connection. Where there is no room for what processes share, it keeps the others out.
     fn connect(&mut self) -> rusqlite::Result<&mut Connection> {
         if self.connection.is_none() {
+            let reserves = self.schema.reserve > 0;
             let shared_again = self.alone_since.is_none_or(|since| since.elapsed() > SHARE_AGAIN);
-            let connection = match if shared_again {
-                Some(connect(&self.path, self.schema.reserve > 0, false))
-            } else {
-                None
-            } {
-                Some(Err(error)) if self.schema.reserve > 0 && room::is_lack_of_room(&error) => {
+            let shared = shared_again.then(|| connect_shared(&self.path, reserves));
+            let connection = match shared {
+                Some(Err(error)) if reserves && room::is_lack_of_room(&error) => {
                     let alone = connect(&self.path, true, true).map_err(|_| error)?;
                     if self.alone_since.replace(Instant::now()).is_none() {
                         tracing::warn!(
@@ -335,6 +352,7 @@ impl Link {
                 None => connect(&self.path, true, true)?,
             };
             self.connection = Some(connection);
+            self.alone.store(self.is_alone(), Ordering::Relaxed);
             self.is_connected();
         }
         self.connection.as_mut().ok_or(rusqlite::Error::InvalidQuery)
@@ -369,8 +387,7 @@ impl Link {
     /// Has the log begin anew, with all of it in the file. Whether that came about.
     fn checkpoint(&self) -> bool {
         let Some(connection) = &self.connection else { return false };
-        let mut all =
-            |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        let all = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
         match connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], all) {
             Ok((busy, log, moved)) => busy == 0 && log == moved,
             Err(error) => {
@@ -381,12 +398,25 @@ impl Link {
     }
 }
 
-/// Opens the file for a look, beside those that have it open; as [`Link`] does where there is no room.
-pub(crate) fn look(path: &Path) -> rusqlite::Result<Connection> {
-    match connect(path, true, false) {
-        Err(error) if room::is_lack_of_room(&error) => connect(path, true, true).map_err(|_| error),
-        connected => connected,
+/// Opens the file as all processes that share it do, if there is room for that.
+fn connect_shared(path: &Path, reserves: bool) -> rusqlite::Result<Connection> {
+    let full = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None);
+    if reserves && !room::can_share(path) {
+        return Err(full());
     }
+    let connection = connect(path, reserves, false)?;
+    if reserves && let Err(error) = room::fill_index(path) {
+        tracing::debug!("{}: no blocks for its index: {error}", path.display());
+        if error.kind() == io::ErrorKind::StorageFull {
+            return Err(full());
+        }
+    }
+    Ok(connection)
+}
+
+/// Opens the file for a look, beside a database that this process has open: `alone` if that [is](Database::is_alone).
+pub(crate) fn look(path: &Path, alone: bool) -> rusqlite::Result<Connection> {
+    connect(path, true, alone)
 }
 
 /// Opens the file as all processes that share it do, or, `alone`, with nobody else.
@@ -523,13 +553,18 @@ fn serve(mut link: Link, waiting: &mpsc::Receiver<Message>) -> bool {
                 link.rest();
                 continue;
             }
+            Ok(Message::Checkpoint) => {
+                link.checkpoint();
+                continue;
+            }
             Ok(Message::Close) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
         };
         let mut batch = vec![first];
-        let mut closing = false;
+        let (mut closing, mut checkpoint) = (false, false);
         while batch.len() < MAX_BATCH {
             match waiting.try_recv() {
                 Ok(Message::Do(job)) => batch.push(job),
+                Ok(Message::Checkpoint) => checkpoint = true,
                 Ok(Message::Close) => {
                     closing = true;
                     break;
@@ -548,6 +583,9 @@ fn serve(mut link: Link, waiting: &mpsc::Receiver<Message>) -> bool {
         }
         if !batch.is_empty() {
             commit(&mut link, batch);
+        }
+        if checkpoint {
+            link.checkpoint();
         }
         if closing {
             break;

@@ -10,6 +10,7 @@ mod disk;
 mod fairness;
 mod files;
 mod fixtures;
+mod full_disk;
 mod guest_go;
 mod guides;
 mod hostile;

@@ -19,7 +19,10 @@ use std::{
     ffi::{c_int, c_void},
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    },
     path::{Path, PathBuf},
 };
 
@@ -27,8 +30,8 @@ use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::PAGE;
 
-/// The file grows by so much at a time.
-const CHUNK: c_int = 64 << 10;
+/// The file grows by so much at a time, where there is room.
+const CHUNK: i64 = 64 << 10;
 /// Bytes of the log's header. Without it there is nothing in a log.
 const LOG_HEADER: usize = 32;
 
@@ -48,9 +51,10 @@ fn control(db: &Connection, what: c_int, value: *mut c_void) -> c_int {
     unsafe { ffi::sqlite3_file_control(db.handle(), c"main".as_ptr(), what, value) }
 }
 
-/// The log outlives the last connection, and the file grows in chunks.
+/// The log outlives the last connection, and the file grows when it is told.
 pub(super) fn keep_log(db: &Connection) {
-    let (mut persist, mut chunk) = (1 as c_int, CHUNK);
+    // Of one page, with which the file has no more than its pages; without any it is not told what it grows to.
+    let (mut persist, mut chunk) = (1 as c_int, c_int::try_from(PAGE).unwrap_or(c_int::MAX));
     control(db, ffi::SQLITE_FCNTL_PERSIST_WAL, (&raw mut persist).cast());
     control(db, ffi::SQLITE_FCNTL_CHUNK_SIZE, (&raw mut chunk).cast());
 }
@@ -58,11 +62,16 @@ pub(super) fn keep_log(db: &Connection) {
 /// Takes the blocks that the transaction under way makes the file grow by.
 pub(super) fn grow(db: &Connection) -> rusqlite::Result<()> {
     let pages: i64 = db.prepare_cached("PRAGMA page_count")?.query_row([], |row| row.get(0))?;
-    let mut bytes = pages.saturating_mul(i64::try_from(PAGE).unwrap_or(i64::MAX));
-    match control(db, ffi::SQLITE_FCNTL_SIZE_HINT, (&raw mut bytes).cast()) {
-        ffi::SQLITE_OK | ffi::SQLITE_NOTFOUND => Ok(()),
-        _ => Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None)),
+    let bytes = pages.saturating_mul(i64::try_from(PAGE).unwrap_or(i64::MAX));
+    let grown_to = |mut bytes: i64| {
+        let result = control(db, ffi::SQLITE_FCNTL_SIZE_HINT, (&raw mut bytes).cast());
+        matches!(result, ffi::SQLITE_OK | ffi::SQLITE_NOTFOUND)
+    };
+    let chunks = bytes.saturating_add(CHUNK).div_euclid(CHUNK).saturating_mul(CHUNK);
+    if grown_to(chunks) || grown_to(bytes) {
+        return Ok(());
     }
+    Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None))
 }
 
 /// Gives what was kept after an orderly end its name as the log back.
@@ -115,6 +124,53 @@ pub(crate) fn put_log_aside(path: &Path, bytes: u64) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all(),
     }
+}
+
+/// What the index that processes share takes.
+const INDEX: u64 = 32 << 10;
+/// With so much room the index is made without a second thought.
+const AMPLE: u64 = 512 << 10;
+/// The byte of the index that everybody who uses it has a lock on (`UNIX_SHM_DMS` in SQLite's `os_unix.c`).
+const IN_USE: libc::off_t = 128;
+
+/// Whether the index that processes share can be used: somebody has it in use, or there is room to make it. Without room SQLite finds out
+/// too late where blocks are smaller than a page of memory: the process is killed when it first writes there.
+pub(super) fn can_share(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let room = rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    room >= AMPLE || is_in_use(&beside(path, "-shm")).unwrap_or(false)
+}
+
+fn is_in_use(index: &Path) -> io::Result<bool> {
+    let file = OpenOptions::new().read(true).write(true).open(index)?;
+    let narrow = |value: c_int| i16::try_from(value).map_err(io::Error::other);
+    // SAFETY: `flock` is a C struct of integers, for which all zeroes is a value.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    (lock.l_type, lock.l_whence) = (narrow(libc::F_WRLCK)?, narrow(libc::SEEK_SET)?);
+    (lock.l_start, lock.l_len) = (IN_USE, 1);
+    // SAFETY: the descriptor is open, and `lock` is a `flock` that lives across the call.
+    let status = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(lock.l_type != narrow(libc::F_UNLCK)?)
+}
+
+/// Takes all blocks of the index that this process has open, since SQLite takes one of each page of memory. Not by its path: to close another
+/// descriptor of it would release the locks that SQLite has on it.
+pub(super) fn fill_index(path: &Path) -> io::Result<()> {
+    let index = beside(path, "-shm");
+    for entry in fs::read_dir("/proc/self/fd")? {
+        let entry = entry?;
+        if fs::read_link(entry.path()).is_ok_and(|target| target == index)
+            && let Some(number) = entry.file_name().to_str().and_then(|number| number.parse().ok())
+        {
+            // SAFETY: it is SQLite's, and open for as long as the connection is, which the caller holds.
+            let file = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
+            rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, INDEX)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether an error says that there was no room, perhaps for the shared index.

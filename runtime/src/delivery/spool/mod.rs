@@ -244,9 +244,9 @@ impl Spool {
             DatabaseError::Damaged { path: path.to_owned(), detail }
         });
         let open = || Database::open_private(path, SCHEMA);
-        let opened = interrupted
-            .map_or_else(open, Err)
-            .and_then(|database| quick_check(path).map(|()| database.clone()).inspect_err(|_| _ = database.close()));
+        let opened = interrupted.map_or_else(open, Err).and_then(|database| {
+            quick_check(path, &database).map(|()| database.clone()).inspect_err(|_| _ = database.close())
+        });
         let database = match opened {
             Ok(database) => database,
             Err(DatabaseError::Damaged { detail, .. }) => recover(path, &in_use, &detail)?,
@@ -338,7 +338,9 @@ impl Spool {
         // What lies there now is to be ours.
         self.stay().await;
         let path = self.0.path.clone();
-        let checked = tokio::task::spawn_blocking(move || salvage::check(&path, "integrity_check")).await;
+        let database = self.database();
+        let check = move || salvage::check(&path, "integrity_check", &database);
+        let checked = tokio::task::spawn_blocking(check).await;
         match checked {
             Ok(Err(error)) => self.recovered(&self.database(), &error).await.map(|_| ()),
             _ => Ok(()),
@@ -406,11 +408,11 @@ fn open_locks(path: &Path) -> Result<(File, LaneLocks), DatabaseError> {
 }
 
 /// A look at a file that is small enough to be looked at each time.
-fn quick_check(path: &Path) -> Result<(), DatabaseError> {
+fn quick_check(path: &Path, database: &Database) -> Result<(), DatabaseError> {
     if std::fs::metadata(path).is_ok_and(|file| file.len() > QUICK_CHECK) {
         return Ok(());
     }
-    salvage::check(path, "quick_check")
+    salvage::check(path, "quick_check", database)
 }
 
 /// Replaces a damaged file by a new one with what is intact of it. `in_use` is held shared before and after.
@@ -432,7 +434,9 @@ fn recover(path: &Path, in_use: &File, detail: &str) -> Result<Database, SpoolEr
     }
     // Another process may have done it in the meantime.
     let mended = Database::open(path, SCHEMA).and_then(|database| {
-        salvage::check(path, "integrity_check").map(|()| database.clone()).inspect_err(|_| _ = database.close())
+        salvage::check(path, "integrity_check", &database)
+            .map(|()| database.clone())
+            .inspect_err(|_| _ = database.close())
     });
     let interrupted = salvage::saved(path).exists();
     let result = match mended {

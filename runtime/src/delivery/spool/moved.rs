@@ -90,7 +90,9 @@ impl Spool {
             places.clear_away(&path);
             let failed = |error: std::io::Error| DatabaseError::io(&path, &error);
             let checked = |database: Database| {
-                salvage::check(&path, "quick_check").map(|()| database.clone()).inspect_err(|_| _ = database.close())
+                salvage::check(&path, "quick_check", &database)
+                    .map(|()| database.clone())
+                    .inspect_err(|_| _ = database.close())
             };
             match Database::open_private(&path, SCHEMA).and_then(checked) {
                 Err(DatabaseError::Damaged { .. } | DatabaseError::Foreign { .. } | DatabaseError::Exposed { .. })

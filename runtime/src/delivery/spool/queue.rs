@@ -375,6 +375,7 @@ impl Spool {
             })
             .await?;
         let half = to_sql(self.0.limits.bytes).div_euclid(2);
+        let mut all = 0u32;
         for _ in 0..VACUUM_STEPS {
             let freed = self
                 .write(move |db| {
@@ -393,6 +394,11 @@ impl Spool {
             if freed == 0 {
                 break;
             }
+            all = all.saturating_add(freed);
+        }
+        if all > 0 {
+            // Only then the file is smaller.
+            self.database().checkpoint();
         }
         Ok(dropped)
     }

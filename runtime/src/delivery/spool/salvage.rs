@@ -19,11 +19,11 @@ use crate::{
 /// What may lie beside the file of a database and belongs to it.
 pub(super) const LOGS: [&str; 2] = ["-wal", "-shm"];
 
-/// Runs `PRAGMA quick_check` or `integrity_check` on a connection of its own.
-pub(super) fn check(path: &Path, pragma: &str) -> Result<(), DatabaseError> {
+/// Runs `PRAGMA quick_check` or `integrity_check` on a connection of its own, beside that of the database.
+pub(super) fn check(path: &Path, pragma: &str, beside: &Database) -> Result<(), DatabaseError> {
     let damaged = |detail: String| DatabaseError::Damaged { path: path.to_owned(), detail };
     let look = || -> rusqlite::Result<String> {
-        database::look(path)?.query_row(&format!("PRAGMA {pragma}(1)"), [], |row| row.get(0))
+        database::look(path, beside.is_alone())?.query_row(&format!("PRAGMA {pragma}(1)"), [], |row| row.get(0))
     };
     match look() {
         Ok(answer) if answer == "ok" => Ok(()),
