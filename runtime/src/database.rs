@@ -430,15 +430,21 @@ fn connect(path: &Path, keep_log: bool, alone: bool) -> rusqlite::Result<Connect
     if alone {
         connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
     }
-    // Incremental: the file gives back what an outage made it grow to. It has to be said before the first table is made.
-    // In memory: what SQLite would take a statement back with, when a trigger of it fails.
-    let pragmas = format!(
-        "PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; SELECT count(*) FROM sqlite_schema;"
-    );
+    let set_up = || {
+        // Incremental: the file gives back what an outage made it grow to. It has to be said before the first table is made, and not again:
+        // SQLite writes it each time, for which there may be no room.
+        if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
+            connection.execute_batch(&format!("PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL"))?;
+        }
+        // In memory: what SQLite would take a statement back with, when a trigger of it fails.
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;
+             SELECT count(*) FROM sqlite_schema;",
+        )
+    };
     let begun = Instant::now();
     // Of two processes that make the file at the same time one is turned away here, however patient it is told to be.
-    while let Err(error) = connection.execute_batch(&pragmas) {
+    while let Err(error) = set_up() {
         let busy = matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
         if !busy || begun.elapsed() > BUSY {
             return Err(error);
