@@ -28,6 +28,7 @@ use super::{
     control_group,
     engine::compiler_config,
     lift::lift,
+    memory::for_compilers,
     refusals::{Refusal, identity},
 };
 use crate::text::one_line;
@@ -219,7 +220,12 @@ struct Ended {
 impl Compiler {
     /// A compiler that runs `program`, which must be this one.
     pub fn new(program: PathBuf, limits: CompileLimits) -> Self {
-        Self { identity: identity(&program), program: Some(program), limits, ceiling: control_group::memory() }
+        Self {
+            identity: identity(&program),
+            program: Some(program),
+            limits,
+            ceiling: for_compilers(control_group::memory()),
+        }
     }
 
     /// A compiler in this very process: nothing bounds it. For tests and fuzzing, which load thousands of small modules.
@@ -246,7 +252,7 @@ impl Compiler {
     /// child to learn it.
     pub fn unconfined(&self) -> Option<String> {
         let program = self.program.as_ref()?;
-        let tried = self.run(program, &[], &self.limits, MAX_FAULT as u64);
+        let tried = self.run(program, &[], &self.limits, self.ceiling, MAX_FAULT as u64);
         let why = match tried.and_then(|Ended { answer, said, status, .. }| {
             let answer = answer.map_err(CompileError::Child)?;
             match answer.split_first() {
@@ -266,9 +272,16 @@ impl Compiler {
         ))
     }
 
-    fn run(&self, program: &Path, module: &[u8], limits: &CompileLimits, most: u64) -> Result<Ended, CompileError> {
+    fn run(
+        &self,
+        program: &Path,
+        module: &[u8],
+        limits: &CompileLimits,
+        ceiling: u64,
+        most: u64,
+    ) -> Result<Ended, CompileError> {
         let mut command = Command::new(program);
-        let numbers = [limits.time.as_secs(), limits.memory, self.ceiling, limits.functions.into()];
+        let numbers = [limits.time.as_secs(), limits.memory, ceiling, limits.functions.into()];
         command.arg(COMMAND).args(numbers.map(|number| number.to_string()));
         run(command, module, limits, most)
     }
@@ -278,13 +291,14 @@ impl Compiler {
     /// # Errors
     ///
     /// When the module cannot be compiled within the limits.
-    pub(super) fn compile(&self, module: &[u8], limits: &CompileLimits) -> Result<Vec<u8>, CompileError> {
+    pub(super) fn compile(&self, module: &[u8], limits: &CompileLimits, ceiling: u64) -> Result<Vec<u8>, CompileError> {
         let Some(program) = &self.program else { return compile(module) };
         let most = MAX_COMPILED.saturating_add((module.len() as u64).saturating_mul(MAX_GROWTH));
         let kills = control_group::kills();
-        let Ended { sent, answer, said, status, was_killed_by_us } = self.run(program, module, limits, most)?;
+        let Ended { sent, answer, said, status, was_killed_by_us } =
+            self.run(program, module, limits, ceiling, most)?;
         let out_of_memory = || {
-            let (ceiling, limit) = (self.ceiling, limits.memory);
+            let limit = limits.memory;
             if ceiling < limit {
                 CompileError::OverCeiling { ceiling, limit }
             } else {
@@ -303,7 +317,7 @@ impl Compiler {
             Some(libc::SIGXCPU) => return Err(CompileError::OutOfTime(limits.time)),
             Some(libc::SIGKILL) => {
                 let for_memory = control_group::kills().zip(kills).is_some_and(|(now, before)| now > before);
-                return Err(CompileError::Killed { for_memory, limit: limits.memory.min(self.ceiling) });
+                return Err(CompileError::Killed { for_memory, limit: limits.memory.min(ceiling) });
             }
             Some(libc::SIGABRT) if had_no_memory => return Err(out_of_memory()),
             Some(_) => return Err(CompileError::Fault(fault(status, &said))),

@@ -246,7 +246,11 @@ impl Sandbox {
         attempt: &CompileLimits,
     ) -> Result<Option<Collector>, LoadError> {
         let began = Instant::now();
-        let code = match self.compiler.compile(&module.bytes()?, attempt) {
+        let bytes = module.bytes()?;
+        let room = self.memory.room_for_compiler(attempt.memory);
+        let compiled = self.compiler.compile(&bytes, attempt, room.bytes());
+        drop(room);
+        let code = match compiled {
             Err(error) if error.is_worth_more(attempt, limits) => return Ok(None),
             Err(error) => {
                 self.keep_refusal(module, &error, limits);

@@ -12,9 +12,10 @@ use std::{
     collections::HashMap,
     fs,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{Notify, watch};
@@ -24,6 +25,18 @@ use crate::capability::{Account, LimitReached};
 
 /// What a collection may have in any case: it is not stopped for the sake of others while it has less.
 const SMALL: usize = 4 << 20;
+
+/// What a compiler's process and this one may have together of so many bytes. The rest is for the pages of files, for what the kernel keeps, and
+/// for what is allocated between two looks.
+fn usable(available: u64) -> u64 {
+    (available / 100).saturating_mul(88)
+}
+
+/// What compilers' processes may have of so many bytes: they leave this process what it needs with small collections.
+pub(super) fn for_compilers(available: u64) -> u64 {
+    const LEAST: u64 = 64 << 20;
+    usable(available).saturating_sub(LEAST.max(available / 8))
+}
 
 /// Has the C library give large pieces of memory back to the system as soon as they are freed. By itself it learns from each that is freed to
 /// keep the next ones (up to 32 MiB each): what a collection had for a moment would stay with the process, and count.
@@ -54,11 +67,38 @@ pub struct Memory(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    available: u64,
     limit: AtomicU64,
+    /// What compilers' processes have.
+    compilers: Mutex<u64>,
+    /// Whether one of them ended.
+    compiler_ended: Condvar,
     running: Mutex<HashMap<u64, Arc<Usage>>>,
     next: AtomicU64,
     /// Whether there is too little room for large collections to begin.
     tight: watch::Sender<bool>,
+}
+
+/// Room for a compiler's process, until this is dropped.
+#[derive(Debug)]
+pub(super) struct CompilerRoom {
+    memory: Memory,
+    bytes: u64,
+}
+
+impl CompilerRoom {
+    /// How much it is.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for CompilerRoom {
+    fn drop(&mut self) {
+        let mut compilers = self.memory.compilers();
+        *compilers = compilers.saturating_sub(self.bytes);
+        self.memory.0.compiler_ended.notify_all();
+    }
 }
 
 /// What one collection has.
@@ -85,20 +125,55 @@ impl Usage {
 }
 
 impl Memory {
-    /// Of what the process may use, what its collections and itself may have unless somebody says otherwise: six tenths. The rest is for
-    /// the compiler's process, the pages of files, and what is allocated between two looks.
+    /// Of what the process may use, what its collections and itself may have unless somebody says otherwise: six tenths.
     pub(super) fn new() -> Self {
+        Self::of(control_group::memory())
+    }
+
+    /// The same of so many bytes.
+    fn of(available: u64) -> Self {
         Self(Arc::new(Inner {
-            limit: AtomicU64::new((control_group::memory() / 10).saturating_mul(6)),
+            available,
+            limit: AtomicU64::new((available / 10).saturating_mul(6)),
+            compilers: Mutex::default(),
+            compiler_ended: Condvar::new(),
             running: Mutex::default(),
             next: AtomicU64::new(0),
             tight: watch::Sender::new(false),
         }))
     }
 
-    /// Bytes of the process's memory above which collections are stopped.
+    /// Bytes of the process's memory above which collections are stopped. They are fewer while modules are compiled.
     pub fn limit(&self) -> u64 {
-        self.0.limit.load(Ordering::Relaxed)
+        let beside = usable(self.0.available).saturating_sub(*self.compilers());
+        self.0.limit.load(Ordering::Relaxed).min(beside)
+    }
+
+    /// Waits until there is room for a compiler's process that may have `wanted` bytes of address space, and takes it. Where memory is short,
+    /// one that may have little has a quarter of what there is for compilers, and another all of it.
+    pub(super) fn room_for_compiler(&self, wanted: u64) -> CompilerRoom {
+        const LITTLE: u64 = 512 << 20;
+        const WITHIN: Duration = Duration::from_secs(2);
+        const AGAIN: Duration = Duration::from_millis(10);
+        let all = for_compilers(self.0.available);
+        let bytes = wanted.min(if wanted <= LITTLE { all / 4 } else { all });
+        {
+            let compilers = self.compilers();
+            let is_full = |taken: &mut u64| *taken > 0 && taken.saturating_add(bytes) > all;
+            let waited = self.0.compiler_ended.wait_while(compilers, is_full);
+            let mut compilers = waited.unwrap_or_else(PoisonError::into_inner);
+            *compilers = compilers.saturating_add(bytes);
+        }
+        // Collections that are too large for what is left now are stopped meanwhile.
+        let began = Instant::now();
+        while began.elapsed() < WITHIN && resident().is_some_and(|resident| resident > self.limit()) {
+            std::thread::sleep(AGAIN);
+        }
+        CompilerRoom { memory: self.clone(), bytes }
+    }
+
+    fn compilers(&self) -> MutexGuard<'_, u64> {
+        self.0.compilers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets [`limit`](Self::limit).
@@ -165,7 +240,7 @@ impl Memory {
         }
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Usage>>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<u64, Arc<Usage>>> {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -236,6 +311,27 @@ mod tests {
         assert!(!large.is_finished());
         memory.judge(70 << 20);
         large.await.unwrap();
+    }
+
+    #[test]
+    fn compilers_leave_room_for_this_process_and_collections_have_less_meanwhile() {
+        let memory = Memory::of(512 << 20);
+        assert_eq!(memory.limit() >> 20, 307);
+        let little = memory.room_for_compiler(512 << 20);
+        assert_eq!((little.bytes() >> 20, memory.limit() >> 20), (96, 307));
+        // Another one that may have much waits for it.
+        let (waiting, asked) = (memory.clone(), std::sync::mpsc::channel());
+        let much = std::thread::spawn(move || {
+            let room = waiting.room_for_compiler(1 << 30);
+            asked.0.send(()).unwrap();
+            (room.bytes() >> 20, waiting.limit() >> 20)
+        });
+        assert!(asked.1.try_recv().is_err());
+        drop(little);
+        assert_eq!(much.join().unwrap(), (386, 64));
+        assert_eq!(memory.limit() >> 20, 307);
+        let large = Memory::of(24 << 30);
+        assert_eq!(large.room_for_compiler(1 << 30).bytes(), 1 << 30);
     }
 
     #[test]
