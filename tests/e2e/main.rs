@@ -40,5 +40,6 @@ mod state;
 mod station;
 mod stations_soak;
 mod supervisor;
+mod systemd;
 mod wasi_http;
 mod wire;

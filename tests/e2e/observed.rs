@@ -140,6 +140,9 @@ fn systemd_takes_the_unit_and_finds_it_hardened() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/pattoo-wasm.service");
     let text = fs::read_to_string(unit).expect("the unit");
+    // It is not among the calls of a usual service, and without it modules are compiled unconfined.
+    assert!(text.lines().any(|line| line == "SystemCallFilter=@system-service seccomp"), "{text}");
+    assert!(text.lines().any(|line| line == "OOMPolicy=continue"), "{text}");
     let copy = folder.path().join("pattoo-wasm.service");
     // Whether the program is where the unit says is a question of the installation.
     fs::write(&copy, text.replace("/usr/local/bin/pattoo-wasm", &binary().display().to_string())).expect("a copy");

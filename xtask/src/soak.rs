@@ -13,7 +13,7 @@ struct Soak {
     settings: &'static [(&'static str, &'static str)],
 }
 
-const SOAKS: [Soak; 7] = [
+const SOAKS: [Soak; 8] = [
     Soak {
         name: "crash",
         binary: "e2e",
@@ -44,6 +44,12 @@ const SOAKS: [Soak; 7] = [
         binary: "e2e",
         test: "fairness::a_hundred_collectors_keep_their_time_beside_guests_that_never_end",
         settings: &[("FAIRNESS_SECONDS", "120"), ("FAIRNESS_COLLECTORS", "100")],
+    },
+    Soak {
+        name: "systemd",
+        binary: "e2e",
+        test: "systemd::the_unit_runs_under_systemd_and_its_compiler_is_confined_beneath_its_filter",
+        settings: &[],
     },
     Soak {
         name: "hostile",
