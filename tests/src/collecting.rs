@@ -45,6 +45,11 @@ impl Collecting {
         self.sandbox.load(&module).expect("a collector")
     }
 
+    /// One collection, however it ends, to be waited for.
+    pub async fn collection(&self, collector: &Collector, assignment: Arc<Assignment>) -> Outcome {
+        self.sandbox.collect(collector, assignment).await
+    }
+
     /// One collection, however it ends.
     pub fn outcome(&self, collector: &Collector, assignment: &Arc<Assignment>) -> Outcome {
         self.tokio.block_on(self.sandbox.collect(collector, Arc::clone(assignment)))

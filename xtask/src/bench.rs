@@ -27,10 +27,11 @@ const fn of_figures(name: &'static str) -> Benchmark {
 }
 
 /// All that run when none is named.
-const BENCHMARKS: [Benchmark; 7] = [
+const BENCHMARKS: [Benchmark; 8] = [
     of_figures("encode"),
     of_figures("cycle"),
     of_figures("boundary"),
+    of_figures("calls"),
     of_figures("startup"),
     of_figures("spool"),
     of_figures("scale"),

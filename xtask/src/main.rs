@@ -27,8 +27,8 @@ Usage: cargo xtask COMMAND
            tenants, or fuzz [TARGET]; with the program that PATTOO_WASM_BINARY names, if it does
   test     format, lints, licences, every test; with CI=true a skipped step is a failure
   bench [NAME] [--profile dev]
-           figures against their targets and rivals, built for release: encode, cycle, boundary, startup, spool, scale,
-           modbus;
+           figures against their targets and rivals, built for release: encode, cycle, boundary, calls, startup, spool,
+           scale, modbus;
            and, only when named, curve and guests
   compare  put the figures of `bench guests` into docs/guests/compare.md
   wit      make docs/reference/wit.md anew, after a change of wit/

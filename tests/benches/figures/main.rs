@@ -13,6 +13,7 @@
 
 mod asked;
 mod boundary;
+mod calls;
 mod cycle;
 mod encode;
 mod guests;
@@ -26,6 +27,7 @@ fn main() {
             "encode" => encode::figures(),
             "cycle" => cycle::figures(),
             "boundary" => boundary::figures(),
+            "calls" => calls::figures(),
             "spool" => spool::figures(),
             "startup" => startup::figures(),
             "guests" => guests::figures(),

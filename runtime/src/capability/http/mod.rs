@@ -65,6 +65,8 @@ impl wit::Host for Host {
     ) -> wasmtime::Result<Vec<Result<wit::Response, wit::Error>>> {
         /// A result, and the text of an error.
         const PER_RESULT: usize = 512;
+        /// How many refusals, which take no time of their own, are made before others have their turn.
+        const PER_TURN: usize = 1_000;
         self.hand_over(requests.len().saturating_mul(PER_RESULT))?;
         let sizes = requests.iter().map(size).fold(0, usize::saturating_add);
         let _requests = self.account.charge(sizes)?;
@@ -82,6 +84,9 @@ impl wit::Host for Host {
                 self.handed_over.absorb(charge);
             }
             results.push(result);
+            if results.len().is_multiple_of(PER_TURN) {
+                tokio::task::yield_now().await;
+            }
         }
         Ok(results)
     }
