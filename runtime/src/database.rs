@@ -157,7 +157,10 @@ enum Message {
     Do(Box<dyn Job>),
     /// All that is in the log goes into the file, which gets its size.
     Checkpoint,
-    Close,
+    Close {
+        /// The log stays, for whoever opens the file next.
+        keep_log: bool,
+    },
 }
 
 impl Database {
@@ -271,8 +274,17 @@ impl Database {
 
     /// Closes the file for all clones, and returns when that is done: whether all is in the file, and nothing in its log. Blocks.
     pub(crate) fn close(&self) -> bool {
+        self.end(true)
+    }
+
+    /// Closes a file that is about to be replaced: nothing is left beside it that was not needed.
+    pub(crate) fn close_for_good(&self) {
+        self.end(false);
+    }
+
+    fn end(&self, keep_log: bool) -> bool {
         // If the thread has ended already, the file is closed.
-        let _ = self.jobs.send(Message::Close);
+        let _ = self.jobs.send(Message::Close { keep_log });
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         thread.is_some_and(|thread| thread.join().unwrap_or(false))
     }
@@ -319,11 +331,15 @@ impl Link {
         }
         let (places, alone) = Default::default();
         let mut link = Self { path: path.to_owned(), schema, connection: None, alone_since: None, alone, places };
-        let connection = link.connect().map_err(|error| DatabaseError::new(path, &error))?;
         let explain = |error: rusqlite::Error| DatabaseError::new(path, &error);
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
-        prepare(&transaction, path, schema)?;
-        transaction.commit().map_err(explain)?;
+        let connection = link.connect().map_err(explain)?;
+        let prepared = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain).and_then(
+            |transaction| prepare(&transaction, path, schema).and_then(|()| transaction.commit().map_err(explain)),
+        );
+        if matches!(prepared, Err(DatabaseError::Damaged { .. } | DatabaseError::Foreign { .. })) {
+            room::let_log_go(connection);
+        }
+        prepared?;
         link.is_connected();
         Ok(link)
     }
@@ -382,6 +398,14 @@ impl Link {
         self.schema.reserve > 0
             && self.connection.is_some()
             && self.places.lock().unwrap_or_else(PoisonError::into_inner).have_moved(&self.path)
+    }
+
+    /// Whether all is in the file, which is closed when this is dropped.
+    fn end(&self, keep_log: bool) -> bool {
+        if let Some(connection) = self.connection.as_ref().filter(|_| !keep_log) {
+            room::let_log_go(connection);
+        }
+        self.schema.reserve > 0 && self.checkpoint()
     }
 
     /// Has the log begin anew, with all of it in the file. Whether that came about.
@@ -447,6 +471,9 @@ fn connect(path: &Path, keep_log: bool, alone: bool) -> rusqlite::Result<Connect
     while let Err(error) = set_up() {
         let busy = matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
         if !busy || begun.elapsed() > BUSY {
+            if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
+                room::let_log_go(&connection);
+            }
             return Err(error);
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -563,16 +590,17 @@ fn serve(mut link: Link, waiting: &mpsc::Receiver<Message>) -> bool {
                 link.checkpoint();
                 continue;
             }
-            Ok(Message::Close) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Ok(Message::Close { keep_log }) => break link.end(keep_log),
+            Err(mpsc::RecvTimeoutError::Disconnected) => break link.end(true),
         };
         let mut batch = vec![first];
-        let (mut closing, mut checkpoint) = (false, false);
+        let (mut closing, mut checkpoint) = (None, false);
         while batch.len() < MAX_BATCH {
             match waiting.try_recv() {
                 Ok(Message::Do(job)) => batch.push(job),
                 Ok(Message::Checkpoint) => checkpoint = true,
-                Ok(Message::Close) => {
-                    closing = true;
+                Ok(Message::Close { keep_log }) => {
+                    closing = Some(keep_log);
                     break;
                 }
                 Err(_) => break,
@@ -593,11 +621,10 @@ fn serve(mut link: Link, waiting: &mpsc::Receiver<Message>) -> bool {
         if checkpoint {
             link.checkpoint();
         }
-        if closing {
-            break;
+        if let Some(keep_log) = closing {
+            break link.end(keep_log);
         }
     }
-    link.schema.reserve > 0 && link.checkpoint()
 }
 
 /// Does a batch in one transaction. When that fails, each job has one of its own, so that it fails only for its own reasons; and each the

@@ -5,6 +5,7 @@
     clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::float_cmp,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a test that panics has failed, as it should; counters are whole numbers"
 )]

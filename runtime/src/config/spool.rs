@@ -24,7 +24,7 @@ impl Default for SpoolBounds {
 pub(super) static SPOOL: &[Quantity<SpoolBounds>] = &[
     quantity!(
         "size",
-        "how much may wait for the server; beyond it the oldest falls off",
+        "how much may wait for the server; beyond it the agent that holds the most drops its oldest",
         Size,
         MIB,
         1024 * GIB,

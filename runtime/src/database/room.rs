@@ -59,6 +59,12 @@ pub(super) fn keep_log(db: &Connection) {
     control(db, ffi::SQLITE_FCNTL_CHUNK_SIZE, (&raw mut chunk).cast());
 }
 
+/// The log ends with the last connection after all, as of a file that is about to be replaced.
+pub(super) fn let_log_go(db: &Connection) {
+    let mut persist: c_int = 0;
+    control(db, ffi::SQLITE_FCNTL_PERSIST_WAL, (&raw mut persist).cast());
+}
+
 /// Takes the blocks that the transaction under way makes the file grow by.
 pub(super) fn grow(db: &Connection) -> rusqlite::Result<()> {
     let pages: i64 = db.prepare_cached("PRAGMA page_count")?.query_row([], |row| row.get(0))?;

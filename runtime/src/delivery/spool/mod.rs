@@ -245,7 +245,7 @@ impl Spool {
         });
         let open = || Database::open_private(path, SCHEMA);
         let opened = interrupted.map_or_else(open, Err).and_then(|database| {
-            quick_check(path, &database).map(|()| database.clone()).inspect_err(|_| _ = database.close())
+            quick_check(path, &database).map(|()| database.clone()).inspect_err(|_| database.close_for_good())
         });
         let database = match opened {
             Ok(database) => database,
@@ -321,7 +321,7 @@ impl Spool {
         let spool = self.clone();
         let failed = failed.clone();
         let replaced = tokio::task::spawn_blocking(move || {
-            failed.close();
+            failed.close_for_good();
             recover(&spool.0.path, &spool.in_use(), &detail).map(|database| {
                 *spool.0.database.write().unwrap_or_else(PoisonError::into_inner) = database;
             })
@@ -436,12 +436,12 @@ fn recover(path: &Path, in_use: &File, detail: &str) -> Result<Database, SpoolEr
     let mended = Database::open(path, SCHEMA).and_then(|database| {
         salvage::check(path, "integrity_check", &database)
             .map(|()| database.clone())
-            .inspect_err(|_| _ = database.close())
+            .inspect_err(|_| database.close_for_good())
     });
     let interrupted = salvage::saved(path).exists();
     let result = match mended {
         Ok(database) if interrupted => {
-            database.close();
+            database.close_for_good();
             salvage::replace(path)
         }
         Ok(database) => Ok(database),

@@ -92,7 +92,7 @@ impl Spool {
             let checked = |database: Database| {
                 salvage::check(&path, "quick_check", &database)
                     .map(|()| database.clone())
-                    .inspect_err(|_| _ = database.close())
+                    .inspect_err(|_| database.close_for_good())
             };
             match Database::open_private(&path, SCHEMA).and_then(checked) {
                 Err(DatabaseError::Damaged { .. } | DatabaseError::Foreign { .. } | DatabaseError::Exposed { .. })
