@@ -202,7 +202,7 @@ impl Spool {
         let of: Vec<String> = unsaid.iter().map(|(program, count)| format!("{count} of {program}")).collect();
         let limit = self.0.limits.bytes;
         tracing::error!(
-            "the spool is at its limit of {limit} bytes: bodies were dropped, {}; who holds the most gives up its oldest",
+            "the spool is at its limit of {limit} bytes: bodies were dropped, {}; the agent that holds the most gives up its oldest",
             crate::text::one_line(&of.join(", "), MAX_REFUSAL)
         );
     }
