@@ -16,7 +16,7 @@ use wasmtime_wasi::{
     WasiCtx, async_trait,
     cli::{IsTerminal, StdoutStream},
     p2::{
-        OutputStream, Pollable, StreamResult,
+        OutputStream, Pollable, StreamError, StreamResult,
         bindings::random::{insecure, random},
     },
 };
@@ -102,6 +102,12 @@ impl LogLines {
         Self(Arc::new(Mutex::new(Line { log, level, unfinished: Vec::new() })))
     }
 
+    /// How many bytes may be written at once.
+    fn permitted(&self) -> usize {
+        const MOST: usize = 64 << 10;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).log.max_line_bytes().min(MOST)
+    }
+
     fn write_bytes(&self, bytes: &[u8]) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes);
     }
@@ -152,6 +158,11 @@ impl StdoutStream for LogLines {
 
 impl OutputStream for LogLines {
     fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
+        // Each line takes time, and all of a call come in one turn (`wasi:io/streams`: a write beyond what `check-write` permits is a trap).
+        if bytes.len() > self.permitted() {
+            let error = "a write to a standard stream is longer than `check-write` permits";
+            return Err(StreamError::Trap(wasmtime::format_err!(error)));
+        }
         self.write_bytes(&bytes);
         Ok(())
     }
@@ -161,7 +172,7 @@ impl OutputStream for LogLines {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).log.max_line_bytes())
+        Ok(self.permitted())
     }
 }
 
@@ -182,5 +193,26 @@ impl AsyncWrite for LogLines {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use wasmtime_wasi::p2::{OutputStream as _, StreamError};
+
+    use super::LogLines;
+    use crate::capability::{GuestLog, Limits, bindings::pattoo::agent::log::Level, limits::Reached};
+
+    #[test]
+    fn write_that_is_longer_than_permitted_is_a_trap_and_writes_nothing() {
+        let program = "STDOUT".parse().unwrap();
+        let log = GuestLog::new(&program, &Limits::default(), &Reached::new(&program));
+        let mut stream = LogLines::new(log, Level::Info);
+        let permitted = stream.check_write().unwrap();
+        stream.write(Bytes::from(vec![b'a'; permitted])).unwrap();
+        let refused = stream.write(Bytes::from(vec![b'\n'; permitted + 1]));
+        assert!(matches!(refused, Err(StreamError::Trap(_))), "{refused:?}");
+        assert_eq!(stream.0.lock().unwrap().unfinished.len(), permitted, "no line was ended");
     }
 }

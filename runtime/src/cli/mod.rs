@@ -133,7 +133,11 @@ pub fn main() -> ExitCode {
 }
 
 fn in_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    // A host call may hold a thread for some milliseconds, and the system divides processors among threads in smaller pieces.
+    const MORE_THREADS: usize = 2;
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.saturating_add(MORE_THREADS))
         .enable_all()
         .build()
         .map_err(|error| Failure::fault(format!("the runtime does not start: {error}")))?;

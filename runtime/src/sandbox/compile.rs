@@ -252,7 +252,7 @@ impl Compiler {
     /// child to learn it.
     pub fn unconfined(&self) -> Option<String> {
         let program = self.program.as_ref()?;
-        let tried = self.run(program, &[], &self.limits, self.ceiling, MAX_FAULT as u64);
+        let tried = child_on(program, &[], &self.limits, self.ceiling, MAX_FAULT as u64);
         let why = match tried.and_then(|Ended { answer, said, status, .. }| {
             let answer = answer.map_err(CompileError::Child)?;
             match answer.split_first() {
@@ -272,20 +272,6 @@ impl Compiler {
         ))
     }
 
-    fn run(
-        &self,
-        program: &Path,
-        module: &[u8],
-        limits: &CompileLimits,
-        ceiling: u64,
-        most: u64,
-    ) -> Result<Ended, CompileError> {
-        let mut command = Command::new(program);
-        let numbers = [limits.time.as_secs(), limits.memory, ceiling, limits.functions.into()];
-        command.arg(COMMAND).args(numbers.map(|number| number.to_string()));
-        run(command, module, limits, most)
-    }
-
     /// The compiled form of a component or core module: native code that only an engine of the same settings loads.
     ///
     /// # Errors
@@ -295,8 +281,7 @@ impl Compiler {
         let Some(program) = &self.program else { return compile(module) };
         let most = MAX_COMPILED.saturating_add((module.len() as u64).saturating_mul(MAX_GROWTH));
         let kills = control_group::kills();
-        let Ended { sent, answer, said, status, was_killed_by_us } =
-            self.run(program, module, limits, ceiling, most)?;
+        let Ended { sent, answer, said, status, was_killed_by_us } = child_on(program, module, limits, ceiling, most)?;
         let out_of_memory = || {
             let limit = limits.memory;
             if ceiling < limit {
@@ -357,6 +342,20 @@ fn now() -> Duration {
 /// How long a child may take by the clock.
 fn patience(limits: &CompileLimits) -> Duration {
     limits.time.saturating_mul(PATIENCE).max(LEAST_PATIENCE)
+}
+
+/// Has a child of `program` compile a module within these limits; `ceiling` is how many bytes of memory it may write to.
+fn child_on(
+    program: &Path,
+    module: &[u8],
+    limits: &CompileLimits,
+    ceiling: u64,
+    most: u64,
+) -> Result<Ended, CompileError> {
+    let mut command = Command::new(program);
+    let numbers = [limits.time.as_secs(), limits.memory, ceiling, limits.functions.into()];
+    command.arg(COMMAND).args(numbers.map(|number| number.to_string()));
+    run(command, module, limits, most)
 }
 
 /// Has a child answer to a module, with at most `most` bytes and one.

@@ -258,16 +258,26 @@ impl Sandbox {
             }
             Ok(code) => code,
         };
-        if let Some(cache) = &self.cache
-            && let Err(error) = cache.put(&self.engine, module.sha256(), &code)
-        {
-            tracing::warn!("{}: its compiled form is not kept: {error}", module.path().display());
+        let compilation = || Compilation { cached: false, time: began.elapsed() };
+        if let Some(cache) = &self.cache {
+            match cache.put(&self.engine, module.sha256(), &code) {
+                Err(error) => {
+                    tracing::warn!("{}: its compiled form is not kept: {error}", module.path().display());
+                }
+                // What is mapped from the file takes no memory that the system could not have back.
+                Ok(()) => {
+                    if let Some(entry) = cache.get(&self.engine, module.sha256()) {
+                        drop(code);
+                        let component = entry.load(&self.engine);
+                        return self.collector(module, component, compilation()).map(Some);
+                    }
+                }
+            }
         }
         #[expect(unsafe_code, reason = "loading native code is what this is about")]
         // SAFETY: our own compiler made it, in our own child process.
         let component = unsafe { Component::deserialize(&self.engine, code) };
-        let compilation = Compilation { cached: false, time: began.elapsed() };
-        self.collector(module, component, compilation).map(Some)
+        self.collector(module, component, compilation()).map(Some)
     }
 
     /// Compiles a module that is not [`known`](Self::known).
