@@ -111,9 +111,9 @@ fn test() -> Result<()> {
             .args(["--", "--deny", "warnings"]),
     )?;
     match tools::cargo_deny() {
-        // Its advisory database is not to be had on every machine that runs this; the other checks need nothing.
         Some(mut deny) => {
             steps.run("licences, sources, duplicates", deny.args(["check", "licenses", "bans", "sources"]))?;
+            advisories(&mut steps)?;
         }
         None => {
             steps.skip("licences, sources, duplicates", "cargo-deny is not installed (cargo install cargo-deny)")?;
@@ -130,6 +130,17 @@ fn test() -> Result<()> {
     )?;
     steps.finish();
     Ok(())
+}
+
+/// Whether a crate has a known vulnerability, where the database of advisories can be had.
+fn advisories(steps: &mut Steps) -> Result<()> {
+    let Some(mut deny) = tools::cargo_deny() else { return Ok(()) };
+    steps.run_within_reach(
+        "advisories",
+        deny.args(["check", "advisories"]),
+        |said| said.contains("failed to fetch advisory database"),
+        "the database (https://github.com/RustSec/advisory-db) cannot be fetched from here",
+    )
 }
 
 fn build(steps: &mut Steps) -> Result<()> {

@@ -39,6 +39,31 @@ impl Steps {
         Ok(())
     }
 
+    /// Runs a step that needs something which this machine may not reach. It is out of reach when `is_out_of_reach` says so of what the
+    /// command said; then that is said at the end, and is no failure.
+    pub(crate) fn run_within_reach(
+        &mut self,
+        name: &str,
+        command: &mut Command,
+        is_out_of_reach: impl FnOnce(&str) -> bool,
+        why: &str,
+    ) -> Result<()> {
+        complain(&format!("==> {name}"));
+        let started = Instant::now();
+        let output = command.output().map_err(|error| format!("{name}: {command:?}: {error}"))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() && is_out_of_reach(&said) {
+            self.skipped.push(format!("{name}: {why}"));
+            return Ok(());
+        }
+        complain(&said);
+        if !output.status.success() {
+            return Err(format!("{name} failed ({}): {command:?}", output.status));
+        }
+        self.taken.push((name.to_owned(), started.elapsed()));
+        Ok(())
+    }
+
     /// Says what was done and what was left out.
     pub(crate) fn finish(&self) {
         for (name, time) in &self.taken {
