@@ -1,7 +1,9 @@
 //! What a collector may use: each limit has an effect, and is named with its value when it is reached.
 #![expect(clippy::string_slice, reason = "helpers of tests may do what tests may do")]
 
-use pattoo_tests::{Cli, Finished, RawSite, assert_refused, assert_says, guest, modbus_device, pattoo_records};
+use pattoo_tests::{
+    Cli, Finished, RawSite, assert_refused, assert_says, guest, http_ok, modbus_device, pattoo_records,
+};
 use serde_json::json;
 
 /// A core module that does this.
@@ -243,4 +245,33 @@ fn denials_are_short_lines_whatever_is_denied() {
     assert!(run.stderr.contains("not granted") || run.stderr.contains("denied"), "{:.2000}", run.stderr);
     assert!(run.stderr.len() < 64 << 10, "{} bytes", run.stderr.len());
     assert!(run.stderr.lines().all(|line| line.len() < 1_500), "{:.2000}", run.stderr);
+}
+
+#[test]
+fn responses_are_counted_while_they_come_and_nothing_is_fetched_beyond_their_limit() {
+    let site = RawSite::answering(|_| http_ok(vec![b'x'; 4_000_000]));
+    let url = format!("{}/", site.origin());
+    let body = times(
+        30,
+        &format!(
+            "(call $fetch (i32.const 0) (i32.const 3) (i32.const 3) (i32.const {}) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+               (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1024))",
+            url.len()
+        ),
+    );
+    let text = format!(
+        r#"(module
+          (import "pattoo:agent/http@0.1.0" "fetch" (func $fetch (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+          (memory (export "memory") 200)
+          (data (i32.const 0) "GET{url}")
+          (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 65536)
+          (func (export "collect") (result i32) (local $n i32) {body} (i32.const 61440)))"#
+    );
+    let cli = Cli::new();
+    cli.file("guest.wat", text);
+    let run = cli.run(&["run", "guest.wat", "--http", &site.origin(), "--limit", "fetched_bytes=1MiB"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("(limit fetched_bytes)"), "{}", run.stderr);
+    // Of the first response no more was taken, and no other was asked for.
+    assert_eq!(site.seen().len(), 1);
 }
