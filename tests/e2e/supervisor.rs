@@ -50,7 +50,7 @@ impl House {
     fn of(store: Store, concurrent: u32) -> Self {
         let board = Arc::new(Board::default());
         let compiler = Compiler::new(binary(), CompileLimits::default());
-        let sandbox = Arc::new(Sandbox::new(concurrent, compiler, None).unwrap());
+        let sandbox = Arc::new(Sandbox::with_trials(concurrent, compiler, None).unwrap());
         let supervisor = Supervisor::new(sandbox, concurrent, Arc::clone(&board), store);
         Self { folder: tempfile::tempdir().unwrap(), board, supervisor }
     }

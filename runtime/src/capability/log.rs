@@ -39,21 +39,21 @@ pub fn log_for_guest(message: &str) -> bool {
 /// A future of one collection: while it is polled, what libraries log is its collection's.
 pub(crate) struct Attributed<F> {
     log: GuestLog,
-    future: Pin<Box<F>>,
+    future: F,
 }
 
-impl<F: Future> Attributed<F> {
+impl<F: Future + Unpin> Attributed<F> {
     pub(crate) fn new(log: GuestLog, future: F) -> Self {
-        Self { log, future: Box::pin(future) }
+        Self { log, future }
     }
 }
 
-impl<F: Future> Future for Attributed<F> {
+impl<F: Future + Unpin> Future for Attributed<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let before = CURRENT.replace(Some(self.log.clone()));
-        let polled = self.future.as_mut().poll(context);
+        let polled = Pin::new(&mut self.future).poll(context);
         CURRENT.set(before);
         polled
     }

@@ -81,7 +81,7 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
             }
         }
     });
-    let sandbox = tokio::task::spawn_blocking(move || Sandbox::new(concurrent, compiler, super::cache(&compiled)))
+    let sandbox = tokio::task::spawn_blocking(move || Sandbox::with_trials(concurrent, compiler, super::cache(&compiled)))
         .await
         .map_err(|error| Failure::fault(format!("the engine's start ended: {error}")))?
         .map_err(|error| {

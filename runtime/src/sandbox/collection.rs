@@ -144,10 +144,10 @@ impl Sandbox {
         };
         let out_of_memory = store.data().limiter.running.stopped();
         let log = store.data().host.guest_log();
-        let call = async {
+        let call = Box::pin(async {
             let instance = collector.pre.instantiate_async(&mut store).await?;
             instance.call_collect(&mut store).await
-        };
+        });
         let call = self.shares.share(Attributed::new(log, call), yielded);
         let ending = tokio::select! {
             called = tokio::time::timeout(timeout, call) => match called {
@@ -196,7 +196,7 @@ impl Sandbox {
     ) -> Result<(), Ending> {
         let yielded = Arc::new(AtomicBool::new(false));
         let mut store = self.store(assignment, &yielded);
-        let instantiated = self.shares.share(collector.pre.instantiate_async(&mut store), yielded);
+        let instantiated = self.shares.share(Box::pin(collector.pre.instantiate_async(&mut store)), yielded);
         match tokio::time::timeout(timeout, instantiated).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => match ending_of(&error, assignment) {

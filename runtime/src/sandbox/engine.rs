@@ -70,6 +70,16 @@ impl Sandbox {
         Ok(Self { engine, compiler, cache, linker, memory, shares: Shares::new(), _ticker: ticker })
     }
 
+    /// The same, with room for modules that are tried beside collections: see [`TRIALS`].
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with_trials(concurrent: u32, compiler: Compiler, cache: Option<Cache>) -> Result<Self, EngineError> {
+        let trials = u32::try_from(TRIALS.saturating_mul(2)).unwrap_or_default();
+        Self::new(concurrent.saturating_add(trials), compiler, cache)
+    }
+
     /// The memory of all its collections.
     pub fn memory(&self) -> &Memory {
         &self.memory
@@ -78,7 +88,6 @@ impl Sandbox {
 
 fn config(concurrent: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
-    let concurrent = concurrent.saturating_add(u32::try_from(TRIALS.saturating_mul(2)).unwrap_or_default());
     pool.total_component_instances(concurrent)
         .total_core_instances(concurrent.saturating_mul(CORE_PER_COMPONENT))
         .total_memories(concurrent.saturating_mul(2))

@@ -45,9 +45,9 @@ impl Shares {
     }
 
     /// What `collection` comes to. It says by `yielded` when it gave way though it could have gone on.
-    pub(super) fn share<F: Future>(&self, collection: F, yielded: Arc<AtomicBool>) -> Shared<F> {
+    pub(super) fn share<F: Future + Unpin>(&self, collection: F, yielded: Arc<AtomicBool>) -> Shared<F> {
         let shares = self.clone();
-        Shared { shares, collection: Box::pin(collection), yielded, used: Duration::ZERO, place: Place::default() }
+        Shared { shares, collection, yielded, used: Duration::ZERO, place: Place::default() }
     }
 }
 
@@ -85,7 +85,7 @@ impl Order {
 /// A collection that computes only when it may.
 pub(super) struct Shared<F> {
     shares: Shares,
-    collection: Pin<Box<F>>,
+    collection: F,
     yielded: Arc<AtomicBool>,
     /// How long it has computed.
     used: Duration,
@@ -109,7 +109,7 @@ impl<F> Shared<F> {
     }
 }
 
-impl<F: Future> Future for Shared<F> {
+impl<F: Future + Unpin> Future for Shared<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
@@ -117,7 +117,7 @@ impl<F: Future> Future for Shared<F> {
             return Poll::Pending;
         }
         let began = Instant::now();
-        let polled = self.collection.as_mut().poll(context);
+        let polled = Pin::new(&mut self.collection).poll(context);
         self.used = self.used.saturating_add(began.elapsed());
         // Who gave way keeps its turn until timers and sockets were looked at. Whoever waits for the host computes nothing.
         if !self.yielded.swap(false, Ordering::Relaxed) {
