@@ -5,7 +5,7 @@
 //! tell, so the next one is asked: when a server gives a doubtful answer it is *in doubt*, and the queues to it have their turns one at a
 //! time. As soon as it takes a body of another agent the doubt is over, and the agents that it refused back off by themselves. While the
 //! others get the same answer, the server is left alone for longer and longer. Where no connection can be made there is no doubt: nothing
-//! of a body was seen.
+//! of a body was seen. Where an answer does not come within a second, the next one is asked beside.
 //!
 //! Those that got a doubtful answer since the server last took something are the *accused*: they wait for as long as the server is left
 //! alone, at most [`Lanes::longest_wait`]. The others are asked first, in the order in which they last had trouble, so that whoever has had
@@ -28,14 +28,18 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const UNAUTHORISED_LONGEST: Duration = Duration::from_mins(1);
 /// The longest that agents which were answered nothing yet wait for a server that others were refused by.
 const FRESH_LONGEST: Duration = Duration::from_secs(10);
-/// The same, where the server asked to be left alone.
-const FRESH_LONGEST_ASKED: Duration = Duration::from_mins(1);
 /// How long an agent's trouble is remembered.
 const RECORD: Duration = Duration::from_hours(1);
-/// How much the accused have to weigh for the answer to count as the server's: two agents without trouble in [`RECORD`], or eight with.
-const ENOUGH: u32 = 8;
-/// What an agent without earlier trouble weighs.
+/// What an accused agent weighs that had no trouble in [`RECORD`]. Another one weighs 1.
 const CLEAN: u32 = 4;
+/// How many agents without earlier trouble it takes at least, and at most, for an answer to count as the server's: half of those that it took
+/// something of in [`RECENT`] or that have something for it. Of fewer, some agents could agree to have all others wait.
+const LEAST_ACCUSED: usize = 2;
+const MOST_ACCUSED: usize = 32;
+const RECENT: Duration = Duration::from_mins(10);
+/// How many agents may ask a server in doubt at the same time, when the one that asked last has no answer for so long.
+const MOST_ASKING: usize = 8;
+const SLOW_ANSWER: Duration = Duration::from_secs(1);
 /// How long a lane that another process works on is left alone.
 const ELSEWHERE_WAIT: Duration = Duration::from_millis(500);
 
@@ -126,6 +130,8 @@ pub(super) struct Lanes {
     slow: HashSet<Lane>,
     /// When lanes last had a doubtful answer.
     records: HashMap<Lane, Instant>,
+    /// When something of lanes was last taken.
+    taken: HashMap<Lane, Instant>,
     doubts: HashMap<ServerUrl, InDoubt>,
     tickets: u64,
 }
@@ -144,8 +150,9 @@ struct State {
 /// What is between us and a server that gave a doubtful answer, or none, and has taken nothing since.
 #[derive(Debug)]
 struct InDoubt {
-    /// The lane that is out to ask.
-    asking: Option<Lane>,
+    /// The lanes that are out to ask, and when the last one went.
+    asking: HashSet<Lane>,
+    asked_at: Instant,
     /// It cannot be reached.
     unreachable: bool,
     accused: HashSet<Lane>,
@@ -163,7 +170,8 @@ struct InDoubt {
 impl InDoubt {
     fn new(now: Instant) -> Self {
         Self {
-            asking: None,
+            asking: HashSet::new(),
+            asked_at: now,
             unreachable: false,
             accused: HashSet::new(),
             weight: 0,
@@ -176,28 +184,37 @@ impl InDoubt {
         }
     }
 
-    /// Whether what was answered counts as the server's.
-    fn is_servers(&self) -> bool {
-        self.unreachable || self.weight >= ENOUGH
+    /// Whether what was answered counts as the server's, if so much weight is enough.
+    fn is_servers(&self, enough: u32) -> bool {
+        self.unreachable || self.weight >= enough
     }
 
-    /// The lane that may ask now.
+    /// When another lane may ask beside those that are out.
+    fn may_ask_beside(&self) -> Option<Instant> {
+        let more = !self.unreachable && self.asking.len() < MOST_ASKING;
+        more.then(|| later(self.asked_at, SLOW_ANSWER))
+    }
+
+    /// The lane that may ask now. Beside another one that waits for its answer only those ask that were answered nothing yet.
     fn next(&mut self, now: Instant) -> Option<Lane> {
-        if self.asking.is_some() {
+        let beside = !self.asking.is_empty();
+        if beside && self.may_ask_beside().is_none_or(|at| at > now) {
             return None;
         }
         let fresh = (self.fresh_at <= now).then(|| self.fresh.pop_first()).flatten().map(|(_, _, lane)| lane);
-        let asks = fresh.or_else(|| (self.accused_at <= now).then(|| self.waiting.pop_front()).flatten())?;
-        self.asking = Some(asks.clone());
+        let accused = || (!beside && self.accused_at <= now).then(|| self.waiting.pop_front()).flatten();
+        let asks = fresh.or_else(accused)?;
+        self.asking.insert(asks.clone());
+        self.asked_at = now;
         Some(asks)
     }
 
     /// When [`next`](Self::next) may have something.
     fn wake_at(&self) -> Option<Instant> {
-        if self.asking.is_some() {
-            return None;
-        }
         let fresh = (!self.fresh.is_empty()).then_some(self.fresh_at);
+        if !self.asking.is_empty() {
+            return fresh.zip(self.may_ask_beside()).map(|(fresh, beside)| fresh.max(beside));
+        }
         let accused = (!self.waiting.is_empty()).then_some(self.accused_at);
         fresh.into_iter().chain(accused).min()
     }
@@ -217,6 +234,7 @@ impl Lanes {
             known: HashMap::new(),
             slow: HashSet::new(),
             records: HashMap::new(),
+            taken: HashMap::new(),
             doubts: HashMap::new(),
             tickets: 0,
         }
@@ -308,11 +326,10 @@ impl Lanes {
         if turn.accepted || matches!(turn.end, End::Refused { .. }) {
             self.server_answers(&lane, now);
         } else if let Some(doubt) = self.doubts.get_mut(&lane.server)
-            && doubt.asking.as_ref() == Some(&lane)
             && !matches!(turn.end, End::Doubtful { .. } | End::Away { .. })
         {
-            // It asked nothing.
-            doubt.asking = None;
+            // If it was to ask, it asked nothing.
+            doubt.asking.remove(&lane);
         }
         let state = self.known.entry(lane.clone()).or_default();
         match &turn.end {
@@ -348,8 +365,9 @@ impl Lanes {
                 let wait = wait(state.failures.saturating_add(1), *retry_after);
                 self.accuse(&lane, Some(*what), *retry_after, now);
                 self.delayed.insert((later(now, wait), lane.clone()));
+                let enough = self.enough(&lane.server, now);
                 let alone = !self.known.keys().any(|other| other.server == lane.server && *other != lane);
-                let servers = self.doubts.get(&lane.server).is_some_and(InDoubt::is_servers);
+                let servers = self.doubts.get(&lane.server).is_some_and(|doubt| doubt.is_servers(enough));
                 return if servers || alone { Meant::Server } else { Meant::Body };
             }
         }
@@ -364,11 +382,9 @@ impl Lanes {
 
     /// A server gave a lane a doubtful answer; none for one that cannot be reached.
     fn accuse(&mut self, lane: &Lane, what: Option<Doubt>, retry_after: Option<Duration>, now: Instant) {
+        let enough = self.enough(&lane.server, now);
         let doubt = self.doubts.entry(lane.server.clone()).or_insert_with(|| InDoubt::new(now));
-        let asked = doubt.asking.as_ref() == Some(lane);
-        if asked {
-            doubt.asking = None;
-        }
+        let asked = doubt.asking.remove(lane);
         doubt.unreachable |= what.is_none();
         let is_fresh = doubt.accused.insert(lane.clone());
         if is_fresh {
@@ -389,18 +405,32 @@ impl Lanes {
         }
         if doubt.unreachable {
             doubt.fresh_at = doubt.accused_at;
-        } else if doubt.is_servers() && is_fresh && (asked || doubt.fresh_rounds == 0) {
+        } else if doubt.is_servers(enough) && is_fresh && (asked || doubt.fresh_rounds == 0) {
             doubt.fresh_rounds = doubt.fresh_rounds.saturating_add(1);
-            let most = if retry_after.is_some() { FRESH_LONGEST_ASKED } else { FRESH_LONGEST.min(longest) };
-            let wait = wait(doubt.fresh_rounds, retry_after, longest, self.jitter).min(most);
+            let wait = wait(doubt.fresh_rounds, retry_after, longest, self.jitter).min(FRESH_LONGEST);
             doubt.fresh_at = later(now, wait);
         }
     }
 
+    /// How much the accused have to weigh for an answer to count as the server's.
+    fn enough(&self, server: &ServerUrl, now: Instant) -> u32 {
+        let is_recent =
+            |(lane, at): &(&Lane, &Instant)| lane.server == *server && now.saturating_duration_since(**at) <= RECENT;
+        let known = self.known.keys().filter(|lane| lane.server == *server).count();
+        let agents = self.taken.iter().filter(is_recent).count().max(known);
+        let accused = agents.div_euclid(2).clamp(LEAST_ACCUSED, MOST_ACCUSED);
+        u32::try_from(accused).unwrap_or(u32::MAX).saturating_mul(CLEAN)
+    }
+
     /// A server took a body of this lane, or refused that one in particular: the doubt is over.
     fn server_answers(&mut self, by: &Lane, now: Instant) {
+        match self.taken.get_mut(by) {
+            Some(at) => *at = now,
+            None => _ = self.taken.insert(by.clone(), now),
+        }
         let Some(doubt) = self.doubts.remove(&by.server) else { return };
         self.records.retain(|_, last| now.saturating_duration_since(*last) <= RECORD);
+        self.taken.retain(|_, last| now.saturating_duration_since(*last) <= RECENT);
         for lane in doubt.accused.iter().filter(|lane| *lane != by) {
             // What others were taken with, these were refused with.
             if let Some(state) = self.known.get_mut(lane).filter(|_| !doubt.unreachable) {
@@ -553,10 +583,10 @@ mod tests {
         assert_eq!(lanes.next(now + Duration::from_millis(119_999)), None);
         assert!(lanes.wake_at().unwrap() >= now + Duration::from_mins(2));
         assert!(lanes.next(now + Duration::from_secs(121)).is_some());
-        // Whoever was not answered yet looks after a minute at the latest.
+        // Whoever was not answered yet looks after ten seconds at the latest.
         lanes.offer(lane('c', S));
-        let almost = now + Duration::from_millis(59_999);
-        let soon = now + Duration::from_mins(1);
+        let almost = now + Duration::from_millis(9_999);
+        let soon = now + Duration::from_secs(10);
         let mut lanes = Lanes::new(|| 0.0, LONGEST);
         "ab".chars().for_each(|digit| lanes.offer(lane(digit, S)));
         turns(&mut lanes, now, |_| busy(Some(u64::MAX)));
@@ -642,6 +672,64 @@ mod tests {
             if round % 10 == 0 {
                 assert!(good_waited.is_some_and(|waited| waited <= Duration::from_secs(1)), "{round}: {good_waited:?}");
             }
+        }
+    }
+
+    /// Delivers of so many agents, one body a second each, of which the bad ones are answered so (after so long); how late the good ones were at most.
+    #[expect(clippy::arithmetic_side_effects, reason = "small numbers; a panic fails the test, as it should")]
+    fn latest_of_good_agents(bad: usize, good: usize, answer: &Turn, after: Duration) -> Duration {
+        let of = |number: usize| Lane { server: S.parse().unwrap(), agent: format!("{number:064x}").parse().unwrap() };
+        let number = |lane: &Lane| usize::from_str_radix(lane.agent.as_str(), 16).unwrap();
+        let (mut lanes, start) = (Lanes::new(|| 0.5, LONGEST).with_slots(32), Instant::now());
+        // A minute in which everything is taken comes before.
+        for number in 0..bad + good {
+            lanes.offer(of(number));
+        }
+        while let Some(lane) = lanes.next(start) {
+            lanes.ended(lane, &empty_after_taken(&of(0)), start);
+        }
+        let (mut now, mut latest) = (start, Duration::ZERO);
+        let mut waits_since = vec![None; bad + good];
+        let mut under_way: Vec<(Instant, Lane)> = Vec::new();
+        for second in 0..120u64 {
+            let begun = start + Duration::from_secs(second);
+            for (number, since) in waits_since.iter_mut().enumerate() {
+                since.get_or_insert(begun);
+                lanes.offer(of(number));
+            }
+            while now < begun + Duration::from_secs(1) {
+                while under_way.len() < 32
+                    && let Some(lane) = lanes.next(now)
+                {
+                    let takes = if number(&lane) < bad { after } else { Duration::from_millis(1) };
+                    under_way.push((now + takes, lane));
+                }
+                now += Duration::from_millis(1);
+                let (ended, going) = under_way.drain(..).partition::<Vec<_>, _>(|(end, _)| *end <= now);
+                under_way = going;
+                for (_, lane) in ended {
+                    if number(&lane) < bad {
+                        lanes.ended(lane, answer, now);
+                    } else {
+                        latest =
+                            latest.max(waits_since[number(&lane)].take().map_or(Duration::ZERO, |since| now - since));
+                        lanes.ended(lane.clone(), &empty_after_taken(&lane), now);
+                    }
+                }
+            }
+        }
+        waits_since.drain(bad..).flatten().fold(latest, |latest, since| latest.max(now - since))
+    }
+
+    #[test]
+    fn many_agents_that_are_refused_together_delay_others_by_seconds_at_most() {
+        for (bad, good) in [(1, 2), (5, 15), (10, 10), (20, 20)] {
+            for answer in [busy(Some(1_000_000)), busy(None), doubtful(Doubt::Unauthorised, None)] {
+                let latest = latest_of_good_agents(bad, good, &answer, Duration::from_millis(1));
+                assert!(latest <= Duration::from_secs(11), "{bad} beside {good}: {latest:?}, {answer:?}");
+            }
+            let latest = latest_of_good_agents(bad, good, &busy(None), Duration::from_secs(30));
+            assert!(latest <= Duration::from_secs(31), "{bad} beside {good} without an answer: {latest:?}");
         }
     }
 

@@ -156,7 +156,7 @@ mod tests {
         let said = Arc::new(Mutex::new(String::new()));
         let all = collections.into_iter().map(|(name, steps, step)| {
             let yielded = Arc::new(AtomicBool::new(false));
-            shares.share(computes(name, steps, step, Arc::clone(&yielded), Arc::clone(&said)), yielded)
+            shares.share(Box::pin(computes(name, steps, step, Arc::clone(&yielded), Arc::clone(&said))), yielded)
         });
         futures_util::future::join_all(all).await;
         Arc::into_inner(said).unwrap().into_inner().unwrap()
@@ -180,8 +180,10 @@ mod tests {
         let long = LONG + FOR_NOTHING;
         let (first, second) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let said = Arc::new(Mutex::new(String::new()));
-        let mut first = Box::pin(shares.share(computes('a', 9, long, Arc::clone(&first), Arc::clone(&said)), first));
-        let mut second = Box::pin(shares.share(computes('b', 9, long, Arc::clone(&second), Arc::clone(&said)), second));
+        let mut first =
+            Box::pin(shares.share(Box::pin(computes('a', 9, long, Arc::clone(&first), Arc::clone(&said))), first));
+        let mut second =
+            Box::pin(shares.share(Box::pin(computes('b', 9, long, Arc::clone(&second), Arc::clone(&said))), second));
         for _ in 0..2 {
             assert!((&mut first).now_or_never().is_none());
             assert!((&mut second).now_or_never().is_none());
