@@ -163,6 +163,34 @@ enum Message {
     },
 }
 
+/// An error if a file, or the folder that it is in, is not this user's alone to write. What is not there is no error.
+pub(crate) fn refuse_unless_private(path: &Path) -> Result<(), DatabaseError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    for (path, is_kind) in [(folder, Metadata::is_dir as fn(&Metadata) -> bool), (path, Metadata::is_file)] {
+        let Ok(found) = fs::symlink_metadata(path) else { continue };
+        let us = rustix::process::geteuid();
+        let why = if !is_kind(&found) {
+            "is a link, or something else than it should be"
+        } else if found.mode() & 0o022 != 0 {
+            "can be written by others than its owner"
+        } else if found.uid() != us.as_raw() && !us.is_root() {
+            "belongs to another user"
+        } else {
+            continue;
+        };
+        return Err(DatabaseError::Exposed { path: path.to_owned(), why });
+    }
+    // Nor could the folder have been put in another's place.
+    files::refuse_exposed(folder).map_err(|exposure| {
+        let why = match exposure.how {
+            files::How::Owner(_) => "belongs to another user",
+            _ => "can be written by every user",
+        };
+        DatabaseError::Exposed { path: exposure.path, why }
+    })?;
+    Ok(())
+}
+
 impl Database {
     /// Opens the file, which is made where there is none: readable for its owner only, in folders that only the owner can enter.
     pub(crate) fn open(path: &Path, schema: Schema) -> Result<Self, DatabaseError> {
@@ -180,29 +208,7 @@ impl Database {
     /// As [`open`](Self::open), where nobody else may have had a hand in it: the folder and what is in it are this user's, and only this user
     /// can write there. Whoever may write everywhere may use it as well.
     pub(crate) fn open_private(path: &Path, schema: Schema) -> Result<Self, DatabaseError> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        for (path, is_kind) in [(folder, Metadata::is_dir as fn(&Metadata) -> bool), (path, Metadata::is_file)] {
-            let Ok(found) = fs::symlink_metadata(path) else { continue };
-            let us = rustix::process::geteuid();
-            let why = if !is_kind(&found) {
-                "is a link, or something else than it should be"
-            } else if found.mode() & 0o022 != 0 {
-                "can be written by others than its owner"
-            } else if found.uid() != us.as_raw() && !us.is_root() {
-                "belongs to another user"
-            } else {
-                continue;
-            };
-            return Err(DatabaseError::Exposed { path: path.to_owned(), why });
-        }
-        // Nor could the folder have been put in another's place.
-        files::refuse_exposed(folder).map_err(|exposure| {
-            let why = match exposure.how {
-                files::How::Owner(_) => "belongs to another user",
-                _ => "can be written by every user",
-            };
-            DatabaseError::Exposed { path: exposure.path, why }
-        })?;
+        refuse_unless_private(path)?;
         Self::open(path, schema)
     }
 

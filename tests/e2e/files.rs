@@ -220,12 +220,35 @@ fn an_agent_id_that_others_could_have_swapped_is_not_used() {
         let said = said.join(" ");
         assert_eq!(status.code(), Some(2), "{said}");
         assert!(said.contains("the agent id cannot be trusted") && said.contains("every user"), "{said}");
+        // And the same to whoever asks before.
+        let run = checked(&site);
+        assert_eq!(run.code, Some(2), "{run:#?}");
+        assert_says(&run, &["can be written by every user", "chmod o-w"]);
         mode(&path, closed);
     }
-    mode(&ids, 0o777);
+    assert_eq!(checked(&site).code, Some(0));
+    fs::remove_file(ids.join("A.agent_id")).expect("it is there");
+    pipe(&ids.join("A.agent_id"));
     let run = checked(&site);
     assert_eq!(run.code, Some(2), "{run:#?}");
-    assert_says(&run, &["can be written by every user", "chmod o-w"]);
+    assert_says(&run, &["A.agent_id", "named pipe"]);
+}
+
+#[test]
+fn check_says_of_a_spool_that_others_can_write_what_the_daemon_says() {
+    let site = with_backlog(nobody());
+    let spool = site.folder().join("daemon/pattoo_wasm/spool/spool.sqlite3");
+    fs::create_dir_all(spool.parent().expect("a folder")).expect("a new folder");
+    mode(spool.parent().expect("a folder"), 0o700);
+    fs::write(&spool, "").expect("a writable folder");
+    mode(&spool, 0o666);
+    let (status, said) = Daemon::start(&mut site.command()).wait();
+    let said = said.join(" ");
+    assert_eq!(status.code(), Some(2), "{said}");
+    assert!(said.contains("can be written by others than its owner"), "{said}");
+    let run = checked(&site);
+    assert_eq!(run.code, Some(2), "{run:#?}");
+    assert_says(&run, &["spool.sqlite3", "can be written by others than its owner"]);
 }
 
 #[test]

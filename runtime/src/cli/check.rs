@@ -18,6 +18,7 @@ use crate::{
     config::{CollectorSettings, ConfigDirectory, Loaded, Place, Problem, Severity, Step, schema},
     delivery::ServerUrl,
     http::{self, OwnEndpoints},
+    pattoo::AgentId,
     sandbox::{CompileLimits, LoadError, Module, Sandbox},
 };
 
@@ -137,6 +138,7 @@ fn everything_else(loaded: &Loaded, own: &OwnEndpoints) -> Result<Vec<Problem>, 
     let mut modules = Modules { sandbox: &sandbox, known: HashMap::new() };
     let mut problems = directories(loaded);
     problems.extend(loaded.exposures());
+    problems.extend(own_files(loaded));
     problems.extend(status(loaded));
     for (index, collector) in loaded.configuration.collectors.iter().enumerate() {
         let at = |path: &[Step]| place(loaded, index, path);
@@ -160,6 +162,24 @@ fn directories(loaded: &Loaded) -> Vec<Problem> {
         Some(Problem { severity: Severity::Error, what, place, help })
     };
     [("daemon_directory", directories.daemon.root())].into_iter().chain(log).filter_map(unwritable).collect()
+}
+
+/// Files of the daemon's own that it would not use as they are.
+fn own_files(loaded: &Loaded) -> Vec<Problem> {
+    let directory = &loaded.configuration.directories.daemon;
+    let error = |what: String, help: String| Problem { severity: Severity::Error, what, place: None, help };
+    let databases = [directory.spool(), directory.state()].into_iter().filter_map(|path| {
+        let error_of = crate::database::refuse_unless_private(&path).err()?;
+        Some(error(error_of.to_string(), crate::database::EXPOSED_HELP.to_owned()))
+    });
+    let ids = loaded.configuration.collectors.iter().filter_map(|collector| {
+        let error_of = AgentId::check(&directory.agent_ids(), &collector.program).err()?;
+        Some(error(error_of.to_string(), error_of.help().unwrap_or_default()))
+    });
+    let mut problems: Vec<Problem> = databases.chain(ids).collect();
+    // Of a folder that is wrong each collector says the same.
+    problems.dedup_by(|one, other| one.what == other.what);
+    problems
 }
 
 /// Whether a file can be made in a directory, or the directory itself where it is to be.

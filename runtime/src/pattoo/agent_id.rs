@@ -49,6 +49,16 @@ impl AgentId {
         }
     }
 
+    /// Whether [`load_or_create`](Self::load_or_create) would use what is there. Makes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Why it would not.
+    pub fn check(dir: &Path, program: &Program) -> Result<(), AgentIdError> {
+        files::refuse_exposed(dir).map_err(AgentIdError::exposed)?;
+        Self::load(&dir.join(format!("{program}.agent_id"))).map(drop)
+    }
+
     fn load(path: &Path) -> Result<Option<Self>, AgentIdError> {
         /// Enough for an id with its line end, and to see that more than that follows.
         const MOST: u64 = 128;
