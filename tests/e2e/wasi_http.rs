@@ -322,7 +322,10 @@ fn the_server_that_is_posted_to_is_out_of_reach() {
     let port = receiver.address().port();
     let request = json!({"scheme": "http", "authority": format!("localhost:{port}"), "path": "/"});
     let (by_name, by_address) = (format!("http://localhost:{port}"), format!("http://127.0.0.1:{port}"));
-    let run = ask(&cli, &[request], &["--http", &by_name, "--post", &by_address]);
+    // Granted, it is refused before anything runs, since it is on this machine; and not granted it is denied.
+    let run = ask(&cli, std::slice::from_ref(&request), &["--http", &by_name, "--post", &by_address]);
+    assert_refused(&run, 2, &["names an endpoint of pattoo-wasm or its pattoo server"]);
+    let run = ask(&cli, &[request], &["--post", &by_address]);
     assert_eq!(run.code, Some(0), "{run:#?}");
     assert_says(&run, &["no guest may talk to pattoo-wasm or its pattoo server"]);
 }

@@ -65,7 +65,7 @@ impl Default for Limits {
         Self {
             timeout: Duration::from_secs(10),
             memory: 64 * MIB,
-            host_memory: 64 * MIB,
+            host_memory: 128 * MIB,
             table_elements: 100_000,
             instances: 50,
             call_bytes: 16 * MIB,

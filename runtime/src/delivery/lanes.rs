@@ -458,6 +458,7 @@ fn later(now: Instant, wait: Duration) -> Instant {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers in tests; a panic fails the test, as it should")]
 mod tests {
     use std::time::{Duration, Instant};
 
@@ -676,7 +677,6 @@ mod tests {
     }
 
     /// Delivers of so many agents, one body a second each, of which the bad ones are answered so (after so long); how late the good ones were at most.
-    #[expect(clippy::arithmetic_side_effects, reason = "small numbers; a panic fails the test, as it should")]
     fn latest_of_good_agents(bad: usize, good: usize, answer: &Turn, after: Duration) -> Duration {
         let of = |number: usize| Lane { server: S.parse().unwrap(), agent: format!("{number:064x}").parse().unwrap() };
         let number = |lane: &Lane| usize::from_str_radix(lane.agent.as_str(), 16).unwrap();

@@ -78,6 +78,9 @@ pub(super) async fn read(
     if method != Method::HEAD && response.content_length().is_some_and(|announced| announced > most) {
         return Err(Error::TooLarge { cap, limit: most });
     }
+    // Of a body whose length is known no more room is made than it needs.
+    let announced = if coding.is_none() && method != Method::HEAD { response.content_length() } else { None };
+    let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
     let mut wire = Box::pin(wire(response, origin, limits, patience, (cap, most), meter));
     // Looking at the first piece tells an empty body, which decodes to nothing in every coding.
     let Some(first) = wire.try_next().await? else {
@@ -95,7 +98,7 @@ pub(super) async fn read(
         }
         Some(Coding::Brotli) => Box::pin(BrotliDecoder::new(reader)),
     };
-    collect(body, origin, limits, meter).await
+    collect(body, announced, origin, limits, meter).await
 }
 
 /// The body as it comes over the wire, capped and timed.
@@ -129,6 +132,7 @@ const PIECES_PER_TURN: u32 = 8;
 
 async fn collect(
     mut body: Pin<Box<dyn AsyncRead + Send + '_>>,
+    announced: usize,
     origin: &Origin,
     limits: &Limits,
     meter: &BodyMeter<'_>,
@@ -146,8 +150,9 @@ async fn collect(
         Cap::ResponseBody.check(whole.len().saturating_add(got.len()), limits.response_bytes)?;
         if whole.capacity().saturating_sub(whole.len()) < got.len() {
             // Said before it is done: while it is moved, the old and the new are there.
-            let capacity = whole.capacity().saturating_mul(2).max(whole.len().saturating_add(got.len()));
-            meter.decoded(whole.len().saturating_add(got.len()), capacity.saturating_add(whole.capacity()))?;
+            let needed = whole.len().saturating_add(got.len());
+            let capacity = whole.capacity().saturating_mul(2).max(announced).max(needed);
+            meter.decoded(needed, capacity.saturating_add(whole.capacity()))?;
             whole.reserve_exact(capacity.saturating_sub(whole.len()));
         }
         whole.extend_from_slice(got);
