@@ -70,7 +70,7 @@ impl Sandbox {
         Ok(Self { engine, compiler, cache, linker, memory, shares: Shares::new(), _ticker: ticker })
     }
 
-    /// The same, with room for modules that are tried beside collections: see [`TRIALS`].
+    /// The same, with room for modules that are tried beside collections, as a daemon does.
     ///
     /// # Errors
     ///
