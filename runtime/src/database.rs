@@ -414,14 +414,14 @@ impl Link {
         self.schema.reserve > 0 && self.checkpoint()
     }
 
-    /// Has the log begin anew, with all of it in the file. Whether that came about.
+    /// Has the log start over, with all of it in the file. Whether that came about.
     fn checkpoint(&self) -> bool {
         let Some(connection) = &self.connection else { return false };
         let all = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
         match connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], all) {
             Ok((busy, log, moved)) => busy == 0 && log == moved,
             Err(error) => {
-                tracing::debug!("{}: its log cannot begin anew: {error}", self.path.display());
+                tracing::debug!("{}: its log cannot start over: {error}", self.path.display());
                 false
             }
         }

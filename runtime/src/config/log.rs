@@ -6,7 +6,7 @@ use super::quantity::{
     quantity,
 };
 
-/// When the log file is begun anew, and how many of those before are kept.
+/// When the log file is started again, and how many of those before are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogBounds {
     /// The most bytes of a file.

@@ -7,8 +7,8 @@
 //!   connection (`SQLITE_FCNTL_PERSIST_WAL`). After an orderly end, when all of it is in the file, its header is wiped and it is renamed to
 //!   `reserve`; whoever opens the file next gives it its name back. A new name needs no block.
 //! - *The file* has the blocks that a transaction makes it grow by before that is committed (`SQLITE_FCNTL_SIZE_HINT`). So a checkpoint always
-//!   finds room, and the log can always begin anew.
-//! - *The index of the log*, which processes share (`-shm`), is made anew by whoever is the first to open the file, and that takes 32 KiB.
+//!   finds room, and the log can always start over.
+//! - *The index of the log*, which processes share (`-shm`), is made again by whoever is the first to open the file, and that takes 32 KiB.
 //!   Where these are not to be had, the index is kept in memory and the file locked for as long as there is something to do
 //!   (`locking_mode = EXCLUSIVE`); others have their turn in between.
 //!

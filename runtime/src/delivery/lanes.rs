@@ -157,7 +157,7 @@ struct InDoubt {
     unreachable: bool,
     accused: HashSet<Lane>,
     weight: u32,
-    /// How often the accused asked in vain, and when one of them may ask again.
+    /// How often the accused asked without success, and when one of them may ask again.
     rounds: u32,
     accused_at: Instant,
     waiting: VecDeque<Lane>,

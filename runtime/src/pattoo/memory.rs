@@ -29,7 +29,7 @@ impl Budget {
         Self::new(usize::try_from(bytes / 16).unwrap_or(usize::MAX).min(Self::USUAL))
     }
 
-    /// 128 MiB: a million series, by and large.
+    /// 128 MiB: about a million series.
     const USUAL: usize = 128 << 20;
 
     /// What nobody has taken.

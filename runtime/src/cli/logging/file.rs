@@ -138,7 +138,7 @@ impl LogFile {
         }
     }
 
-    /// Moves the file aside and begins a new one. Where that cannot be, it begins anew itself.
+    /// Moves the file aside and begins a new one. Where that cannot be, it starts over itself.
     fn rotate(&mut self) -> io::Result<()> {
         if self.move_aside().is_ok() {
             (self.file, self.size) = append(&self.path)?;
@@ -237,7 +237,7 @@ mod tests {
         assert!(!at(2).exists() && !at(3).exists() && at(1).exists());
         log.write(line(1000).as_bytes());
         assert_eq!((numbers(&at(1)), numbers(&path)), ((990..1000).collect(), vec![1000]));
-        // None kept: it begins anew.
+        // None kept: it starts over.
         let mut log = LogFile::open(&path, LogBounds { keep: 0, ..bounds }).unwrap();
         (0..100).for_each(|number| assert_eq!(log.write(line(number).as_bytes()), None));
         assert!(fs::metadata(&path).unwrap().len() <= 110 && !at(1).exists());

@@ -88,7 +88,7 @@ const SCHEMA: Schema = Schema {
     reserve: RESERVE,
 };
 
-/// How much of SQLite's log is kept allocated, in bytes: what some hundred pages of deletions write, between which it can begin anew.
+/// How much of SQLite's log is kept allocated, in bytes: what some hundred pages of deletions write, between which it can start over.
 const RESERVE: u64 = 1 << 20;
 
 /// The files whose locks keep processes apart.
