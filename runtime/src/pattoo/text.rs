@@ -52,13 +52,7 @@ pub(super) fn push_json(out: &mut Vec<u8>, text: &str) {
 pub(super) fn json_length(text: &str) -> usize {
     let of = |character: char| match character {
         '"' | '\\' | '\n' | '\r' | '\t' => 2,
-        '\0'..='\u{1f}'
-        | '\u{7f}'..='\u{9f}'
-        | '\u{61c}'
-        | '\u{200e}'
-        | '\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}' => ESCAPE,
+        _ if is_escaped(character) => ESCAPE,
         _ => character.len_utf8(),
     };
     text.chars().map(of).fold(2, usize::saturating_add)
@@ -72,6 +66,18 @@ pub(super) fn most_json_length(text: &str) -> usize {
 /// Bytes of the longest escape, `\u001b`.
 const ESCAPE: usize = 6;
 
+/// Whether [`push_json`] writes it as [`ESCAPE`] bytes, where it has no shorter escape.
+fn is_escaped(c: char) -> bool {
+    matches!(c,
+        '\0'..='\u{1f}'
+        | '\u{7f}'..='\u{9f}'
+        | '\u{61c}'
+        | '\u{200e}'
+        | '\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}')
+}
+
 fn push_json_char(out: &mut Vec<u8>, c: char) {
     match c {
         '"' => out.extend_from_slice(b"\\\""),
@@ -80,13 +86,7 @@ fn push_json_char(out: &mut Vec<u8>, c: char) {
         '\r' => out.extend_from_slice(b"\\r"),
         '\t' => out.extend_from_slice(b"\\t"),
         // All of these lie below U+10000, so four digits hold them.
-        '\0'..='\u{1f}'
-        | '\u{7f}'..='\u{9f}'
-        | '\u{61c}'
-        | '\u{200e}'
-        | '\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}' => {
+        _ if is_escaped(c) => {
             let code = u32::from(c);
             out.extend_from_slice(b"\\u");
             for shift in [12, 8, 4, 0] {
