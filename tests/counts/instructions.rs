@@ -1,6 +1,6 @@
 //! Instructions, as valgrind counts them: this program is started under it, and does the work there.
 //!
-//! It is this build that is counted, as unoptimised as it is, and on a processor without instructions for SHA-256: a bound on the work,
+//! It is this build that is counted, as little optimised as it is, and on a processor without instructions for SHA-256: a bound on the work,
 //! not on the time.
 
 use std::{env, process::Command};

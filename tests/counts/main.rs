@@ -66,6 +66,6 @@ const BOUNDS: Bounds = Bounds {
     calls_of_a_read: 3.2,
     calls_of_a_store: 27.0,
     calls_of_a_collection: 2.2,
-    instructions_never_seen: 106_000,
-    instructions_seen: 37_500,
+    instructions_never_seen: 49_000,
+    instructions_seen: 8_500,
 };
