@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
+use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_sandbox::capability::Assignment;
 use pattoo_tests::{
     Collecting, NOW, RawSite, agent,
     askers::{SPANS_OF_A_TABLE, fetcher, reader},
     candidates,
     emitter::emitter,
     granted, granted_nothing, libmodbus_device_quiet, unhurried,
-};
-use pattoo_wasm::{
-    capability::Assignment,
-    pattoo::{Batch, DEFAULT_FUTURE_BOUND, Memory},
 };
 
 use super::{

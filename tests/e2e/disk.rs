@@ -18,8 +18,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use pattoo_output::ServerUrl;
 use pattoo_tests::{Cli, Daemon, Site, emits_and, guest, nobody};
-use pattoo_wasm::delivery::ServerUrl;
 use serde_json::{Value, json};
 
 use crate::queue::{self, STAMP, agent_of, fill};

@@ -24,8 +24,8 @@ use std::{
     thread::JoinHandle,
 };
 
+use pattoo_output::ServerUrl;
 use pattoo_tests::{Cli, Daemon, Site, nobody};
-use pattoo_wasm::delivery::ServerUrl;
 use serde_json::{Value, json};
 
 use crate::queue::fill;

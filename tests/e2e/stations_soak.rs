@@ -5,8 +5,8 @@
 
 use std::{sync::Arc, time::Instant};
 
+use pattoo_sandbox::{Cache, CompileLimits, Compiler, Module, Sandbox};
 use pattoo_tests::{STATIONS, StationField, binary, resident_kib, station};
-use pattoo_wasm::sandbox::{Cache, CompileLimits, Compiler, Module, Sandbox};
 
 /// Those that bring an interpreter along.
 const SLOW: [&str; 3] = ["python", "javascript", "typescript"];

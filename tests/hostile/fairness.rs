@@ -2,8 +2,8 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use pattoo_sandbox::{Compiler, Module, Sandbox};
 use pattoo_tests::{SPINNING, agent, ungranted};
-use pattoo_wasm::sandbox::{Compiler, Module, Sandbox};
 
 #[test]
 fn whenever_a_guest_that_never_ends_yields_the_timers_and_sockets_of_others_are_looked_at() {

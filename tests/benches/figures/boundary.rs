@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pattoo_sandbox::capability::Assignment;
 use pattoo_tests::{
     Collecting, RawSite, agent,
     askers::{SPANS_OF_A_TABLE, fetcher, reader},
@@ -9,7 +10,6 @@ use pattoo_tests::{
     figures::{Samples, Target, cpu_seconds, interleaved, say, seconds},
     granted, granted_nothing, libmodbus_device_quiet, unhurried,
 };
-use pattoo_wasm::capability::Assignment;
 
 const POINTS: usize = 10_000;
 const SPANS: usize = 4 * SPANS_OF_A_TABLE;
