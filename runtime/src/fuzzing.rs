@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 ///
 /// Why it is no collector.
 pub fn lift(module: &[u8]) -> Result<Vec<u8>, String> {
-    pattoo_sandbox::lifted(module)
+    pattoo_sandbox::componentized(module)
 }
 
 /// The effective configuration of `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml`.

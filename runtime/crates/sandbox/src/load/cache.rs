@@ -4,7 +4,7 @@
 //! of this user, mode 0700, no link. An entry is the compiled form as it is, an ELF file, and behind it an HMAC-SHA-256 over the
 //! entry's name, its length and the digests of its chunks, under a key that lies in the folder; its name is the digest of the
 //! module and of the engine's settings. What does not verify is thrown away and made anew. An entry that nobody used for thirty
-//! days is removed. Beside them lies, in the same form, how compilations [failed](super::refusals).
+//! days is removed. Beside them lies, in the same form, how compilations [failed](super::failures).
 //!
 //! A language's runtime is tens of megabytes, so its chunks are digested side by side, and what verified is not copied: the engine
 //! maps it, and it maps the very file that was read, by its descriptor. What is put under its name in between is not run. While it
@@ -30,7 +30,7 @@ use pattoo_base::files;
 use sha2::{Digest as _, Sha256};
 use wasmtime::{Engine, component::Component};
 
-use super::refusals::Refusal;
+use super::failures::CompileFailure;
 
 /// How long an entry stays that nobody uses.
 const KEPT: Duration = Duration::from_hours(30 * 24);
@@ -46,10 +46,10 @@ const KEY: usize = 64;
 const KEY_FILE: &str = "key";
 /// How the files of entries end: compiled forms, and compilations that failed.
 const ENTRY: &str = "cwasm";
-const REFUSAL: &str = "refused";
+const FAILURE: &str = "refused";
 /// How many compilations that failed are kept, and how large one may be, in bytes.
-const REFUSALS: usize = 256;
-const MAX_REFUSAL: usize = 16 << 10;
+const FAILURES: usize = 256;
+const MAX_FAILURE: usize = 16 << 10;
 
 /// A digest.
 type Hash = [u8; 32];
@@ -89,8 +89,8 @@ impl Cache {
     }
 
     /// What is kept of the compilation of this module for this engine, if it failed.
-    pub(super) fn refusal(&self, engine: &Engine, sha256: &str) -> Option<Refusal> {
-        let entry = self.entry(&name(engine, sha256, REFUSAL)).filter(|entry| entry.length <= MAX_REFUSAL)?;
+    pub(super) fn failure(&self, engine: &Engine, sha256: &str) -> Option<CompileFailure> {
+        let entry = self.entry(&name(engine, sha256, FAILURE)).filter(|entry| entry.length <= MAX_FAILURE)?;
         serde_json::from_slice(&entry.bytes().ok()?).ok()
     }
 
@@ -135,9 +135,9 @@ impl Cache {
     /// # Errors
     ///
     /// When it cannot be written. Nothing is half there then.
-    pub(super) fn put_refusal(&self, engine: &Engine, sha256: &str, refusal: &Refusal) -> io::Result<()> {
+    pub(super) fn put_failure(&self, engine: &Engine, sha256: &str, failure: &CompileFailure) -> io::Result<()> {
         self.remove_unused();
-        self.write(&name(engine, sha256, REFUSAL), &serde_json::to_vec(refusal)?)
+        self.write(&name(engine, sha256, FAILURE), &serde_json::to_vec(failure)?)
     }
 
     fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
@@ -163,22 +163,22 @@ impl Cache {
 
     fn remove_unused(&self) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
-        let mut refusals = Vec::new();
+        let mut failures = Vec::new();
         for entry in entries.flatten() {
             let path = entry.path();
             let Ok(used) = entry.metadata().and_then(|found| found.modified()) else { continue };
-            let is_refusal = path.extension().is_some_and(|ending| ending == REFUSAL);
-            let is_ours = is_refusal || path.extension().is_some_and(|ending| ending == ENTRY);
+            let is_failure = path.extension().is_some_and(|ending| ending == FAILURE);
+            let is_ours = is_failure || path.extension().is_some_and(|ending| ending == ENTRY);
             if is_ours && used.elapsed().is_ok_and(|age| age > KEPT) {
                 let _ = fs::remove_file(path);
-            } else if is_refusal {
-                refusals.push((used, path));
+            } else if is_failure {
+                failures.push((used, path));
             }
         }
         // One more is to come.
-        if let Some(too_many) = refusals.len().checked_sub(REFUSALS.saturating_sub(1)) {
-            refusals.sort_unstable();
-            for (_, path) in refusals.into_iter().take(too_many) {
+        if let Some(too_many) = failures.len().checked_sub(FAILURES.saturating_sub(1)) {
+            failures.sort_unstable();
+            for (_, path) in failures.into_iter().take(too_many) {
                 let _ = fs::remove_file(path);
             }
         }
@@ -299,7 +299,7 @@ mod tests {
 
     use wasmtime::Engine;
 
-    use super::{CHUNK, Cache, ENTRY, PIECE, REFUSAL, REFUSALS, Refusal};
+    use super::{CHUNK, Cache, ENTRY, PIECE, FAILURE, FAILURES, CompileFailure};
     use crate::{CompileError, CompileLimits, engine::compiler_config};
 
     const MODULE: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -484,23 +484,23 @@ mod tests {
     /// A failure that counts, and whether what is kept says so.
     fn is_refused(cache: &Cache, engine: &Engine, sha256: &str) -> bool {
         let now = std::time::Duration::from_secs(1);
-        let refusal = cache.refusal(engine, sha256);
-        refusal.is_some_and(|refusal| refusal.counts("this", &CompileLimits::default(), 0, now).is_some())
+        let failure = cache.failure(engine, sha256);
+        failure.is_some_and(|failure| failure.counts("this", &CompileLimits::default(), 0, now).is_some())
     }
 
-    fn refusal() -> Refusal {
+    fn failure() -> CompileFailure {
         let now = std::time::Duration::from_secs(1);
-        Refusal::of(&CompileError::Outgrown(1), "this", &CompileLimits::default(), 0, now).unwrap()
+        CompileFailure::of(&CompileError::Outgrown(1), "this", &CompileLimits::default(), 0, now).unwrap()
     }
 
     #[test]
     fn a_failed_compilation_is_kept_and_thrown_away_when_it_was_changed() {
         let (folder, engine) = (Folder::new(), engine());
         assert!(!is_refused(&folder.cache(), &engine, MODULE));
-        folder.cache().put_refusal(&engine, MODULE, &refusal()).unwrap();
+        folder.cache().put_failure(&engine, MODULE, &failure()).unwrap();
         assert!(is_refused(&folder.cache(), &engine, MODULE));
         // It is never taken for a compiled form, nor a compiled form for it, under whichever name.
-        let (kept, code) = (folder.path().join(super::name(&engine, MODULE, REFUSAL)), name(&engine, MODULE));
+        let (kept, code) = (folder.path().join(super::name(&engine, MODULE, FAILURE)), name(&engine, MODULE));
         fs::copy(&kept, folder.path().join(&code)).unwrap();
         assert!(folder.cache().get(&engine, MODULE).is_none());
         let mut changed = fs::read(&kept).unwrap();
@@ -514,12 +514,12 @@ mod tests {
         let (folder, engine) = (Folder::new(), engine());
         let cache = folder.cache();
         let digest = |number: usize| format!("{number:064}");
-        for number in 0..REFUSALS + 5 {
-            cache.put_refusal(&engine, &digest(number), &refusal()).unwrap();
+        for number in 0..FAILURES + 5 {
+            cache.put_failure(&engine, &digest(number), &failure()).unwrap();
         }
         let kept = fs::read_dir(folder.path()).unwrap().flatten();
-        let kept = kept.filter(|entry| entry.path().extension().is_some_and(|ending| ending == REFUSAL)).count();
-        assert_eq!(kept, REFUSALS);
-        assert!(is_refused(&cache, &engine, &digest(REFUSALS + 4)) && !is_refused(&cache, &engine, &digest(0)));
+        let kept = kept.filter(|entry| entry.path().extension().is_some_and(|ending| ending == FAILURE)).count();
+        assert_eq!(kept, FAILURES);
+        assert!(is_refused(&cache, &engine, &digest(FAILURES + 4)) && !is_refused(&cache, &engine, &digest(0)));
     }
 }

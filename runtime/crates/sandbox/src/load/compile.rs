@@ -25,13 +25,11 @@ use wasmparser::{Parser, Payload};
 use wasmtime::Engine;
 
 use super::{
+    componentize::componentize,
     confine::confine,
-    control_group,
-    engine::compiler_config,
-    lift::lift,
-    memory::for_compilers,
-    refusals::{Refusal, identity},
+    failures::{CompileFailure, identity},
 };
+use crate::{control_group, engine::compiler_config, memory::for_compilers};
 
 /// The hidden command under which the child runs.
 pub(super) const COMMAND: &str = "compile";
@@ -234,13 +232,13 @@ impl Compiler {
     }
 
     /// What is to be kept of a failure under these limits, if anything.
-    pub(super) fn refusal(&self, error: &CompileError, limits: &CompileLimits) -> Option<Refusal> {
-        self.program.as_ref().and_then(|_| Refusal::of(error, &self.identity, limits, self.ceiling, now()))
+    pub(super) fn failure(&self, error: &CompileError, limits: &CompileLimits) -> Option<CompileFailure> {
+        self.program.as_ref().and_then(|_| CompileFailure::of(error, &self.identity, limits, self.ceiling, now()))
     }
 
     /// The failure that a compilation under these limits would come to, by what is kept of one before.
-    pub(super) fn refuses(&self, refusal: Refusal, limits: &CompileLimits) -> Option<CompileError> {
-        refusal.counts(&self.identity, limits, self.ceiling, now())
+    pub(super) fn known_failure(&self, failure: CompileFailure, limits: &CompileLimits) -> Option<CompileError> {
+        failure.counts(&self.identity, limits, self.ceiling, now())
     }
 
     /// The limits that hold where no others are given.
@@ -479,7 +477,7 @@ pub(super) fn is_core_module(module: &[u8]) -> bool {
 
 fn compile(module: &[u8]) -> Result<Vec<u8>, CompileError> {
     let component = if is_core_module(module) {
-        Cow::Owned(lift(module).map_err(|error| CompileError::NotACollector(error.to_string()))?)
+        Cow::Owned(componentize(module).map_err(|error| CompileError::NotACollector(error.to_string()))?)
     } else {
         Cow::Borrowed(module)
     };

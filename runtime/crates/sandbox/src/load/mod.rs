@@ -1,5 +1,14 @@
 //! From a file to a collector that can be run: what it is, what it imports, whether it can be served.
 
+mod cache;
+mod compile;
+mod componentize;
+mod confine;
+mod contract;
+mod failures;
+mod module;
+mod preview1;
+
 use std::{
     borrow::Cow,
     path::{Path, PathBuf},
@@ -10,8 +19,17 @@ use std::{
 use pattoo_base::text::one_line;
 use wasmtime::component::Component;
 
-use super::{CompileError, CompileLimits, Module, Sandbox, collection::Cell, contract, module::MAX_TEXT};
-use crate::capability::{CollectorPre, Interface, our_interfaces};
+pub use self::{
+    cache::Cache,
+    compile::{CompileError, CompileLimits, Compiler, serve},
+    module::{Kind, Module},
+};
+use self::module::MAX_TEXT;
+use crate::{
+    Sandbox,
+    capability::{CollectorPre, Interface, our_interfaces},
+    collection::Cell,
+};
 
 /// How much of a foreign message is shown, in bytes.
 const MAX_DETAIL: usize = 1000;
@@ -224,8 +242,8 @@ impl Sandbox {
             let compilation = Compilation { cached: true, time: began.elapsed() };
             return self.collector(module, component, compilation).map(Some);
         }
-        let refusal = cache.refusal(&self.engine, module.sha256());
-        match refusal.and_then(|refusal| self.compiler.refuses(refusal, limits)) {
+        let failure = cache.failure(&self.engine, module.sha256());
+        match failure.and_then(|failure| self.compiler.known_failure(failure, limits)) {
             Some(error) => Err(not_compiled(module, error)),
             None => Ok(None),
         }
@@ -251,7 +269,7 @@ impl Sandbox {
         let code = match compiled {
             Err(error) if error.is_worth_more(attempt, limits) => return Ok(None),
             Err(error) => {
-                self.keep_refusal(module, &error, limits);
+                self.keep_failure(module, &error, limits);
                 return Err(not_compiled(module, error));
             }
             Ok(code) => code,
@@ -285,10 +303,10 @@ impl Sandbox {
         compiled.ok_or_else(|| not_compiled(module, CompileError::OutOfTime(limits.time)))
     }
 
-    fn keep_refusal(&self, module: &Module, error: &CompileError, limits: &CompileLimits) {
+    fn keep_failure(&self, module: &Module, error: &CompileError, limits: &CompileLimits) {
         if let Some(cache) = &self.cache
-            && let Some(refusal) = self.compiler.refusal(error, limits)
-            && let Err(error) = cache.put_refusal(&self.engine, module.sha256(), &refusal)
+            && let Some(failure) = self.compiler.failure(error, limits)
+            && let Err(error) = cache.put_failure(&self.engine, module.sha256(), &failure)
         {
             tracing::warn!("{}: that it was refused is not kept: {error}", module.path().display());
         }
@@ -334,6 +352,12 @@ impl Sandbox {
         }
         Ok(())
     }
+}
+
+/// What `fuzz/` calls: makes a component of a core module, or says why it is no collector.
+#[cfg(fuzzing)]
+pub fn componentized(module: &[u8]) -> Result<Vec<u8>, String> {
+    componentize::componentize(module).map_err(|error| error.to_string())
 }
 
 /// What a failure of the compiler means for a module.

@@ -29,7 +29,7 @@ const MAX_SHOWN: usize = 300;
 
 /// Why a core module is no collector.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LiftError {
+pub(super) enum ComponentizeError {
     /// It is damaged, or uses what the engine does not offer.
     #[error("it is not valid: {0}")]
     Invalid(String),
@@ -114,9 +114,9 @@ impl fmt::Display for Signature {
 /// # Errors
 ///
 /// When the module is damaged, or an import or export of it is not what the contract says.
-pub(super) fn lift(module: &[u8]) -> Result<Vec<u8>, LiftError> {
+pub(super) fn componentize(module: &[u8]) -> Result<Vec<u8>, ComponentizeError> {
     let (resolve, world) =
-        wit_parser::decoding::decode_world(COMPONENT_TYPE).map_err(|error| LiftError::World(error.to_string()))?;
+        wit_parser::decoding::decode_world(COMPONENT_TYPE).map_err(|error| ComponentizeError::World(error.to_string()))?;
     let found = CoreModule::parse(module)?;
     let mut module = module.to_vec();
     if !found.describes_its_world {
@@ -125,13 +125,13 @@ pub(super) fn lift(module: &[u8]) -> Result<Vec<u8>, LiftError> {
     }
     let mut encoder = ComponentEncoder::default().validate(true).module(&module).map_err(encoder_error)?;
     if found.imports.iter().any(|import| import.module == WASI) {
-        encoder = encoder.adapter(WASI, &preview1::adapter().map_err(LiftError::World)?).map_err(encoder_error)?;
+        encoder = encoder.adapter(WASI, &preview1::adapter().map_err(ComponentizeError::World)?).map_err(encoder_error)?;
     }
     encoder.encode().map_err(encoder_error)
 }
 
-fn encoder_error(error: impl fmt::Display) -> LiftError {
-    LiftError::Encoder(one_line(&format!("{error:#}"), MAX_SHOWN))
+fn encoder_error(error: impl fmt::Display) -> ComponentizeError {
+    ComponentizeError::Encoder(one_line(&format!("{error:#}"), MAX_SHOWN))
 }
 
 /// What of a core module matters here.
@@ -152,9 +152,9 @@ struct Import {
 }
 
 impl CoreModule {
-    fn parse(module: &[u8]) -> Result<Self, LiftError> {
+    fn parse(module: &[u8]) -> Result<Self, ComponentizeError> {
         let invalid =
-            |error: wasmparser::BinaryReaderError| LiftError::Invalid(one_line(&error.to_string(), MAX_SHOWN));
+            |error: wasmparser::BinaryReaderError| ComponentizeError::Invalid(one_line(&error.to_string(), MAX_SHOWN));
         let mut found = Self { describes_its_world: false, imports: Vec::new(), collect: None, has_memory: false };
         // The signature of each type and of each function, by their indices.
         let mut types: Vec<Option<Signature>> = Vec::new();
@@ -212,8 +212,8 @@ impl CoreModule {
     }
 
     /// Holds the imports and exports against the contract.
-    fn check(&self, resolve: &Resolve, world: WorldId) -> Result<(), LiftError> {
-        let world = resolve.worlds.get(world).ok_or_else(|| LiftError::World("it has no world".to_owned()))?;
+    fn check(&self, resolve: &Resolve, world: WorldId) -> Result<(), ComponentizeError> {
+        let world = resolve.worlds.get(world).ok_or_else(|| ComponentizeError::World("it has no world".to_owned()))?;
         for import in self.imports.iter().filter(|import| import.module != WASI) {
             let shown = |name: &str| one_line(name, MAX_SHOWN);
             let interface = world.imports.iter().find_map(|(key, item)| match item {
@@ -223,44 +223,44 @@ impl CoreModule {
                 _ => None,
             });
             let (module, function) = (shown(&import.module), shown(&import.function));
-            let Some(interface) = interface else { return Err(LiftError::UnknownModule { module, function }) };
+            let Some(interface) = interface else { return Err(ComponentizeError::UnknownModule { module, function }) };
             let Some(known) = interface.functions.get(&import.function) else {
                 let known = interface.functions.keys().map(|name| format!("`{name}`")).collect();
-                return Err(LiftError::UnknownFunction { interface: module, function, known });
+                return Err(ComponentizeError::UnknownFunction { interface: module, function, known });
             };
             let expected = Signature::of(resolve, known, AbiVariant::GuestImport);
             if import.signature != expected {
                 let what = format!("its import `{function}` from `{module}`");
-                return Err(LiftError::Signature { what, found: import.signature.clone(), expected });
+                return Err(ComponentizeError::Signature { what, found: import.signature.clone(), expected });
             }
         }
-        let collect = self.collect.clone().ok_or(LiftError::NoExport("a function `collect`"))?;
+        let collect = self.collect.clone().ok_or(ComponentizeError::NoExport("a function `collect`"))?;
         let exported = world.exports.iter().find_map(|(key, item)| match item {
             WorldItem::Function(function) if resolve.name_world_key(key) == COLLECT => Some(function),
             _ => None,
         });
-        let exported = exported.ok_or_else(|| LiftError::World("it has no `collect`".to_owned()))?;
+        let exported = exported.ok_or_else(|| ComponentizeError::World("it has no `collect`".to_owned()))?;
         let expected = Signature::of(resolve, exported, AbiVariant::GuestExport);
         if collect != expected {
-            return Err(LiftError::Signature { what: "its export `collect`".to_owned(), found: collect, expected });
+            return Err(ComponentizeError::Signature { what: "its export `collect`".to_owned(), found: collect, expected });
         }
-        if self.has_memory { Ok(()) } else { Err(LiftError::NoExport("a memory `memory`")) }
+        if self.has_memory { Ok(()) } else { Err(ComponentizeError::NoExport("a memory `memory`")) }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::lift;
+    use super::componentize;
 
     fn fault(text: &str) -> String {
-        lift(&wat::parse_str(text).unwrap()).unwrap_err().to_string()
+        componentize(&wat::parse_str(text).unwrap()).unwrap_err().to_string()
     }
 
     const IDLE: &str = r#"(memory (export "memory") 1) (func (export "collect") (result i32) i32.const 0)"#;
 
     #[test]
     fn a_module_without_any_metadata_becomes_a_component() {
-        let component = lift(&wat::parse_str(format!("(module {IDLE})")).unwrap()).unwrap();
+        let component = componentize(&wat::parse_str(format!("(module {IDLE})")).unwrap()).unwrap();
         assert_eq!(component.get(6..8), Some(&[1, 0][..]), "the layer of a component");
     }
 
@@ -301,15 +301,15 @@ mod tests {
         let whole = wat::parse_str(format!("(module {IDLE})")).unwrap();
         for length in 8..whole.len() {
             // What is cut between two sections may still be a module, but none with `collect`.
-            assert!(lift(&whole[..length]).is_err(), "{length} bytes of {}", whole.len());
+            assert!(componentize(&whole[..length]).is_err(), "{length} bytes of {}", whole.len());
         }
     }
 
     proptest::proptest! {
         #[test]
         fn whatever_the_bytes_are_lifting_ends_in_a_result(bytes: Vec<u8>) {
-            let _ = lift(&bytes);
-            let _ = lift(&[b"\0asm\x01\0\0\0".as_slice(), &bytes].concat());
+            let _ = componentize(&bytes);
+            let _ = componentize(&[b"\0asm\x01\0\0\0".as_slice(), &bytes].concat());
         }
     }
 }
