@@ -9,8 +9,9 @@ use std::{fs, path::PathBuf, process::Stdio};
 use serde_json::Value;
 
 use crate::{
-    Result, build_guests, guests,
-    steps::{Steps, complain, say},
+    build_guests, guests,
+    result::Result,
+    steps::{Steps, report, say},
     tools,
 };
 
@@ -71,14 +72,14 @@ pub(crate) fn run(name: Option<&str>, profile: &str) -> Result<()> {
         match build_extism(&mut steps) {
             Ok(peer) => extism = Some(peer),
             Err(why) => {
-                complain(&why);
+                report(&why);
                 steps.skip("the figure of Extism", &why)?;
             }
         }
     }
     let mut all = Vec::new();
     for benchmark in wanted {
-        complain(&format!("==> {}", benchmark.name));
+        report(&format!("==> {}", benchmark.name));
         let mut command = tools::program(&find(&built, benchmark.program)?);
         command.args(benchmark.argument).stderr(Stdio::inherit());
         tools::with_peers(&mut command).env("PATTOO_WASM_BINARY", &binary);
@@ -90,8 +91,8 @@ pub(crate) fn run(name: Option<&str>, profile: &str) -> Result<()> {
         }
         let said = String::from_utf8_lossy(&output.stdout);
         let figures: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        complain(&table(&figures));
-        complain(&format!("load {before} before, {} after", load()));
+        report(&table(&figures));
+        report(&format!("load {before} before, {} after", load()));
         keep(&figures)?;
         all.extend(figures);
     }
@@ -136,7 +137,7 @@ fn build(wanted: &[&Benchmark], profile: &str) -> Result<Vec<Value>> {
     for program in programs {
         command.args(["--bench", program]);
     }
-    complain(&format!("==> {command:?}"));
+    report(&format!("==> {command:?}"));
     let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("{command:?}: {error}"))?;
     if !output.status.success() {
         return Err(format!("the build failed ({})", output.status));
@@ -209,6 +210,6 @@ fn keep(figures: &[Value]) -> Result<()> {
     all.extend_from_slice(figures);
     let text = serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?;
     fs::write(&path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
-    complain(&format!("kept in {}", path.display()));
+    report(&format!("kept in {}", path.display()));
     Ok(())
 }

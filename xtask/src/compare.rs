@@ -5,8 +5,8 @@ use std::{fmt::Write as _, fs};
 use serde_json::Value;
 
 use crate::{
-    Result,
-    steps::complain,
+    result::Result,
+    steps::report,
     tools::{root, target},
 };
 
@@ -40,7 +40,7 @@ pub(crate) fn write() -> Result<()> {
     let (before, after) = parts.ok_or_else(|| format!("{PAGE} has no place for the table"))?;
     let text = [before, begin, &table(&figures)?, end, after].concat();
     fs::write(&page, text).map_err(|error| format!("{PAGE}: {error}"))?;
-    complain(&format!("{PAGE} has the figures of {}", path.display()));
+    report(&format!("{PAGE} has the figures of {}", path.display()));
     Ok(())
 }
 

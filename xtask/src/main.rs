@@ -7,13 +7,16 @@ mod baseline;
 mod bench;
 mod compare;
 mod guests;
+mod result;
 mod soak;
 mod steps;
 mod tools;
 mod wit;
+mod words;
 
 use std::process::ExitCode;
 
+use result::Result;
 use steps::Steps;
 
 const USAGE: &str = "\
@@ -31,6 +34,7 @@ Usage: cargo xtask COMMAND
            scale, modbus;
            and, only when named, curve and guests
   compare  put the figures of `bench guests` into docs/guests/compare.md
+  words    whether every text and identifier uses the terms of STYLE.md, and no file is too long
   wit      make docs/reference/wit.md anew, after a change of wit/
   baseline [REVISION] [--profile NAME]
            build the program of an earlier commit into target/baseline, and print its path; without
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         ["bench", name, "--profile", profile] => bench::run(Some(name), profile),
         ["compare"] => compare::write(),
         ["wit"] => wit::write(),
+        ["words"] => words::check(),
         ["baseline"] => baseline::build(None, "dev"),
         ["baseline", "--profile", profile] => baseline::build(None, profile),
         ["baseline", revision] => baseline::build(Some(revision), "dev"),
@@ -68,14 +73,11 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            steps::complain(&message);
+            steps::report(&message);
             ExitCode::FAILURE
         }
     }
 }
-
-/// What went wrong, in words for the person at the terminal.
-type Result<T> = std::result::Result<T, String>;
 
 fn demo() -> Result<()> {
     let mut steps = Steps::begin();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Result, build, guests, steps::Steps, tools};
+use crate::{build, guests, result::Result, steps::Steps, tools};
 
 /// One soak: its name, the test that it is, and how long it is made.
 struct Soak {

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{Result, steps::Steps};
+use crate::{result::Result, steps::Steps};
 
 /// What collectors in Rust are built for.
 pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";

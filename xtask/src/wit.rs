@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use wit_parser::{Docs, Function, Interface, Resolve, Type, TypeDef, TypeDefKind, World, WorldItem};
 
-use crate::{Result, tools};
+use crate::{result::Result, tools};
 
 const INTRODUCTION: &str = "\
 # The contract, word by word

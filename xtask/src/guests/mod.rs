@@ -20,7 +20,7 @@ use std::{
 };
 
 use crate::{
-    Result,
+    result::Result,
     steps::Steps,
     tools::{self, Debian},
 };
