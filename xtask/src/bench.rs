@@ -9,7 +9,7 @@ use std::{fs, path::PathBuf, process::Stdio};
 use serde_json::Value;
 
 use crate::{
-    build_guests, guests,
+    build, guests,
     result::Result,
     steps::{Steps, report, say},
     tools,
@@ -54,7 +54,7 @@ pub(crate) fn run(name: Option<&str>, profile: &str) -> Result<()> {
     if !tools::install_debian_packages(&mut steps)? {
         return Err("a benchmark without its rivals says nothing".to_owned());
     }
-    build_guests(&mut steps)?;
+    build::rust_guests(&mut steps)?;
     if name == Some("guests") {
         guests::build(&mut steps, &[])?;
     }
@@ -65,7 +65,7 @@ pub(crate) fn run(name: Option<&str>, profile: &str) -> Result<()> {
     if wanted.is_empty() {
         return Err(format!("there is no such benchmark; there are {}", names().collect::<Vec<_>>().join(", ")));
     }
-    let built = build(&wanted, profile)?;
+    let built = build_programs(&wanted, profile)?;
     let binary = find(&built, "pattoo-wasm")?;
     let mut extism = None;
     if wanted.iter().any(|benchmark| benchmark.name == "cycle") {
@@ -128,7 +128,7 @@ fn machine() -> String {
 }
 
 /// Builds the command and the benchmarks at once, so that they share their dependencies; returns what cargo said of it.
-fn build(wanted: &[&Benchmark], profile: &str) -> Result<Vec<Value>> {
+fn build_programs(wanted: &[&Benchmark], profile: &str) -> Result<Vec<Value>> {
     let arguments = ["build", "--locked", "--profile", profile, "--message-format", "json-render-diagnostics"];
     let mut command = tools::cargo(&arguments);
     command.args(["--package", "pattoo-wasm", "--package", "pattoo-tests", "--bin", "pattoo-wasm"]);

@@ -124,7 +124,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
         return Err(format!("there is no soak `{name}`; there are {}, fuzz", names.join(", ")));
     };
     let mut steps = Steps::begin();
-    build(&mut steps)?;
+    build::all(&mut steps)?;
     if soak.name == "guests" {
         guests::build(&mut steps, &[])?;
     }
