@@ -52,7 +52,7 @@ pub(crate) fn run(name: Option<&str>, profile: &str) -> Result<()> {
     let mut steps = Steps::begin();
     tools::install_peers(&mut steps)?;
     if !tools::install_debian_packages(&mut steps)? {
-        return Err("a benchmark without its rivals says nothing".to_owned());
+        return Err("the benchmarks need the programs that they are compared with".to_owned());
     }
     build::rust_guests(&mut steps)?;
     if name == Some("guests") {
@@ -63,7 +63,7 @@ pub(crate) fn run(name: Option<&str>, profile: &str) -> Result<()> {
         Some(name) => BENCHMARKS.iter().chain(&LONG).filter(|benchmark| benchmark.name == name).collect(),
     };
     if wanted.is_empty() {
-        return Err(format!("there is no such benchmark; there are {}", names().collect::<Vec<_>>().join(", ")));
+        return Err(format!("unknown benchmark\nhelp: use one of {}", names().collect::<Vec<_>>().join(", ")));
     }
     let built = build_programs(&wanted, profile)?;
     let binary = find(&built, "pattoo-wasm")?;
@@ -150,7 +150,7 @@ fn build_programs(wanted: &[&Benchmark], profile: &str) -> Result<Vec<Value>> {
 fn find(built: &[Value], name: &str) -> Result<PathBuf> {
     let named = |message: &&Value| message.pointer("/target/name").and_then(Value::as_str) == Some(name);
     let executable = |message: &Value| message.get("executable").and_then(Value::as_str).map(PathBuf::from);
-    built.iter().filter(named).find_map(executable).ok_or_else(|| format!("cargo did not say where `{name}` is"))
+    built.iter().filter(named).find_map(executable).ok_or_else(|| format!("cargo did not print the path of `{name}`"))
 }
 
 /// One row for each figure, in Markdown.

@@ -185,7 +185,7 @@ pub(crate) fn install_debian_packages(steps: &mut Steps) -> Result<bool> {
     }
 }
 
-/// Installs what is missing of this, where we may; if it cannot be had, says why.
+/// Installs what is missing of this, where we may; if something is unavailable, returns why.
 pub(crate) fn install_debian(steps: &mut Steps, what_for: &str, needed: &[Debian]) -> Result<()> {
     let missing: Vec<&str> = needed.iter().filter(|one| !one.is_there()).map(|one| one.package).collect();
     if missing.is_empty() {

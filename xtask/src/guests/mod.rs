@@ -79,11 +79,11 @@ pub(crate) fn locked_tools(folder: &str) -> PathBuf {
     tools::target().join("tools").join(Path::new(folder).file_name().unwrap_or_default())
 }
 
-/// Builds the collectors of the languages named, or of all. A language of which a tool cannot be had is skipped.
+/// Builds the collectors of the languages named, or of all. A language whose tools are unavailable is skipped.
 pub(crate) fn build(steps: &mut Steps, only: &[&str]) -> Result<()> {
     if let Some(unknown) = only.iter().find(|name| LANGUAGES.iter().all(|language| language.name != **name)) {
         let names: Vec<_> = LANGUAGES.iter().map(|language| language.name).collect();
-        return Err(format!("there is no language `{unknown}`; there are {}", names.join(", ")));
+        return Err(format!("unknown language: `{unknown}`\nhelp: use one of {}", names.join(", ")));
     }
     fs::create_dir_all(tools::stations()).map_err(|error| format!("{}: {error}", tools::stations().display()))?;
     for language in LANGUAGES.iter().filter(|language| only.is_empty() || only.contains(&language.name)) {
@@ -102,7 +102,7 @@ impl Language {
         let what = format!("collectors in {}", self.name);
         for tool in self.tools {
             if let Err(why) = tool.install(steps) {
-                // What an earlier source gave must not be taken for what this one gives.
+                // A module of an earlier source must not be tested as one of this source.
                 for collector in &stale {
                     let _ = fs::remove_file(&collector.output);
                 }
@@ -139,7 +139,7 @@ impl Collector {
 }
 
 impl Tool {
-    /// Sees to it that the tool is there; if it cannot be had, says why.
+    /// Installs the tool unless it is there; if it is unavailable, returns why.
     fn install(&self, steps: &mut Steps) -> Result<()> {
         match self {
             Self::Debian(needed) => tools::install_debian(steps, "tools of languages", &[*needed]),

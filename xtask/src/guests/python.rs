@@ -1,4 +1,4 @@
-//! Python: the kit's own command, which calls componentize-py.
+//! Python: the SDK's own command, which calls componentize-py.
 
 use std::process::Command;
 
