@@ -88,7 +88,7 @@ pub(super) const TERMS: &[Term] = &[
     term("(?-i:enum Stop)", "enum TerminationReason or the like").only(RUST),
     term("(?:a|the|each|every|this|that|hostile|good|of) guests?", "collector (what runs), module (its file)")
         .only(FOR_PEOPLE)
-        .unless("guest[-_]sdk|guests/|pattoo_guest|guest's memory|guest memory"),
+        .unless(r"guest[-_]sdk|guests/|_guests?\b|_guests?_|pattoo_guest|guest's memory|guest memory"),
     // Those who write collectors.
     term("kits?", "SDK"),
     // What happens.
