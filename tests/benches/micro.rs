@@ -1,4 +1,4 @@
-//! Parts of the runtime one by one, for people who tune them (`docs/performance.md` says how to run it).
+//! Parts of the runtime one by one, for people who tune them (`docs/engineering/performance.md` says how to run it).
 //!
 //! What stands in the project's own table is measured by the other benchmarks, against rivals and targets; here criterion says
 //! whether a change made something faster.

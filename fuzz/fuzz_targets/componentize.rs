@@ -1,4 +1,4 @@
-//! Core modules: raw bytes, and modules that wasm-smith makes with our imports and exports. What is lifted is a component.
+//! Core modules: raw bytes, and modules that wasm-smith makes with our imports and exports. The result is a component or an error.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
