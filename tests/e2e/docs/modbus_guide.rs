@@ -6,7 +6,7 @@ use std::process::Command;
 use pattoo_tests::{Cli, Running, Said, nobody};
 use pattoo_wasm::simulate::Simulation;
 
-const PAGE: &str = include_str!("../../docs/guides/modbus.md");
+const PAGE: &str = include_str!("../../../docs/guides/modbus.md");
 
 /// The blocks of the page in their order: language and text.
 fn blocks() -> Vec<(&'static str, &'static str)> {

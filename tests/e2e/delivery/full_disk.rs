@@ -28,7 +28,7 @@ use pattoo_tests::{Cli, Daemon, Site, nobody};
 use pattoo_wasm::delivery::ServerUrl;
 use serde_json::{Value, json};
 
-use crate::queue::fill;
+use crate::delivery::long_queue::fill;
 
 /// A process that holds a mount namespace open.
 struct Namespace {

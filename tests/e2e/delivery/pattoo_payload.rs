@@ -24,9 +24,9 @@ use pattoo_wasm::pattoo::{
 };
 use serde_json::{Value as Json, json};
 
-pub(crate) mod cases;
+pub(crate) mod random_cases;
 
-use cases::{Call, Case, Rng, Unicode};
+use random_cases::{Call, Case, Rng, Unicode};
 
 /// How many generated cases one run compares.
 const CASES: u64 = 10_000;
@@ -124,10 +124,10 @@ fn build(case: &Case) -> Ours {
             let verdict = rejected.remove(&index).map_or("ok", |reason| verdict(&reason));
             call.push(verdict);
             if verdict == "ok" {
-                let name = cases::python_strip(target);
+                let name = random_cases::python_strip(target);
                 match values.iter_mut().find(|(known, _)| known == name) {
-                    Some((_, values)) => values.push(cases::typed(&point.value)),
-                    None => values.push((name.to_owned(), vec![cases::typed(&point.value)])),
+                    Some((_, values)) => values.push(random_cases::typed(&point.value)),
+                    None => values.push((name.to_owned(), vec![random_cases::typed(&point.value)])),
                 }
             }
         }

@@ -14,7 +14,7 @@ use std::{
 const PAGES: [&str; 2] = ["docs/guides/delivery.md", "docs/guides/security.md"];
 
 /// Where no source of ours lies.
-const FOREIGN: [&str; 4] = ["target", "node_modules", ".git", "docs"];
+const FOREIGN: [&str; 3] = ["target", "node_modules", ".git"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository")

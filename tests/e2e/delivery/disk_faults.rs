@@ -22,7 +22,7 @@ use pattoo_tests::{Cli, Daemon, Site, emits_and, guest, nobody};
 use pattoo_wasm::delivery::ServerUrl;
 use serde_json::{Value, json};
 
-use crate::queue::{self, STAMP, agent_of, fill};
+use crate::delivery::long_queue::{self, STAMP, agent_of, fill};
 
 /// Bytes of a page of the spool.
 const PAGE: u64 = 8192;
@@ -263,7 +263,7 @@ fn of_a_spool_that_is_damaged_at_random_what_is_intact_is_delivered_in_order_and
         for body in cli.received() {
             let id = body["pattoo_agent_id"].as_str().expect("an id").to_owned();
             let number = body["pattoo_agent_timestamp"].as_u64().expect("a number") - STAMP;
-            let stored: Value = serde_json::from_slice(queue::body(&agent_of(&id), number).json()).expect("JSON");
+            let stored: Value = serde_json::from_slice(long_queue::body(&agent_of(&id), number).json()).expect("JSON");
             assert_eq!(body, stored, "as it was stored, or not at all");
             arrived.entry(id).or_default().push(number);
         }

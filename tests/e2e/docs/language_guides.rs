@@ -116,13 +116,13 @@ fn assert_boiler(page: &str, tools: &[PathBuf], install: &str) {
 
 #[test]
 fn the_guide_for_rust_leads_to_a_collector() {
-    assert_boiler(include_str!("../../docs/guests/rust.md"), &[], "");
+    assert_boiler(include_str!("../../../docs/guests/rust.md"), &[], "");
 }
 
 #[test]
 fn the_guide_for_python_leads_to_a_collector() {
     if station("python").is_some() {
-        assert_boiler(include_str!("../../docs/guests/python.md"), &[tools("python/bin")], "");
+        assert_boiler(include_str!("../../../docs/guests/python.md"), &[tools("python/bin")], "");
     }
 }
 
@@ -137,7 +137,7 @@ ln -s ../pattoo/bin/pattoo-build.js node_modules/.bin/pattoo-build";
 #[test]
 fn the_guide_for_javascript_and_typescript_leads_to_a_collector_in_each() {
     if station("javascript").is_some() {
-        let page = include_str!("../../docs/guests/javascript.md");
+        let page = include_str!("../../../docs/guests/javascript.md");
         let packages = tools("javascript/node_modules").canonicalize().unwrap();
         let install = format!("PACKAGES='{}'\n{NPM_INSTALL}", packages.display());
         // It ends with TypeScript, and what comes before that is a guide by itself.
@@ -150,28 +150,28 @@ fn the_guide_for_javascript_and_typescript_leads_to_a_collector_in_each() {
 #[test]
 fn the_guide_for_c_leads_to_a_collector() {
     if Path::new("/usr/include/wasm32-wasi").exists() {
-        assert_boiler(include_str!("../../docs/guests/c.md"), &[], "");
+        assert_boiler(include_str!("../../../docs/guests/c.md"), &[], "");
     }
 }
 
 #[test]
 fn the_guide_for_go_leads_to_a_collector() {
     if station("go").is_some() {
-        assert_boiler(include_str!("../../docs/guests/go.md"), &[tools("python/bin")], "");
+        assert_boiler(include_str!("../../../docs/guests/go.md"), &[tools("python/bin")], "");
     }
 }
 
 #[test]
 fn the_guide_for_cpp_leads_to_a_collector() {
     if station("cpp").is_some() {
-        assert_boiler(include_str!("../../docs/guests/cpp.md"), &[], "");
+        assert_boiler(include_str!("../../../docs/guests/cpp.md"), &[], "");
     }
 }
 
 #[test]
 fn the_guide_for_zig_leads_to_a_collector() {
     if station("zig").is_some() {
-        assert_boiler(include_str!("../../docs/guests/zig.md"), &[tools("python/bin")], "");
+        assert_boiler(include_str!("../../../docs/guests/zig.md"), &[tools("python/bin")], "");
     }
 }
 
@@ -179,7 +179,7 @@ fn the_guide_for_zig_leads_to_a_collector() {
 fn the_guide_for_assemblyscript_leads_to_a_collector() {
     if station("assemblyscript").is_some() {
         assert_boiler(
-            include_str!("../../docs/guests/assemblyscript.md"),
+            include_str!("../../../docs/guests/assemblyscript.md"),
             &[tools("assemblyscript/node_modules/.bin")],
             "",
         );

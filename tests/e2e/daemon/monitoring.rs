@@ -15,7 +15,7 @@ use std::{
 use pattoo_tests::{Cli, Site, binary, guest, has_program, modbus_device, nobody, peer, python, web_site};
 use serde_json::{Value, json};
 
-use crate::queue::fill;
+use crate::delivery::long_queue::fill;
 
 /// The families of a page, as Prometheus' own client reads it.
 fn families(page: &str) -> Vec<Value> {

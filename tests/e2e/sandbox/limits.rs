@@ -202,7 +202,7 @@ fn no_function_takes_more_in_one_call_than_may_be_handed_over() {
 #[test]
 fn what_libraries_log_for_a_guest_is_in_its_name_and_counted_like_its_own_lines() {
     // Sends requests without an address, for which the library that takes them has a warning each.
-    let text = include_str!("../hostile/tenants/wasi.wat").replace("$ATTACK", "$responses");
+    let text = include_str!("../../hostile/tenants/wasi.wat").replace("$ATTACK", "$responses");
     let cli = Cli::new();
     cli.file("guest.wat", text);
     let run = cli.run(&["run", "guest.wat", "--timeout", "2s"]);

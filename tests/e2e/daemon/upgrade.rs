@@ -20,7 +20,7 @@ use std::{
 use pattoo_tests::{Cli, Daemon, Finished, RawSite, Running, STATIONS, Said, http_ok, python, repository};
 use serde_json::{Value, json};
 
-use crate::station::{self, Field, Inputs, seed};
+use crate::languages::station::{self, Field, Inputs, seed};
 
 /// Where the configurations of the fixtures have everything.
 const PREFIX: &str = "/srv/pattoo";

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, time::SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::wire::cases::Rng;
+use crate::delivery::pattoo_payload::random_cases::Rng;
 
 /// The seed of this run: another one each time unless `PATTOO_SEED` says which.
 pub(crate) fn seed() -> u64 {

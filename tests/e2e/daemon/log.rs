@@ -5,7 +5,7 @@ use std::{fs, io::Write as _};
 use pattoo_tests::{Daemon, Site, emits_and, nobody};
 use serde_json::json;
 
-use crate::disk::{has_namespaces, in_namespace, seen_by};
+use crate::delivery::disk_faults::{has_namespaces, in_namespace, seen_by};
 
 #[test]
 fn a_log_file_leaves_some_room_on_its_disk_and_goes_on_when_there_is_more() {

@@ -7,7 +7,7 @@ use pattoo_tests::{Cli, has_program, modbus_device, pattoo_records};
 use serde_json::json;
 
 /// The page that says what a hand-written guest must be.
-const PAGE: &str = include_str!("../../docs/guests/abi.md");
+const PAGE: &str = include_str!("../../../docs/guests/abi.md");
 
 /// The program on the page.
 fn program() -> &'static str {
