@@ -1,0 +1,171 @@
+//! `pattoo-wasm daemon`: each collector runs on its schedule, whatever happens to others, and its datapoints arrive.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::float_cmp,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, as it should; counters are whole numbers"
+)]
+
+use std::{fs, time::Duration};
+
+use pattoo_tests::{Cli, Daemon, IDLE, Site, emits_and, guest, nobody};
+use serde_json::{Value, json};
+
+use super::{counter, counts, site, wait_for_counts};
+
+/// How far a collection may lie from its beat, in milliseconds: what the daemon itself counts as late and taken, on a machine however
+/// busy, and a little.
+fn slack(daemon: &Daemon, program: &str) -> u64 {
+    let metrics = daemon.metrics();
+    let seconds = |name: &str| metrics[&format!("pattoo_wasm_collection_{name}{{program=\"{program}\"}}")];
+    let known = Duration::from_secs_f64(seconds("lateness_seconds_total") + seconds("duration_seconds_sum"));
+    u64::try_from(known.as_millis()).expect("less than an age") + 200
+}
+
+/// How far this many milliseconds are from whole seconds.
+fn off_the_second(millis: u64) -> u64 {
+    (millis % 1000).min(1000 - millis % 1000)
+}
+
+#[test]
+fn each_collector_runs_on_its_interval_and_what_it_emits_arrives_in_order() {
+    let (cli, _receiver, site) = site();
+    site.configure(&json!([counter("A"), counter("B")]));
+    let daemon = site.start();
+    for program in ["A", "B"] {
+        let counts = wait_for_counts(&daemon, &cli, program, 4);
+        assert!(counts.iter().zip(1..).all(|((count, _), expected)| *count == expected), "{counts:?}");
+        let slack = slack(&daemon, program);
+        for two in counts.windows(2) {
+            let apart = two[1].1.abs_diff(two[0].1);
+            assert!(apart + slack >= 1000 && off_the_second(apart) <= slack, "{slack} ms: {counts:?}");
+        }
+    }
+    let before = slack(&daemon, "A");
+    assert!(daemon.end("TERM").success());
+    // Numbers go on where they were, and the schedule where it was: the offset is the program's own.
+    let old = counts(&cli, "A");
+    let daemon = site.start();
+    let new = wait_for_counts(&daemon, &cli, "A", old.len() + 2);
+    assert!(new.iter().zip(1..).all(|((count, _), expected)| *count == expected), "{new:?}");
+    let last = |counts: &[(u64, u64)]| counts.last().expect("a count").1;
+    assert!(off_the_second(last(&new).abs_diff(last(&old))) <= before + slack(&daemon, "A"), "{old:?} {new:?}");
+}
+
+#[test]
+fn a_collector_that_traps_touches_no_other_and_says_why() {
+    let (cli, _receiver, site) = site();
+    site.file("trap.wat", IDLE.replace("i32.const 0)", "unreachable)"));
+    site.configure(&json!([
+        counter("A"),
+        {"program": "TRAPS", "module": "trap.wat", "polling_interval": 1},
+        {"program": "GONE", "module": "gone.wasm", "polling_interval": 1},
+    ]));
+    let daemon = site.start();
+    daemon.wait_until("a second trap", |daemon| {
+        daemon.status_of("TRAPS").is_some_and(|status| status["collections"].as_u64() >= Some(2))
+    });
+    wait_for_counts(&daemon, &cli, "A", 3);
+    let traps = daemon.status_of("TRAPS").expect("it is listed");
+    assert_eq!((&traps["state"], &traps["last"]["outcome"]), (&"failing".into(), &"trap".into()));
+    let words = traps["last"]["words"].as_str().expect("words");
+    assert!(words.starts_with("the guest trapped: wasm `unreachable` instruction executed"), "{words}");
+    let gone = daemon.status_of("GONE").expect("it is listed");
+    assert_eq!(gone["state"], "not_loaded");
+    assert!(gone["trouble"].as_str().is_some_and(|trouble| trouble.contains("gone.wasm")), "{gone}");
+    // It recovers by itself when its file comes.
+    site.file("gone.wasm", fs::read(guest("counter")).expect("a module"));
+    wait_for_counts(&daemon, &cli, "GONE", 1);
+    assert!(daemon.end("INT").success());
+}
+
+#[test]
+fn a_module_that_is_pinned_is_refused_when_it_is_another() {
+    let (cli, _receiver, site) = site();
+    site.configure(&json!([
+        {"program": "A", "module": guest("counter"), "polling_interval": 1, "sha256": "0".repeat(64)},
+        counter("B"),
+    ]));
+    let daemon = site.start();
+    wait_for_counts(&daemon, &cli, "B", 1);
+    let status = daemon.status_of("A").expect("it is listed");
+    assert!(status["trouble"].as_str().is_some_and(|trouble| trouble.contains("`sha256` is 0000")), "{status}");
+    assert_eq!(counts(&cli, "A"), []);
+}
+
+#[test]
+fn one_directory_has_one_daemon() {
+    let site = Site::new(nobody());
+    site.configure(&json!([counter("A")]));
+    let first = site.start();
+    let (status, said) = Daemon::start(&mut site.command()).wait();
+    assert_eq!(status.code(), Some(2), "{said:#?}");
+    let said = said.join(" ");
+    assert!(said.contains("in use by another daemon") && said.contains(&first.pid().to_string()), "{said}");
+    // A daemon that was killed leaves no lock behind.
+    drop(first);
+    site.start();
+}
+
+#[test]
+fn what_the_server_cannot_take_waits_and_is_delivered_when_it_is_back() {
+    let address = nobody();
+    let site = Site::new(address);
+    site.configure(&json!([counter("A")]));
+    let daemon = site.start();
+    daemon.wait_until("three bodies in the spool", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] >= 3.0);
+    assert!(daemon.end("TERM").success());
+    // All is in one file then.
+    let spool = site.folder().join("daemon/pattoo_wasm/spool");
+    assert!(spool.join("spool.sqlite3").exists() && !spool.join("spool.sqlite3-wal").exists());
+    let cli = Cli::new();
+    let _receiver = cli.receive_at(&address.to_string());
+    let daemon = site.start();
+    let counts = wait_for_counts(&daemon, &cli, "A", 4);
+    assert!(counts.iter().zip(1..).all(|((count, _), expected)| *count == expected), "{counts:?}");
+}
+
+#[test]
+fn a_collection_that_does_not_end_is_abandoned_and_the_end_is_clean() {
+    let site = Site::new(nobody());
+    site.file("spin.wat", IDLE.replace("i32.const 0)", "(loop br 0) i32.const 0)"));
+    site.configure(&json!([
+        {"program": "SPINS", "module": "spin.wat", "polling_interval": 1, "limits": {"timeout": "10m"}},
+    ]));
+    let daemon = site.start();
+    daemon.wait_until("a collection", |daemon| daemon.metrics()["pattoo_wasm_collections_under_way"] >= 1.0);
+    daemon.signal("TERM");
+    daemon.wait_for("stopping: 1 collection under way");
+    // Once more, for those who cannot wait.
+    daemon.signal("TERM");
+    daemon.wait_for("told to stop again");
+    let (status, _) = daemon.wait();
+    assert!(status.success());
+}
+
+#[test]
+fn what_was_emitted_before_a_failure_arrives_all_the_same() {
+    let (cli, _receiver, site) = site();
+    let ends = [
+        ("FAILS", "i32.const 128", "failed"),
+        ("TRAPS", "unreachable", "trap"),
+        ("SPINS", "(loop br 0) unreachable", "deadline"),
+    ];
+    let collector = |(program, end, outcome): (&str, &str, &str)| {
+        let module = site.file(&format!("{program}.wat"), emits_and(end));
+        // Long enough to emit on a busy machine: what brings nothing is held back.
+        let timeout = if outcome == "deadline" { "1500ms" } else { "1m" };
+        json!({"program": program, "module": module, "polling_interval": 1, "limits": {"timeout": timeout}})
+    };
+    site.configure(&ends.map(collector).to_vec().into());
+    let daemon = site.start();
+    for (program, _, outcome) in ends {
+        // Each brought something, so none is held back.
+        let ended = format!("pattoo_wasm_collections_total{{program=\"{program}\",outcome=\"{outcome}\"}}");
+        daemon.wait_until("three collections", |daemon| daemon.metrics()[&ended] >= 3.0);
+        wait_for_counts(&daemon, &cli, program, 3);
+        let backoff = format!("pattoo_wasm_departures_skipped_total{{program=\"{program}\",reason=\"backoff\"}}");
+        assert_eq!(daemon.metrics()[&backoff], 0.0);
+    }
+}
