@@ -8,7 +8,7 @@
 use std::{path::Path, sync::Arc};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use pattoo_tests::{NOW, agent, candidates, emitter::emitter, libmodbus_device_quiet, ungranted};
+use pattoo_tests::{NOW, agent, assignment_without_grants, candidates, emitter::emitter, libmodbus_device_quiet};
 use pattoo_wasm::{
     modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table},
     pattoo::{Batch, Candidate, DEFAULT_FUTURE_BOUND, Memory},
@@ -59,7 +59,8 @@ fn sandbox(criterion: &mut Criterion) {
     criterion.bench_function("sandbox: make a component of a small module and compile it", |bencher| {
         bencher.iter(|| sandbox.load(&module).unwrap());
     });
-    let (collector, assignment) = (sandbox.load(&module).unwrap(), Arc::new(ungranted(agent("modbus_registers"))));
+    let (collector, assignment) =
+        (sandbox.load(&module).unwrap(), Arc::new(assignment_without_grants(agent("modbus_registers"))));
     criterion.bench_function("sandbox: a collection of ten datapoints", |bencher| {
         bencher.iter(|| tokio.block_on(sandbox.collect(&collector, Arc::clone(&assignment))));
     });

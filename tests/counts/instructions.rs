@@ -32,7 +32,7 @@ fn each(work: &str) -> Option<u64> {
 }
 
 #[test]
-fn a_datapoint_is_made_in_so_many_instructions() {
+fn datapoint_takes_a_bounded_number_of_instructions() {
     let Some(never_seen) = each("instructions::never_seen") else { return };
     assert!(never_seen <= BOUNDS.instructions_never_seen, "{never_seen} for each that was never seen");
     let Some(seen) = each("instructions::seen") else { return };

@@ -10,7 +10,8 @@ use std::{
 };
 
 use pattoo_tests::{
-    Collecting, NOW, agent, candidates, emitter::emitter, granted_nothing, has_program, libmodbus_device_quiet,
+    Collecting, NOW, agent, candidates, emitter::emitter, has_program, libmodbus_device_quiet,
+    long_assignment_without_grants,
 };
 use pattoo_wasm::{
     delivery::{ServerUrl, Spool, SpoolLimits},
@@ -66,7 +67,7 @@ fn counted(mut work: impl FnMut()) {
 }
 
 #[test]
-fn a_read_over_a_connection_that_stands_takes_three_system_calls() {
+fn read_over_an_open_connection_takes_three_system_calls() {
     let device = libmodbus_device_quiet();
     let Some((each, calls)) = calls_of("system_calls::reads", false, &device.address().to_string()) else { return };
     assert!(each <= BOUNDS.calls_of_a_read, "{each} system calls for each read: {calls:?}");
@@ -84,7 +85,7 @@ fn reads() {
 }
 
 #[test]
-fn a_body_is_stored_in_few_system_calls() {
+fn payload_is_stored_in_few_system_calls() {
     let Some((each, calls)) = calls_of("system_calls::stores", false, "") else { return };
     assert!(each <= BOUNDS.calls_of_a_store, "{each} system calls for each body: {calls:?}");
 }
@@ -104,7 +105,7 @@ fn stores() {
 }
 
 #[test]
-fn a_collection_without_devices_takes_few_system_calls() {
+fn collection_without_devices_takes_few_system_calls() {
     let Some((each, calls)) = calls_of("system_calls::collections", true, "") else { return };
     assert!(each <= BOUNDS.calls_of_a_collection, "{each} system calls for each collection: {calls:?}");
 }
@@ -112,7 +113,7 @@ fn a_collection_without_devices_takes_few_system_calls() {
 #[test]
 #[ignore = "is started where it is counted"]
 fn collections() {
-    let (collecting, assignment) = (Collecting::new(), granted_nothing());
+    let (collecting, assignment) = (Collecting::new(), long_assignment_without_grants());
     let collector = collecting.load(&emitter(10, 1, 0));
     counted(|| drop(collecting.collect(&collector, &assignment)));
 }

@@ -217,8 +217,8 @@ pub(crate) fn alone(guest: &Guest, worker: &Worker<'_>) -> Result<(), String> {
         }
     }
     let endless = guest.control == "timeout";
-    let patience = if endless { DEADLINE * 4 } else { Duration::from_mins(1) };
-    match worker.run(&text, &limits, patience) {
+    let time_limit = if endless { DEADLINE * 4 } else { Duration::from_mins(1) };
+    match worker.run(&text, &limits, time_limit) {
         Run::Ended(outcome, lines) => match (&outcome.ending, guest.control.as_str()) {
             // What runs for ever, and what fails with the text that was too long.
             (Ending::Stopped(Stop::Interrupted), "timeout") | (Ending::Failed(_), "call_bytes") => Ok(()),

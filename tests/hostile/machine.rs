@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_tests::{agent, binary, ungranted};
+use pattoo_tests::{agent, assignment_without_grants, binary};
 use pattoo_wasm::{
     capability::{
         Assignment,
@@ -91,17 +91,17 @@ impl Worker<'_> {
             http: Client::new(vec![site("http"), site("https")], limits.http, OwnEndpoints::default())
                 .expect("a client"),
             limits: limits.collection.clone(),
-            ..ungranted(agent("HOSTILE"))
+            ..assignment_without_grants(agent("HOSTILE"))
         }
     }
 
-    /// Loads and runs a guest; interrupts it after `patience`.
-    pub(crate) fn run(&self, text: &str, limits: &CollectorLimits, patience: Duration) -> Run {
-        self.run_module(text.replace(SITE_PORT, &self.machine.site.port().to_string()).into_bytes(), limits, patience)
+    /// Loads and runs a guest; interrupts it after `time_limit`.
+    pub(crate) fn run(&self, text: &str, limits: &CollectorLimits, time_limit: Duration) -> Run {
+        self.run_module(text.replace(SITE_PORT, &self.machine.site.port().to_string()).into_bytes(), limits, time_limit)
     }
 
     /// The same of a module's bytes.
-    pub(crate) fn run_module(&self, module: Vec<u8>, limits: &CollectorLimits, patience: Duration) -> Run {
+    pub(crate) fn run_module(&self, module: Vec<u8>, limits: &CollectorLimits, time_limit: Duration) -> Run {
         let loaded = Module::from_bytes(Path::new("guest.wasm"), module);
         let collector = match loaded.and_then(|module| self.machine.sandbox.load(&module)) {
             Ok(collector) => collector,
@@ -111,7 +111,7 @@ impl Worker<'_> {
         let outcome = tracing::subscriber::with_default(lines.clone(), || {
             let assignment = Arc::new(self.assignment(limits));
             self.runtime.block_on(async {
-                self.machine.sandbox.collect_until(&collector, assignment, tokio::time::sleep(patience)).await
+                self.machine.sandbox.collect_until(&collector, assignment, tokio::time::sleep(time_limit)).await
             })
         });
         Run::Ended(Box::new(outcome), lines.take())

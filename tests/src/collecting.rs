@@ -9,7 +9,7 @@ use pattoo_wasm::{
 };
 use tokio::runtime::Runtime;
 
-use crate::{agent, binary, ungranted};
+use crate::{agent, assignment_without_grants, binary};
 
 /// When every body is made, in Unix milliseconds.
 pub const NOW: u64 = 1_700_000_000_000;
@@ -64,13 +64,13 @@ impl Collecting {
 }
 
 /// The limits of a collection that may take its time.
-pub fn unhurried() -> Limits {
+pub fn long_timeout() -> Limits {
     Limits { timeout: Duration::from_mins(1), ..Limits::default() }
 }
 
 /// What a collector is that is granted nothing, and may take its time.
-pub fn granted_nothing() -> Arc<Assignment> {
-    Arc::new(Assignment { limits: unhurried(), ..ungranted(agent("modbus_registers")) })
+pub fn long_assignment_without_grants() -> Arc<Assignment> {
+    Arc::new(Assignment { limits: long_timeout(), ..assignment_without_grants(agent("modbus_registers")) })
 }
 
 /// Registers of these numbers.

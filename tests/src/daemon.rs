@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::Cli;
 
 /// How long anything may take that a test waits for, on a machine that has ten other things to do.
-const PATIENCE: Duration = Duration::from_mins(3);
+const TIME_LIMIT: Duration = Duration::from_mins(3);
 
 /// The files of a daemon, and the command that runs it.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl Daemon {
         let all = Arc::clone(&heard);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                all.lock().expect("nobody panics with it").push(line.clone());
+                all.lock().expect("no thread panics while it holds the lock").push(line.clone());
                 // All are kept; that nobody waits for one any more is no reason to stop reading.
                 let _ = sender.send(line);
             }
@@ -149,7 +149,7 @@ impl Daemon {
 
     /// All that it said so far.
     pub fn heard(&self) -> Vec<String> {
-        self.heard.lock().expect("nobody panics with it").clone()
+        self.heard.lock().expect("no thread panics while it holds the lock").clone()
     }
 
     /// The next line that it said, if one comes in time.
@@ -160,20 +160,20 @@ impl Daemon {
     /// Waits for a line with `text` in it, leaving out those before.
     #[track_caller]
     pub fn wait_for(&self, text: &str) -> String {
-        let deadline = Instant::now().checked_add(PATIENCE).expect("a while from now");
+        let deadline = Instant::now().checked_add(TIME_LIMIT).expect("a while from now");
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.next_line(left) {
                 Some(line) if line.contains(text) => return line,
                 Some(_) => {}
-                None => panic!("it never said {text:?}, but {:#?}", self.heard()),
+                None => panic!("it never said {text:?}, but {:#?}", self.log_lines()),
             }
         }
     }
 
     /// Where it tells how it is.
     pub fn status_address(&self) -> SocketAddr {
-        let heard = self.heard();
+        let heard = self.log_lines();
         let address = heard.iter().find_map(|line| line.split_once("status on http://")?.1.trim().parse().ok());
         address.unwrap_or_else(|| panic!("it did not say its status address, but {heard:#?}"))
     }
@@ -203,9 +203,9 @@ impl Daemon {
     /// Waits until something about it holds.
     #[track_caller]
     pub fn wait_until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now().checked_add(PATIENCE).expect("a while from now");
+        let deadline = Instant::now().checked_add(TIME_LIMIT).expect("a while from now");
         while !holds(self) {
-            assert!(Instant::now() < deadline, "{what} never came about: {:#?}", self.heard());
+            assert!(Instant::now() < deadline, "{what} never came about: {:#?}", self.log_lines());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -232,7 +232,7 @@ impl Daemon {
         let status = self.child.wait().expect("it is our child");
         // The thread that reads ends with the pipe.
         while self.lines.recv().is_ok() {}
-        (status, self.heard())
+        (status, self.log_lines())
     }
 }
 
@@ -254,7 +254,7 @@ pub fn resident_kib(pid: u32) -> u64 {
 /// A GET over plain HTTP/1.0: status code and body.
 pub fn get(address: SocketAddr, path: &str, host: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a stream");
+    stream.set_read_timeout(Some(TIME_LIMIT)).expect("a stream");
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").expect("it reads");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers with text");

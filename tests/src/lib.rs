@@ -9,17 +9,17 @@
     reason = "a test helper fails the test, with the reason, by panicking"
 )]
 
-pub mod askers;
+mod assignment;
 mod collecting;
 mod daemon;
 pub mod emitter;
 pub mod figures;
 mod guests;
-mod plant;
 mod raw_site;
-mod station_field;
+mod receiver_proxy;
+pub mod request_modules;
+mod station_peers;
 mod stations;
-mod ungranted;
 pub mod worst_calls;
 
 use std::{
@@ -33,14 +33,14 @@ use std::{
 use serde_json::Value;
 
 pub use self::{
-    collecting::{Collecting, NOW, candidates, granted_nothing, unhurried},
+    assignment::{agent, assignment_with_grants, assignment_without_grants},
+    collecting::{Collecting, NOW, candidates, long_assignment_without_grants, long_timeout},
     daemon::{Daemon, Killer, Site, get, resident_kib},
     guests::{COMPOSED, IDLE, SPINNING, component, emits_and},
-    plant::{Moment, Mood, Plant},
     raw_site::{RawSite, http_ok, http_redirect},
-    station_field::StationField,
+    receiver_proxy::{Moment, ReceiverProxy, Scenario},
+    station_peers::StationPeers,
     stations::{STATIONS, python_tool, repository, station, station_folder, weather_site},
-    ungranted::{agent, granted, ungranted},
 };
 
 fn from_xtask(variable: &str) -> PathBuf {
@@ -156,7 +156,7 @@ impl Cli {
         self.command(arguments).output().expect("the command starts").into()
     }
 
-    /// Starts `receive` on a free port, storing into `received.sqlite3`, in the mood of `mood.yaml` if there is one.
+    /// Starts `receive` on a free port, storing into `received.sqlite3`, in the mood of `scenario.yaml` if there is one.
     pub fn receive(&self) -> Running {
         self.receive_at("127.0.0.1:0")
     }
@@ -164,9 +164,9 @@ impl Cli {
     /// The same at this address.
     pub fn receive_at(&self, address: &str) -> Running {
         let mut command =
-            self.command(&["receive", "--listen", address, "--store", "received.sqlite3", "--mood", "mood.yaml"]);
+            self.command(&["receive", "--listen", address, "--store", "received.sqlite3", "--mood", "scenario.yaml"]);
         command.stdout(Stdio::null());
-        Running::start(&mut command, Said::OnStderr, |line| {
+        Running::start(&mut command, ReadyLine::OnStderr, |line| {
             line.split_once("receiving on http://")?.1.trim().parse().ok()
         })
     }
@@ -182,7 +182,7 @@ impl Cli {
 
 /// Where a process says that it is ready.
 #[derive(Debug, Clone, Copy)]
-pub enum Said {
+pub enum ReadyLine {
     /// On its standard output.
     OnStdout,
     /// On its standard error.
@@ -199,15 +199,15 @@ pub struct Running {
 
 impl Running {
     /// Starts a process and waits until a line of it tells its address.
-    pub fn start(command: &mut Command, said: Said, ready: impl Fn(&str) -> Option<SocketAddr>) -> Self {
-        match said {
-            Said::OnStdout => command.stdout(Stdio::piped()),
-            Said::OnStderr => command.stderr(Stdio::piped()),
+    pub fn start(command: &mut Command, ready_line: ReadyLine, ready: impl Fn(&str) -> Option<SocketAddr>) -> Self {
+        match ready_line {
+            ReadyLine::OnStdout => command.stdout(Stdio::piped()),
+            ReadyLine::OnStderr => command.stderr(Stdio::piped()),
         };
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let output: Box<dyn std::io::Read + Send> = match said {
-            Said::OnStdout => Box::new(child.stdout.take().expect("a pipe")),
-            Said::OnStderr => Box::new(child.stderr.take().expect("a pipe")),
+        let output: Box<dyn std::io::Read + Send> = match ready_line {
+            ReadyLine::OnStdout => Box::new(child.stdout.take().expect("a pipe")),
+            ReadyLine::OnStderr => Box::new(child.stderr.take().expect("a pipe")),
         };
         let (sender, lines) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -244,7 +244,7 @@ impl Running {
     }
 
     /// The next line, if it has said one.
-    pub fn said_line(&self) -> Option<String> {
+    pub fn try_next_line(&self) -> Option<String> {
         self.lines.try_recv().ok()
     }
 
@@ -283,14 +283,14 @@ impl Drop for Running {
 pub fn modbus_device(tables: &Value) -> Running {
     let mut command = Command::new(python());
     command.arg(peer("modbus_device.py")).arg(tables.to_string());
-    Running::start(&mut command, Said::OnStdout, port)
+    Running::start(&mut command, ReadyLine::OnStdout, port)
 }
 
 /// The same on another transport: `rtu+tcp`, or the path of a serial line.
 pub fn modbus_device_on(tables: &Value, transport: &str) -> Running {
     let mut command = Command::new(python());
     command.arg(peer("modbus_device.py")).args([&tables.to_string(), transport]);
-    Running::start(&mut command, Said::OnStdout, port)
+    Running::start(&mut command, ReadyLine::OnStdout, port)
 }
 
 /// A Modbus device out of libmodbus, which says every request that it gets: on a free port, or on a serial line.
@@ -300,14 +300,14 @@ pub fn modbus_device_on(tables: &Value, transport: &str) -> Running {
 pub fn libmodbus_device(line: Option<&str>) -> Running {
     let mut command = Command::new(compiled("libmodbus_device.c", &["-lmodbus"]));
     command.args(line);
-    Running::start(&mut command, Said::OnStdout, port)
+    Running::start(&mut command, ReadyLine::OnStdout, port)
 }
 
 /// The same on a free port, without a word of its requests.
 pub fn libmodbus_device_quiet() -> Running {
     let mut command = Command::new(compiled("libmodbus_device.c", &["-lmodbus"]));
     command.args(["-", "quiet"]);
-    Running::start(&mut command, Said::OnStdout, port)
+    Running::start(&mut command, ReadyLine::OnStdout, port)
 }
 
 /// Where a peer says `{"port": N}`.
@@ -368,7 +368,7 @@ impl SerialPair {
         command.args(["-d", "-d", &end("a"), &other(&end)]);
         let ready =
             |line: &str| line.contains("starting data transfer loop").then_some(SocketAddr::from(([0, 0, 0, 0], 0)));
-        let socat = Running::start(&mut command, Said::OnStderr, ready);
+        let socat = Running::start(&mut command, ReadyLine::OnStderr, ready);
         Self { folder, _socat: socat }
     }
 
@@ -389,17 +389,19 @@ pub fn web_site(folder: &Path) -> Running {
     let mut command = Command::new(python());
     command.args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"]).arg(folder);
     command.stderr(Stdio::null());
-    Running::start(&mut command, Said::OnStdout, |line| {
+    Running::start(&mut command, ReadyLine::OnStdout, |line| {
         // "Serving HTTP on 127.0.0.1 port 40123 (http://127.0.0.1:40123/) ..."
         line.split_once("(http://")?.1.split('/').next()?.parse().ok()
     })
 }
 
 /// A web site that answers what the path asks for: `/status/500`, `/bytes/9000000`, `/redirect?URL`.
-pub fn moody_site() -> Running {
+pub fn faulty_site() -> Running {
     let mut command = Command::new(python());
-    command.arg(peer("moody_site.py"));
-    Running::start(&mut command, Said::OnStdout, |line| line.split_once("(http://")?.1.split('/').next()?.parse().ok())
+    command.arg(peer("faulty_site.py"));
+    Running::start(&mut command, ReadyLine::OnStdout, |line| {
+        line.split_once("(http://")?.1.split('/').next()?.parse().ok()
+    })
 }
 
 /// The datapoints of a body as the pattoo server reads them, by `pattoo_shared` itself.
@@ -432,7 +434,7 @@ pub fn pattoo_records_of_all(bodies: &[Value]) -> Vec<Vec<Value>> {
 ///
 /// For as long as this process lives the port is taken by a socket that does not listen: no other program is given it, and one
 /// that asks for just this port (with `SO_REUSEADDR`, as all that listen do) gets it.
-pub fn nobody() -> SocketAddr {
+pub fn unused_address() -> SocketAddr {
     let placeholder = tokio::net::TcpSocket::new_v4().expect("a socket");
     placeholder.set_reuseaddr(true).expect("an option that every system has");
     placeholder.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");

@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use crate::{Running, Said, from_xtask, peer, python};
+use crate::{ReadyLine, Running, from_xtask, peer, python};
 
 /// All of them, by the names of their folders.
 pub const STATIONS: &[&str] =
@@ -26,7 +26,9 @@ pub fn station(language: &str) -> Option<PathBuf> {
 pub fn weather_site(folder: &Path) -> Running {
     let mut command = Command::new(python());
     command.arg(peer("weather_site.py")).arg(folder);
-    Running::start(&mut command, Said::OnStdout, |line| line.split_once("(http://")?.1.split('/').next()?.parse().ok())
+    Running::start(&mut command, ReadyLine::OnStdout, |line| {
+        line.split_once("(http://")?.1.split('/').next()?.parse().ok()
+    })
 }
 
 /// A command of the tools that came with pip, such as `go`. Where it is not, its language was skipped.

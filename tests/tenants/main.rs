@@ -33,7 +33,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_tests::{Cli, Running, Said, Site, binary, guest, nobody};
+use pattoo_tests::{Cli, ReadyLine, Running, Site, binary, guest, unused_address};
 use serde_json::{Value, json};
 
 use cgroup::Memory;
@@ -60,7 +60,7 @@ const DEVICE: &str = "devices: [{ listen: '127.0.0.1:0', units: { 1: { holding: 
 
 fn device(cli: &Cli) -> Running {
     let file = cli.file("device.yaml", DEVICE).display().to_string();
-    Running::start(&mut cli.command(&["simulate", &file]), Said::OnStderr, |line| {
+    Running::start(&mut cli.command(&["simulate", &file]), ReadyLine::OnStderr, |line| {
         line.split_once("tcp://")?.1.split([',', '?', ' ']).next()?.parse().ok()
     })
 }
@@ -90,7 +90,7 @@ fn good(device: &Running, site: &WebSite) -> Vec<Value> {
 }
 
 #[test]
-fn twenty_hostile_collectors_cost_twenty_good_ones_no_collection_and_no_time() {
+fn twenty_hostile_collectors_do_not_delay_or_lose_collections_of_twenty_others() {
     let ci = env::var_os("CI").is_some_and(|ci| ci == "true");
     let seconds = setting("TENANTS_SECONDS").unwrap_or(if ci { 180 } else { 60 });
     let duration = Duration::from_secs(seconds);
@@ -98,7 +98,7 @@ fn twenty_hostile_collectors_cost_twenty_good_ones_no_collection_and_no_time() {
 
     let cli = Cli::new();
     let (device, web_site) = (device(&cli), WebSite::new());
-    let (server, status) = (nobody(), nobody());
+    let (server, status) = (unused_address(), unused_address());
     let site = Site::new(server).with("status", json!(status.to_string()));
     let mut collectors = good(&device, &web_site);
     collectors.extend(hostile::collectors(&site, TENANTS, web_site.address()));

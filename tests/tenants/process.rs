@@ -39,7 +39,7 @@ impl Process {
             let mut piece = vec![0; 64 << 10];
             while let Ok(read @ 1..) = stderr.read(&mut piece) {
                 counted.fetch_add(read as u64, Ordering::Relaxed);
-                let mut kept = kept.lock().expect("nobody panics with it");
+                let mut kept = kept.lock().expect("no thread panics while it holds the lock");
                 kept.extend(&piece[read.saturating_sub(LAST_WORDS)..read]);
                 let surplus = kept.len().saturating_sub(LAST_WORDS);
                 kept.drain(..surplus);
@@ -74,7 +74,7 @@ impl Process {
     pub(crate) fn ended(&mut self) -> Option<(ExitStatus, Duration, String)> {
         self.is_alive();
         let (status, lived) = self.ended?;
-        let last = self.last.lock().expect("nobody panics with it");
+        let last = self.last.lock().expect("no thread panics while it holds the lock");
         let text = String::from_utf8_lossy(&last.iter().copied().collect::<Vec<_>>()).into_owned();
         Some((status, lived, text))
     }

@@ -12,14 +12,14 @@ use std::{
 use pattoo_tests::{
     Collecting,
     figures::{Samples, Target, say},
-    granted_nothing, worst_calls,
+    long_assignment_without_grants, worst_calls,
 };
 
 const ROUNDS: usize = 5;
 
 pub(crate) fn figures() {
     let bench = Collecting::new();
-    let assignment = granted_nothing();
+    let assignment = long_assignment_without_grants();
     for case in worst_calls::cases() {
         let collector = bench.load(&case.guest(case.largest, 1));
         let longest = || {

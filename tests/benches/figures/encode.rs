@@ -10,7 +10,7 @@ use pattoo_tests::{
 use pattoo_wasm::pattoo::{Agent, Batch, Body, DEFAULT_FUTURE_BOUND, Memory};
 use sha2::{Digest as _, Sha256};
 
-use super::asked::Asked;
+use super::rival_process::RivalProcess;
 
 /// What one call of a guest brings at most, by and large.
 const CALL: usize = 10_000;
@@ -59,7 +59,7 @@ pub(crate) fn figures() {
 fn against_pattoo_shared() {
     const POINTS: usize = 5000;
     let mut pattoo =
-        Asked::start(Command::new(python()).arg(peer("pattoo_collect.py")).args([&POINTS.to_string(), "1"]));
+        RivalProcess::start(Command::new(python()).arg(peer("pattoo_collect.py")).args([&POINTS.to_string(), "1"]));
     let memory = Memory::default();
     collection(POINTS, &memory);
     let rate = |seconds: f64| POINTS as f64 / seconds;

@@ -11,12 +11,12 @@
     reason = "a benchmark may fail as a test may, and its counts and times are small numbers"
 )]
 
-mod asked;
 mod boundary;
 mod calls;
 mod cycle;
 mod encode;
 mod guests;
+mod rival_process;
 mod scale;
 mod spool;
 mod startup;

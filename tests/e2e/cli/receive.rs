@@ -6,13 +6,13 @@ use pattoo_tests::{Cli, Finished, guest, modbus_device};
 use serde_json::json;
 
 /// A collector with one register, and a receiver to post to.
-struct Plant {
+struct DeviceAndReceiver {
     cli: Cli,
     device: pattoo_tests::Running,
     receiver: pattoo_tests::Running,
 }
 
-impl Plant {
+impl DeviceAndReceiver {
     fn start() -> Self {
         let cli = Cli::new();
         let receiver = cli.receive();
@@ -41,47 +41,47 @@ impl Plant {
 }
 
 #[test]
-fn it_can_be_told_to_fail_to_delay_and_to_lose_its_answer_while_it_runs() {
-    let plant = Plant::start();
-    plant.cli.file("mood.yaml", "answer: 500\n");
-    let run = plant.post("ONE");
+fn receiver_can_fail_delay_and_lose_responses_on_request() {
+    let setup = DeviceAndReceiver::start();
+    setup.cli.file("scenario.yaml", "answer: 500\n");
+    let run = setup.post("ONE");
     assert_eq!(run.code, Some(5), "{run:#?}");
     assert!(run.stderr.contains("answered 500: as it was told to"), "{run:#?}");
-    assert!(plant.cli.received().is_empty());
+    assert!(setup.cli.received().is_empty());
 
-    plant.cli.file("mood.yaml", "delay: 300ms\n");
+    setup.cli.file("scenario.yaml", "delay: 300ms\n");
     let begun = Instant::now();
-    assert_eq!(plant.post("ONE").code, Some(0));
+    assert_eq!(setup.post("ONE").code, Some(0));
     assert!(begun.elapsed() >= Duration::from_millis(600), "both bodies were delayed");
-    assert_eq!(plant.cli.received().len(), 2);
+    assert_eq!(setup.cli.received().len(), 2);
 
-    plant.cli.file("mood.yaml", "{answer: 503, keep: true}");
-    assert_eq!(plant.post("ONE").code, Some(5));
-    assert_eq!(plant.cli.received().len(), 3);
-    plant.cli.file("mood.yaml", "{answer: 400, only: '\"TWO\"'}");
-    assert_eq!((plant.post("ONE").code, plant.post("TWO").code), (Some(0), Some(5)));
-    let received = plant.cli.received();
+    setup.cli.file("scenario.yaml", "{answer: 503, keep: true}");
+    assert_eq!(setup.post("ONE").code, Some(5));
+    assert_eq!(setup.cli.received().len(), 3);
+    setup.cli.file("scenario.yaml", "{answer: 400, only: '\"TWO\"'}");
+    assert_eq!((setup.post("ONE").code, setup.post("TWO").code), (Some(0), Some(5)));
+    let received = setup.cli.received();
     assert_eq!(received.len(), 5, "the third came twice, as its answer was lost");
     assert_eq!(received[2], received[3]);
 }
 
 #[test]
-fn what_it_took_is_in_tables() {
-    let plant = Plant::start();
-    assert_eq!(plant.post("ONE").code, Some(0));
-    let store = rusqlite::Connection::open(plant.cli.folder().join("received.sqlite3")).unwrap();
+fn received_payloads_are_stored_in_tables() {
+    let setup = DeviceAndReceiver::start();
+    assert_eq!(setup.post("ONE").code, Some(0));
+    let store = rusqlite::Connection::open(setup.cli.folder().join("received.sqlite3")).unwrap();
     let select = "SELECT program, target, key, value, data_type, length(checksum), pairs FROM datapoint JOIN body ON body = body.id";
     let row: (String, String, String, i64, i64, i64, String) =
         store.query_row(select, [], |row| row.try_into()).unwrap();
     assert_eq!((&*row.0, &*row.1, &*row.2, row.3, row.4, row.5), ("ONE", "plc1", "holding_register_0", 4711, 99, 64));
     assert!(row.6.contains(r#"["unit","001"]"#), "{}", row.6);
-    let other = plant.cli.file("notes.txt", "x".repeat(5000));
-    let run = plant.cli.run(&["receive", "--listen", "127.0.0.1:0", "--store", &other.display().to_string()]);
+    let other = setup.cli.file("notes.txt", "x".repeat(5000));
+    let run = setup.cli.run(&["receive", "--listen", "127.0.0.1:0", "--store", &other.display().to_string()]);
     assert_eq!(run.code, Some(2), "{run:#?}");
 }
 
 #[test]
-fn a_request_that_is_never_finished_does_not_hold_the_end() {
+fn unfinished_request_does_not_delay_the_shutdown_of_the_receiver() {
     let cli = Cli::new();
     let receiver = cli.receive();
     let mut half = std::net::TcpStream::connect(receiver.address()).expect("it listens");
@@ -93,7 +93,7 @@ fn a_request_that_is_never_finished_does_not_hold_the_end() {
 }
 
 #[test]
-fn a_page_in_a_browser_cannot_post_into_it() {
+fn web_page_in_a_browser_cannot_post_to_the_receiver() {
     use std::io::{Read as _, Write as _};
     let cli = Cli::new();
     let receiver = cli.receive();

@@ -67,7 +67,7 @@ impl Sites {
 }
 
 #[test]
-fn the_sample_of_the_documentation_comes_out_as_pattoo_reads_it() {
+fn documented_sample_is_read_correctly_by_pattoo() {
     let abc = f64::from(fresh()) + 0.125;
     let sites =
         Sites::start(&json!({"site_a": {"ABC": abc, "DEF": 456.789}, "work_1": {"GHI": 654.321, "JKL": 987.654}}));
@@ -92,7 +92,7 @@ fn the_sample_of_the_documentation_comes_out_as_pattoo_reads_it() {
 }
 
 #[test]
-fn an_agent_keeps_its_id_and_a_program_of_another_name_has_another() {
+fn agent_id_is_kept_and_differs_between_programs() {
     let sites = Sites::start(&json!({"site_a": {"ABC": 1.5, "DEF": 2.5}, "work_1": {"GHI": 3.5, "JKL": 4.5}}));
     let id = |more: &[&str]| sites.run(more).body()["pattoo_agent_id"].clone();
     let first = id(&[]);
@@ -104,7 +104,7 @@ fn an_agent_keeps_its_id_and_a_program_of_another_name_has_another() {
 }
 
 #[test]
-fn pretty_output_is_the_same_body_over_several_lines() {
+fn pretty_output_is_the_same_payload_on_several_lines() {
     let sites = Sites::start(&json!({"site_a": {"ABC": 1.5, "DEF": 2.5}, "work_1": {"GHI": 3.5, "JKL": 4.5}}));
     let (plain, pretty) = (sites.run(&[]), sites.run(&["--pretty"]));
     assert_eq!(plain.stdout.lines().count(), 1);
@@ -113,7 +113,7 @@ fn pretty_output_is_the_same_body_over_several_lines() {
 }
 
 #[test]
-fn registers_and_bits_come_out_as_the_device_has_them() {
+fn registers_and_bits_are_collected_as_the_device_holds_them() {
     let (first, second) = (fresh(), fresh());
     let device = modbus_device(&json!({
         "1": {"holding": {"0": [first, 65535, 0]}, "coils": {"16": [true, false]}},
@@ -151,7 +151,7 @@ fn registers_and_bits_come_out_as_the_device_has_them() {
 }
 
 #[test]
-fn what_is_posted_is_what_the_receiver_stores() {
+fn posted_payload_is_stored_unchanged_by_the_receiver() {
     let abc = f64::from(fresh()) + 0.5;
     let sites = Sites::start(&json!({"site_a": {"ABC": abc, "DEF": 2.5}, "work_1": {"GHI": 3.5, "JKL": 4.5}}));
     let receiver = sites.cli.receive();
@@ -164,12 +164,12 @@ fn what_is_posted_is_what_the_receiver_stores() {
 }
 
 #[test]
-fn it_keeps_collecting_until_it_is_interrupted() {
+fn run_every_collects_until_it_is_interrupted() {
     let sites = Sites::start(&json!({"site_a": {"ABC": 1.5, "DEF": 2.5}, "work_1": {"GHI": 3.5, "JKL": 4.5}}));
     let arguments: Vec<&str> = sites.arguments.iter().map(String::as_str).chain(["--every", "1"]).collect();
     let mut command = sites.cli.command(&arguments);
-    let running = pattoo_tests::Running::start(&mut command, pattoo_tests::Said::OnStdout, |line| {
-        line.starts_with('{').then(pattoo_tests::nobody)
+    let running = pattoo_tests::Running::start(&mut command, pattoo_tests::ReadyLine::OnStdout, |line| {
+        line.starts_with('{').then(pattoo_tests::unused_address)
     });
     let second: Value = serde_json::from_str(&running.next_line()).expect("a second body");
     assert_eq!(summary(&second).len(), 4);
@@ -177,7 +177,7 @@ fn it_keeps_collecting_until_it_is_interrupted() {
 }
 
 #[test]
-fn a_collector_in_text_format_that_emits_nothing_posts_nothing() {
+fn collector_that_emits_nothing_posts_nothing() {
     let cli = Cli::new();
     cli.file("idle.wat", pattoo_tests::IDLE);
     let receiver = cli.receive();
@@ -188,7 +188,7 @@ fn a_collector_in_text_format_that_emits_nothing_posts_nothing() {
 }
 
 #[test]
-fn the_name_of_this_machine_is_the_one_that_pattoo_would_use() {
+fn default_hostname_is_the_one_pattoo_uses() {
     let cli = Cli::new();
     let python = std::process::Command::new(pattoo_tests::python())
         .args(["-c", "import socket; print(socket.getfqdn())"])
@@ -204,7 +204,7 @@ fn the_name_of_this_machine_is_the_one_that_pattoo_would_use() {
 }
 
 #[test]
-fn pattoos_own_configuration_says_where_the_agent_ids_are() {
+fn agent_ids_are_read_from_the_directory_in_the_pattoo_configuration() {
     let cli = Cli::new();
     let sites = Sites::start(&json!({"site_a": {"ABC": 1.5, "DEF": 2.5}, "work_1": {"GHI": 3.5, "JKL": 4.5}}));
     let id = "0123456789abcdef".repeat(4);

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_tests::{Cli, Daemon, Finished, IDLE, Site, assert_says, emits_and, nobody};
+use pattoo_tests::{Cli, Daemon, Finished, IDLE, Site, assert_says, emits_and, unused_address};
 use serde_json::{Value, json};
 
 /// An agent id, as pattoo's agents share it.
@@ -49,7 +49,7 @@ fn configured() -> Cli {
     cli.file(
         "pattoo_wasm.yaml",
         json!({"pattoo_wasm": {
-            "hostname": "gateway-7", "server": {"url": format!("http://{}", nobody()), "token": {"secret_file": "token"}},
+            "hostname": "gateway-7", "server": {"url": format!("http://{}", unused_address()), "token": {"secret_file": "token"}},
             "collectors": [{"program": "A", "module": "a.wat"}],
         }})
         .to_string(),
@@ -65,7 +65,7 @@ fn check(cli: &Cli) -> Finished {
 }
 
 #[test]
-fn a_pipe_is_refused_at_once_wherever_a_file_is_named() {
+fn named_pipe_in_place_of_any_file_is_refused_at_once() {
     for name in ["pattoo.yaml", "pattoo_agent.yaml", "pattoo_wasm.yaml", "token", "a.wat"] {
         let cli = configured();
         assert_eq!(check(&cli).code, Some(0), "{name}: {:#?}", check(&cli));
@@ -77,7 +77,7 @@ fn a_pipe_is_refused_at_once_wherever_a_file_is_named() {
     let cli = Cli::new();
     cli.file("idle.wat", IDLE);
     pipe(&cli.folder().join("pipe"));
-    let server = format!("http://{}", nobody());
+    let server = format!("http://{}", unused_address());
     for arguments in [
         &["run", "pipe"][..],
         &["run", "idle.wat", "--grants", "pipe"],
@@ -96,8 +96,8 @@ fn a_pipe_is_refused_at_once_wherever_a_file_is_named() {
 }
 
 #[test]
-fn a_pipe_in_place_of_a_module_or_secret_holds_up_no_reload() {
-    let site = Site::new(nobody()).with("concurrent", json!(2));
+fn named_pipe_in_place_of_a_module_or_secret_blocks_no_reload() {
+    let site = Site::new(unused_address()).with("concurrent", json!(2));
     let module = emits_and("i32.const 512");
     let b = site.file("b.wat", &module);
     site.file("a.wat", &module);
@@ -108,7 +108,7 @@ fn a_pipe_in_place_of_a_module_or_secret_holds_up_no_reload() {
     pipe(&b);
     daemon.signal("HUP");
     daemon.wait_for("B: not run as configured: ");
-    assert!(daemon.heard().iter().any(|line| line.contains("it is a named pipe, not a regular file")));
+    assert!(daemon.log_lines().iter().any(|line| line.contains("it is a named pipe, not a regular file")));
     // The next reload is taken as well, and one with a pipe as a secret is refused.
     site.file("c.wat", &module);
     site.configure(&json!([of("A"), of("B"), of("C")]));
@@ -175,7 +175,7 @@ fn checked(site: &Site) -> Finished {
 }
 
 #[test]
-fn a_backlog_that_others_could_have_planted_is_not_delivered() {
+fn backlog_that_other_users_can_write_is_not_delivered() {
     let cli = Cli::new();
     let receiver = cli.receive();
     let site = with_backlog(receiver.address());
@@ -211,8 +211,8 @@ fn a_backlog_that_others_could_have_planted_is_not_delivered() {
 }
 
 #[test]
-fn an_agent_id_that_others_could_have_swapped_is_not_used() {
-    let site = with_backlog(nobody());
+fn agent_id_that_other_users_can_write_is_not_used() {
+    let site = with_backlog(unused_address());
     let ids = site.folder().join("daemon/agent_id");
     for (path, open, closed) in [(ids.clone(), 0o777, 0o755), (ids.join("A.agent_id"), 0o666, 0o644)] {
         mode(&path, open);
@@ -235,8 +235,8 @@ fn an_agent_id_that_others_could_have_swapped_is_not_used() {
 }
 
 #[test]
-fn check_says_of_a_spool_that_others_can_write_what_the_daemon_says() {
-    let site = with_backlog(nobody());
+fn check_and_daemon_refuse_a_spool_that_others_can_write() {
+    let site = with_backlog(unused_address());
     let spool = site.folder().join("daemon/pattoo_wasm/spool/spool.sqlite3");
     fs::create_dir_all(spool.parent().expect("a folder")).expect("a new folder");
     mode(spool.parent().expect("a folder"), 0o700);
@@ -252,7 +252,7 @@ fn check_says_of_a_spool_that_others_can_write_what_the_daemon_says() {
 }
 
 #[test]
-fn configuration_and_secrets_that_others_can_write_are_refused_with_the_command_that_ends_it() {
+fn configuration_and_secrets_that_others_can_write_are_refused_with_a_fix() {
     let cli = configured();
     let at = |name: &str| cli.folder().join(name);
     for (name, open, closed) in [

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use pattoo_tests::{Cli, guest, nobody, peer, python};
+use pattoo_tests::{Cli, guest, peer, python, unused_address};
 
 /// A component without imports: a collector that collects nothing.
 const IDLE: &str = r#"(component
@@ -61,7 +61,7 @@ fn said_about(name: &str, text: &str) -> String {
 
 /// With `PATTOO_BLESS=1` the texts are written instead of compared: read them before you keep them.
 #[test]
-fn every_bad_file_gets_the_message_that_was_agreed_on() {
+fn every_invalid_configuration_gets_its_recorded_message() {
     let bless = std::env::var_os("PATTOO_BLESS").is_some();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let mut cases: Vec<_> = fs::read_dir(&folder)
@@ -95,7 +95,7 @@ fn examples(page: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_documented_example_is_read() {
+fn every_documented_example_configuration_is_valid() {
     let mut read = 0;
     for (name, text) in examples("docs/reference/configuration.md") {
         let (ours, file) = if name.starts_with("pattoo_agent") {
@@ -131,7 +131,7 @@ fn validated(texts: &[String]) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn the_schema_takes_what_is_documented_and_refuses_what_has_another_shape() {
+fn schema_accepts_documented_examples_and_rejects_other_shapes() {
     let documented: Vec<_> = examples("docs/reference/configuration.md")
         .into_iter()
         .filter(|(_, text)| text.contains("pattoo_wasm:"))
@@ -152,13 +152,13 @@ fn the_schema_takes_what_is_documented_and_refuses_what_has_another_shape() {
 }
 
 #[test]
-fn a_pinned_module_is_compared_with_the_file_that_is_there() {
+fn check_compares_a_pinned_digest_with_the_file() {
     let module = guest("lava_script");
     let ours = |digest: &str, grants: &str| {
         format!(
             "pattoo_wasm:\n  server: {{ url: 'http://{}' }}\n  collectors:\n    - program: P\n      module: {}\n      \
              sha256: {digest}\n      grants: {grants}\n",
-            nobody(),
+            unused_address(),
             module.display()
         )
     };
@@ -176,7 +176,7 @@ fn a_pinned_module_is_compared_with_the_file_that_is_there() {
 }
 
 #[test]
-fn what_is_wrong_in_a_very_long_line_is_said_by_its_numbers() {
+fn error_in_a_very_long_line_is_located_by_line_and_column() {
     let long = "x".repeat(1 << 20);
     for ours in [
         format!("pattoo_wasm: {{ hostname: h, collectors: [], note: {long}, status: 5 }}\n"),
@@ -194,7 +194,7 @@ fn what_is_wrong_in_a_very_long_line_is_said_by_its_numbers() {
 }
 
 #[test]
-fn the_effective_settings_show_no_secret() {
+fn printed_effective_settings_contain_no_secret() {
     let ours =
         "pattoo_wasm:\n  hostname: gateway-7\n  server: { url: 'http://127.0.0.1:9', token: { secret_file: token } }\n";
     let said = said(&configured(PATTOO, ours), &["check", "--effective"]);
@@ -203,7 +203,7 @@ fn the_effective_settings_show_no_secret() {
 }
 
 #[test]
-fn limits_on_the_command_line_are_those_of_the_file() {
+fn command_line_and_file_have_the_same_limits() {
     let cli = Cli::new();
     cli.file("idle.wat", IDLE);
     let run = |limit: &str| cli.run(&["run", "idle.wat", "--limit", limit]);

@@ -9,7 +9,7 @@
 
 use std::{fs, time::Duration};
 
-use pattoo_tests::{Cli, Daemon, IDLE, Site, emits_and, guest, nobody};
+use pattoo_tests::{Cli, Daemon, IDLE, Site, emits_and, guest, unused_address};
 use serde_json::{Value, json};
 
 use super::{counter, counts, site, wait_for_counts};
@@ -29,7 +29,7 @@ fn off_the_second(millis: u64) -> u64 {
 }
 
 #[test]
-fn each_collector_runs_on_its_interval_and_what_it_emits_arrives_in_order() {
+fn each_collector_runs_on_its_interval_and_its_datapoints_arrive_in_order() {
     let (cli, _receiver, site) = site();
     site.configure(&json!([counter("A"), counter("B")]));
     let daemon = site.start();
@@ -54,7 +54,7 @@ fn each_collector_runs_on_its_interval_and_what_it_emits_arrives_in_order() {
 }
 
 #[test]
-fn a_collector_that_traps_touches_no_other_and_says_why() {
+fn trapping_collector_affects_no_other_and_its_status_says_why() {
     let (cli, _receiver, site) = site();
     site.file("trap.wat", IDLE.replace("i32.const 0)", "unreachable)"));
     site.configure(&json!([
@@ -81,7 +81,7 @@ fn a_collector_that_traps_touches_no_other_and_says_why() {
 }
 
 #[test]
-fn a_module_that_is_pinned_is_refused_when_it_is_another() {
+fn module_with_another_digest_than_pinned_is_refused() {
     let (cli, _receiver, site) = site();
     site.configure(&json!([
         {"program": "A", "module": guest("counter"), "polling_interval": 1, "sha256": "0".repeat(64)},
@@ -95,8 +95,8 @@ fn a_module_that_is_pinned_is_refused_when_it_is_another() {
 }
 
 #[test]
-fn one_directory_has_one_daemon() {
-    let site = Site::new(nobody());
+fn second_daemon_in_a_directory_is_refused() {
+    let site = Site::new(unused_address());
     site.configure(&json!([counter("A")]));
     let first = site.start();
     let (status, said) = Daemon::start(&mut site.command()).wait();
@@ -109,8 +109,8 @@ fn one_directory_has_one_daemon() {
 }
 
 #[test]
-fn what_the_server_cannot_take_waits_and_is_delivered_when_it_is_back() {
-    let address = nobody();
+fn payloads_wait_for_an_unavailable_server_and_are_delivered_later() {
+    let address = unused_address();
     let site = Site::new(address);
     site.configure(&json!([counter("A")]));
     let daemon = site.start();
@@ -127,8 +127,8 @@ fn what_the_server_cannot_take_waits_and_is_delivered_when_it_is_back() {
 }
 
 #[test]
-fn a_collection_that_does_not_end_is_abandoned_and_the_end_is_clean() {
-    let site = Site::new(nobody());
+fn second_sigterm_abandons_a_running_collection_and_exits_cleanly() {
+    let site = Site::new(unused_address());
     site.file("spin.wat", IDLE.replace("i32.const 0)", "(loop br 0) i32.const 0)"));
     site.configure(&json!([
         {"program": "SPINS", "module": "spin.wat", "polling_interval": 1, "limits": {"timeout": "10m"}},
@@ -145,7 +145,7 @@ fn a_collection_that_does_not_end_is_abandoned_and_the_end_is_clean() {
 }
 
 #[test]
-fn what_was_emitted_before_a_failure_arrives_all_the_same() {
+fn datapoints_emitted_before_a_failure_are_delivered() {
     let (cli, _receiver, site) = site();
     let ends = [
         ("FAILS", "i32.const 128", "failed"),

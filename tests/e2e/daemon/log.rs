@@ -2,17 +2,17 @@
 
 use std::{fs, io::Write as _};
 
-use pattoo_tests::{Daemon, Site, emits_and, nobody};
+use pattoo_tests::{Daemon, Site, emits_and, unused_address};
 use serde_json::json;
 
 use crate::delivery::disk_faults::{has_namespaces, in_namespace, seen_by};
 
 #[test]
-fn a_log_file_leaves_some_room_on_its_disk_and_goes_on_when_there_is_more() {
+fn log_file_leaves_free_space_on_its_disk_and_resumes_later() {
     if !has_namespaces() {
         return;
     }
-    let site = Site::new(nobody());
+    let site = Site::new(unused_address());
     site.file("a.wat", emits_and("i32.const 512"));
     site.configure(&json!([{"program": "A", "module": "a.wat", "polling_interval": 1}]));
     let log = site.folder().join("log");
@@ -43,8 +43,8 @@ fn a_log_file_leaves_some_room_on_its_disk_and_goes_on_when_there_is_more() {
 }
 
 #[test]
-fn a_daemon_whose_stderr_nobody_reads_goes_on() {
-    let site = Site::new(nobody());
+fn blocked_standard_error_does_not_stop_the_daemon() {
+    let site = Site::new(unused_address());
     site.file("a.wat", emits_and("i32.const 512"));
     site.configure(&json!([{"program": "A", "module": "a.wat", "polling_interval": 1}]));
     // A pipe that is full already: the first line waits for ever.
@@ -68,8 +68,8 @@ fn a_daemon_whose_stderr_nobody_reads_goes_on() {
 }
 
 #[test]
-fn a_pipe_in_place_of_the_log_file_is_refused_and_holds_up_nothing() {
-    let site = Site::new(nobody());
+fn named_pipe_in_place_of_the_log_file_is_refused_and_blocks_nothing() {
+    let site = Site::new(unused_address());
     site.file("a.wat", emits_and("i32.const 512"));
     site.configure(&json!([{"program": "A", "module": "a.wat", "polling_interval": 1}]));
     let log = site.folder().join("log/pattoo_wasm.log");

@@ -12,7 +12,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use pattoo_tests::{Cli, Site, binary, guest, has_program, modbus_device, nobody, peer, python, web_site};
+use pattoo_tests::{Cli, Site, binary, guest, has_program, modbus_device, peer, python, unused_address, web_site};
 use serde_json::{Value, json};
 
 use crate::delivery::long_queue::fill;
@@ -31,7 +31,7 @@ fn families(page: &str) -> Vec<Value> {
 }
 
 #[test]
-fn prometheus_reads_every_metric_of_collectors_devices_and_sites() {
+fn prometheus_client_parses_every_metric_of_collectors_devices_and_sites() {
     let cli = Cli::new();
     let receiver = cli.receive();
     let site = Site::new(receiver.address());
@@ -39,7 +39,7 @@ fn prometheus_reads_every_metric_of_collectors_devices_and_sites() {
     fs::create_dir(site.folder().join("web")).expect("a new folder");
     site.file("web/quotes.json", json!({"ABC": 1.5}).to_string());
     let web_site = web_site(&site.folder().join("web"));
-    let (up, down) = (format!("http://{}", web_site.address()), format!("http://{}", nobody()));
+    let (up, down) = (format!("http://{}", web_site.address()), format!("http://{}", unused_address()));
     let secret = site.file("secret", "s3cr3t-of-the-site");
     let source = |origin: &str| json!({"target": "SITE", "url": format!("{origin}/quotes.json"), "keys": ["ABC"]});
     site.configure(&json!([
@@ -100,8 +100,8 @@ fn prometheus_reads_every_metric_of_collectors_devices_and_sites() {
 }
 
 #[test]
-fn the_metrics_of_the_spool_are_those_of_the_spool() {
-    let address = nobody();
+fn spool_metrics_match_the_content_of_the_spool() {
+    let address = unused_address();
     let site = Site::new(address).with("spool", json!({"size": "1 MiB"}));
     site.configure(&json!([{"program": "A", "module": guest("counter"), "polling_interval": 1}]));
     // More than may wait: with the next body the oldest fall off.
@@ -133,7 +133,7 @@ fn the_metrics_of_the_spool_are_those_of_the_spool() {
 }
 
 #[test]
-fn systemd_takes_the_unit_and_finds_it_hardened() {
+fn systemd_accepts_the_unit_and_rates_it_hardened() {
     if !has_program("systemd-analyze") {
         return;
     }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::{counter, counts, heard, site, wait_for_counts};
 
 #[test]
-fn sighup_adds_removes_and_replaces_and_loses_nothing() {
+fn sighup_adds_removes_and_replaces_collectors_without_loss() {
     let (cli, _receiver, site) = site();
     site.file("b.wasm", fs::read(guest("counter")).expect("a module"));
     let b = json!({"program": "B", "module": "b.wasm", "polling_interval": 1});
@@ -70,7 +70,7 @@ fn giant(number: u32) -> Vec<u8> {
 }
 
 #[test]
-fn modules_that_take_the_compiler_long_delay_no_other_collector_at_the_start_or_a_reload() {
+fn slow_compilations_delay_no_other_collector_at_start_or_reload() {
     let (cli, _receiver, site) = site();
     let state = |daemon: &Daemon, program: &str| daemon.status_of(program).map(|status| status["state"].clone());
     let slow: Vec<_> = (0..3).map(|number| format!("SLOW_{number}")).collect();
@@ -96,7 +96,7 @@ fn modules_that_take_the_compiler_long_delay_no_other_collector_at_the_start_or_
         wait_for_counts(&daemon, &cli, &format!("GOOD_{number}"), 1);
     }
     for program in &slow {
-        assert_eq!(state(&daemon, program), Some("loading".into()), "{:#?}", daemon.heard());
+        assert_eq!(state(&daemon, program), Some("loading".into()), "{:#?}", daemon.log_lines());
     }
     let ready = heard(&manager, "READY=1");
     assert!(ready.contains("STATUS=ready: 5 of 8 collectors, and 3 being loaded"), "{ready}");
@@ -112,19 +112,19 @@ fn modules_that_take_the_compiler_long_delay_no_other_collector_at_the_start_or_
     daemon.wait_for("GOOD_0: runs");
     wait_for_counts(&daemon, &cli, "ADDED", 1);
     for program in &slow {
-        assert_eq!(state(&daemon, program), Some("loading".into()), "{:#?}", daemon.heard());
+        assert_eq!(state(&daemon, program), Some("loading".into()), "{:#?}", daemon.log_lines());
     }
 }
 
 #[test]
-fn a_collection_under_way_at_a_reload_ends_as_it_began() {
+fn collection_running_at_a_reload_finishes_with_its_old_module() {
     let (cli, _receiver, site) = site();
     let (asked, is_asked) = channel();
     let (answer, may_answer) = channel::<()>();
     let ends = Mutex::new((asked, may_answer));
     // Answers when the test says so, and then never more.
     let web = RawSite::answering(move |_| {
-        let ends = ends.lock().expect("nobody panics with it");
+        let ends = ends.lock().expect("no thread panics while it holds the lock");
         let told = ends.0.send(()).is_ok() && ends.1.recv().is_ok();
         if told { http_ok(r#"{"ABC": 1.5}"#) } else { Vec::new() }
     });
@@ -154,7 +154,7 @@ fn a_collection_under_way_at_a_reload_ends_as_it_began() {
 }
 
 #[test]
-fn what_takes_a_restart_stays_as_it_was_and_is_named() {
+fn settings_that_need_a_restart_are_kept_and_named_at_a_reload() {
     let (cli, _receiver, site) = site();
     site.configure(&json!([counter("A")]));
     let daemon = site.start();
@@ -169,5 +169,5 @@ fn what_takes_a_restart_stays_as_it_was_and_is_named() {
     daemon.wait_for("2 of 2 collectors run");
     wait_for_counts(&daemon, &cli, "B", 1);
     assert_eq!(daemon.page("/healthz").0, 200);
-    assert!(!daemon.heard().iter().any(|line| line.contains("`spool`")), "{:#?}", daemon.heard());
+    assert!(!daemon.log_lines().iter().any(|line| line.contains("`spool`")), "{:#?}", daemon.log_lines());
 }

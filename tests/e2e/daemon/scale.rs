@@ -38,7 +38,7 @@ fn timestamps(taken: &[Value]) -> BTreeMap<String, Vec<u64>> {
 
 #[test]
 #[ignore = "minutes long: `cargo xtask soak scale` runs it"]
-fn a_thousand_collectors_neither_drift_nor_grow() {
+fn thousand_collectors_neither_drift_nor_grow_in_memory() {
     let (seconds, collectors) = (setting("SCALE_SECONDS", 600), setting("SCALE_COLLECTORS", 1000));
     let interval = setting("SCALE_INTERVAL", 10);
     let cli = Cli::new();

@@ -9,14 +9,14 @@
 
 use std::{fs, os::unix::net::UnixDatagram, time::Duration};
 
-use pattoo_tests::{Daemon, Site, emits_and, get, guest, nobody};
+use pattoo_tests::{Daemon, Site, emits_and, get, guest, unused_address};
 use serde_json::{Value, json};
 
 use super::{counter, heard, site};
 
 #[test]
-fn the_status_address_answers_to_its_own_name_only() {
-    let site = Site::new(nobody());
+fn status_address_answers_only_requests_for_its_own_name() {
+    let site = Site::new(unused_address());
     site.configure(&json!([counter("A")]));
     let daemon = site.start();
     assert_eq!(daemon.page("/healthz"), (200, "ok\n".to_owned()));
@@ -28,9 +28,9 @@ fn the_status_address_answers_to_its_own_name_only() {
 }
 
 #[test]
-fn healthz_is_answered_at_once_however_many_do_not_read_their_answers() {
+fn healthz_responds_at_once_despite_many_stalled_connections() {
     use std::io::Write as _;
-    let site = Site::new(nobody());
+    let site = Site::new(unused_address());
     site.file("a.wat", emits_and("i32.const 512"));
     site.configure(&json!([{"program": "A", "module": "a.wat", "polling_interval": 1}]));
     let daemon = site.start();
@@ -60,10 +60,10 @@ fn healthz_is_answered_at_once_however_many_do_not_read_their_answers() {
 }
 
 #[test]
-fn metrics_count_what_was_read_and_fetched() {
+fn metrics_count_reads_fetches_and_errors() {
     let (_cli, _receiver, site) = site();
     let device = pattoo_tests::modbus_device(&json!({"1": {"holding": {"0": [1, 2]}}}));
-    let silent = nobody();
+    let silent = unused_address();
     site.configure(&json!([{
         "program": "M", "module": guest("modbus_registers"), "polling_interval": 1,
         "settings": {"spans": [
@@ -87,7 +87,7 @@ fn metrics_count_what_was_read_and_fetched() {
 }
 
 #[test]
-fn the_service_manager_is_told() {
+fn service_manager_is_notified_of_every_state() {
     let (_cli, _receiver, site) = site();
     site.configure(&json!([counter("A")]));
     let path = site.folder().join("notify");
@@ -108,8 +108,8 @@ fn the_service_manager_is_told() {
 }
 
 #[test]
-fn logs_go_to_the_log_directory_too_and_follow_a_rotation() {
-    let site = Site::new(nobody());
+fn log_file_is_written_and_reopened_after_a_rotation() {
+    let site = Site::new(unused_address());
     site.configure(&json!([counter("A")]));
     let mut command = site.command();
     command.args(["--log-format", "json"]);
@@ -127,8 +127,8 @@ fn logs_go_to_the_log_directory_too_and_follow_a_rotation() {
 }
 
 #[test]
-fn the_metrics_are_those_that_are_documented() {
-    let site = Site::new(nobody());
+fn exposed_metrics_are_the_documented_ones() {
+    let site = Site::new(unused_address());
     site.configure(&json!([counter("A")]));
     let daemon = site.start();
     daemon.wait_until("a collection", |daemon| {

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use pattoo_tests::{binary, component, emits_and, guest, ungranted};
+use pattoo_tests::{assignment_without_grants, binary, component, emits_and, guest};
 use pattoo_wasm::{
     capability::{Assignment, Limits},
     daemon::{Board, Figures, Reason, Skip, Store, Supervisor, Wanted},
@@ -30,13 +30,13 @@ const TRAPS_AT_START: &str =
     r#"(func $start unreachable) (start $start) (func (export "collect") (result i32) i32.const 0)"#;
 
 /// A supervisor with a folder for modules and ids.
-struct House {
+struct Fixture {
     folder: tempfile::TempDir,
     board: Arc<Board>,
     supervisor: Supervisor,
 }
 
-impl House {
+impl Fixture {
     fn new() -> Self {
         Self::storing(Arc::new(|_, _| Box::pin(async { Ok(()) })))
     }
@@ -75,7 +75,7 @@ impl House {
             polling_interval: PollingInterval::from_seconds(1).unwrap(),
         };
         let limits = Limits { timeout, ..Limits::default() };
-        let assignment = Assignment { limits, ..ungranted(Arc::new(agent)) };
+        let assignment = Assignment { limits, ..assignment_without_grants(Arc::new(agent)) };
         Wanted {
             module: module.to_owned(),
             pin: None,
@@ -91,7 +91,7 @@ impl House {
 
     async fn adopt(&mut self, wanted: Vec<Wanted>) {
         self.supervisor.follow(wanted);
-        self.until(|house| house.supervisor.pending() == 0).await;
+        self.until(|fixture| fixture.supervisor.pending() == 0).await;
     }
 
     fn figures(&self, program: &str) -> Figures {
@@ -108,145 +108,145 @@ impl House {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_in_trouble_touches_no_other() {
-    let mut house = House::new();
-    let spinning = house.module("spins.wat", SPINS);
+async fn failing_collector_does_not_affect_others() {
+    let mut fixture = Fixture::new();
+    let spinning = fixture.module("spins.wat", SPINS);
     let wanted = vec![
-        house.simple("good", GOOD),
-        house.simple("traps", TRAPS),
-        house.wanted("spins", &spinning, Duration::from_millis(300)),
-        house.wanted("gone", &house.path("gone.wasm"), Duration::from_secs(1)),
+        fixture.simple("good", GOOD),
+        fixture.simple("traps", TRAPS),
+        fixture.wanted("spins", &spinning, Duration::from_millis(300)),
+        fixture.wanted("gone", &fixture.path("gone.wasm"), Duration::from_secs(1)),
     ];
-    house.adopt(wanted).await;
-    house
-        .until(|house| {
-            house.figures("good").ended() >= 3
-                && house.figures("traps").collections(Reason::Trap) >= 2
-                && house.figures("spins").collections(Reason::Deadline) >= 2
+    fixture.adopt(wanted).await;
+    fixture
+        .until(|fixture| {
+            fixture.figures("good").ended() >= 3
+                && fixture.figures("traps").collections(Reason::Trap) >= 2
+                && fixture.figures("spins").collections(Reason::Deadline) >= 2
         })
         .await;
-    let good = house.figures("good");
+    let good = fixture.figures("good");
     assert_eq!(good.collections(Reason::Completed), good.ended());
     assert_eq!((good.skipped(Skip::Overrun), good.skipped(Skip::Backoff)), (0, 0));
-    let words = |program| house.figures(program).last.unwrap().words;
+    let words = |program| fixture.figures(program).last.unwrap().words;
     assert_eq!(words("good"), "completed, 0 datapoints taken");
     assert!(words("traps").starts_with("the guest trapped: wasm `unreachable`"), "{}", words("traps"));
     assert!(words("spins").contains("deadline of 300ms"), "{}", words("spins"));
-    let gone = house.figures("gone");
+    let gone = fixture.figures("gone");
     assert!(gone.trouble.unwrap().contains("gone.wasm"), "the file is named");
     assert_eq!(gone.sha256, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_keeps_failing_is_let_rest() {
-    let mut house = House::new();
-    let traps = house.simple("traps", TRAPS);
-    house.adopt(vec![traps]).await;
-    house.until(|house| house.figures("traps").skipped(Skip::Backoff) >= 1).await;
-    assert!(house.figures("traps").ended() >= 2, "the first failure costs nothing");
+async fn collector_that_keeps_failing_backs_off() {
+    let mut fixture = Fixture::new();
+    let traps = fixture.simple("traps", TRAPS);
+    fixture.adopt(vec![traps]).await;
+    fixture.until(|fixture| fixture.figures("traps").skipped(Skip::Backoff) >= 1).await;
+    assert!(fixture.figures("traps").ended() >= 2, "the first failure costs nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_overrun_skips_and_is_counted_and_never_runs_twice_at_once() {
-    let mut house = House::new();
-    let spins = house.module("spins.wat", SPINS);
-    let spins = house.wanted("spins", &spins, Duration::from_millis(2_500));
-    house.adopt(vec![spins]).await;
-    house
-        .until(|house| {
-            assert!(house.board.under_way() <= 1);
-            house.figures("spins").ended() >= 1
+async fn overrun_skips_runs_and_never_runs_a_collector_twice_at_once() {
+    let mut fixture = Fixture::new();
+    let spins = fixture.module("spins.wat", SPINS);
+    let spins = fixture.wanted("spins", &spins, Duration::from_millis(2_500));
+    fixture.adopt(vec![spins]).await;
+    fixture
+        .until(|fixture| {
+            assert!(fixture.board.under_way() <= 1);
+            fixture.figures("spins").ended() >= 1
         })
         .await;
-    assert!(house.figures("spins").skipped(Skip::Overrun) >= 2);
+    assert!(fixture.figures("spins").skipped(Skip::Overrun) >= 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_module_that_does_not_even_start_does_not_replace_one_that_runs() {
-    let mut house = House::new();
-    let first = house.simple("a", GOOD);
-    house.adopt(vec![first]).await;
-    let running = house.figures("a").sha256;
+async fn module_that_fails_to_start_does_not_replace_a_running_one() {
+    let mut fixture = Fixture::new();
+    let first = fixture.simple("a", GOOD);
+    fixture.adopt(vec![first]).await;
+    let running = fixture.figures("a").sha256;
     for code in [TRAPS_AT_START, "(func (export \"wrong\"))", "not even text"] {
-        let next = house.simple("a", code);
-        house.adopt(vec![next]).await;
-        let figures = house.figures("a");
+        let next = fixture.simple("a", code);
+        fixture.adopt(vec![next]).await;
+        let figures = fixture.figures("a");
         assert_eq!(figures.sha256, running);
         assert!(figures.trouble.unwrap().contains("a.wat"), "{code}");
     }
-    let next = house.simple("a", TRAPS);
-    house.adopt(vec![next]).await;
-    assert_ne!(house.figures("a").sha256, running);
-    assert_eq!(house.figures("a").trouble, None);
-    assert_eq!(house.figures("a").ended(), 0, "it was tried without being run");
+    let next = fixture.simple("a", TRAPS);
+    fixture.adopt(vec![next]).await;
+    assert_ne!(fixture.figures("a").sha256, running);
+    assert_eq!(fixture.figures("a").trouble, None);
+    assert_eq!(fixture.figures("a").ended(), 0, "it was tried without being run");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pinned_module_is_taken_when_it_comes_and_another_content_never() {
-    let mut house = House::new();
-    let good = house.module("good.wat", GOOD);
-    let mut wanted = house.wanted("a", &house.path("a.wat"), Duration::from_secs(1));
+async fn pinned_module_is_loaded_when_it_appears_and_only_with_its_digest() {
+    let mut fixture = Fixture::new();
+    let good = fixture.module("good.wat", GOOD);
+    let mut wanted = fixture.wanted("a", &fixture.path("a.wat"), Duration::from_secs(1));
     wanted.pin = Some(Module::read(&good).unwrap().sha256().parse().unwrap());
-    house.adopt(vec![wanted]).await;
-    assert_eq!(house.figures("a").sha256, None);
-    house.module("a.wat", TRAPS);
-    house.until(|house| house.figures("a").trouble.is_some_and(|trouble| trouble.contains("`sha256` is"))).await;
-    assert_eq!(house.figures("a").sha256, None);
-    house.module("a.wat", GOOD);
-    house.until(|house| house.figures("a").collections(Reason::Completed) >= 1).await;
-    assert_eq!(house.figures("a").trouble, None);
+    fixture.adopt(vec![wanted]).await;
+    assert_eq!(fixture.figures("a").sha256, None);
+    fixture.module("a.wat", TRAPS);
+    fixture.until(|fixture| fixture.figures("a").trouble.is_some_and(|trouble| trouble.contains("`sha256` is"))).await;
+    assert_eq!(fixture.figures("a").sha256, None);
+    fixture.module("a.wat", GOOD);
+    fixture.until(|fixture| fixture.figures("a").collections(Reason::Completed) >= 1).await;
+    assert_eq!(fixture.figures("a").trouble, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_module_that_is_not_pinned_changes_only_with_a_reload() {
-    let mut house = House::new();
-    let wanted = house.simple("a", GOOD);
-    house.adopt(vec![wanted.clone()]).await;
-    let before = house.figures("a").sha256;
-    house.module("a.wat", TRAPS);
-    house.until(|house| house.figures("a").ended() >= 3).await;
-    assert_eq!(house.figures("a").collections(Reason::Completed), house.figures("a").ended());
-    assert_eq!(house.figures("a").sha256, before);
-    house.adopt(vec![wanted]).await;
-    assert_ne!(house.figures("a").sha256, before);
+async fn unpinned_module_changes_only_with_a_reload() {
+    let mut fixture = Fixture::new();
+    let wanted = fixture.simple("a", GOOD);
+    fixture.adopt(vec![wanted.clone()]).await;
+    let before = fixture.figures("a").sha256;
+    fixture.module("a.wat", TRAPS);
+    fixture.until(|fixture| fixture.figures("a").ended() >= 3).await;
+    assert_eq!(fixture.figures("a").collections(Reason::Completed), fixture.figures("a").ended());
+    assert_eq!(fixture.figures("a").sha256, before);
+    fixture.adopt(vec![wanted]).await;
+    assert_ne!(fixture.figures("a").sha256, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_module_that_is_not_pinned_and_was_refused_is_not_taken_by_itself_when_it_changes() {
-    let mut house = House::new();
-    let wanted = house.simple("a", GOOD);
-    house.adopt(vec![wanted.clone()]).await;
-    let before = house.figures("a").sha256;
-    house.module("a.wat", "not even text");
-    house.adopt(vec![wanted.clone()]).await;
-    assert!(house.figures("a").trouble.is_some());
-    house.module("a.wat", TRAPS);
+async fn refused_unpinned_module_is_loaded_only_by_the_next_reload() {
+    let mut fixture = Fixture::new();
+    let wanted = fixture.simple("a", GOOD);
+    fixture.adopt(vec![wanted.clone()]).await;
+    let before = fixture.figures("a").sha256;
+    fixture.module("a.wat", "not even text");
+    fixture.adopt(vec![wanted.clone()]).await;
+    assert!(fixture.figures("a").trouble.is_some());
+    fixture.module("a.wat", TRAPS);
     // Long enough for it to be looked at.
-    house.until(|house| house.figures("a").ended() >= 4).await;
-    assert_eq!((house.figures("a").sha256, house.figures("a").trouble.is_some()), (before.clone(), true));
-    house.adopt(vec![wanted]).await;
-    assert!(house.figures("a").sha256 != before && house.figures("a").trouble.is_none());
+    fixture.until(|fixture| fixture.figures("a").ended() >= 4).await;
+    assert_eq!((fixture.figures("a").sha256, fixture.figures("a").trouble.is_some()), (before.clone(), true));
+    fixture.adopt(vec![wanted]).await;
+    assert!(fixture.figures("a").sha256 != before && fixture.figures("a").trouble.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_longer_wanted_is_no_longer_run_and_what_stays_keeps_its_counts() {
-    let mut house = House::new();
-    let (a, b) = (house.simple("a", GOOD), house.simple("b", GOOD));
-    house.adopt(vec![a.clone(), b]).await;
-    house.until(|house| house.figures("a").ended() >= 1 && house.figures("b").ended() >= 1).await;
-    let c = house.simple("c", GOOD);
-    house.adopt(vec![a, c]).await;
-    assert_eq!(house.board.ledgers().iter().map(|(program, _)| program.as_str()).collect::<Vec<_>>(), ["a", "c"]);
-    assert!(house.figures("a").ended() >= 1);
-    house.until(|house| house.figures("c").ended() >= 2).await;
-    assert_eq!(house.supervisor.count(), (2, 2));
+async fn removed_collector_is_not_scheduled_and_others_keep_their_counts() {
+    let mut fixture = Fixture::new();
+    let (a, b) = (fixture.simple("a", GOOD), fixture.simple("b", GOOD));
+    fixture.adopt(vec![a.clone(), b]).await;
+    fixture.until(|fixture| fixture.figures("a").ended() >= 1 && fixture.figures("b").ended() >= 1).await;
+    let c = fixture.simple("c", GOOD);
+    fixture.adopt(vec![a, c]).await;
+    assert_eq!(fixture.board.ledgers().iter().map(|(program, _)| program.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+    assert!(fixture.figures("a").ended() >= 1);
+    fixture.until(|fixture| fixture.figures("c").ended() >= 2).await;
+    assert_eq!(fixture.supervisor.count(), (2, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn modules_of_one_content_are_compiled_once() {
-    let house = House::new();
-    let loader = house.supervisor.loader();
-    let prepare = |program: &str, code: &str| loader.prepare(house.simple(program, code));
+async fn modules_with_the_same_content_are_compiled_once() {
+    let fixture = Fixture::new();
+    let loader = fixture.supervisor.loader();
+    let prepare = |program: &str, code: &str| loader.prepare(fixture.simple(program, code));
     let (a, b, c) = tokio::join!(prepare("a", GOOD), prepare("b", GOOD), prepare("c", TRAPS));
     let code = [a, b, c].map(|prepared| prepared.code.unwrap());
     assert!(Arc::ptr_eq(&code[0], &code[1]));
@@ -254,15 +254,15 @@ async fn modules_of_one_content_are_compiled_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collection_that_does_not_end_is_stopped_in_time() {
-    let mut house = House::new();
-    let spins = house.module("spins.wat", SPINS);
-    let spins = house.wanted("spins", &spins, Duration::from_mins(10));
-    house.adopt(vec![spins]).await;
-    house.until(|house| house.board.under_way() == 1).await;
+async fn endless_collection_is_interrupted_at_shutdown() {
+    let mut fixture = Fixture::new();
+    let spins = fixture.module("spins.wat", SPINS);
+    let spins = fixture.wanted("spins", &spins, Duration::from_mins(10));
+    fixture.adopt(vec![spins]).await;
+    fixture.until(|fixture| fixture.board.under_way() == 1).await;
     let began = std::time::Instant::now();
-    let board = Arc::clone(&house.board);
-    assert_eq!(house.supervisor.finish(Duration::from_millis(200)).await, 1);
+    let board = Arc::clone(&fixture.board);
+    assert_eq!(fixture.supervisor.finish(Duration::from_millis(200)).await, 1);
     // By itself it ends after ten minutes.
     assert!(began.elapsed() < Duration::from_secs(20));
     assert_eq!(board.under_way(), 0);
@@ -271,7 +271,7 @@ async fn a_collection_that_does_not_end_is_stopped_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_cannot_be_stored_is_tried_again_before_it_is_lost() {
+async fn storing_a_payload_is_retried_before_it_is_lost() {
     let (attempts, full) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let (counted, disk) = (Arc::clone(&attempts), Arc::clone(&full));
     let store: Store = Arc::new(move |_, _| {
@@ -279,60 +279,62 @@ async fn a_body_that_cannot_be_stored_is_tried_again_before_it_is_lost() {
         let stored = if first || disk.load(Ordering::SeqCst) { Err("no space left".to_owned()) } else { Ok(()) };
         Box::pin(async { stored })
     });
-    let mut house = House::storing(store);
-    let wanted = house.wanted("counter", &guest("counter"), Duration::from_secs(10));
-    house.adopt(vec![wanted]).await;
-    house.until(|house| house.figures("counter").ended() >= 1).await;
-    assert_eq!(house.figures("counter").collections(Reason::Completed), 1, "it was stored the second time");
+    let mut fixture = Fixture::storing(store);
+    let wanted = fixture.wanted("counter", &guest("counter"), Duration::from_secs(10));
+    fixture.adopt(vec![wanted]).await;
+    fixture.until(|fixture| fixture.figures("counter").ended() >= 1).await;
+    assert_eq!(fixture.figures("counter").collections(Reason::Completed), 1, "it was stored the second time");
     assert!(attempts.load(Ordering::SeqCst) >= 2);
 
     full.store(true, Ordering::SeqCst);
-    house.until(|house| house.figures("counter").collections(Reason::NotStored) >= 1).await;
-    let words = house.figures("counter").last.unwrap().words;
+    fixture.until(|fixture| fixture.figures("counter").collections(Reason::NotStored) >= 1).await;
+    let words = fixture.figures("counter").last.unwrap().words;
     assert_eq!(words, "completed, 1 datapoints taken, and lost: no space left");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_guests_that_never_end_make_no_good_collection_late() {
-    let mut house = House::of(Arc::new(|_, _| Box::pin(async { Ok(()) })), 64);
-    let (spins, good) = (house.module("spins.wat", SPINS), house.module("good.wat", GOOD));
-    let spinning = |number| house.wanted(&format!("spins-{number}"), &spins, Duration::from_mins(10));
+async fn twenty_endless_collectors_do_not_delay_other_collections() {
+    let mut fixture = Fixture::of(Arc::new(|_, _| Box::pin(async { Ok(()) })), 64);
+    let (spins, good) = (fixture.module("spins.wat", SPINS), fixture.module("good.wat", GOOD));
+    let spinning = |number| fixture.wanted(&format!("spins-{number}"), &spins, Duration::from_mins(10));
     let mut wanted: Vec<Wanted> = (0..20).map(spinning).collect();
-    house.supervisor.follow(wanted.clone());
-    house.until(|house| house.board.under_way() == 20).await;
+    fixture.supervisor.follow(wanted.clone());
+    fixture.until(|fixture| fixture.board.under_way() == 20).await;
     let programs: Vec<String> = (0..10).map(|number| format!("good-{number}")).collect();
-    wanted.extend(programs.iter().map(|program| house.wanted(program, &good, Duration::from_secs(10))));
-    house.supervisor.follow(wanted);
-    house.until(|house| programs.iter().all(|program| house.figures(program).ended() >= 5)).await;
+    wanted.extend(programs.iter().map(|program| fixture.wanted(program, &good, Duration::from_secs(10))));
+    fixture.supervisor.follow(wanted);
+    fixture.until(|fixture| programs.iter().all(|program| fixture.figures(program).ended() >= 5)).await;
     // From its time to its end; without shares of the processors it was 60 ms, and 85 ms for the latest.
     let mut delays: Vec<Duration> = programs
         .iter()
         .map(|program| {
-            let Figures { tally, .. } = house.figures(program);
-            (tally.lateness + tally.duration) / u32::try_from(house.figures(program).ended()).unwrap()
+            let Figures { tally, .. } = fixture.figures(program);
+            (tally.lateness + tally.duration) / u32::try_from(fixture.figures(program).ended()).unwrap()
         })
         .collect();
     delays.sort_unstable();
     assert!(delays[5] < Duration::from_millis(20), "{delays:?}");
-    assert!(programs.iter().all(|program| house.figures(program).skipped(Skip::Overrun) == 0));
+    assert!(programs.iter().all(|program| fixture.figures(program).skipped(Skip::Overrun) == 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn collectors_that_always_take_their_whole_time_leave_half_of_the_collections_to_others() {
-    let mut house = House::of(Arc::new(|_, _| Box::pin(async { Ok(()) })), 4);
-    let good = house.module("good.wat", GOOD);
+async fn collectors_that_use_their_whole_timeout_leave_half_of_the_permits_to_others() {
+    let mut fixture = Fixture::of(Arc::new(|_, _| Box::pin(async { Ok(()) })), 4);
+    let good = fixture.module("good.wat", GOOD);
     // They bring something, so that none of them is let rest.
-    let spins = house.path("spins.wat");
+    let spins = fixture.path("spins.wat");
     std::fs::write(&spins, emits_and("(loop br 0) unreachable")).unwrap();
-    let mut wanted: Vec<Wanted> =
-        (0..12).map(|number| house.wanted(&format!("spins-{number}"), &spins, Duration::from_millis(1_500))).collect();
-    house.supervisor.follow(wanted.clone());
-    let ended = |house: &House, count| (0..12).all(|number| house.figures(&format!("spins-{number}")).ended() >= count);
-    house.until(|house| ended(house, 1)).await;
+    let mut wanted: Vec<Wanted> = (0..12)
+        .map(|number| fixture.wanted(&format!("spins-{number}"), &spins, Duration::from_millis(1_500)))
+        .collect();
+    fixture.supervisor.follow(wanted.clone());
+    let ended =
+        |fixture: &Fixture, count| (0..12).all(|number| fixture.figures(&format!("spins-{number}")).ended() >= count);
+    fixture.until(|fixture| ended(fixture, 1)).await;
     // By now it is known that they take long, and most of them wait for their next collection.
-    wanted.push(house.wanted("good", &good, Duration::from_secs(10)));
-    house.supervisor.follow(wanted);
-    house.until(|house| house.figures("good").ended() >= 3).await;
-    let lateness = house.figures("good").tally.lateness / 3;
+    wanted.push(fixture.wanted("good", &good, Duration::from_secs(10)));
+    fixture.supervisor.follow(wanted);
+    fixture.until(|fixture| fixture.figures("good").ended() >= 3).await;
+    let lateness = fixture.figures("good").tally.lateness / 3;
     assert!(lateness < Duration::from_millis(500), "{lateness:?}");
 }

@@ -34,7 +34,7 @@ echo "restarts=$(show NRestarts)"
 
 #[test]
 #[ignore = "needs root and a machine that lets it mount: `cargo xtask soak systemd` runs it"]
-fn the_unit_runs_under_systemd_and_its_compiler_is_confined_beneath_its_filter() {
+fn unit_runs_under_systemd_and_its_compiler_is_confined() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (config, out) = (folder.path().join("config"), folder.path().join("out"));
     for folder in [&config, &out] {

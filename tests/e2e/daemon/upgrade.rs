@@ -17,10 +17,10 @@ use std::{
     time::SystemTime,
 };
 
-use pattoo_tests::{Cli, Daemon, Finished, RawSite, Running, STATIONS, Said, http_ok, python, repository};
+use pattoo_tests::{Cli, Daemon, Finished, RawSite, ReadyLine, Running, STATIONS, http_ok, python, repository};
 use serde_json::{Value, json};
 
-use crate::languages::station::{self, Field, Inputs, seed};
+use crate::languages::station::{self, Inputs, StationSetup, seed};
 
 /// Where the configurations of the fixtures have everything.
 const PREFIX: &str = "/srv/pattoo";
@@ -144,7 +144,7 @@ fn value(body: &Value, key: &str) -> Value {
 /// The device of the configurations.
 fn device(release: &Release) -> Running {
     let mut simulate = release.command(&["simulate"]);
-    Running::start(simulate.arg(fixture("devices.yaml")), Said::OnStderr, |line| {
+    Running::start(simulate.arg(fixture("devices.yaml")), ReadyLine::OnStderr, |line| {
         line.contains(DEVICE).then(|| DEVICE.parse().expect("an address"))
     })
 }
@@ -162,16 +162,16 @@ fn web_site() -> RawSite {
 }
 
 #[test]
-fn modules_of_0_1_0_give_the_datapoints_that_follow_from_the_inputs() {
+fn modules_of_0_1_0_give_the_expected_datapoints() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     unpack("guests.tar.xz", folder.path());
-    let field = Field::with_modules(Inputs::choose(seed()), folder.path(), STATIONS.to_vec());
-    station::all_give_what_follows_from_the_inputs(&field);
+    let setup = StationSetup::with_modules(Inputs::choose(seed()), folder.path(), STATIONS.to_vec());
+    station::all_give_what_follows_from_the_inputs(&setup);
 }
 
 /// One after the other, since both have the same addresses.
 #[test]
-fn data_and_both_configurations_of_0_1_0_are_taken_over() {
+fn data_and_configurations_of_0_1_0_are_still_used() {
     let site = web_site();
     for shape in ["documented", "agents"] {
         let asked = site.seen().len();

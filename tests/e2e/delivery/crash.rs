@@ -23,12 +23,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_tests::{Daemon, Moment, Mood, Plant, Site, binary, guest, pattoo_records_of_all};
+use pattoo_tests::{Daemon, Moment, ReceiverProxy, Scenario, Site, binary, guest, pattoo_records_of_all};
 use serde_json::{Value, json};
 
 /// Where a kill is aimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Aim {
+enum KillPoint {
     /// A collection has begun: before its commit.
     BeforeCommit,
     /// A collection has just been committed, and is not posted yet.
@@ -41,18 +41,19 @@ enum Aim {
     Random,
 }
 
-const AIMS: [Aim; 5] = [Aim::BeforeCommit, Aim::AfterCommit, Aim::DuringPost, Aim::AfterAnswer, Aim::Random];
+const KILL_POINTS: [KillPoint; 5] =
+    [KillPoint::BeforeCommit, KillPoint::AfterCommit, KillPoint::DuringPost, KillPoint::AfterAnswer, KillPoint::Random];
 
 /// What the server is like while the daemon runs; the last, before a kill, is what the kill needs.
-const MOODS: [Mood; 8] = [
-    Mood::Takes,
-    Mood::Says("answer: 500"),
-    Mood::Says("{answer: 429, retry_after: 1}"),
-    Mood::Says("answer: 400"),
-    Mood::Says("answer: 404"),
-    Mood::Says("delay: 30ms"),
-    Mood::Says("hang: true"),
-    Mood::Down,
+const SCENARIOS: [Scenario; 8] = [
+    Scenario::Accepts,
+    Scenario::FromFile("answer: 500"),
+    Scenario::FromFile("{answer: 429, retry_after: 1}"),
+    Scenario::FromFile("answer: 400"),
+    Scenario::FromFile("answer: 404"),
+    Scenario::FromFile("delay: 30ms"),
+    Scenario::FromFile("hang: true"),
+    Scenario::Down,
 ];
 
 /// How often each moment must have been hit where the daemon is killed [`ENOUGH_KILLS`] times.
@@ -67,12 +68,12 @@ fn wanted_hits(kills: usize) -> usize {
 
 /// Where the next kill is aimed: at each moment in turn; and when that was `kills` times, as often again as it takes to hit those that were
 /// not hit often enough, since a busy machine kills late.
-fn next_aim(rounds: usize, kills: usize, report: &BTreeMap<Aim, (usize, usize)>) -> Option<Aim> {
+fn next_kill_point(rounds: usize, kills: usize, report: &BTreeMap<KillPoint, (usize, usize)>) -> Option<KillPoint> {
     if rounds < kills {
-        return AIMS.get(rounds % AIMS.len()).copied();
+        return KILL_POINTS.get(rounds % KILL_POINTS.len()).copied();
     }
-    let lacks = |aim: &Aim| report.get(aim).is_none_or(|(_, hits)| *hits < wanted_hits(kills));
-    AIMS.into_iter().find(lacks).filter(|_| rounds < kills * 4)
+    let lacks = |point: &KillPoint| report.get(point).is_none_or(|(_, hits)| *hits < wanted_hits(kills));
+    KILL_POINTS.into_iter().find(lacks).filter(|_| rounds < kills * 4)
 }
 
 fn setting(name: &str, default: usize) -> usize {
@@ -80,10 +81,10 @@ fn setting(name: &str, default: usize) -> usize {
 }
 
 /// A small generator, so that a run can be repeated: its seed is printed.
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+impl Rng {
+    fn below(&mut self, sides: usize) -> usize {
         // xorshift64 (Marsaglia, 2003)
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -92,12 +93,12 @@ impl Dice {
     }
 
     fn millis(&mut self, most: usize) -> Duration {
-        Duration::from_millis(u64::try_from(self.roll(most)).unwrap_or_default())
+        Duration::from_millis(u64::try_from(self.below(most)).unwrap_or_default())
     }
 }
 
 /// Which collections the daemon said are finished, and which it began without a word of their end.
-fn said(heard: &[String]) -> (BTreeMap<String, u64>, BTreeSet<String>) {
+fn log_of_collections(heard: &[String]) -> (BTreeMap<String, u64>, BTreeSet<String>) {
     let (mut finished, mut begun) = (BTreeMap::new(), BTreeSet::new());
     for line in heard {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -118,14 +119,14 @@ fn numbers<'a>(heard: &'a [String], before: &'a str, after: &'a str) -> impl Ite
 }
 
 /// What a spool holds after a kill.
-struct Remains {
+struct SpoolAfterKill {
     /// The highest number that was ever given.
     last: i64,
     /// What is queued: number and body.
     queued: BTreeMap<i64, String>,
 }
 
-impl Remains {
+impl SpoolAfterKill {
     /// Looks at a copy, so that the next daemon finds what the kill left.
     fn of(site: &Site) -> Self {
         let copy = tempfile::tempdir().expect("a temporary folder");
@@ -150,16 +151,23 @@ impl Remains {
     }
 }
 
-/// Lets the daemon run until the aim is there, and kills it. Whether that hit, and all that the daemon said.
-fn kill(daemon: Daemon, site: &Site, plant: &mut Plant, aim: Aim, dice: &mut Dice) -> (bool, Vec<String>) {
-    let patience = Duration::from_secs(20);
+/// Lets the daemon run until the point is there, and kills it. Whether that hit, and all that the daemon said.
+fn kill(
+    daemon: Daemon,
+    site: &Site,
+    proxy: &mut ReceiverProxy,
+    point: KillPoint,
+    rng: &mut Rng,
+) -> (bool, Vec<String>) {
+    let time_limit = Duration::from_secs(20);
     let mut body = None;
-    match aim {
-        Aim::BeforeCommit | Aim::AfterCommit => {
-            let (text, end) = if aim == Aim::BeforeCommit { (": begins", "") } else { ("TRACE body ", " is stored") };
+    match point {
+        KillPoint::BeforeCommit | KillPoint::AfterCommit => {
+            let (text, end) =
+                if point == KillPoint::BeforeCommit { (": begins", "") } else { ("TRACE body ", " is stored") };
             // Not always the first one.
-            let mut left = dice.roll(8);
-            let deadline = Instant::now() + patience;
+            let mut left = rng.below(8);
+            let deadline = Instant::now() + time_limit;
             while let Some(line) = daemon.next_line(deadline.saturating_duration_since(Instant::now())) {
                 if line.contains(text) && line.ends_with(end) {
                     if left == 0 {
@@ -169,46 +177,46 @@ fn kill(daemon: Daemon, site: &Site, plant: &mut Plant, aim: Aim, dice: &mut Dic
                 }
             }
         }
-        Aim::DuringPost | Aim::AfterAnswer => {
-            let moment = match (aim, dice.roll(2)) {
-                (Aim::AfterAnswer, _) => Moment::Answered,
+        KillPoint::DuringPost | KillPoint::AfterAnswer => {
+            let moment = match (point, rng.below(2)) {
+                (KillPoint::AfterAnswer, _) => Moment::Answered,
                 (_, 0) => Moment::Sent,
                 _ => Moment::Taken,
             };
             let (sender, reached) = channel();
             let killer = daemon.killer();
-            plant.is(Mood::Takes);
-            plant.at(moment, move |body| {
+            proxy.set(Scenario::Accepts);
+            proxy.at(moment, move |body| {
                 killer.kill();
                 let _ = sender.send(body.clone());
             });
-            body = reached.recv_timeout(patience).ok();
+            body = reached.recv_timeout(time_limit).ok();
         }
-        Aim::Random => std::thread::sleep(dice.millis(1000)),
+        KillPoint::Random => std::thread::sleep(rng.millis(1000)),
     }
     daemon.killer().kill();
     let (_, heard) = daemon.wait();
-    let remains = Remains::of(site);
+    let spool = SpoolAfterKill::of(site);
     let stored = numbers(&heard, "TRACE body ", " is stored").max();
-    let hit = match aim {
-        Aim::BeforeCommit => {
-            let under_way = said(&heard).1.len();
-            let committed = stored.map_or(0, |stored| remains.last - stored);
+    let hit = match point {
+        KillPoint::BeforeCommit => {
+            let under_way = log_of_collections(&heard).1.len();
+            let committed = stored.map_or(0, |stored| spool.last - stored);
             i64::try_from(under_way).expect("a few") > committed
         }
-        Aim::AfterCommit => stored.is_some_and(|stored| {
-            remains.queued.contains_key(&stored)
+        KillPoint::AfterCommit => stored.is_some_and(|stored| {
+            spool.queued.contains_key(&stored)
                 && numbers(&heard, "TRACE posting body ", "").all(|posted| posted != stored)
         }),
-        Aim::DuringPost | Aim::AfterAnswer => body.is_some_and(|body| remains.holds(&body)),
-        Aim::Random => true,
+        KillPoint::DuringPost | KillPoint::AfterAnswer => body.is_some_and(|body| spool.holds(&body)),
+        KillPoint::Random => true,
     };
     (hit, heard)
 }
 
 /// A server that changes its mind so often may refuse one body five times while it takes others. Such a body stays in the spool, and is
 /// put back into the queue as an operator does it. Returns whose they were: these arrive, and later than in their order.
-fn retry_what_was_set_aside(site: &Site) -> BTreeSet<String> {
+fn retry_quarantined(site: &Site) -> BTreeSet<String> {
     let spool = |arguments: &[&str]| {
         let mut command = Command::new(binary());
         command.arg("spool").args(arguments).env("PATTOO_CONFIGDIR", site.folder());
@@ -228,32 +236,32 @@ fn retry_what_was_set_aside(site: &Site) -> BTreeSet<String> {
 }
 
 #[test]
-fn nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed() {
+fn finished_collections_survive_any_number_of_kills() {
     let (kills, collectors) = (setting("CRASH_KILLS", ENOUGH_KILLS), setting("CRASH_COLLECTORS", 12));
     let seed = setting("CRASH_SEED", usize::try_from(std::process::id()).unwrap_or(1));
-    let mut dice = Dice(u64::try_from(seed).unwrap_or(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let mut plant = Plant::start();
-    let site = Site::new(plant.address());
+    let mut rng = Rng(u64::try_from(seed).unwrap_or(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut proxy = ReceiverProxy::start();
+    let site = Site::new(proxy.address());
     let programs: Vec<String> = (0..collectors).map(|number| format!("COUNTER_{number}")).collect();
     let counter = |program: &String| json!({"program": program, "module": guest("counter"), "polling_interval": 1});
     site.configure(&programs.iter().map(counter).collect());
 
     let mut finished: BTreeMap<String, u64> = BTreeMap::new();
-    let mut report: BTreeMap<Aim, (usize, usize)> = BTreeMap::new();
+    let mut report: BTreeMap<KillPoint, (usize, usize)> = BTreeMap::new();
     // A kill between commit and memory repeats a number; one between answer and delete repeats a body. At each kill, and for each program.
     let mut repeated_at_most: BTreeMap<String, u64> = BTreeMap::new();
     let mut rounds = 0;
-    while let Some(aim) = next_aim(rounds, kills, &report) {
+    while let Some(point) = next_kill_point(rounds, kills, &report) {
         rounds += 1;
-        plant.is(MOODS[dice.roll(MOODS.len())]);
+        proxy.set(SCENARIOS[rng.below(SCENARIOS.len())]);
         let daemon = Daemon::start(site.command().arg("-v"));
         daemon.wait_for("collectors run");
-        for _ in 0..dice.roll(3) {
-            plant.is(MOODS[dice.roll(MOODS.len())]);
-            std::thread::sleep(dice.millis(300));
+        for _ in 0..rng.below(3) {
+            proxy.set(SCENARIOS[rng.below(SCENARIOS.len())]);
+            std::thread::sleep(rng.millis(300));
         }
-        let (hit, heard) = kill(daemon, &site, &mut plant, aim, &mut dice);
-        let (ended, begun) = said(&heard);
+        let (hit, heard) = kill(daemon, &site, &mut proxy, point, &mut rng);
+        let (ended, begun) = log_of_collections(&heard);
         for (program, count) in ended {
             *finished.entry(program).or_default() += count;
         }
@@ -261,13 +269,13 @@ fn nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed() {
             // Its collection under way may be a repetition later, and so may the body that was on the wire.
             *repeated_at_most.entry(program.clone()).or_default() += 1 + u64::from(begun.contains(program));
         }
-        let (aimed, hits) = report.entry(aim).or_default();
+        let (aimed, hits) = report.entry(point).or_default();
         *aimed += 1;
         *hits += usize::from(hit);
     }
 
-    plant.is(Mood::Takes);
-    let set_aside = retry_what_was_set_aside(&site);
+    proxy.set(Scenario::Accepts);
+    let quarantined = retry_quarantined(&site);
     let daemon = Daemon::start(&mut site.command());
     daemon.wait_for("collectors run");
     daemon.wait_until("an empty spool", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] == 0.0);
@@ -276,7 +284,7 @@ fn nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed() {
     assert!(daemon.end("TERM").success());
 
     // All of it, as the server reads it.
-    let bodies = plant.received();
+    let bodies = proxy.received();
     let mut arrived: BTreeMap<&str, Vec<(u64, &Value)>> = BTreeMap::new();
     let records = pattoo_records_of_all(&bodies);
     for (body, records) in bodies.iter().zip(&records) {
@@ -288,7 +296,7 @@ fn nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed() {
     for program in &programs {
         let (mut last, mut repeated) = ((0, &Value::Null), 0);
         let arrived = arrived.entry(program).or_default();
-        if set_aside.contains(program) {
+        if quarantined.contains(program) {
             arrived.sort_by_key(|(number, _)| *number);
         }
         for &(number, body) in &*arrived {
@@ -310,12 +318,12 @@ fn nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed() {
     let finished: u64 = finished.values().sum();
     println!(
         "seed {seed}: {rounds} kills, {finished} collections seen finished, {} bodies arrived, {bodies_twice} of them twice, \
-         {numbers_twice} collections repeated, bodies of {} collectors set aside; aimed and hit: {report:?}",
+         {numbers_twice} collections repeated, bodies of {} collectors quarantined; aimed and hit: {report:?}",
         bodies.len(),
-        set_aside.len()
+        quarantined.len()
     );
     assert!(lost.is_empty(), "seed {seed}: {lost}");
-    for (aim, (aimed, hits)) in report {
-        assert!(hits >= wanted_hits(kills), "seed {seed}: {aim:?} was hit {hits} of {aimed} times");
+    for (point, (aimed, hits)) in report {
+        assert!(hits >= wanted_hits(kills), "seed {seed}: {point:?} was hit {hits} of {aimed} times");
     }
 }

@@ -18,7 +18,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use pattoo_tests::{Cli, Daemon, Site, emits_and, guest, nobody};
+use pattoo_tests::{Cli, Daemon, Site, emits_and, guest, unused_address};
 use pattoo_wasm::delivery::ServerUrl;
 use serde_json::{Value, json};
 
@@ -78,12 +78,12 @@ fn counts(bodies: &[Value]) -> BTreeMap<String, Vec<u64>> {
 }
 
 #[test]
-fn on_a_disk_that_is_full_nothing_is_lost_that_was_said_to_be_collected() {
+fn full_disk_loses_no_collection_that_was_reported_complete() {
     if !has_namespaces() {
         return;
     }
     let cli = Cli::new();
-    let address = nobody();
+    let address = unused_address();
     let site = Site::new(address);
     site.configure(&json!(
         ["A", "B"].map(|program| json!({"program": program, "module": guest("counter"), "polling_interval": 1}))
@@ -111,7 +111,7 @@ fn on_a_disk_that_is_full_nothing_is_lost_that_was_said_to_be_collected() {
     fs::remove_file(ballast).expect("it is ours");
     let after = cli.received().len();
     daemon.wait_until("fresh bodies", |_| cli.received().len() >= after + 6);
-    let heard = daemon.heard();
+    let heard = daemon.log_lines();
     // All that is said to be collected by now was stored before it was said, and has arrived once the spool was empty.
     daemon.wait_until("an empty spool", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] == 0.0);
     assert!(daemon.end("TERM").success());
@@ -133,11 +133,11 @@ fn on_a_disk_that_is_full_nothing_is_lost_that_was_said_to_be_collected() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_written_is_named_and_nothing_runs() {
+fn read_only_directory_is_named_and_nothing_runs() {
     if !has_namespaces() {
         return;
     }
-    let site = Site::new(nobody());
+    let site = Site::new(unused_address());
     site.configure(&json!([{"program": "A", "module": guest("counter"), "polling_interval": 1}]));
     let disk = site.folder().join("daemon").display().to_string();
     let read_only = format!("mount --bind '{disk}' '{disk}'; mount -o remount,bind,ro '{disk}'");
@@ -149,7 +149,7 @@ fn a_directory_that_cannot_be_written_is_named_and_nothing_runs() {
     // A command collects nothing that it could not keep.
     let cli = Cli::new();
     let module = cli.file("a.wat", emits_and("i32.const 512")).display().to_string();
-    let server = format!("http://{}", nobody());
+    let server = format!("http://{}", unused_address());
     let mut command = cli.command(&["run", &module, "--post", &server]);
     command.env("PATTOO_CONFIGDIR", site.folder());
     let output = in_namespace(&read_only, &command).output().expect("it starts");
@@ -159,7 +159,7 @@ fn a_directory_that_cannot_be_written_is_named_and_nothing_runs() {
 }
 
 #[test]
-fn compiled_code_is_kept_also_where_nothing_may_be_run_from_a_file() {
+fn compiled_code_is_cached_on_a_noexec_file_system() {
     if !has_namespaces() {
         return;
     }
@@ -178,9 +178,9 @@ fn compiled_code_is_kept_also_where_nothing_may_be_run_from_a_file() {
 }
 
 /// Numbers that look random and are the same in each run.
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn below(&mut self, bound: u64) -> u64 {
         // xorshift64 (Marsaglia, 2003)
         self.0 ^= self.0 << 13;
@@ -218,9 +218,9 @@ fn pages(spool: &Path) -> BTreeMap<(String, u64), u64> {
 }
 
 #[test]
-fn of_a_spool_that_is_damaged_at_random_what_is_intact_is_delivered_in_order_and_the_rest_is_kept_aside() {
+fn intact_payloads_of_a_randomly_damaged_spool_are_delivered_in_order() {
     let original = tempfile::tempdir().expect("a temporary folder");
-    let address = nobody();
+    let address = unused_address();
     let server: ServerUrl = format!("http://{address}").parse().expect("a URL");
     let source = original.path().join("spool.sqlite3");
     fill(&source, &server, 4000);
@@ -232,9 +232,9 @@ fn of_a_spool_that_is_damaged_at_random_what_is_intact_is_delivered_in_order_and
         })
         .expect("a table");
     let size = fs::metadata(&source).expect("a spool").len();
-    let mut dice = Dice(19_437);
+    let mut rng = Rng(19_437);
     for round in 0..4 {
-        let mut places: Vec<u64> = (0..10).map(|_| PAGE + dice.below(size - PAGE)).collect();
+        let mut places: Vec<u64> = (0..10).map(|_| PAGE + rng.below(size - PAGE)).collect();
         if round % 2 == 0 {
             // Through which all that is in the table is found.
             places.push((u64::from(root) - 1) * PAGE);
@@ -247,7 +247,7 @@ fn of_a_spool_that_is_damaged_at_random_what_is_intact_is_delivered_in_order_and
         fs::copy(&source, &spool).expect("a copy");
         let file = fs::File::options().write(true).open(&spool).expect("a file");
         for place in &places {
-            let noise: Vec<u8> = (0..=dice.below(16)).map(|_| u8::try_from(dice.below(256)).expect("a byte")).collect();
+            let noise: Vec<u8> = (0..=rng.below(16)).map(|_| u8::try_from(rng.below(256)).expect("a byte")).collect();
             file.write_all_at(&noise, *place).expect("a writable file");
         }
         let damaged = fs::read(&spool).expect("a file");
@@ -256,7 +256,7 @@ fn of_a_spool_that_is_damaged_at_random_what_is_intact_is_delivered_in_order_and
         let daemon = site.start();
         daemon.wait_until("an empty queue", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] == 0.0);
         let quarantined = daemon.metrics()["pattoo_wasm_spool_quarantined_bodies"];
-        let heard = daemon.heard().join("\n");
+        let heard = daemon.log_lines().join("\n");
         assert!(daemon.end("TERM").success());
 
         let mut arrived: BTreeMap<String, Vec<u64>> = BTreeMap::new();

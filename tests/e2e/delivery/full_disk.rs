@@ -24,7 +24,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use pattoo_tests::{Cli, Daemon, Site, nobody};
+use pattoo_tests::{Cli, Daemon, Site, unused_address};
 use pattoo_wasm::delivery::ServerUrl;
 use serde_json::{Value, json};
 
@@ -86,14 +86,14 @@ impl Drop for Namespace {
 }
 
 /// Takes every block that becomes free, for as long as it lives.
-struct Greedy {
+struct CompetingWriter {
     stop: Arc<AtomicBool>,
     /// How often there was nothing to take.
     full: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Greedy {
+impl CompetingWriter {
     fn at(path: PathBuf) -> Self {
         let (stop, full) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (stops, fulls) = (Arc::clone(&stop), Arc::clone(&full));
@@ -108,13 +108,13 @@ impl Greedy {
                 }
             }
         });
-        let greedy = Self { stop, full, thread: Some(thread) };
-        greedy.fills();
-        greedy
+        let writer = Self { stop, full, thread: Some(thread) };
+        writer.wait_until_full();
+        writer
     }
 
     /// Waits until there was nothing left a hundred times more.
-    fn fills(&self) {
+    fn wait_until_full(&self) {
         let from = self.full.load(Ordering::Relaxed);
         while self.full.load(Ordering::Relaxed) < from + 100 {
             std::thread::yield_now();
@@ -122,7 +122,7 @@ impl Greedy {
     }
 }
 
-impl Drop for Greedy {
+impl Drop for CompetingWriter {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -135,7 +135,7 @@ const BODIES: u64 = 2000;
 
 fn everything_is_delivered(file_system: &str, mount: &str, own_user: bool) {
     let cli = Cli::new();
-    let address = nobody();
+    let address = unused_address();
     let site = Site::new(address);
     site.configure(&json!([]));
     let server: ServerUrl = format!("http://{address}").parse().expect("a URL");
@@ -172,7 +172,7 @@ fn everything_is_delivered(file_system: &str, mount: &str, own_user: bool) {
     let daemon = start();
     daemon.wait_until("all is there", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] == 2000.0);
     let ballast = namespace.path(&disk.join("ballast"));
-    let greedy = Greedy::at(ballast.clone());
+    let writer = CompetingWriter::at(ballast.clone());
 
     // What a person does works, beside the daemon and without it, after each way in which it can end.
     let drop_one = || {
@@ -191,11 +191,11 @@ fn everything_is_delivered(file_system: &str, mount: &str, own_user: bool) {
     dropped();
     daemon.end("KILL");
     dropped();
-    greedy.fills();
+    writer.wait_until_full();
     let daemon = start();
     dropped();
     assert!(daemon.end("TERM").success());
-    greedy.fills();
+    writer.wait_until_full();
     dropped();
 
     // It is delivered, once; a kill costs each agent one body that comes twice.
@@ -206,12 +206,12 @@ fn everything_is_delivered(file_system: &str, mount: &str, own_user: bool) {
         let daemon = start();
         daemon.wait_until("some are delivered", |_| cli.received().len() >= before + 200);
         daemon.end(signal);
-        greedy.fills();
+        writer.wait_until_full();
         kills += u64::from(signal == "KILL");
     }
     let daemon = start();
     daemon.wait_until("all are delivered", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] == 0.0);
-    let heard = daemon.heard().join("\n");
+    let heard = daemon.log_lines().join("\n");
     assert!(!heard.contains("cannot be deleted"), "{file_system}: {heard}");
     let bodies = cli.received();
     let different: BTreeSet<String> =
@@ -223,7 +223,7 @@ fn everything_is_delivered(file_system: &str, mount: &str, own_user: bool) {
     drop(receiver);
 
     // There is room again: the file gives back what it took.
-    drop(greedy);
+    drop(writer);
     fs::remove_file(ballast).expect("it is ours");
     assert!(daemon.end("TERM").success());
     let file = namespace.path(&disk.join("pattoo_wasm/spool/spool.sqlite3"));
@@ -233,12 +233,12 @@ fn everything_is_delivered(file_system: &str, mount: &str, own_user: bool) {
 }
 
 #[test]
-fn on_a_full_disk_with_another_writer_all_that_is_queued_is_delivered_once_also_after_a_restart() {
+fn queue_on_a_full_tmpfs_shared_with_another_writer_is_delivered_once() {
     everything_is_delivered("tmpfs", "mount -t tmpfs -o size=6m tmpfs", true);
 }
 
 #[test]
-fn on_a_full_ext4_with_another_writer_all_that_is_queued_is_delivered_once_also_after_a_restart() {
+fn queue_on_a_full_ext4_shared_with_another_writer_is_delivered_once() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let image = folder.path().join("image");
     fs::File::create(&image).and_then(|file| file.set_len(12 << 20)).expect("a sparse file");

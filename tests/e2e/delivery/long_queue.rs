@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_tests::{Cli, Daemon, Running, Said, Site, resident_kib};
+use pattoo_tests::{Cli, Daemon, ReadyLine, Running, Site, resident_kib};
 use pattoo_wasm::{
     delivery::{ServerUrl, Spool, SpoolLimits},
     pattoo::{Agent, AgentId, Batch, Body, Candidate, Hostname, PollingInterval, Program, Value},
@@ -113,11 +113,11 @@ struct Heard {
     wrong: Vec<String>,
 }
 
-/// A receiver that keeps nothing, in the mood of `mood.yaml`, and what it takes; the thread ends when all that it said is heard.
+/// A receiver that keeps nothing, in the mood of `scenario.yaml`, and what it takes; the thread ends when all that it said is heard.
 fn receiver(cli: &Cli) -> (Running, Arc<Mutex<Heard>>, JoinHandle<()>) {
-    let mut command = cli.command(&["receive", "--listen", "127.0.0.1:0", "--mood", "mood.yaml"]);
+    let mut command = cli.command(&["receive", "--listen", "127.0.0.1:0", "--mood", "scenario.yaml"]);
     command.stdout(Stdio::piped());
-    let mut receiver = Running::start(&mut command, Said::OnStderr, |line| {
+    let mut receiver = Running::start(&mut command, ReadyLine::OnStderr, |line| {
         line.split_once("receiving on http://")?.1.trim().parse().ok()
     });
     let lines = BufReader::new(receiver.take_stdout()).lines();
@@ -125,7 +125,7 @@ fn receiver(cli: &Cli) -> (Running, Arc<Mutex<Heard>>, JoinHandle<()>) {
     let hearing = Arc::clone(&heard);
     let hears = std::thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
-            let mut heard = hearing.lock().expect("nobody panics with it");
+            let mut heard = hearing.lock().expect("no thread panics while it holds the lock");
             let mut cells = line.split('\t').skip(1);
             let program = cells.next().expect("a program").to_owned();
             let next = heard.next.entry(program).or_insert(1);
@@ -168,13 +168,13 @@ fn pace(address: SocketAddr) -> f64 {
 }
 
 #[test]
-fn a_long_queue_costs_no_memory_and_no_start_and_is_drained_at_the_receivers_pace() {
+fn long_queue_needs_little_memory_and_drains_at_the_speed_of_the_receiver() {
     let bodies: u64 = std::env::var("QUEUE_BODIES")
         .map_or(30_000, |text| text.parse().unwrap_or_else(|_| panic!("QUEUE_BODIES is a number")));
     let cli = Cli::new();
     let fast = pace(receiver(&cli).0.address());
     // As a busy server is: so slow that it is not our processors that count.
-    cli.file("mood.yaml", "delay: 120ms");
+    cli.file("scenario.yaml", "delay: 120ms");
     let busy = pace(receiver(&cli).0.address());
     let (receiver, heard, hears) = receiver(&cli);
     let site = Site::new(receiver.address()).with("spool", json!({"size": "100 GiB"}));
@@ -188,15 +188,17 @@ fn a_long_queue_costs_no_memory_and_no_start_and_is_drained_at_the_receivers_pac
     let began = Instant::now();
     let daemon = site.start();
     let started = began.elapsed();
-    daemon.wait_until("the first bodies", |_| !heard.lock().expect("nobody panics with it").next.is_empty());
+    daemon.wait_until("the first bodies", |_| {
+        !heard.lock().expect("no thread panics while it holds the lock").next.is_empty()
+    });
     let first = began.elapsed();
     let delivered = |daemon: &Daemon| daemon.metrics()["pattoo_wasm_spool_delivered_total"];
     let (before, window) = (delivered(&daemon), Instant::now());
     std::thread::sleep(Duration::from_secs(4));
     let kept_up = (delivered(&daemon) - before) / window.elapsed().as_secs_f64();
-    cli.file("mood.yaml", "");
+    cli.file("scenario.yaml", "");
     let (before, rest) = (delivered(&daemon), Instant::now());
-    let patience = Duration::from_secs(300 + bodies / 200);
+    let time_limit = Duration::from_secs(300 + bodies / 200);
     let (mut resident, mut slowest_page) = (Vec::new(), Duration::ZERO);
     loop {
         let asked = Instant::now();
@@ -206,7 +208,7 @@ fn a_long_queue_costs_no_memory_and_no_start_and_is_drained_at_the_receivers_pac
         if queued == 0.0 {
             break;
         }
-        assert!(rest.elapsed() < patience, "{queued} bodies still wait");
+        assert!(rest.elapsed() < time_limit, "{queued} bodies still wait");
         std::thread::sleep(Duration::from_millis(200));
     }
     let drained = (bodies as f64 - before) / rest.elapsed().as_secs_f64();
@@ -222,7 +224,7 @@ fn a_long_queue_costs_no_memory_and_no_start_and_is_drained_at_the_receivers_pac
          at most {most} KiB of resident memory; metrics within {slowest_page:.2?}",
         bodies as f64 / filling
     );
-    let heard = heard.lock().expect("nobody panics with it");
+    let heard = heard.lock().expect("no thread panics while it holds the lock");
     assert!(heard.wrong.is_empty(), "{:?}", heard.wrong.first());
     assert!(heard.next.len() as u64 == AGENTS && heard.next.values().all(|next| *next == bodies / AGENTS + 1));
     assert!(started < Duration::from_secs(10) && first < Duration::from_secs(15), "{started:?} {first:?}");

@@ -241,7 +241,7 @@ fn verdicts(answer: &Json) -> Vec<String> {
 }
 
 #[test]
-fn our_bodies_hold_the_datapoints_that_pattoos_would() {
+fn our_payloads_contain_the_datapoints_that_pattoo_would_send() {
     let seed = std::env::var("PATTOO_SEED").map_or_else(
         |_| u64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap(),
         |given| given.parse().unwrap(),
@@ -270,7 +270,7 @@ fn our_bodies_hold_the_datapoints_that_pattoos_would() {
 }
 
 #[test]
-fn what_pattoo_cannot_tell_apart_we_cannot_either() {
+fn values_that_are_equal_to_pattoo_are_equal_to_us() {
     let mut oracle = Oracle::start();
     let point = |key: &str, value: Value, metadata: &[(&str, &str, bool)]| Candidate {
         key: key.to_owned(),
@@ -301,7 +301,7 @@ fn what_pattoo_cannot_tell_apart_we_cannot_either() {
 }
 
 #[test]
-fn every_character_is_normalised_as_python_does() {
+fn every_character_is_normalised_as_in_python() {
     let mut oracle = Oracle::start();
     // Each character alone, at the edges of a key, and around a capital sigma, whose lower case depends on whether
     // its neighbours are cased and whether they are ignored in looking for such.

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use pattoo_tests::{Cli, Site, assert_refused, assert_says, emits_and, guest, nobody};
+use pattoo_tests::{Cli, Site, assert_refused, assert_says, emits_and, guest, unused_address};
 use serde_json::{Value, json};
 
 const GOOD: &str = "i32.const 512";
 
 #[test]
-fn the_token_comes_from_the_configuration_or_the_command_and_goes_to_its_server_only() {
+fn token_comes_from_configuration_or_command_and_goes_only_to_its_server() {
     let cli = Cli::new();
-    cli.file("mood.yaml", "token: s3cret");
+    cli.file("scenario.yaml", "token: s3cret");
     let receiver = cli.receive();
     let server = format!("http://{}", receiver.address());
     let module = cli.file("a.wat", emits_and(GOOD)).display().to_string();
@@ -42,7 +42,7 @@ fn the_token_comes_from_the_configuration_or_the_command_and_goes_to_its_server_
     assert_eq!(run(&["--token-file", "wrong"]).0, Some(5), "what is given with the command goes before");
 
     // Of another server, so that it is not even read.
-    configure(&format!("http://{}", nobody()), json!({"secret": "NOT_SET_ANYWHERE"}));
+    configure(&format!("http://{}", unused_address()), json!({"secret": "NOT_SET_ANYWHERE"}));
     assert_eq!(run(&[]).0, Some(5));
     configure(&server, json!({"secret": "NOT_SET_ANYWHERE"}));
     let (code, said) = run(&[]);
@@ -51,10 +51,10 @@ fn the_token_comes_from_the_configuration_or_the_command_and_goes_to_its_server_
 }
 
 #[test]
-fn a_token_that_is_not_there_is_said_before_anything_runs() {
+fn missing_token_is_reported_before_anything_runs() {
     let cli = Cli::new();
     cli.file("a.wat", emits_and(GOOD));
-    let server = format!("http://{}", nobody());
+    let server = format!("http://{}", unused_address());
     let run = cli.run(&["run", "a.wat", "--post", &server, "--token-file", "missing"]);
     assert_refused(&run, 2, &["missing", "the token stands alone in the file"]);
     let run = cli.run(&["run", "a.wat", "--post", &server, "--token-env", "NOT_SET_ANYWHERE"]);
@@ -72,10 +72,10 @@ fn value(body: &Value, key: &str) -> Value {
 }
 
 #[test]
-fn a_command_and_a_daemon_share_one_agents_queue_and_nothing_is_lost_or_sent_twice() {
+fn command_and_daemon_share_one_queue_without_loss_or_duplicates() {
     let cli = Cli::new();
     let receiver = cli.receive();
-    cli.file("mood.yaml", "delay: 20ms");
+    cli.file("scenario.yaml", "delay: 20ms");
     let site = Site::new(receiver.address());
     let module = site.file("a.wat", emits_and(GOOD)).display().to_string();
     site.configure(&json!([{"program": "A", "module": guest("counter"), "polling_interval": 1}]));

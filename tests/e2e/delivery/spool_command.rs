@@ -1,10 +1,10 @@
 //! `pattoo-wasm spool`: what a person sees of what waits, and what can be done to it.
 
-use pattoo_tests::{Cli, assert_refused, emits_and, guest, modbus_device, nobody, pattoo_records};
+use pattoo_tests::{Cli, assert_refused, emits_and, guest, modbus_device, pattoo_records, unused_address};
 use serde_json::{Value, json};
 
 #[test]
-fn what_waits_can_be_listed_shown_retried_and_dropped() {
+fn queued_payloads_can_be_listed_shown_retried_and_dropped() {
     let cli = Cli::new();
     let run = cli.run(&["spool", "list"]);
     assert_eq!(run.code, Some(2));
@@ -13,7 +13,7 @@ fn what_waits_can_be_listed_shown_retried_and_dropped() {
     let device = modbus_device(&json!({"1": {"holding": {"0": 42}}}));
     let module = guest("modbus_registers").display().to_string();
     let granted = format!("plc1=tcp://{}", device.address());
-    let server = format!("http://{}", nobody());
+    let server = format!("http://{}", unused_address());
     let span = "spans=[{device: plc1, table: holding, address: 0, count: 1}]";
     for program in ["ONE", "TWO"] {
         let arguments =
@@ -50,10 +50,10 @@ fn what_waits_can_be_listed_shown_retried_and_dropped() {
 }
 
 #[test]
-fn a_body_that_is_not_there_or_not_what_was_stored_is_an_error_and_not_a_count() {
+fn missing_or_damaged_payload_is_an_error_for_retry_and_drop() {
     let cli = Cli::new();
     cli.file("a.wat", emits_and("i32.const 512"));
-    let server = format!("http://{}", nobody());
+    let server = format!("http://{}", unused_address());
     for program in ["ONE", "TWO"] {
         assert_eq!(cli.run(&["run", "a.wat", "--program", program, "--post", &server]).code, Some(5));
     }

@@ -12,7 +12,7 @@ use std::{
     process::Command,
 };
 
-use pattoo_tests::{binary, nobody, pattoo_records, station, station_folder};
+use pattoo_tests::{binary, pattoo_records, station, station_folder, unused_address};
 use serde_json::{Value, json};
 
 fn repository() -> PathBuf {
@@ -53,7 +53,7 @@ const INSTALLERS: [&str; 4] = ["apt install", "pip install", "npm install", "rus
 fn follow(page: &str, tools: &[PathBuf], install: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(repository(), folder.path().join("pattoo-wasm")).unwrap();
-    let (device, site) = (nobody().port(), nobody().port());
+    let (device, site) = (unused_address().port(), unused_address().port());
     let mut script = String::from(PROLOGUE);
     let mut commands = 0_u32;
     let steps = steps(page);
@@ -115,12 +115,12 @@ fn assert_boiler(page: &str, tools: &[PathBuf], install: &str) {
 }
 
 #[test]
-fn the_guide_for_rust_leads_to_a_collector() {
+fn rust_guide_leads_to_a_working_collector() {
     assert_boiler(include_str!("../../../docs/guests/rust.md"), &[], "");
 }
 
 #[test]
-fn the_guide_for_python_leads_to_a_collector() {
+fn python_guide_leads_to_a_working_collector() {
     if station("python").is_some() {
         assert_boiler(include_str!("../../../docs/guests/python.md"), &[tools("python/bin")], "");
     }
@@ -135,7 +135,7 @@ chmod +x pattoo/bin/pattoo-build.js
 ln -s ../pattoo/bin/pattoo-build.js node_modules/.bin/pattoo-build";
 
 #[test]
-fn the_guide_for_javascript_and_typescript_leads_to_a_collector_in_each() {
+fn javascript_guide_leads_to_working_collectors_in_javascript_and_typescript() {
     if station("javascript").is_some() {
         let page = include_str!("../../../docs/guests/javascript.md");
         let packages = tools("javascript/node_modules").canonicalize().unwrap();
@@ -148,35 +148,35 @@ fn the_guide_for_javascript_and_typescript_leads_to_a_collector_in_each() {
 }
 
 #[test]
-fn the_guide_for_c_leads_to_a_collector() {
+fn c_guide_leads_to_a_working_collector() {
     if Path::new("/usr/include/wasm32-wasi").exists() {
         assert_boiler(include_str!("../../../docs/guests/c.md"), &[], "");
     }
 }
 
 #[test]
-fn the_guide_for_go_leads_to_a_collector() {
+fn go_guide_leads_to_a_working_collector() {
     if station("go").is_some() {
         assert_boiler(include_str!("../../../docs/guests/go.md"), &[tools("python/bin")], "");
     }
 }
 
 #[test]
-fn the_guide_for_cpp_leads_to_a_collector() {
+fn cpp_guide_leads_to_a_working_collector() {
     if station("cpp").is_some() {
         assert_boiler(include_str!("../../../docs/guests/cpp.md"), &[], "");
     }
 }
 
 #[test]
-fn the_guide_for_zig_leads_to_a_collector() {
+fn zig_guide_leads_to_a_working_collector() {
     if station("zig").is_some() {
         assert_boiler(include_str!("../../../docs/guests/zig.md"), &[tools("python/bin")], "");
     }
 }
 
 #[test]
-fn the_guide_for_assemblyscript_leads_to_a_collector() {
+fn assemblyscript_guide_leads_to_a_working_collector() {
     if station("assemblyscript").is_some() {
         assert_boiler(
             include_str!("../../../docs/guests/assemblyscript.md"),

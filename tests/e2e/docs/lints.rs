@@ -31,7 +31,7 @@ fn read(path: impl AsRef<Path>) -> String {
 }
 
 #[test]
-fn what_could_panic_is_an_error_to_the_lints() {
+fn lints_deny_every_operation_that_could_panic() {
     let table = read("Cargo.toml");
     let (_, table) = table.split_once("[workspace.lints.clippy]").expect("a table of lints");
     for (lint, level) in LINTS {
@@ -69,7 +69,7 @@ fn has_exception(text: &str) -> bool {
 }
 
 #[test]
-fn no_code_of_ours_is_excepted_from_the_lints_against_panics() {
+fn no_runtime_code_is_exempt_from_the_panic_lints() {
     let mut files = Vec::new();
     sources(&root().join("runtime/src"), &mut files);
     let of_tests = |path: &PathBuf| {
@@ -85,7 +85,7 @@ fn no_code_of_ours_is_excepted_from_the_lints_against_panics() {
 }
 
 #[test]
-fn an_exception_is_found() {
+fn lint_exemption_is_found_by_the_check() {
     let attribute = "expect(clippy::unwrap_used, reason = \"x\")]";
     assert!(has_exception(&format!("fn a() {{}}\n#[{attribute}\nfn b() {{}}")));
     assert!(has_exception(&format!("#![{attribute}\nfn b() {{}}")));

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use pattoo_tests::{Cli, Running, Said, nobody};
+use pattoo_tests::{Cli, ReadyLine, Running, unused_address};
 use pattoo_wasm::simulate::Simulation;
 
 const PAGE: &str = include_str!("../../../docs/guides/modbus.md");
@@ -19,7 +19,7 @@ fn words(text: &str) -> String {
 }
 
 #[test]
-fn the_files_of_the_page_are_read_as_they_stand_there() {
+fn files_on_the_modbus_page_are_valid() {
     let (mut devices, mut grants) = (0, 0);
     let cli = Cli::new();
     cli.file("idle.wat", pattoo_tests::IDLE);
@@ -39,13 +39,15 @@ fn the_files_of_the_page_are_read_as_they_stand_there() {
 
 /// Simulates the devices of a file.
 fn simulated(cli: &Cli, file: &str) -> Running {
-    Running::start(&mut cli.command(&["simulate", file]), Said::OnStderr, |line| line.contains(" on ").then(nobody))
+    Running::start(&mut cli.command(&["simulate", file]), ReadyLine::OnStderr, |line| {
+        line.contains(" on ").then(unused_address)
+    })
 }
 
 #[test]
-fn the_commands_of_the_page_show_what_it_says() {
+fn commands_on_the_modbus_page_print_what_it_shows() {
     let cli = Cli::new();
-    let ports = [("1502", nobody().port().to_string()), ("1503", nobody().port().to_string())];
+    let ports = [("1502", unused_address().port().to_string()), ("1503", unused_address().port().to_string())];
     let placed = |text: &str| ports.iter().fold(text.to_owned(), |text, (page, here)| text.replace(page, here));
     cli.file("devices.yaml", placed(&cli.run(&["simulate", "--sample"]).stdout));
     let line = blocks().into_iter().find(|(_, text)| text.contains("pty: ./meter-line")).expect("a line");
@@ -82,7 +84,7 @@ fn the_commands_of_the_page_show_what_it_says() {
 }
 
 #[test]
-fn the_tables_of_word_orders_are_right() {
+fn byte_order_tables_on_the_modbus_page_are_correct() {
     for (value, column) in [(100f32.to_bits(), 1), (70_000, 2)] {
         let [a, b, c, d] = value.to_be_bytes();
         for (order, bytes) in

@@ -121,7 +121,7 @@ fn tests() -> BTreeMap<String, usize> {
 }
 
 #[test]
-fn each_claim_of_a_promise_names_a_test_that_is_there_and_runs() {
+fn each_promise_in_the_docs_names_an_existing_test_that_runs() {
     let tests = tests();
     for page in PAGES {
         let Ok(text) = fs::read_to_string(root().join(page)) else { continue };
@@ -137,12 +137,12 @@ fn each_claim_of_a_promise_names_a_test_that_is_there_and_runs() {
 }
 
 #[test]
-fn a_claim_without_a_test_is_found() {
-    let name = "`a_claim_without_a_test_is_found`";
+fn promise_without_a_test_is_found() {
+    let name = "`promise_without_a_test_is_found`";
     let page = format!(
         "# Page\n\nNo claim yet.\n\n## Part\n\nProved in\nitself: {name}.\n\nProved behind it.\n\n- {name}\n\n\
          Led:\n\n- Item {name}\n- Bare item\n\n| head | test |\n|---|---|\n| row | {name} |\n| bare row | |\n\nBare `pattoo_wasm_spool_dropped_total_x`.\n\n```\ncode\n```\n"
     );
     assert_eq!(unproved(&page), ["- Bare item", "| bare row | |", "Bare `pattoo_wasm_spool_dropped_total_x`."]);
-    assert_eq!(tests().get("a_thousand_collectors_neither_drift_nor_grow"), None, "it is ignored");
+    assert_eq!(tests().get("thousand_collectors_neither_drift_nor_grow_in_memory"), None, "it is ignored");
 }

@@ -41,13 +41,13 @@ fn native(sources: &[PathBuf], arguments: &[PathBuf]) -> String {
 }
 
 #[test]
-fn every_decoder_in_c_gives_what_the_vectors_say() {
+fn c_decoders_match_the_decode_vectors() {
     let said = native(&[sdk().join("tests/vectors.c")], &[repository().join("guest-sdk/vectors/decode.json")]);
     assert!(said.ends_with(" right, 0 wrong\n"), "{said}");
 }
 
 #[test]
-fn the_station_in_c_passes_its_own_test_without_wasm() {
+fn c_station_passes_its_native_test() {
     let station = repository().join("guests/station/c");
     assert_eq!(native(&[station.join("station.c"), station.join("test.c")], &[]), "3 tests passed\n");
 }
@@ -86,7 +86,7 @@ fn said_to_the_runtime(cli: &Cli) -> (Vec<String>, Value) {
 }
 
 #[test]
-fn each_function_of_the_sdk_for_c_gives_the_same_in_the_runtime_and_in_its_fake() {
+fn c_sdk_functions_behave_the_same_in_the_runtime_and_in_the_native_test_host() {
     if !has_program("wasm-ld") || !Path::new("/usr/include/wasm32-wasi").exists() {
         return;
     }

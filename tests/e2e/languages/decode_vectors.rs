@@ -5,7 +5,7 @@ use std::{path::Path, process::Command};
 use pattoo_tests::python;
 
 #[test]
-fn the_vectors_are_those_that_pythons_struct_makes() {
+fn decode_vectors_match_the_struct_module_of_python() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk/vectors");
     let output = Command::new(python()).arg(folder.join("decode.py")).output().unwrap();
     assert!(output.status.success(), "{output:?}");

@@ -17,7 +17,7 @@ fn go(folder: &str, arguments: &[&str], wasm: bool) -> Option<Output> {
 }
 
 #[test]
-fn the_kit_and_its_collectors_pass_their_own_tests_and_vet_without_webassembly() {
+fn go_sdk_and_its_collectors_pass_their_tests_and_vet() {
     let (test, vet) = (["test", "./..."], ["vet", "./..."]);
     for (folder, arguments, wasm) in [
         ("guest-sdk/go", test, false),
@@ -33,8 +33,8 @@ fn the_kit_and_its_collectors_pass_their_own_tests_and_vet_without_webassembly()
 }
 
 /// One collection of a collector of `tests/guests/go`, which takes its orders as settings.
-fn restless(cli: &Cli, settings: &[&str]) -> Option<pattoo_tests::Finished> {
-    let module = cli.folder().join("restless.wasm");
+fn allocating_collector(cli: &Cli, settings: &[&str]) -> Option<pattoo_tests::Finished> {
+    let module = cli.folder().join("allocating.wasm");
     if !module.exists() {
         let output = module.display().to_string();
         let arguments = ["build", "-buildmode=c-shared", "-o", &output, "."];
@@ -42,14 +42,14 @@ fn restless(cli: &Cli, settings: &[&str]) -> Option<pattoo_tests::Finished> {
         assert!(built.status.success(), "{built:#?}");
     }
     let settings = settings.iter().flat_map(|setting| ["--setting", setting]);
-    Some(cli.run(&["run", "restless.wasm", "--timeout", "60s"].into_iter().chain(settings).collect::<Vec<_>>()))
+    Some(cli.run(&["run", "allocating.wasm", "--timeout", "60s"].into_iter().chain(settings).collect::<Vec<_>>()))
 }
 
 #[test]
-fn a_collection_may_make_far_more_garbage_than_it_may_have_memory() {
+fn go_collection_may_allocate_more_than_its_memory_limit_in_total() {
     let cli = Cli::new();
     // Two hundred MiB in all, under the usual limit of 64, with calls of the host in between that ask for memory.
-    let Some(run) = restless(&cli, &["megabytes=200", "calls=2000"]) else { return };
+    let Some(run) = allocating_collector(&cli, &["megabytes=200", "calls=2000"]) else { return };
     assert_eq!(run.code, Some(0), "{run:#?}");
     let body = run.body();
     let records = pattoo_tests::pattoo_records(&body);
@@ -60,16 +60,16 @@ fn a_collection_may_make_far_more_garbage_than_it_may_have_memory() {
 }
 
 #[test]
-fn goroutines_sleep_and_wait_for_each_other() {
+fn go_routines_sleep_and_wait_for_each_other() {
     let cli = Cli::new();
-    let Some(run) = restless(&cli, &["megabytes=20", "calls=200", "goroutines=20"]) else { return };
+    let Some(run) = allocating_collector(&cli, &["megabytes=20", "calls=200", "goroutines=20"]) else { return };
     assert_eq!(run.code, Some(0), "{run:#?}");
 }
 
 #[test]
-fn a_panic_is_an_error_that_says_where() {
+fn go_panic_is_an_error_with_its_source_line() {
     let cli = Cli::new();
-    let Some(run) = restless(&cli, &["panic=true"]) else { return };
+    let Some(run) = allocating_collector(&cli, &["panic=true"]) else { return };
     assert_eq!(run.code, Some(3), "{run:#?}");
     assert!(run.stderr.contains("panic: runtime error: index out of range [3] with length 3"), "{run:#?}");
     assert!(run.stderr.contains("main.go:"), "{run:#?}");

@@ -54,14 +54,14 @@ fn node_tests(name: &str, commands: &[(&str, &[&str])]) {
 }
 
 #[test]
-fn the_tests_of_the_kit_for_javascript_pass() {
+fn tests_of_the_javascript_sdk_pass() {
     if has_program("node") {
         passes(Command::new("node").arg("--test"), &root().join("guest-sdk/javascript"));
     }
 }
 
 #[test]
-fn the_tests_of_the_stations_in_javascript_and_typescript_pass() {
+fn tests_of_the_javascript_and_typescript_stations_pass() {
     for name in ["javascript", "javascript-fetch"] {
         node_tests(name, &[("node", &["--test"])]);
     }
@@ -69,11 +69,11 @@ fn the_tests_of_the_stations_in_javascript_and_typescript_pass() {
 }
 
 #[test]
-fn the_tests_of_the_kit_for_python_pass() {
+fn tests_of_the_python_sdk_pass() {
     python_tests("guest-sdk/python");
 }
 
 #[test]
-fn the_tests_of_the_station_in_python_pass() {
+fn tests_of_the_python_station_pass() {
     python_tests("guests/station/python");
 }

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use pattoo_tests::{STATIONS, StationField, binary, resident_kib, station};
+use pattoo_tests::{STATIONS, StationPeers, binary, resident_kib, station};
 use pattoo_wasm::sandbox::{Cache, CompileLimits, Compiler, Module, Sandbox};
 
 /// Those that bring an interpreter along.
@@ -13,12 +13,12 @@ const SLOW: [&str; 3] = ["python", "javascript", "typescript"];
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "an hour long: `cargo xtask soak guests` runs it"]
-async fn every_language_collects_thousands_of_times_in_the_same_memory() {
+async fn every_language_collects_thousands_of_times_without_memory_growth() {
     let setting = |name: &str| std::env::var(name).ok();
     let many: u64 = setting("GUEST_COLLECTIONS").map_or(20_000, |text| text.parse().unwrap());
     let wanted = setting("GUEST_LANGUAGES");
     let wanted = |language: &str| wanted.as_ref().is_none_or(|names| names.split(',').any(|name| name == language));
-    let field = StationField::start();
+    let field = StationPeers::start();
     let cache = Cache::open(&field.folder().join("cache")).unwrap();
     let sandbox = Sandbox::new(1, Compiler::new(binary(), CompileLimits::default()), Some(cache)).unwrap();
     println!(
@@ -38,7 +38,7 @@ async fn every_language_collects_thousands_of_times_in_the_same_memory() {
         let mut marks = Vec::new();
         for number in 1..=collections {
             let outcome = sandbox.collect(&collector, Arc::clone(&assignment)).await;
-            let counted = StationField::counted(outcome, &format!("{language}, collection {number}")).await;
+            let counted = StationPeers::counted(outcome, &format!("{language}, collection {number}")).await;
             assert_eq!(counted, number, "{language}");
             // What the first few leave behind (connections, the pool's pages, caches) is the start.
             if number == collections.div_ceil(20) || number % collections.div_ceil(4) == 0 || number == collections {

@@ -28,7 +28,7 @@ mod inputs;
 pub(crate) use inputs::{Inputs, seed};
 
 /// A fresh home with a device and a site for these inputs, and the modules that are tried there.
-pub(crate) struct Field {
+pub(crate) struct StationSetup {
     cli: Cli,
     inputs: Inputs,
     device: Running,
@@ -38,7 +38,7 @@ pub(crate) struct Field {
     languages: Vec<&'static str>,
 }
 
-impl Field {
+impl StationSetup {
     /// With the stations that were built.
     fn start(inputs: Inputs) -> Self {
         Self::with_modules(inputs, &station_folder(), languages())
@@ -152,15 +152,15 @@ fn measured(records: &[Value]) -> Vec<Value> {
 }
 
 /// Runs every language in turn and holds each body against what is expected, then all of them against each other.
-fn all_give(field: &Field, settings: &Value, collections: u64, expected: &[Value], words: &[&str]) {
+fn all_give(setup: &StationSetup, settings: &Value, collections: u64, expected: &[Value], words: &[&str]) {
     let mut first: Option<(&str, Vec<Value>)> = None;
-    for language in &field.languages {
-        let about = format!("PATTOO_SEED={}, {language}", field.inputs.seed);
-        field.forget();
+    for language in &setup.languages {
+        let about = format!("PATTOO_SEED={}, {language}", setup.inputs.seed);
+        setup.forget();
         let mut records = Vec::new();
         for _ in 0..collections {
             let earliest = now();
-            let run = field.collect(language, settings);
+            let run = setup.collect(language, settings);
             records = resolved(&run, earliest);
             for word in words {
                 assert!(run.stderr.contains(word), "{about}: {word:?} was not logged: {run:#?}");
@@ -176,29 +176,29 @@ fn all_give(field: &Field, settings: &Value, collections: u64, expected: &[Value
 }
 
 #[test]
-fn every_language_gives_the_same_body_and_it_is_the_one_that_follows_from_the_inputs() {
-    all_give_what_follows_from_the_inputs(&Field::start(Inputs::choose(seed())));
+fn every_language_gives_the_same_expected_payload() {
+    all_give_what_follows_from_the_inputs(&StationSetup::start(Inputs::choose(seed())));
 }
 
 /// Two collections in each language, with all that a station collects.
-pub(crate) fn all_give_what_follows_from_the_inputs(field: &Field) {
-    let expected = [field.inputs.pump_points(), field.inputs.meter_points(), field.inputs.site_points()].concat();
-    all_give(field, &field.settings(), 2, &expected, &["11 datapoints"]);
+pub(crate) fn all_give_what_follows_from_the_inputs(setup: &StationSetup) {
+    let expected = [setup.inputs.pump_points(), setup.inputs.meter_points(), setup.inputs.site_points()].concat();
+    all_give(setup, &setup.settings(), 2, &expected, &["11 datapoints"]);
 }
 
 /// Languages on an engine whose whole numbers end at 2^53.
 const OF_53_BITS: [&str; 2] = ["javascript", "typescript"];
 
 #[test]
-fn a_counter_of_64_bits_is_exact_or_is_left_out_with_a_word() {
-    let field = Field::start(Inputs::choose(seed()).with_a_counter_of_64_bits());
-    let expected = field.inputs.meter_points().remove(1);
+fn counter_of_64_bits_is_exact_or_omitted_with_a_log_line() {
+    let setup = StationSetup::start(Inputs::choose(seed()).with_a_counter_of_64_bits());
+    let expected = setup.inputs.meter_points().remove(1);
     for language in languages() {
-        field.forget();
-        let run = field.collect(language, &field.settings());
+        setup.forget();
+        let run = setup.collect(language, &setup.settings());
         let energy: Vec<Value> =
             measured(&resolved(&run, 0)).into_iter().filter(|point| point[1] == expected[1]).collect();
-        let about = format!("PATTOO_SEED={}, {language}: {run:#?}", field.inputs.seed);
+        let about = format!("PATTOO_SEED={}, {language}: {run:#?}", setup.inputs.seed);
         if OF_53_BITS.contains(&language) {
             assert!(energy.is_empty() && run.stderr.contains("beyond 2^53"), "{about}");
             assert!(run.stderr.contains("10 datapoints"), "{about}");
@@ -209,34 +209,34 @@ fn a_counter_of_64_bits_is_exact_or_is_left_out_with_a_word() {
 }
 
 #[test]
-fn every_language_tells_an_exception_and_a_404_and_keeps_the_rest() {
-    let field = Field::start(Inputs::choose(seed()));
-    let mut settings = field.settings();
+fn every_language_reports_a_modbus_exception_and_a_404_and_keeps_the_rest() {
+    let setup = StationSetup::start(Inputs::choose(seed()));
+    let mut settings = setup.settings();
     // One register further, where the device has nothing.
-    settings["pump"]["address"] = json!(field.inputs.pump_address.checked_add(1));
-    settings["url"] = json!(field.url("elsewhere.json"));
-    let exception = field.inputs.of_device("pump", "exception", &json!(2), 99);
+    settings["pump"]["address"] = json!(setup.inputs.pump_address.checked_add(1));
+    settings["url"] = json!(setup.url("elsewhere.json"));
+    let exception = setup.inputs.of_device("pump", "exception", &json!(2), 99);
     let expected =
-        [vec![exception], field.inputs.meter_points(), vec![field.inputs.of_site("status", &json!(404), 99)]];
-    let words = ["pump: exception 2", &format!("{}: status 404", field.inputs.site), "6 datapoints"];
-    all_give(&field, &settings, 1, &expected.concat(), &words);
+        [vec![exception], setup.inputs.meter_points(), vec![setup.inputs.of_site("status", &json!(404), 99)]];
+    let words = ["pump: exception 2", &format!("{}: status 404", setup.inputs.site), "6 datapoints"];
+    all_give(&setup, &settings, 1, &expected.concat(), &words);
 }
 
 #[test]
-fn every_language_keeps_what_the_device_gave_when_the_document_is_not_what_it_should_be() {
-    let field = Field::start(Inputs::choose(seed()));
-    let expected = [field.inputs.pump_points(), field.inputs.meter_points()].concat();
-    field.cli.file("site/weather.json", r#"{"temperature": 1.5, "humidity": "wet", "rain_total": 7, "name": "A"}"#);
-    all_give(&field, &field.settings(), 1, &expected, &["7 datapoints"]);
-    field.cli.file("site/weather.json", r#"{"temperature": 1.5, "humidity": 5"#);
-    all_give(&field, &field.settings(), 1, &expected, &["7 datapoints"]);
+fn every_language_keeps_device_values_when_the_document_is_invalid() {
+    let setup = StationSetup::start(Inputs::choose(seed()));
+    let expected = [setup.inputs.pump_points(), setup.inputs.meter_points()].concat();
+    setup.cli.file("site/weather.json", r#"{"temperature": 1.5, "humidity": "wet", "rain_total": 7, "name": "A"}"#);
+    all_give(&setup, &setup.settings(), 1, &expected, &["7 datapoints"]);
+    setup.cli.file("site/weather.json", r#"{"temperature": 1.5, "humidity": 5"#);
+    all_give(&setup, &setup.settings(), 1, &expected, &["7 datapoints"]);
 }
 
 #[test]
-fn every_language_names_the_setting_that_is_missing_or_does_not_fit() {
-    let field = Field::start(Inputs::choose(seed()));
+fn every_language_names_a_missing_or_invalid_setting() {
+    let setup = StationSetup::start(Inputs::choose(seed()));
     let without = |key: &str| {
-        let mut settings = field.settings();
+        let mut settings = setup.settings();
         settings.as_object_mut().unwrap().remove(key);
         settings
     };
@@ -247,27 +247,27 @@ fn every_language_names_the_setting_that_is_missing_or_does_not_fit() {
         ("/meter/table", "table", json!("coils")),
         ("/pump/address", "address", json!(65536)),
     ] {
-        let mut settings = field.settings();
+        let mut settings = setup.settings();
         *settings.pointer_mut(path).unwrap() = value;
         cases.push((key, settings));
     }
     for language in languages() {
         // All of them in one run would be long in languages that start slowly.
-        let (key, settings) = &cases[field.inputs.choice(language, cases.len())];
-        let run = field.collect(language, settings);
-        assert_eq!(run.code, Some(3), "PATTOO_SEED={}, {language}, {key}: {run:#?}", field.inputs.seed);
-        assert!(run.stderr.contains(key), "PATTOO_SEED={}, {language}, {key}: {run:#?}", field.inputs.seed);
+        let (key, settings) = &cases[setup.inputs.choice(language, cases.len())];
+        let run = setup.collect(language, settings);
+        assert_eq!(run.code, Some(3), "PATTOO_SEED={}, {language}, {key}: {run:#?}", setup.inputs.seed);
+        assert!(run.stderr.contains(key), "PATTOO_SEED={}, {language}, {key}: {run:#?}", setup.inputs.seed);
     }
 }
 
 #[test]
-fn a_note_describes_and_does_not_identify() {
-    let field = Field::start(Inputs::choose(seed()));
+fn note_describes_a_datapoint_and_does_not_identify_it() {
+    let setup = StationSetup::start(Inputs::choose(seed()));
     let checksums = |settings: &Value| -> Vec<Value> {
-        let records = resolved(&field.collect(STATIONS[0], settings), 0);
+        let records = resolved(&setup.collect(STATIONS[0], settings), 0);
         records.iter().map(|record| record["checksum"].clone()).collect()
     };
-    let mut settings = field.settings();
+    let mut settings = setup.settings();
     let before = checksums(&settings);
     settings["note"] = json!("another");
     assert_eq!(before, checksums(&settings));

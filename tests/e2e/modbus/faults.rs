@@ -116,7 +116,7 @@ fn each_has_its_outcome_and_the_next_reads_are_right(place: impl Fn(usize) -> St
 }
 
 #[test]
-fn each_fault_over_tcp_has_its_outcome_and_the_next_reads_are_right() {
+fn each_fault_over_tcp_has_one_outcome_and_later_reads_are_correct() {
     use Outcome::{Connection, Exception, Protocol, Timeout, Unnoticed};
     let cases = [
         ("silence", Timeout),
@@ -148,20 +148,20 @@ const FAULTS_OF_A_LINE: [(&str, Outcome); 9] = [
 ];
 
 #[test]
-fn each_fault_over_a_serial_server_has_its_outcome_and_the_next_reads_are_right() {
+fn each_fault_over_a_serial_server_has_one_outcome_and_later_reads_are_correct() {
     let cases = [&FAULTS_OF_A_LINE[..], &[("drop", Outcome::Connection), ("close", Outcome::Unnoticed)]].concat();
     each_has_its_outcome_and_the_next_reads_are_right(|_| "listen: 'rtu+tcp://127.0.0.1:0'".to_owned(), &cases);
 }
 
 #[test]
-fn each_fault_on_a_pseudo_terminal_has_its_outcome_and_the_next_reads_are_right() {
+fn each_fault_on_a_pseudo_terminal_has_one_outcome_and_later_reads_are_correct() {
     let folder = tempfile::tempdir().unwrap();
     let place = |number| format!("pty: '{}'", folder.path().join(format!("line-{number}")).display());
     each_has_its_outcome_and_the_next_reads_are_right(place, &FAULTS_OF_A_LINE);
 }
 
 #[test]
-fn late_replies_never_reach_a_later_read_however_often_they_come() {
+fn late_reply_is_never_used_for_a_later_read() {
     let folder = tempfile::tempdir().unwrap();
     let line = format!("pty: '{}'", folder.path().join("line").display());
     std::thread::scope(|scope| {
@@ -179,7 +179,7 @@ fn late_replies_never_reach_a_later_read_however_often_they_come() {
 }
 
 #[test]
-fn a_device_that_drops_a_connection_that_served_before_costs_nothing() {
+fn dropped_reused_connection_is_retried_without_an_error() {
     for place in ["listen: 0", "listen: 'rtu+tcp://127.0.0.1:0'"] {
         for fault in ["every: 3", "after: 4, times: 1"] {
             let device = device(place, &format!("faults: [{{ fault: drop, {fault} }}]"));
@@ -192,7 +192,7 @@ fn a_device_that_drops_a_connection_that_served_before_costs_nothing() {
 }
 
 #[test]
-fn a_device_that_takes_less_than_the_specification_says_is_read_all_the_same() {
+fn device_with_smaller_limits_than_specified_is_still_read() {
     for exception in [2, 3] {
         let device = device("listen: 0", &format!("limits: {{ registers: 60, exception: {exception} }}"));
         let spans: Vec<_> = (0..200).map(|address| holding(address, 1)).collect();
@@ -225,7 +225,7 @@ fn reads_well_but_for(place: &str, fault: &str) {
 }
 
 #[test]
-fn rtu_over_tcp_and_its_faults_read_with_pymodbus_as_they_should() {
+fn simulated_rtu_over_tcp_faults_look_right_to_pymodbus() {
     for fault in ["silence", "wrong-checksum"] {
         let device =
             device("listen: 'rtu+tcp://127.0.0.1:0'", &format!("faults: [{{ fault: {fault}, after: 1, times: 1 }}]"));
@@ -234,7 +234,7 @@ fn rtu_over_tcp_and_its_faults_read_with_pymodbus_as_they_should() {
 }
 
 #[test]
-fn a_pseudo_terminal_and_its_faults_read_with_pymodbus_as_they_should() {
+fn simulated_pseudo_terminal_faults_look_right_to_pymodbus() {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("line");
     for fault in ["silence", "wrong-checksum", "cut-reply"] {
@@ -246,7 +246,7 @@ fn a_pseudo_terminal_and_its_faults_read_with_pymodbus_as_they_should() {
 }
 
 #[test]
-fn exceptions_come_over_rtu_too() {
+fn simulated_exceptions_also_work_over_rtu() {
     let device =
         device("listen: 'rtu+tcp://127.0.0.1:0'", "faults: [{ fault: { exception: 6 }, addresses: ['10-11'] }]");
     let place = format!("rtu+tcp:{}", device.devices[0].address.unwrap().port());

@@ -100,7 +100,7 @@ fn spans() -> [Span; 5] {
 }
 
 #[test]
-fn a_tcp_device_of_pymodbus_reads_as_mbpoll_reads_it() {
+fn pymodbus_tcp_device_reads_as_mbpoll_reads_it() {
     let device = modbus_device(&tables());
     let ours = read(&format!("tcp://{}", device.address()), &spans());
     assert_eq!(requests(&device, 5), spans().map(as_logged));
@@ -136,14 +136,14 @@ fn units_behind_a_serial_server_read_as_mbpoll_reads_them() {
 }
 
 #[test]
-fn a_silent_unit_on_a_line_costs_one_timeout_and_the_others_nothing() {
+fn silent_unit_on_a_line_costs_one_timeout_and_other_units_none() {
     let line = SerialPair::new();
     let [theirs, ours] = line.ends();
     let device = libmodbus_device(Some(&theirs));
     let spans = [holding(3, 0, 1), holding(3, 10, 1), holding(7, 0, 2)];
-    let patience = Duration::from_secs(2);
-    let results = read_within(patience, &format!("rtu://{ours}?parity=none"), &spans);
-    let silent = Err(ReadError::Timeout(patience));
+    let time_limit = Duration::from_secs(2);
+    let results = read_within(time_limit, &format!("rtu://{ours}?parity=none"), &spans);
+    let silent = Err(ReadError::Timeout(time_limit));
     assert_eq!(results, [silent.clone(), silent, Ok(Words::Registers(vec![0, 257]))]);
     assert_eq!(requests(&device, 1), [json!([7, 3, 0, 2])]);
 }
@@ -158,7 +158,7 @@ print(flags[-1], bool(flags[2] & 0o100), bool(flags[2] & 0o400))
 ";
 
 #[test]
-fn a_line_has_the_speed_and_the_stop_bits_that_its_url_names() {
+fn serial_line_uses_the_speed_and_stop_bits_of_its_url() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for (settings, expected) in [
         ("parity=none&baud=9600&stop=2", "9600 True False"),
@@ -181,7 +181,7 @@ fn a_line_has_the_speed_and_the_stop_bits_that_its_url_names() {
 }
 
 #[test]
-fn a_pseudo_terminal_is_said_to_have_no_parity() {
+fn pseudo_terminal_without_parity_support_is_reported() {
     let line = SerialPair::new();
     let [_theirs, ours] = line.ends();
     let results = read(&format!("rtu://{ours}"), &[holding(1, 0, 1)]);
@@ -205,7 +205,7 @@ fn libmodbus_spans(unit: u8) -> [Span; 4] {
 }
 
 #[test]
-fn a_tcp_device_of_libmodbus_reads_as_mbpoll_reads_it() {
+fn libmodbus_tcp_device_reads_as_mbpoll_reads_it() {
     let device = libmodbus_device(None);
     let url = format!("tcp://{}", device.address());
     let results = read(&url, &libmodbus_spans(1));
@@ -223,7 +223,7 @@ fn a_tcp_device_of_libmodbus_reads_as_mbpoll_reads_it() {
 }
 
 #[test]
-fn a_device_of_libmodbus_on_a_serial_line_reads_as_mbpoll_reads_it() {
+fn libmodbus_serial_device_reads_as_mbpoll_reads_it() {
     let line = SerialPair::new();
     let [theirs, ours] = line.ends();
     let device = libmodbus_device(Some(&theirs));

@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 const PROGRAM: &str = "pattoo_agent_modbustcpd";
 
 /// Two devices, of which the second has a hole at address 402.
-struct Plant {
+struct Devices {
     devices: [(&'static str, Running); 2],
 }
 
-impl Plant {
+impl Devices {
     fn new() -> Self {
         let registers = |start: u16| (start..start + 300).map(|value| value * 7).collect::<Vec<_>>();
         let tables =
@@ -103,8 +103,8 @@ fn file(groups: Value) -> Value {
 }
 
 #[test]
-fn the_same_file_gives_the_same_datapoints_in_the_same_order_with_the_same_checksums() {
-    let plant = Plant::new();
+fn same_file_gives_the_same_datapoints_order_and_checksums() {
+    let devices = Devices::new();
     let file = file(json!([{
         "group_name": "G1",
         "ip_targets": ["192.0.2.10"],
@@ -112,16 +112,16 @@ fn the_same_file_gives_the_same_datapoints_in_the_same_order_with_the_same_check
                             { "address": 30387 }, { "address": 30500, "multiplier": 0 }, 30389],
         "holding_registers": [{ "address": 40386, "multiplier": 0.1 }, { "address": 40400, "multiplier": 2.5 }],
     }]));
-    let body = plant.ours(&file);
-    let theirs = plant.theirs(&file, &body["pattoo_agent_id"], true);
+    let body = devices.ours(&file);
+    let theirs = devices.theirs(&file, &body["pattoo_agent_id"], true);
     assert_eq!(theirs.len(), 7);
     assert_eq!(resolved(&body), theirs);
     assert_eq!(body["pattoo_agent_polling_interval"], 20_000);
 }
 
 #[test]
-fn several_groups_targets_and_units_give_what_the_agent_means_to_give() {
-    let plant = Plant::new();
+fn groups_targets_and_units_give_what_the_agent_is_documented_to_give() {
+    let devices = Devices::new();
     let both = json!(["192.0.2.10", "192.0.2.11"]);
     let run =
         |first: u32, count: u32| (first..first + count).map(|address| json!({ "address": address })).collect::<Value>();
@@ -129,14 +129,14 @@ fn several_groups_targets_and_units_give_what_the_agent_means_to_give() {
         { "group_name": "G1", "ip_targets": both, "input_registers": run(30386, 5), "holding_registers": run(40386, 3) },
         { "group_name": "G2", "ip_targets": both, "input_registers": run(30386, 130), "holding_registers": run(40390, 200), "unit": 7 },
     ]));
-    let body = plant.ours(&file);
+    let body = devices.ours(&file);
     let ours = resolved(&body);
     assert_eq!(ours.len(), 2 * (5 + 3 + 130 + 200));
-    let meant = plant.theirs(&file, &body["pattoo_agent_id"], false);
+    let meant = devices.theirs(&file, &body["pattoo_agent_id"], false);
     assert_eq!(ours, by_target(meant));
 
     // What the agent really gives: its two faults, and nothing else is different.
-    let given = plant.theirs(&file, &body["pattoo_agent_id"], true);
+    let given = devices.theirs(&file, &body["pattoo_agent_id"], true);
     let key = |datapoint: &Value| pair(datapoint, "pattoo_key").as_str().unwrap().to_owned();
     let unit = |datapoint: &Value| pair(datapoint, "unit").clone();
     let holding = |datapoint: &Value| key(datapoint).starts_with("s:holding");
@@ -155,14 +155,14 @@ fn several_groups_targets_and_units_give_what_the_agent_means_to_give() {
 }
 
 #[test]
-fn a_register_that_the_device_lacks_costs_only_itself_and_not_its_neighbours() {
-    let plant = Plant::new();
+fn missing_register_costs_only_itself_and_not_its_neighbours() {
+    let devices = Devices::new();
     let run: Value = (30400..30407).map(|address| json!({ "address": address })).collect();
     let file = file(json!([{ "group_name": "G1", "ip_targets": ["192.0.2.11"], "input_registers": run }]));
-    let body = plant.ours(&file);
+    let body = devices.ours(&file);
     let keys: Vec<_> = resolved(&body).iter().map(|datapoint| pair(datapoint, "pattoo_key").clone()).collect();
     let expected = [30400, 30401, 30402, 30404, 30405, 30406].map(|number| json!(format!("s:input_register_{number}")));
     assert_eq!(keys, expected);
     // The agent asks for the neighbours together and has nothing.
-    assert_eq!(plant.theirs(&file, &body["pattoo_agent_id"], true), [Value::Null; 0]);
+    assert_eq!(devices.theirs(&file, &body["pattoo_agent_id"], true), [Value::Null; 0]);
 }

@@ -21,8 +21,9 @@ impl Reader {
     /// However busy the machine is, no device is too slow for it.
     fn new(address: SocketAddr, settings: &EndpointSettings) -> Self {
         let url: DeviceUrl = format!("tcp://{address}").parse().unwrap();
-        let patience = Duration::from_secs(20);
-        let settings = EndpointSettings { connect_timeout: patience, request_timeout: patience, ..settings.clone() };
+        let time_limit = Duration::from_secs(20);
+        let settings =
+            EndpointSettings { connect_timeout: time_limit, request_timeout: time_limit, ..settings.clone() };
         Self {
             runtime: tokio::runtime::Runtime::new().unwrap(),
             endpoint: Endpoints::new().endpoint(url.endpoint(), &settings),
@@ -94,7 +95,7 @@ fn tables() -> Value {
 }
 
 #[test]
-fn every_table_of_every_unit_reads_as_pymodbus_itself_reads_it() {
+fn every_table_of_every_unit_reads_as_pymodbus_reads_it() {
     let device = modbus_device(&tables());
     let spans = [
         holding(1, 0, 3),
@@ -117,7 +118,7 @@ fn every_table_of_every_unit_reads_as_pymodbus_itself_reads_it() {
 }
 
 #[test]
-fn the_device_gets_the_fewest_requests() {
+fn spans_are_merged_into_the_fewest_requests() {
     let device = modbus_device(&tables());
     let reader = Reader::new(device.address(), &EndpointSettings::default());
     let spans: Vec<_> = (1000..1300).map(|address| holding(1, address, 1)).collect();
@@ -130,7 +131,7 @@ fn the_device_gets_the_fewest_requests() {
 }
 
 #[test]
-fn a_register_that_the_device_lacks_costs_only_the_spans_that_want_it() {
+fn missing_register_fails_only_the_spans_that_contain_it() {
     let device = modbus_device(&tables());
     let reader = Reader::new(device.address(), &EndpointSettings::default());
     // Nobody is told that 3 and 5 do not exist.
@@ -143,7 +144,7 @@ fn a_register_that_the_device_lacks_costs_only_the_spans_that_want_it() {
 }
 
 #[test]
-fn gaps_are_read_along_only_where_they_may_be_read() {
+fn gaps_are_read_only_inside_the_granted_ranges() {
     let device = modbus_device(&tables());
     let settings = EndpointSettings { gap: 4, ..EndpointSettings::default() };
     let reader = Reader::new(device.address(), &settings);
@@ -169,7 +170,7 @@ fn simulated(text: &str) -> Simulated {
 }
 
 #[test]
-fn a_simulated_device_reads_with_pymodbus_as_its_file_says() {
+fn simulated_device_reads_with_pymodbus_as_configured() {
     let simulated = simulated(
         "devices:
            - listen: 0
@@ -211,7 +212,7 @@ fn a_simulated_device_reads_with_pymodbus_as_its_file_says() {
 }
 
 #[test]
-fn the_sample_moves() {
+fn values_of_the_sample_simulation_change() {
     let simulated = simulated(SAMPLE);
     let [_boiler, meters] = simulated.addresses[..] else { panic!("{:?}", simulated.addresses) };
     let reader = Reader::new(meters, &EndpointSettings::default());

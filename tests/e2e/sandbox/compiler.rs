@@ -29,7 +29,7 @@ fn entries(cli: &Cli) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_module_is_compiled_once_and_anew_when_it_has_changed() {
+fn module_is_compiled_once_and_again_after_a_change() {
     let cli = Cli::new();
     cli.file("guest.wat", failing("first"));
     for _ in 0..2 {
@@ -42,7 +42,7 @@ fn a_module_is_compiled_once_and_anew_when_it_has_changed() {
 }
 
 #[test]
-fn a_damaged_entry_is_noticed_and_made_anew() {
+fn damaged_cache_entry_is_detected_and_compiled_again() {
     let cli = Cli::new();
     cli.file("guest.wat", failing("sound"));
     cli.run(&["run", "guest.wat"]);
@@ -59,7 +59,7 @@ fn a_damaged_entry_is_noticed_and_made_anew() {
 }
 
 #[test]
-fn a_component_that_is_composed_of_others_runs() {
+fn component_composed_of_other_components_runs() {
     let cli = Cli::new();
     cli.file("guest.wat", COMPOSED);
     let run = cli.run(&["run", "guest.wat"]);
@@ -67,7 +67,7 @@ fn a_component_that_is_composed_of_others_runs() {
 }
 
 #[test]
-fn a_module_with_several_memories_of_its_own_is_refused() {
+fn module_with_two_memories_of_its_own_is_refused() {
     let cli = Cli::new();
     cli.file(
         "guest.wat",
@@ -99,13 +99,13 @@ fn bomb() -> String {
 }
 
 #[test]
-fn a_module_that_costs_the_compiler_too_much_time_is_given_up() {
+fn compilation_that_takes_too_much_time_is_stopped() {
     let error = refusal(&bomb(), CompileLimits { time: Duration::from_secs(1), ..CompileLimits::default() });
     assert!(error.to_string().contains("more than 1s of processor time (limit compile_time)"), "{error}");
 }
 
 #[test]
-fn a_module_that_costs_the_compiler_too_much_memory_is_given_up() {
+fn compilation_that_takes_too_much_memory_is_stopped() {
     let error = refusal(&bomb(), CompileLimits { memory: 128 << 20, ..CompileLimits::default() });
     assert!(error.to_string().contains("more than 128.0 MiB of memory (limit compile_memory)"), "{error}");
 }
@@ -120,7 +120,7 @@ fn giant() -> Vec<u8> {
 }
 
 #[test]
-fn a_compilation_that_failed_is_not_tried_again_until_its_limit_is_raised() {
+fn failed_compilation_is_not_repeated_until_its_limit_is_raised() {
     let cli = Cli::new();
     cli.file("giant.wasm", giant());
     let run = |limit: &str| cli.run(&["run", "giant.wasm", "--limit", limit]);
@@ -178,7 +178,7 @@ fn status(pid: u32, key: &str) -> Option<String> {
 }
 
 #[test]
-fn the_compiler_ends_with_the_process_that_started_it_however_that_ended() {
+fn compiler_process_ends_when_its_parent_is_killed() {
     let cli = Cli::new();
     let (parent, child) = compiling(&cli);
     // By SIGKILL.
@@ -191,7 +191,7 @@ fn the_compiler_ends_with_the_process_that_started_it_however_that_ended() {
 }
 
 #[test]
-fn the_compiler_has_given_up_everything_but_memory_and_three_pipes() {
+fn compiler_process_has_only_memory_and_three_pipes() {
     let cli = Cli::new();
     let (_parent, child) = compiling(&cli);
     let is = |key: &str| status(child, key).expect("it compiles");

@@ -16,7 +16,7 @@ fn program() -> &'static str {
 }
 
 #[test]
-fn the_program_in_c_on_the_abi_page_collects_without_any_library() {
+fn c_program_of_the_abi_page_collects_without_a_library() {
     if !has_program("clang") || !has_program("wasm-ld") {
         return;
     }
@@ -44,7 +44,7 @@ fn the_program_in_c_on_the_abi_page_collects_without_any_library() {
 }
 
 #[test]
-fn a_core_module_that_uses_wasi_writes_to_the_log_and_to_nothing_else() {
+fn core_module_with_wasi_can_only_write_to_the_log() {
     let cli = Cli::new();
     cli.file(
         "wasi.wat",
@@ -67,7 +67,7 @@ fn a_core_module_that_uses_wasi_writes_to_the_log_and_to_nothing_else() {
 }
 
 #[test]
-fn a_core_module_of_another_contract_is_told_what_is_wrong() {
+fn core_module_of_another_contract_is_refused_with_the_reason() {
     let cli = Cli::new();
     for (text, words) in [
         ("(module)", "does not export a function `collect`"),

@@ -51,7 +51,7 @@ fn strays(taken: &[Value], interval: u64) -> Vec<u64> {
 
 #[test]
 #[ignore = "minutes long: `cargo xtask soak fairness` runs it"]
-fn a_hundred_collectors_keep_their_time_beside_guests_that_never_end() {
+fn hundred_collectors_stay_on_schedule_beside_endless_collectors() {
     let (seconds, collectors) = (setting("FAIRNESS_SECONDS", 120), setting("FAIRNESS_COLLECTORS", 100));
     let spinning = available_parallelism().expect("processors").get();
     let cli = Cli::new();

@@ -30,7 +30,7 @@ fn run(cli: &Cli, text: impl AsRef<[u8]>, limits: &[&str]) -> Finished {
 }
 
 #[test]
-fn a_module_that_is_too_large_is_not_read_to_its_end() {
+fn too_large_module_is_not_read_to_its_end() {
     let cli = Cli::new();
     let text = format!("{};;{}", core("", ""), "x".repeat(2000));
     assert_eq!(run(&cli, &text, &[]).code, Some(0));
@@ -38,7 +38,7 @@ fn a_module_that_is_too_large_is_not_read_to_its_end() {
 }
 
 #[test]
-fn a_module_with_too_many_functions_is_not_compiled() {
+fn module_with_too_many_functions_is_not_compiled() {
     let cli = Cli::new();
     let text = core("", "").replacen("(memory", &format!("{} (memory", "(func)".repeat(20)), 1);
     assert_refused(
@@ -50,7 +50,7 @@ fn a_module_with_too_many_functions_is_not_compiled() {
 }
 
 #[test]
-fn the_time_and_memory_of_the_compiler_can_be_set() {
+fn time_and_memory_of_the_compiler_are_configurable() {
     let cli = Cli::new();
     let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
                   (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
@@ -67,7 +67,7 @@ fn the_time_and_memory_of_the_compiler_can_be_set() {
 }
 
 #[test]
-fn datapoints_for_too_many_targets_are_refused() {
+fn datapoints_for_too_many_targets_are_rejected() {
     let site = RawSite::saying(r#"{"A": 1}"#);
     let cli = Cli::new();
     let source = |target: &str| json!({"target": target, "url": format!("{}/", site.origin()), "keys": ["A"]});
@@ -82,7 +82,7 @@ fn datapoints_for_too_many_targets_are_refused() {
 }
 
 #[test]
-fn the_text_with_which_a_guest_fails_is_cut() {
+fn error_text_of_a_collector_is_truncated_at_its_limit() {
     let cli = Cli::new();
     let data = format!(
         r#"(data (i32.const 0) "\01\00\00\00\10\00\00\00\e8\03\00\00") (data (i32.const 16) "{}")"#,
@@ -97,7 +97,7 @@ fn the_text_with_which_a_guest_fails_is_cut() {
 }
 
 #[test]
-fn all_that_is_logged_is_bounded_by_lines_and_by_bytes() {
+fn log_of_a_collection_is_limited_in_lines_and_bytes() {
     let cli = Cli::new();
     let log = r#"(import "pattoo:agent/log@0.1.0" "log" (func $log (param i32 i32 i32)))"#;
     let line = format!(r#"(data (i32.const 16) "{}\0a")"#, "z".repeat(99));
@@ -122,7 +122,7 @@ fn all_that_is_logged_is_bounded_by_lines_and_by_bytes() {
 }
 
 #[test]
-fn more_spans_in_one_call_than_may_be_are_refused_before_the_device_hears_of_them() {
+fn too_many_spans_in_one_call_are_refused_before_any_request() {
     let device = modbus_device(&json!({"1": {"holding": {"0": [1, 2, 3, 4, 5]}}}));
     let cli = Cli::new();
     let module = guest("modbus_registers").display().to_string();
@@ -135,11 +135,11 @@ fn more_spans_in_one_call_than_may_be_are_refused_before_the_device_hears_of_the
     assert_eq!(cli.run(&arguments("concurrent_spans=5")).code, Some(0));
     // This is the first that it heard.
     assert_eq!(device.next_line(), "[1, 3, 0, 5]");
-    assert_eq!(device.said_line(), None);
+    assert_eq!(device.try_next_line(), None);
 }
 
 #[test]
-fn random_bytes_are_counted_over_the_whole_collection() {
+fn random_bytes_are_limited_per_collection_and_not_per_call() {
     let cli = Cli::new();
     let import = r#"(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))"#;
     let text = core(import, &times(10, "(drop (call $random (i32.const 1024) (i32.const 1000)))"));
@@ -149,7 +149,7 @@ fn random_bytes_are_counted_over_the_whole_collection() {
 }
 
 #[test]
-fn the_stack_has_an_end_that_is_named() {
+fn stack_overflow_names_the_size_of_the_stack() {
     let cli = Cli::new();
     let deep = run(&cli, core("(func $deep (call $deep))", "(call $deep)"), &[]);
     assert_refused(&deep, 4, &["call stack exhausted: it has 512.0 KiB"]);
@@ -158,7 +158,7 @@ fn the_stack_has_an_end_that_is_named() {
 /// Every function that takes a text or a list gets one that is too long. The numbers are the flat parameters of the canonical ABI;
 /// `L` is the long length.
 #[test]
-fn no_function_takes_more_in_one_call_than_may_be_handed_over() {
+fn every_host_function_enforces_the_limit_on_one_call() {
     let functions = [
         ("log", "log", "2 16 L", false),
         ("datapoints", "emit", "16 L 16 0 8", false),
@@ -200,7 +200,7 @@ fn no_function_takes_more_in_one_call_than_may_be_handed_over() {
 }
 
 #[test]
-fn what_libraries_log_for_a_guest_is_in_its_name_and_counted_like_its_own_lines() {
+fn library_log_lines_count_as_lines_of_the_collector() {
     // Sends requests without an address, for which the library that takes them has a warning each.
     let text = include_str!("../../hostile/tenants/wasi.wat").replace("$ATTACK", "$responses");
     let cli = Cli::new();
@@ -217,7 +217,7 @@ fn what_libraries_log_for_a_guest_is_in_its_name_and_counted_like_its_own_lines(
 }
 
 #[test]
-fn denials_are_short_lines_whatever_is_denied() {
+fn denial_messages_are_short_whatever_was_requested() {
     // A method of 16 MB, and paths as long as a URL may be, twenty of each.
     let body = times(
         20,
@@ -248,7 +248,7 @@ fn denials_are_short_lines_whatever_is_denied() {
 }
 
 #[test]
-fn responses_are_counted_while_they_come_and_nothing_is_fetched_beyond_their_limit() {
+fn response_bytes_are_counted_during_transfer_and_stop_at_the_limit() {
     let site = RawSite::answering(|_| http_ok(vec![b'x'; 4_000_000]));
     let url = format!("{}/", site.origin());
     let body = times(

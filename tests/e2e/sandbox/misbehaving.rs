@@ -1,13 +1,13 @@
 //! Guests that want more than they were given: what they get instead, and what their operator reads.
 
 use pattoo_tests::{
-    Cli, Daemon, Site, assert_refused, assert_says, component, guest, modbus_device, moody_site, nobody,
-    pattoo_records, web_site,
+    Cli, Daemon, Site, assert_refused, assert_says, component, faulty_site, guest, modbus_device, pattoo_records,
+    unused_address, web_site,
 };
 use serde_json::{Value, json};
 
 #[test]
-fn a_guest_that_misbehaves_is_stopped_with_the_reason() {
+fn misbehaving_collector_is_stopped_with_the_reason() {
     let cli = Cli::new();
     let run = |name: &str, code: &str, more: &[&str]| {
         cli.file(name, component(code));
@@ -36,7 +36,7 @@ fn a_guest_that_misbehaves_is_stopped_with_the_reason() {
 }
 
 #[test]
-fn an_error_of_the_guest_is_shown_and_cannot_forge_lines() {
+fn error_text_of_a_collector_is_shown_and_cannot_forge_log_lines() {
     let cli = Cli::new();
     // `err("no\nERROR x\1b[31m")`: discriminant 1, pointer 16, length 15.
     let code = r#"(data (i32.const 0) "\01\00\00\00\10\00\00\00\0f\00\00\00") (data (i32.const 16) "no\0aERROR x\1b[31m")
@@ -65,7 +65,7 @@ const FORGER: &str = r#"(module
     i32.const 2048))"#;
 
 #[test]
-fn whatever_a_guest_says_starts_no_line_and_moves_no_cursor() {
+fn text_of_a_collector_cannot_break_lines_or_control_the_terminal() {
     let cli = Cli::new();
     cli.file("forger.wat", FORGER);
     let run = cli.run(&["run", "forger.wat"]);
@@ -78,8 +78,8 @@ fn whatever_a_guest_says_starts_no_line_and_moves_no_cursor() {
 }
 
 #[test]
-fn whatever_a_guest_says_is_a_text_in_the_log_of_json() {
-    let site = Site::new(nobody());
+fn text_of_a_collector_stays_a_string_in_the_json_log() {
+    let site = Site::new(unused_address());
     let module = site.file("forger.wat", FORGER);
     site.configure(&json!([{"program": "FORGER", "module": module, "polling_interval": 1}]));
     let mut command = site.command();
@@ -103,7 +103,7 @@ fn whatever_a_guest_says_is_a_text_in_the_log_of_json() {
 }
 
 #[test]
-fn what_is_not_granted_is_denied_with_the_flag_that_grants_it() {
+fn denied_access_names_the_flag_that_grants_it() {
     let cli = Cli::new();
     cli.file("quotes.json", json!({"ABC": 1.5}).to_string());
     let site = web_site(cli.folder());
@@ -122,7 +122,7 @@ fn what_is_not_granted_is_denied_with_the_flag_that_grants_it() {
 }
 
 #[test]
-fn a_span_outside_the_grant_never_reaches_the_device() {
+fn span_outside_the_grant_never_reaches_the_device() {
     let device = modbus_device(&json!({"1": {"holding": {"0": [1, 2, 3]}}}));
     let cli = Cli::new();
     let url = format!("tcp://{}", device.address());
@@ -140,11 +140,11 @@ fn a_span_outside_the_grant_never_reaches_the_device() {
     assert_says(&run, &["\"1-2\" in `holding:` under `plc1`", "\"2-2\" in `holding:`"]);
     assert_says(&run, &["unit 7 of `plc1`", "`coils:` under `plc1`", "`plc2` is not granted"]);
     assert_eq!(device.next_line(), "[1, 3, 0, 2]");
-    assert_eq!(device.said_line(), None, "and not a byte more");
+    assert_eq!(device.try_next_line(), None, "and not a byte more");
 }
 
 #[test]
-fn a_guest_may_not_fetch_from_the_server_that_is_posted_to() {
+fn collector_cannot_be_granted_the_server_that_is_posted_to() {
     let cli = Cli::new();
     let receiver = cli.receive();
     let server = format!("http://{}", receiver.address());
@@ -153,7 +153,7 @@ fn a_guest_may_not_fetch_from_the_server_that_is_posted_to() {
 }
 
 #[test]
-fn the_server_that_is_posted_to_cannot_be_reached_under_another_name_either() {
+fn server_that_is_posted_to_is_unreachable_under_other_names() {
     let cli = Cli::new();
     let receiver = cli.receive();
     let port = receiver.address().port();
@@ -174,7 +174,7 @@ fn the_server_that_is_posted_to_cannot_be_reached_under_another_name_either() {
 }
 
 #[test]
-fn a_guest_cannot_flood_the_log_with_datapoints_that_are_refused() {
+fn rejected_datapoints_cannot_flood_the_log() {
     let cli = Cli::new();
     // Emits to a target without a name, ten thousand times.
     cli.file(
@@ -197,7 +197,7 @@ fn a_guest_cannot_flood_the_log_with_datapoints_that_are_refused() {
 }
 
 #[test]
-fn what_a_guest_hands_over_in_one_call_has_a_limit() {
+fn arguments_of_one_host_call_are_limited_in_size() {
     let cli = Cli::new();
     // Logs a message of 32 MiB.
     cli.file(
@@ -214,9 +214,9 @@ fn what_a_guest_hands_over_in_one_call_has_a_limit() {
 }
 
 #[test]
-fn responses_beyond_the_limit_of_a_collection_are_refused_one_by_one() {
+fn responses_beyond_the_limit_of_a_collection_are_refused_individually() {
     let cli = Cli::new();
-    let site = moody_site();
+    let site = faulty_site();
     let origin = format!("http://{}", site.address());
     let sources: Vec<_> =
         (0..10).map(|_| json!({"target": "a", "url": format!("{origin}/bytes/8000000"), "keys": ["ABC"]})).collect();
@@ -227,7 +227,7 @@ fn responses_beyond_the_limit_of_a_collection_are_refused_one_by_one() {
 }
 
 #[test]
-fn pretty_output_keeps_the_escapes_of_the_body() {
+fn pretty_output_keeps_escaped_control_characters() {
     let cli = Cli::new();
     // Emits the text `a<U+009B>31m`, which would colour a terminal.
     cli.file(

@@ -66,7 +66,7 @@ const GOOD: &str = "i32.const 128";
 const ENDLESS: &str = "(loop br 0) i32.const 128";
 
 #[test]
-fn a_collector_counts_across_runs_and_one_that_fails_changes_nothing() {
+fn state_is_kept_across_runs_and_unchanged_by_a_failed_one() {
     let cli = Cli::new();
     assert_counts(&run(&cli, GOOD), 0, 1);
     assert_counts(&run(&cli, GOOD), 0, 2);
@@ -80,7 +80,7 @@ fn a_collector_counts_across_runs_and_one_that_fails_changes_nothing() {
 }
 
 #[test]
-fn a_file_of_state_that_cannot_be_used_is_named_and_stops_the_collection() {
+fn unusable_state_file_is_named_and_stops_the_collection() {
     let cli = Cli::new();
     assert_counts(&run(&cli, GOOD), 0, 1);
     std::fs::remove_dir_all(cli.folder().join(".local/state/pattoo_wasm/state")).unwrap();

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
-use pattoo_tests::{Cli, Daemon, IDLE, Site, askers::fetcher, assert_refused, assert_says, emits_and, nobody};
+use pattoo_tests::{
+    Cli, Daemon, IDLE, Site, assert_refused, assert_says, emits_and, request_modules::fetcher, unused_address,
+};
 use serde_json::json;
 
 /// An address of this machine that is not loopback, if it has one. Nothing is sent.
@@ -22,8 +24,8 @@ fn local(port: u16) -> Vec<String> {
 }
 
 #[test]
-fn what_listens_for_us_is_refused_at_every_address_of_this_machine_unless_the_grant_says_own() {
-    let site = Site::new(nobody());
+fn own_endpoints_are_refused_at_every_local_address_without_an_own_grant() {
+    let site = Site::new(unused_address());
     site.file("a.wat", emits_and("i32.const 512"));
     site.configure(&json!([{"program": "A", "module": "a.wat", "polling_interval": 1}]));
     let daemon = site.start();
@@ -78,16 +80,16 @@ fn what_listens_for_us_is_refused_at_every_address_of_this_machine_unless_the_gr
         assert_eq!(run(&["--grants", "grants.yaml"]).code, Some(0));
     }
     // Another port of this machine is another program's.
-    let other = nobody();
+    let other = unused_address();
     cli.file("collector.wat", fetcher(&format!("http://{other}/"), 1, 1));
     let run = cli.command(&["run", "collector.wat", "--http", &format!("http://{other}")]).output().expect("it starts");
     assert_says(&run.into(), &["trap"]);
 }
 
 #[test]
-fn a_daemon_does_not_start_with_a_grant_of_itself_and_does_where_that_is_said() {
-    let free = nobody();
-    let site = Site::new(nobody()).with("status", json!(free.to_string()));
+fn daemon_starts_with_a_grant_of_its_own_endpoint_only_with_own() {
+    let free = unused_address();
+    let site = Site::new(unused_address()).with("status", json!(free.to_string()));
     let elsewhere = SocketAddr::from(([127, 0, 0, 3], free.port()));
     site.file("a.wat", emits_and("i32.const 512"));
     for (own, grants) in [false, true].into_iter().flat_map(|own| {

@@ -43,7 +43,7 @@ fn values(run: &Finished) -> Vec<String> {
 }
 
 #[test]
-fn a_granted_site_answers_and_another_gets_no_byte() {
+fn granted_site_is_fetched_and_another_gets_no_byte() {
     let (granted, other) = (RawSite::saying("hello"), RawSite::saying("secret"));
     let cli = Cli::new();
     let run = ask(&cli, &[get(&granted, "/a?b=c"), get(&other, "/")], &["--http", &granted.origin()]);
@@ -54,7 +54,7 @@ fn a_granted_site_answers_and_another_gets_no_byte() {
 }
 
 #[test]
-fn all_that_wasi_has_beside_the_web_is_empty() {
+fn wasi_offers_nothing_besides_http_and_the_log() {
     let site = RawSite::saying("hello");
     let cli = Cli::new();
     cli.file("settings.json", json!({"requests": [], "outside": site.address().to_string()}).to_string());
@@ -77,7 +77,7 @@ fn all_that_wasi_has_beside_the_web_is_empty() {
 }
 
 #[test]
-fn methods_and_paths_are_those_of_the_grant() {
+fn only_granted_methods_and_paths_are_fetched() {
     let site = RawSite::saying("hello");
     let cli = Cli::new();
     let grants = json!({"http": [{"origin": site.origin(), "methods": ["GET"], "paths": ["/v1/"]}]});
@@ -98,7 +98,7 @@ fn methods_and_paths_are_those_of_the_grant() {
 }
 
 #[test]
-fn a_redirect_is_followed_by_the_host_and_each_hop_is_checked() {
+fn redirect_is_followed_by_the_host_and_each_hop_is_checked() {
     let forbidden = RawSite::saying("internal");
     let to_forbidden = forbidden.origin();
     let site = RawSite::answering(move |path| match path {
@@ -118,7 +118,7 @@ fn a_redirect_is_followed_by_the_host_and_each_hop_is_checked() {
 }
 
 #[test]
-fn a_secret_goes_to_its_origin_and_is_neither_seen_nor_set_by_the_guest() {
+fn secret_header_goes_only_to_its_origin_and_is_hidden_from_the_collector() {
     let site = RawSite::answering(|_| http_ok("hello"));
     let origin = site.origin();
     let elsewhere = RawSite::answering(move |_| http_redirect(302, &format!("{origin}/from-elsewhere")));
@@ -146,7 +146,7 @@ fn a_secret_goes_to_its_origin_and_is_neither_seen_nor_set_by_the_guest() {
 }
 
 #[test]
-fn headers_that_are_the_hosts_are_refused() {
+fn headers_reserved_for_the_host_are_refused() {
     let site = RawSite::saying("hello");
     let cli = Cli::new();
     let headers = [
@@ -177,7 +177,7 @@ fn headers_that_are_the_hosts_are_refused() {
 }
 
 #[test]
-fn a_request_that_is_none_is_refused() {
+fn malformed_wasi_http_request_is_refused() {
     let cli = Cli::new();
     let site = RawSite::saying("hello");
     let authority = site.address().to_string();
@@ -197,7 +197,7 @@ fn a_request_that_is_none_is_refused() {
 }
 
 #[test]
-fn a_body_that_is_too_large_or_never_ends_is_refused() {
+fn too_large_or_endless_response_body_is_refused() {
     let site = RawSite::scripted(|request, stream| {
         let head = if request.starts_with("GET /announced") {
             "HTTP/1.1 200 OK\r\ncontent-length: 999999999\r\n\r\n"
@@ -220,7 +220,7 @@ fn a_body_that_is_too_large_or_never_ends_is_refused() {
 }
 
 #[test]
-fn a_site_that_drips_is_given_up_in_time() {
+fn slowly_dripping_site_is_stopped_by_the_timeout() {
     let site = RawSite::scripted(|request, stream| {
         let silent = request.starts_with("GET /silent");
         let _ = stream.write_all(if silent { b"" } else { b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n" });
@@ -242,7 +242,7 @@ fn a_site_that_drips_is_given_up_in_time() {
 }
 
 #[test]
-fn a_request_body_is_bounded_and_must_be_finished() {
+fn request_body_is_limited_and_must_be_finished() {
     let site = RawSite::saying("hello");
     let cli = Cli::new();
     cli.file("grants.json", json!({"http": [{"origin": site.origin(), "methods": ["POST"]}]}).to_string());
@@ -260,7 +260,7 @@ fn a_request_body_is_bounded_and_must_be_finished() {
 }
 
 #[test]
-fn quotas_count_both_ways_to_the_web_alike() {
+fn fetch_quotas_count_both_http_interfaces_together() {
     let site = RawSite::answering(|_| http_ok("x".repeat(600)));
     let cli = Cli::new();
     let requests: Vec<Value> = (0..5).map(|_| get(&site, "/")).collect();
@@ -278,7 +278,7 @@ fn quotas_count_both_ways_to_the_web_alike() {
 }
 
 #[test]
-fn no_more_requests_are_under_way_than_may_be() {
+fn concurrent_requests_never_exceed_their_limit() {
     use std::sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -299,7 +299,7 @@ fn no_more_requests_are_under_way_than_may_be() {
 }
 
 #[test]
-fn header_fields_cannot_be_piled_up_in_the_host() {
+fn header_fields_cannot_accumulate_in_host_memory() {
     let site = RawSite::saying("hello");
     let cli = Cli::new();
     let many: serde_json::Map<_, _> = (0..70).map(|n| (format!("x-{n}"), json!("y"))).collect();
@@ -316,7 +316,7 @@ fn header_fields_cannot_be_piled_up_in_the_host() {
 }
 
 #[test]
-fn the_server_that_is_posted_to_is_out_of_reach() {
+fn server_that_is_posted_to_is_unreachable_over_wasi_http() {
     let cli = Cli::new();
     let receiver = cli.receive();
     let port = receiver.address().port();
@@ -331,12 +331,12 @@ fn the_server_that_is_posted_to_is_out_of_reach() {
 }
 
 #[test]
-fn what_the_host_says_of_a_failure_is_in_the_log_once_for_each_and_not_for_ever() {
+fn failed_requests_are_logged_once_each_up_to_a_limit() {
     let cli = Cli::new();
-    let nobody = pattoo_tests::nobody();
-    let request = json!({"scheme": "http", "authority": nobody.to_string(), "path": "/"});
+    let unused = pattoo_tests::unused_address();
+    let request = json!({"scheme": "http", "authority": unused.to_string(), "path": "/"});
     let requests: Vec<Value> = (0..30).map(|_| request.clone()).collect();
-    let run = ask(&cli, &requests, &["--http", &format!("http://{nobody}")]);
+    let run = ask(&cli, &requests, &["--http", &format!("http://{unused}")]);
     assert_eq!(values(&run).len(), 30);
     assert_eq!(run.stderr.matches("a request over `wasi:http` failed").count(), 10, "{}", run.stderr);
 }

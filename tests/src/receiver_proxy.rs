@@ -13,15 +13,15 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{Cli, Running, nobody};
+use crate::{Cli, Running, unused_address};
 
 /// What the receiver does with a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
-    /// Takes it.
-    Takes,
+pub enum Scenario {
+    /// Accepts it.
+    Accepts,
     /// What this mood file says.
-    Says(&'static str),
+    FromFile(&'static str),
     /// It is killed, and nobody listens.
     Down,
 }
@@ -38,10 +38,10 @@ pub enum Moment {
 }
 
 /// What is done, with the body that is being posted.
-type Deed = Box<dyn FnOnce(&Value) + Send>;
+type Action = Box<dyn FnOnce(&Value) + Send>;
 
 /// The receiver and its wire.
-pub struct Plant {
+pub struct ReceiverProxy {
     cli: Cli,
     /// Where the receiver is, whenever it is.
     behind: SocketAddr,
@@ -55,25 +55,26 @@ struct Wire {
     address: SocketAddr,
     behind: SocketAddr,
     open: Arc<AtomicBool>,
-    armed: Arc<Mutex<Option<(Moment, Deed)>>>,
+    armed: Arc<Mutex<Option<(Moment, Action)>>>,
 }
 
-impl Default for Plant {
+impl Default for ReceiverProxy {
     fn default() -> Self {
         Self::start()
     }
 }
 
-impl Plant {
+impl ReceiverProxy {
     /// Starts a receiver that takes everything.
     pub fn start() -> Self {
         let cli = Cli::new();
-        let behind = nobody();
+        let behind = unused_address();
         let receiver = cli.receive_at(&behind.to_string());
-        let wire = Wire { address: nobody(), behind, open: Arc::new(AtomicBool::new(false)), armed: Arc::default() };
-        let mut plant = Self { cli, behind, receiver: Some(receiver), wire, accepting: None };
-        plant.open();
-        plant
+        let wire =
+            Wire { address: unused_address(), behind, open: Arc::new(AtomicBool::new(false)), armed: Arc::default() };
+        let mut proxy = Self { cli, behind, receiver: Some(receiver), wire, accepting: None };
+        proxy.open();
+        proxy
     }
 
     /// Where the sender finds it, when it is there.
@@ -82,13 +83,13 @@ impl Plant {
     }
 
     /// Changes its mood, from the next post on.
-    pub fn is(&mut self, mood: Mood) {
-        let says = match mood {
-            Mood::Takes => "",
-            Mood::Says(text) => text,
-            Mood::Down => return self.close(),
+    pub fn set(&mut self, scenario: Scenario) {
+        let text = match scenario {
+            Scenario::Accepts => "",
+            Scenario::FromFile(text) => text,
+            Scenario::Down => return self.close(),
         };
-        self.cli.file("mood.yaml", says);
+        self.cli.file("scenario.yaml", text);
         if self.receiver.is_none() {
             self.receiver = Some(self.cli.receive_at(&self.behind.to_string()));
             self.open();
@@ -96,8 +97,8 @@ impl Plant {
     }
 
     /// Does something once, at this moment of the next post.
-    pub fn at(&self, moment: Moment, deed: impl FnOnce(&Value) + Send + 'static) {
-        *self.wire.armed() = Some((moment, Box::new(deed)));
+    pub fn at(&self, moment: Moment, action: impl FnOnce(&Value) + Send + 'static) {
+        *self.wire.armed() = Some((moment, Box::new(action)));
     }
 
     /// The bodies that it stored, in their order.
@@ -124,7 +125,7 @@ impl Plant {
 }
 
 impl Wire {
-    fn armed(&self) -> MutexGuard<'_, Option<(Moment, Deed)>> {
+    fn armed(&self) -> MutexGuard<'_, Option<(Moment, Action)>> {
         self.armed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -161,9 +162,9 @@ impl Wire {
     }
 
     fn reach(&self, moment: Moment, body: &Value) {
-        let deed = self.armed().take_if(|(armed, _)| *armed == moment);
-        if let Some((_, deed)) = deed {
-            deed(body);
+        let action = self.armed().take_if(|(armed, _)| *armed == moment);
+        if let Some((_, action)) = action {
+            action(body);
         }
     }
 }

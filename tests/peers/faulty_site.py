@@ -10,7 +10,7 @@ Listens on a free port of 127.0.0.1 and says so, as `python -m http.server` does
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class Moody(BaseHTTPRequestHandler):
+class FaultySite(BaseHTTPRequestHandler):
     def do_GET(self):
         path, _, query = self.path.partition('?')
         kind, _, value = path.strip('/').partition('/')
@@ -34,6 +34,6 @@ class Moody(BaseHTTPRequestHandler):
         pass
 
 
-server = ThreadingHTTPServer(('127.0.0.1', 0), Moody)
+server = ThreadingHTTPServer(('127.0.0.1', 0), FaultySite)
 print(f'Serving HTTP on 127.0.0.1 port {server.server_port} (http://127.0.0.1:{server.server_port}/) ...', flush=True)
 server.serve_forever()

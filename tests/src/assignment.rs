@@ -24,7 +24,7 @@ pub fn agent(program: &str) -> Arc<Agent> {
 }
 
 /// All that is known of a collector beyond its code, when it is granted nothing and nothing is set.
-pub fn ungranted(agent: Arc<Agent>) -> Assignment {
+pub fn assignment_without_grants(agent: Arc<Agent>) -> Assignment {
     Assignment {
         agent,
         settings: "{}".to_owned(),
@@ -40,7 +40,7 @@ pub fn ungranted(agent: Arc<Agent>) -> Assignment {
 
 /// The same when it is granted a device, which it knows as `plc1`, and a site. The device is an address, and a query if its unit
 /// is not 1. Needs a runtime around it.
-pub fn granted(agent: Arc<Agent>, device: impl Display, site: SocketAddr) -> Assignment {
+pub fn assignment_with_grants(agent: Arc<Agent>, device: impl Display, site: SocketAddr) -> Assignment {
     let url = format!("tcp://{device}").parse().expect("a device");
     let grants = vec![DeviceGrant::new("plc1".parse().expect("a name"), &url)];
     let origin = OriginGrant::new(format!("http://{site}").parse().expect("an origin"));
@@ -48,6 +48,6 @@ pub fn granted(agent: Arc<Agent>, device: impl Display, site: SocketAddr) -> Ass
     Assignment {
         modbus: Devices::new(grants, &Endpoints::new()),
         http: client.expect("nothing to refuse"),
-        ..ungranted(agent)
+        ..assignment_without_grants(agent)
     }
 }

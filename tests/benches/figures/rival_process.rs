@@ -6,9 +6,9 @@ use std::{
 };
 
 /// It is asked by a line on its standard input, and answers with one.
-pub(crate) struct Asked(Child, BufReader<ChildStdout>);
+pub(crate) struct RivalProcess(Child, BufReader<ChildStdout>);
 
-impl Asked {
+impl RivalProcess {
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -23,7 +23,7 @@ impl Asked {
     }
 }
 
-impl Drop for Asked {
+impl Drop for RivalProcess {
     fn drop(&mut self) {
         // It ends with its input.
         drop(self.0.stdin.take());

@@ -10,7 +10,7 @@ use pattoo_wasm::{
 };
 use serde_json::{Value, json};
 
-use crate::{Running, Said, binary, granted, weather_site};
+use crate::{ReadyLine, Running, assignment_with_grants, binary, weather_site};
 
 const DEVICE: &str = "devices: [{ listen: '127.0.0.1:0', units: { 7: {
   holding: { 0: [1234, 0xFFF6, 0x0001, 0x0002] },
@@ -18,13 +18,13 @@ const DEVICE: &str = "devices: [{ listen: '127.0.0.1:0', units: { 7: {
 
 /// A device and a site, each a process of its own, and the folder for everything.
 #[derive(Debug)]
-pub struct StationField {
+pub struct StationPeers {
     folder: tempfile::TempDir,
     device: Running,
     site: Running,
 }
 
-impl StationField {
+impl StationPeers {
     /// Starts both.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -35,7 +35,7 @@ impl StationField {
         write("device.yaml", DEVICE);
         let mut simulate = Command::new(binary());
         simulate.arg("simulate").arg(folder.path().join("device.yaml")).env("NO_COLOR", "1");
-        let device = Running::start(&mut simulate, Said::OnStderr, |line| {
+        let device = Running::start(&mut simulate, ReadyLine::OnStderr, |line| {
             line.split_once("tcp://")?.1.split([',', '?', ' ']).next()?.parse().ok()
         });
         let site = weather_site(&folder.path().join("site"));
@@ -65,7 +65,7 @@ impl StationField {
             settings: settings.to_string(),
             state: StateStore::at(&self.folder().join("state")),
             limits: Limits { memory: 256 << 20, timeout: Duration::from_mins(1), ..Limits::default() },
-            ..granted(Arc::new(agent), format!("{}?unit=7", self.device.address()), self.site.address())
+            ..assignment_with_grants(Arc::new(agent), format!("{}?unit=7", self.device.address()), self.site.address())
         }
     }
 
