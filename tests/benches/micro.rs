@@ -1,7 +1,7 @@
 //! Parts of the runtime one by one, for people who tune them (`docs/performance.md` says how to run it).
 //!
-//! What stands in the project's own table is measured by the other benchmarks, against rivals and targets; here criterion says
-//! whether a change made something faster.
+//! The other benchmarks measure the figures in the project's table, against rivals and targets; here criterion shows whether a change
+//! made something faster.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may fail as a test may")]
 
@@ -36,7 +36,7 @@ fn encode(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The whole way of 1 000 spans: planned, asked for over loopback, taken apart.
+/// 1 000 spans: planned, requested over loopback, and split into their values.
 fn modbus(criterion: &mut Criterion) {
     let device = libmodbus_device_quiet();
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,6 +1,6 @@
 //! The Modbus reader in figures, for `cargo xtask bench modbus`: each as a line of JSON on standard output.
 //!
-//! Everything that is compared runs in one go, in turns, and medians are taken, so that a busy machine is busy for both.
+//! Everything that is compared runs in one process, in turns, and medians are compared, so that load affects both.
 //! Devices, pollers and collectd are processes of their own; their CPU time is what `/proc` says of them.
 
 #![expect(

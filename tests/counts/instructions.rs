@@ -1,7 +1,6 @@
-//! Instructions, as valgrind counts them: this program is started under it, and does the work there.
+//! Instructions, counted by valgrind: this program is started again under it, and does the work there.
 //!
-//! It is this build that is counted, as little optimised as it is, and on a processor without instructions for SHA-256: a bound on the work,
-//! not on the time.
+//! The counted build is a development build on a processor without instructions for SHA-256: the bounds are on work, not on time.
 
 use std::{env, process::Command};
 

@@ -1,4 +1,4 @@
-//! How often memory is asked for, and how much of it is held.
+//! Allocations, and how much memory is held.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::{
     allocator::{counted, held},
 };
 
-/// How often the second collection of a module asks for memory.
+/// The allocations of a module's second collection.
 fn allocations(collecting: &Collecting, text: &str, assignment: &Arc<Assignment>) -> u64 {
     let collector = collecting.load(text);
     collecting.collect(&collector, assignment);

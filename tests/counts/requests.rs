@@ -1,4 +1,4 @@
-//! What a device and a site see of a collection.
+//! The requests of a collection to a device and a web site.
 
 use std::{
     collections::HashSet,
@@ -28,7 +28,7 @@ fn thousand_spans_of_four_tables_need_six_requests() {
         .block_on(async { assignment_with_grants(agent("boundary"), device.address(), unused_address()) });
     collecting.collect(&collecting.load(&reader(1)), &Arc::new(granted));
 
-    // The device says each request; this one is the last.
+    // The device prints each request; this one is the last.
     let last = Span::new(247, Table::Coils, 65535, 1).unwrap();
     let url: pattoo_wasm::modbus::DeviceUrl = format!("tcp://{}", device.address()).parse().unwrap();
     collecting.tokio.block_on(async {

@@ -1,4 +1,4 @@
-//! System calls, as `strace` sees them: this program is started once more under its eyes, and does the work there.
+//! System calls, counted by `strace`: this program is started again under it, and does the work there.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use pattoo_wasm::{
 use super::BOUNDS;
 
 const TIMES: usize = 200;
-/// Who looks for these files shows where in the list the counting begins and ends.
+/// Opening these files marks where in the trace the counting begins and ends.
 const BEGIN: &str = "/the counting begins";
 const END: &str = "/the counting ends";
 

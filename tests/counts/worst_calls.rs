@@ -75,11 +75,11 @@ fn handles() -> Vec<(&'static str, usize, String)> {
 }
 
 thread_local! {
-    /// How much the thread held whenever the guest said that it is there.
+    /// How much the thread held at each log line of the guest.
     static SEEN: RefCell<Vec<i64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Notes how much is held when a guest logs.
+/// Records how much is held when a guest logs.
 struct Watch;
 
 impl tracing::Subscriber for Watch {
@@ -124,7 +124,7 @@ fn run(collecting: &Collecting, guest: &str, state: &StateStore) -> (Outcome, i6
     (outcome, after, peak)
 }
 
-/// What the engine and the host have for a collection that does nothing.
+/// The memory that the engine and the host need for a collection that does nothing.
 fn idle(collecting: &Collecting, state: &StateStore) -> i64 {
     run(collecting, &idle_guest(), state).1
 }

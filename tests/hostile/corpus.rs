@@ -1,4 +1,4 @@
-//! The guests, as their files say what they are; and all of them, run.
+//! The hostile guests: their files, and the tests that run all of them.
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +29,7 @@ pub(crate) struct Guest {
     pub(crate) with: Vec<(String, String)>,
     /// What the message must have in it.
     pub(crate) says: Option<String>,
-    /// What in its text is hostile, and what would not be.
+    /// The hostile part of its text, and a harmless replacement.
     pub(crate) harmless: Option<(String, String)>,
     pub(crate) text: String,
 }
@@ -71,7 +71,7 @@ impl Guest {
         paths.iter().map(|path| guest(path)).collect()
     }
 
-    /// The same without what is hostile in it.
+    /// Its text with the hostile part replaced.
     pub(crate) fn made_harmless(&self) -> Option<String> {
         let (hostile, harmless) = self.harmless.as_ref()?;
         assert!(self.text.contains(hostile.as_str()), "{}: `{hostile}` is not in it", self.name);
@@ -151,13 +151,13 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// The long test in short, in a process of its own: the other tests of this one take memory too.
+/// A short form of the long test, in its own process, because other tests in this process use memory too.
 #[test]
 fn hostile_guests_do_not_leak_host_memory() {
     let long = "corpus::hostile_guests_end_by_their_deadline_without_leaking_memory";
     let run = Command::new(std::env::current_exe().expect("a program"))
         .args(["--exact", long, "--ignored", "--nocapture"])
-        // It is not alone on this machine.
+        // Other tests run at the same time.
         .envs([("HOSTILE_ROUNDS", "2"), ("HOSTILE_LATE_MS", "2000")])
         .output()
         .expect("it starts");
@@ -165,8 +165,8 @@ fn hostile_guests_do_not_leak_host_memory() {
     assert!(run.status.success() && said.contains("1 passed"), "{said}\n{}", String::from_utf8_lossy(&run.stderr));
 }
 
-/// One at a time, so that what is late is so because of the guest. `HOSTILE_ROUNDS` says how often each is run, `HOSTILE_LATE_MS` how late the
-/// latest may be.
+/// One at a time, so that only the guest can cause lateness. `HOSTILE_ROUNDS` is the number of rounds, `HOSTILE_LATE_MS` the largest
+/// allowed lateness.
 #[test]
 #[ignore = "a minute long, and wants a machine of its own: `cargo xtask soak hostile` runs it"]
 fn hostile_guests_end_by_their_deadline_without_leaking_memory() {

@@ -1,4 +1,4 @@
-//! Guests that never end, and others on the same thread.
+//! Endless guests, and other work on the same thread.
 
 use std::{path::Path, sync::Arc, time::Duration};
 

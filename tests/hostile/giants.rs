@@ -1,4 +1,4 @@
-//! Modules too large to be written down, which cost the compiler what it is not to be given.
+//! Generated modules, too large for files, that exceed the limits of the compiler.
 
 use std::{path::Path, time::Duration};
 
@@ -7,8 +7,8 @@ use pattoo_wasm::sandbox::{CompileError, CompileLimits, Compiler, LoadError, Mod
 
 use crate::machine::Machine;
 
-/// What a compilation may use here. A collector of no size is compiled within that; what each of [`GIANTS`] needs is more of
-/// the one that it is stopped by.
+/// The limits of a compilation here. A small collector is compiled within them; each of [`GIANTS`] exceeds the one limit that
+/// stops it.
 const TIME: Duration = Duration::from_secs(1);
 const MEMORY: u64 = 224 << 20;
 
@@ -90,7 +90,7 @@ fn each_expensive_module_is_stopped_by_the_limit_for_its_cost() {
                     Ok(()) => panic!("{name}: compiled"),
                 }
                 machine.worker().good_collection().unwrap_or_else(|fault| panic!("{name}: {fault}"));
-                // With more of the one it is compiled: nothing else stopped it.
+                // With that limit raised it is compiled: nothing else stopped it.
                 load(CompileLimits { memory: 4 << 30, ..CompileLimits::default() }, &text)
                     .unwrap_or_else(|error| panic!("{name}: {error}"));
             });

@@ -1,4 +1,4 @@
-//! What a collection leaves behind for the next one: nothing. The pool gives both the same memory.
+//! A collection leaves no data for the next one, although the pool gives both the same memory.
 
 use pattoo_tests::{Collecting, long_assignment_without_grants};
 
@@ -52,7 +52,7 @@ fn memory_and_tables_of_a_collection_are_never_visible_to_the_next() {
             assert!(collecting.collect(collector, &nothing).is_none(), "{shape:?} in round {round}");
         }
     }
-    // One that finds its own would find others'.
+    // This shows that the guest does find data where there is some.
     let own = collecting.load(&scribbler(30, 65536, "scribble", "look"));
     assert!(collecting.collect(&own, &nothing).is_some());
 }

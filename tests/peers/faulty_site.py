@@ -1,4 +1,4 @@
-"""A web site for tests, out of Python's http.server: it answers what the path asks for.
+"""A web site for tests, by Python's http.server: it responds as the path says.
 
 /status/500      that status, with a short body
 /bytes/9000000   that many bytes
@@ -27,7 +27,7 @@ class FaultySite(BaseHTTPRequestHandler):
         try:
             self.wfile.write(body)
         except ConnectionError:
-            # The reader had enough.
+            # The client closed the connection.
             pass
 
     def log_message(self, *_):

@@ -1,4 +1,4 @@
-//! What a collector is to the library, for tests that load and collect without the command.
+//! Assignments of collectors, for tests that use the library without the command.
 
 use std::{fmt::Display, net::SocketAddr, sync::Arc};
 
@@ -13,7 +13,7 @@ use pattoo_wasm::{
     state::StateStore,
 };
 
-/// An agent of this program that is the same at each run, with an interval of 20 s.
+/// An agent of this program with a constant id and an interval of 20 s.
 pub fn agent(program: &str) -> Arc<Agent> {
     Arc::new(Agent {
         program: program.parse().expect("a program"),
@@ -23,7 +23,7 @@ pub fn agent(program: &str) -> Arc<Agent> {
     })
 }
 
-/// All that is known of a collector beyond its code, when it is granted nothing and nothing is set.
+/// An assignment without grants and settings.
 pub fn assignment_without_grants(agent: Arc<Agent>) -> Assignment {
     Assignment {
         agent,
@@ -38,8 +38,8 @@ pub fn assignment_without_grants(agent: Arc<Agent>) -> Assignment {
     }
 }
 
-/// The same when it is granted a device, which it knows as `plc1`, and a site. The device is an address, and a query if its unit
-/// is not 1. Needs a runtime around it.
+/// An assignment that grants a device, named `plc1`, and a web site. The device is an address, with a query if its unit is not 1.
+/// Must be called in a runtime.
 pub fn assignment_with_grants(agent: Arc<Agent>, device: impl Display, site: SocketAddr) -> Assignment {
     let url = format!("tcp://{device}").parse().expect("a device");
     let grants = vec![DeviceGrant::new("plc1".parse().expect("a name"), &url)];

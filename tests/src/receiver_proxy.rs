@@ -1,5 +1,5 @@
-//! `pattoo-wasm receive` at the end of a wire that a test holds: the receiver does what its mood file says, goes down and comes back, and at
-//! an exact moment of a post the test can do something to the sender.
+//! `pattoo-wasm receive` behind a proxy that a test controls: the receiver follows its scenario file, stops and starts again, and at an
+//! exact moment of a request the test can act on the sender, for example kill it.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -15,35 +15,35 @@ use serde_json::Value;
 
 use crate::{Cli, Running, unused_address};
 
-/// What the receiver does with a post.
+/// How the receiver responds to requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
-    /// Accepts it.
+    /// Accepts every request.
     Accepts,
-    /// What this mood file says.
+    /// Follows this scenario file.
     FromFile(&'static str),
-    /// It is killed, and nobody listens.
+    /// The receiver is killed, and no process listens.
     Down,
 }
 
-/// A moment of a post.
+/// A moment of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Moment {
-    /// The body has left the sender, and nobody has got it.
+    /// The sender has sent the payload, and the receiver has not got it.
     Sent,
-    /// The receiver took the body; its answer is not on the way yet.
+    /// The receiver has stored the payload, and its response is not sent yet.
     Taken,
-    /// The answer, a good one, has been handed to the network.
+    /// The response, a success, has been sent.
     Answered,
 }
 
-/// What is done, with the body that is being posted.
+/// An action at a moment of a request, given the payload.
 type Action = Box<dyn FnOnce(&Value) + Send>;
 
-/// The receiver and its wire.
+/// The receiver and the proxy in front of it.
 pub struct ReceiverProxy {
     cli: Cli,
-    /// Where the receiver is, whenever it is.
+    /// The address of the receiver, also while it is down.
     behind: SocketAddr,
     receiver: Option<Running>,
     wire: Wire,
@@ -65,7 +65,7 @@ impl Default for ReceiverProxy {
 }
 
 impl ReceiverProxy {
-    /// Starts a receiver that takes everything.
+    /// Starts a receiver that accepts every request.
     pub fn start() -> Self {
         let cli = Cli::new();
         let behind = unused_address();
@@ -77,12 +77,12 @@ impl ReceiverProxy {
         proxy
     }
 
-    /// Where the sender finds it, when it is there.
+    /// The address of the proxy, for the sender.
     pub fn address(&self) -> SocketAddr {
         self.wire.address
     }
 
-    /// Changes its mood, from the next post on.
+    /// Changes the scenario, from the next request on.
     pub fn set(&mut self, scenario: Scenario) {
         let text = match scenario {
             Scenario::Accepts => "",
@@ -96,12 +96,12 @@ impl ReceiverProxy {
         }
     }
 
-    /// Does something once, at this moment of the next post.
+    /// Runs an action once, at this moment of the next request.
     pub fn at(&self, moment: Moment, action: impl FnOnce(&Value) + Send + 'static) {
         *self.wire.armed() = Some((moment, Box::new(action)));
     }
 
-    /// The bodies that it stored, in their order.
+    /// The stored payloads, in their order.
     pub fn received(&self) -> Vec<Value> {
         self.cli.received()
     }
@@ -117,7 +117,7 @@ impl ReceiverProxy {
         self.receiver = None;
         self.wire.open.store(false, Ordering::SeqCst);
         if let Some(accepting) = self.accepting.take() {
-            // It waits for a connection, so this is what wakes it.
+            // This connection wakes the thread, which waits in `accept`.
             drop(TcpStream::connect(self.wire.address));
             accepting.join().expect("it accepts until it is told not to");
         }
@@ -139,7 +139,7 @@ impl Wire {
         }
     }
 
-    /// Hands on what comes over one connection, until one of its ends closes it.
+    /// Forwards requests and responses of one connection until either side closes it.
     fn serve(&self, near: TcpStream) -> Option<()> {
         let far = TcpStream::connect(self.behind).ok()?;
         let (mut to_near, mut to_far) = (near.try_clone().ok()?, far.try_clone().ok()?);
@@ -169,13 +169,13 @@ impl Wire {
     }
 }
 
-/// An HTTP message: all of it, and its body.
+/// An HTTP message: all its bytes, and its body.
 struct Message {
     bytes: Vec<u8>,
     body: Vec<u8>,
 }
 
-/// Reads one; none at the end of the connection.
+/// Reads a message; none at the end of the connection.
 fn message(reader: &mut BufReader<TcpStream>) -> Option<Message> {
     let (mut head, mut length) = (String::new(), 0);
     loop {

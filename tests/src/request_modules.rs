@@ -1,12 +1,12 @@
-//! Collectors that do nothing but ask, so that what is measured is the runtime. Each ends with a trap if an answer is not a good one.
+//! Collectors that only send requests, so that a measurement shows the cost of the runtime. Each traps if a result is an error.
 
 use std::fmt::Write as _;
 
-/// Spans of each table; so many times the four tables are all that a reader asks for.
+/// Spans of each of the four tables that a reader reads.
 pub const SPANS_OF_A_TABLE: usize = 250;
-/// The tables, by their numbers in the contract.
+/// The number of tables in the contract.
 const TABLES: usize = 4;
-/// Where the list that is handed over lies.
+/// The address of the list of arguments.
 const LIST: usize = 4096;
 /// The size of a `span` and of its result; of a `request` and of its result (see `docs/guests/abi.md`).
 const SPAN: usize = 16;
@@ -14,12 +14,12 @@ const WORDS: usize = 16;
 const REQUEST: usize = 44;
 const RESPONSE: usize = 32;
 
-/// A core module that reads the first 250 addresses of each table of the device `plc1`, a span each, in so many equal calls of
+/// A core module that reads the first 250 addresses of each table of the device `plc1`, a span each, in `calls` equal calls of
 /// `read-many`.
 ///
 /// # Panics
 ///
-/// When the spans cannot be divided so.
+/// When the spans cannot be divided into `calls` equal parts.
 pub fn reader(calls: usize) -> String {
     let mut list = Vec::new();
     for number in 0..TABLES.wrapping_mul(SPANS_OF_A_TABLE) {
@@ -32,11 +32,11 @@ pub fn reader(calls: usize) -> String {
     asker("plc1", "pattoo:agent/modbus@0.1.0", "read-many", &list, SPAN, WORDS, calls)
 }
 
-/// A core module that fetches this URL so many times, in so many equal calls of `fetch-all`.
+/// A core module that fetches this URL `fetches` times, in `calls` equal calls of `fetch-all`.
 ///
 /// # Panics
 ///
-/// When the fetches cannot be divided so.
+/// When the fetches cannot be divided into `calls` equal parts.
 pub fn fetcher(url: &str, fetches: usize, calls: usize) -> String {
     let length = u8::try_from(url.len()).expect("a short URL");
     // The method and the URL lie at 16; no fields, no body, no time limit.
@@ -53,7 +53,7 @@ pub fn fetcher(url: &str, fetches: usize, calls: usize) -> String {
     )
 }
 
-/// A module that hands `list`, of items of this size, over in so many calls; `texts` lie at 16.
+/// A module that passes `list`, of items of this size, to the function in `calls` calls; `texts` is stored at 16.
 fn asker(texts: &str, module: &str, function: &str, list: &[u8], item: usize, result: usize, calls: usize) -> String {
     let items = list.len().checked_div(item).expect("a size");
     assert!(items.is_multiple_of(calls), "equal calls");

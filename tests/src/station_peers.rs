@@ -1,4 +1,4 @@
-//! What a station of `guests/station` asks: a device and a web site that stay the same, for what is measured over many collections.
+//! The peers of a station of `guests/station`: a device and a web site with constant values, for measurements over many collections.
 
 use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ const DEVICE: &str = "devices: [{ listen: '127.0.0.1:0', units: { 7: {
   holding: { 0: [1234, 0xFFF6, 0x0001, 0x0002] },
   input: { 100: [0xE979, 0x42F6, 0, 0, 0x0001, 0, 0x504D, 0x502D, 0x3700, 0] } } } }]";
 
-/// A device and a site, each a process of its own, and the folder for everything.
+/// A device and a web site, each in its own process, and a folder for files.
 #[derive(Debug)]
 pub struct StationPeers {
     folder: tempfile::TempDir,
@@ -42,12 +42,12 @@ impl StationPeers {
         Self { folder, device, site }
     }
 
-    /// A folder that is gone with it.
+    /// A folder that is removed on drop.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// All that is known of the station in this language beyond its code.
+    /// The assignment of the station in this language.
     pub fn assignment(&self, language: &str) -> Assignment {
         let origin = format!("http://{}", self.site.address());
         let settings = json!({
@@ -69,8 +69,7 @@ impl StationPeers {
         }
     }
 
-    /// The number that a collection counted, after it was all that it should be: well ended, and with all datapoints. What it
-    /// keeps is kept then.
+    /// Checks that a collection completed with all its datapoints, stores its state, and returns the number that it counted.
     pub async fn counted(outcome: Outcome, about: &str) -> u64 {
         assert!(matches!(outcome.ending, Ending::Completed), "{about}: {:?}", outcome.ending);
         assert_eq!((outcome.emission.batch.datapoints(), outcome.emission.rejected), (11, 0), "{about}");

@@ -1,8 +1,7 @@
-//! Twenty collectors that mean harm beside twenty good ones, in one daemon with default limits and 512 MiB: none of the good ones
-//! notices.
+//! Twenty hostile collectors beside twenty good ones, in one daemon with default limits and 512 MiB: the good ones are not affected.
 //!
-//! A binary of its own, so that no other test runs beside it: the good collectors' lateness is measured. It takes a minute, three with
-//! `CI=true`, ten in `cargo xtask soak tenants`. The environment says otherwise:
+//! This is a test binary of its own because it measures lateness, so no other test may run beside it. It takes a minute, three with
+//! `CI=true`, ten in `cargo xtask soak tenants`. Variables of the environment:
 //!
 //! | variable | |
 //! |---|---|
@@ -45,7 +44,7 @@ use server::{Receiver, WebSite};
 const TENANTS: usize = 20;
 /// How long after the start of the daemon a good collector may collect for the first time.
 const START: Duration = Duration::from_secs(20);
-/// How long the payloads of good collectors may still take to arrive when all is over.
+/// How long payloads of good collectors may take to arrive after the end.
 const DRAIN: Duration = Duration::from_mins(1);
 
 /// A setting of the environment.
@@ -136,7 +135,7 @@ fn twenty_hostile_collectors_do_not_delay_or_lose_collections_of_twenty_others()
     } else {
         daemon.terminate();
     }
-    // The compiler's process offers itself first, and the daemon goes on.
+    // The kernel kills the compiler's process first, and the daemon continues.
     println!("{} compilations were killed for memory", memory.kills());
     faults.extend(memory.exceeded());
 

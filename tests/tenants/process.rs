@@ -1,4 +1,4 @@
-//! The daemon under test. What it says is counted and not kept, since some of its collectors make it say gigabytes.
+//! The daemon under test. Its output is counted and not kept, since some collectors make it log gigabytes.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -16,7 +16,7 @@ use std::{
 
 use pattoo_tests::get;
 
-/// How much of what it said last is kept, in bytes.
+/// How much of the last output is kept, in bytes.
 const LAST_WORDS: usize = 600;
 
 pub(crate) struct Process {
@@ -70,7 +70,7 @@ impl Process {
         }
     }
 
-    /// If it has ended: how, how long it ran, and what it said last.
+    /// If it has ended: its status, how long it ran, and its last output.
     pub(crate) fn ended(&mut self) -> Option<(ExitStatus, Duration, String)> {
         self.is_alive();
         let (status, lived) = self.ended?;
@@ -79,7 +79,7 @@ impl Process {
         Some((status, lived, text))
     }
 
-    /// Asks it to end, and waits for that.
+    /// Sends SIGTERM, and waits for its end.
     pub(crate) fn terminate(&mut self) {
         let kill = Command::new("kill").arg(self.pid().to_string()).status();
         assert!(kill.is_ok_and(|status| status.success()), "the process is there");
@@ -87,7 +87,7 @@ impl Process {
         assert!(!self.is_alive(), "it does not end");
     }
 
-    /// How many bytes it said.
+    /// The number of bytes of its output.
     pub(crate) fn said(&self) -> u64 {
         self.said.load(Ordering::Relaxed)
     }

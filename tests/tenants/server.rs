@@ -1,4 +1,4 @@
-//! The pattoo server and the web site of this test: small ones, which know what they got.
+//! The pattoo server and the web site of this test, which record what they received.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ const MAX_HEADER: usize = 64 << 10;
 /// How often a connection looks whether the server has closed.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Answers to the path and body of a request; where it has no answer, the connection is broken off.
+/// The response to the path and body of a request; with none, the connection is closed.
 type Handler = dyn Fn(&str, &[u8]) -> Option<Arc<[u8]>> + Send + Sync;
 
 /// Serves until `closed`.
@@ -53,7 +53,7 @@ fn serve(address: SocketAddr, closed: Arc<AtomicBool>, handler: Arc<Handler>) ->
 struct Connection {
     stream: TcpStream,
     closed: Arc<AtomicBool>,
-    /// What was read and belongs to no request yet.
+    /// Bytes that were read and do not belong to a complete request yet.
     buffer: Vec<u8>,
 }
 
@@ -137,7 +137,7 @@ pub(crate) struct Collection {
     pub(crate) count: Option<u64>,
 }
 
-/// The pattoo server. It keeps the collections of programs that begin with `GOOD`, and answers to others as their names say.
+/// The pattoo server. It records the collections of programs that begin with `GOOD`, and responds to others as their names say.
 pub(crate) struct Receiver {
     address: SocketAddr,
     inner: Arc<Inner>,

@@ -1,4 +1,4 @@
-//! Normalise, sum and write down: against the bare chain of SHA-256, and against `pattoo_shared`.
+//! Normalising, checksums and encoding, compared with the bare chain of SHA-256 and with `pattoo_shared`.
 
 use std::{hint::black_box, process::Command};
 
@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::rival_process::RivalProcess;
 
-/// What one call of a guest brings at most, by and large.
+/// About the most datapoints that one call of a guest passes.
 const CALL: usize = 10_000;
-/// About so many datapoints for one sample.
+/// The approximate number of datapoints of one sample.
 const SAMPLE: usize = 20_000;
 
 pub(crate) fn figures() {
@@ -37,7 +37,7 @@ pub(crate) fn figures() {
             });
             (points * collections) as f64 / seconds
         };
-        // One alone is a body's frame by and large.
+        // A payload of one datapoint consists mostly of its frame.
         let target = if points == 1 { Target::None } else { Target::TimesAtLeast(0.7) };
         let (ours, other) = interleaved(rounds, || rate(&Memory::default), chain);
         say(

@@ -1,4 +1,4 @@
-//! The station of `guests/station` in every language: how large it is, and what it costs until it runs and when it does.
+//! The station of `guests/station` in every language: its size, and the cost of its start and of its collections.
 //!
 //! Each language has a process of its own, so that one's memory is not another's.
 

@@ -1,6 +1,6 @@
-//! What the runtime costs, in figures, for `cargo xtask bench`: each as a line of JSON on standard output.
+//! The cost of the runtime in figures, for `cargo xtask bench`: each is a line of JSON on standard output.
 //!
-//! A file for each name that can be asked for. How figures are sampled and said is in `pattoo_tests`.
+//! Each benchmark has a file of its name. `pattoo_tests` holds how figures are sampled and printed.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,11 +1,11 @@
-//! A process that does something for comparison each time that it is asked, and says how many seconds of a processor that took.
+//! A rival process that does its work on request, and prints the processor time that it took.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-/// It is asked by a line on its standard input, and answers with one.
+/// A line on its standard input starts the work; a line on its standard output holds the seconds.
 pub(crate) struct RivalProcess(Child, BufReader<ChildStdout>);
 
 impl RivalProcess {

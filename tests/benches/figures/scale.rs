@@ -1,4 +1,4 @@
-//! Many collectors, each once a second, over 20 modules, with the whole way of what they emit to the committed spool.
+//! Many collectors of 20 modules, each once a second, from the collection to the committed spool.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! How soon things are there: one collection from exec to exit, a module's compilation, a daemon with many collectors.
+//! Start-up times: one collection from exec to exit, the compilation of a module, a daemon with many collectors.
 
 use std::{
     fs,
