@@ -1,4 +1,4 @@
-//! Bad input gets a clear message, an exit code that scripts can rely on, and nothing half done.
+//! Bad input gets a clear message and a documented exit code, and has no partial effect.
 
 use std::process::Stdio;
 
@@ -47,7 +47,7 @@ fn module_of_another_world_is_refused_with_what_is_missing() {
     assert_refused(&cli.run(&["run", "later.wat"]), 2, &["`wasi:io/poll@0.3.0`", "0.2.0 and later, not 0.3"]);
     let collect = "must be `collect: func() -> result<_, string>`";
     assert_refused(&cli.run(&["run", "signature.wat"]), 2, &["does not fit the world", collect]);
-    // Of our own interfaces a function of another name, and one of another signature.
+    // A function of another name in one of our interfaces, and one of another signature.
     for (function, words) in [
         ("\"write\" (func (param \"message\" string))", ["`write`", "the interface has log"]),
         ("\"log\" (func (param \"message\" string))", ["`log`", "must be `log: func(level: level, message: string)`"]),
@@ -188,7 +188,7 @@ fn undelivered_payload_stays_in_the_spool_and_is_sent_first_next_time() {
     };
     let away = format!("http://{}", unused_address());
     assert_refused(&run(1.5, &away), 5, &["not delivered", "cannot be reached", "refused", "body 1 in the spool"]);
-    // A server that is no pattoo: it knows no POST.
+    // A server that is not pattoo and does not support POST.
     let other = format!("http://{}", faulty.address());
     assert_refused(&run(2.5, &other), 5, &["not delivered", "answered 501", "body 2 in the spool"]);
     let receiver = cli.receive_at(away.trim_start_matches("http://"));
@@ -211,7 +211,7 @@ fn payload_that_cannot_be_stored_is_printed() {
     let server = format!("http://{}", unused_address());
     let post = ["run", &module, "--setting", &setting, "--http", &origin, "--post", &server];
     assert_eq!(cli.run(&post).code, Some(5));
-    // With its last number used, SQLite says what it says when a disk has no room.
+    // With its last number used, SQLite reports the same error as on a full disk.
     let spool = cli.folder().join(".local/state/pattoo_wasm/spool/spool.sqlite3");
     let full = rusqlite::Connection::open(&spool).unwrap();
     full.execute_batch("UPDATE sqlite_sequence SET seq = 9223372036854775807").unwrap();
@@ -240,7 +240,7 @@ fn closed_standard_output_is_an_error_and_not_a_silent_loss() {
 #[test]
 fn interrupted_collection_keeps_its_emitted_datapoints() {
     let cli = Cli::new();
-    // Emits one datapoint, says so, and goes on for ever.
+    // Emits one datapoint, logs a line, and never ends.
     cli.file(
         "endless.wat",
         r#"(module

@@ -1,4 +1,4 @@
-//! What a module could ever do, and what one collection asks for: `inspect`.
+//! `pattoo-wasm inspect`: the capabilities of a module, and the requests of one collection.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may do what tests may do")]
 
 use std::path::Path;
@@ -13,7 +13,7 @@ fn inspect(cli: &Cli, module: &Path, more: &[&str]) -> Finished {
     cli.run(&["inspect", &module].into_iter().chain(more.iter().copied()).collect::<Vec<_>>())
 }
 
-/// The same in JSON.
+/// The report in JSON.
 #[track_caller]
 fn report(cli: &Cli, module: &Path, more: &[&str]) -> Value {
     let run = inspect(cli, module, &more.iter().copied().chain(["--json"]).collect::<Vec<_>>());
@@ -21,7 +21,7 @@ fn report(cli: &Cli, module: &Path, more: &[&str]) -> Value {
     run.body()
 }
 
-/// By which imports a module reaches something.
+/// The imports by which a module reaches a capability.
 fn ways(report: &Value, what: &str) -> Vec<String> {
     let powers = report["could"].as_array().unwrap();
     let power = powers.iter().find(|power| power["what"] == what).unwrap();
@@ -80,7 +80,7 @@ fn inspect_refuses_a_module_with_the_message_of_run() {
     assert_refused(&nothing, 2, &["nothing.wasm"]);
 }
 
-/// A collection under the grant that was printed: `run` with it.
+/// One collection with the printed grant: `run` with it.
 fn run_with(cli: &Cli, module: &Path, grants: &str, settings: &str) -> Finished {
     cli.file("printed.yaml", grants);
     let module = module.display().to_string();
@@ -103,7 +103,7 @@ fn printed_web_grant_is_sufficient_and_minimal() {
     cli.file("settings.json", sources.to_string());
     let module = guest("lava_script");
 
-    // With nothing granted, nothing is reached, and what was asked for is known.
+    // Without grants nothing is reached, and the report lists the requests.
     let first = report(&cli, &module, &["--run", "--settings", "settings.json"]);
     assert_eq!(site.seen().len() + other.seen().len(), 0);
     assert_eq!(first["run"]["completed"], false);
@@ -111,7 +111,7 @@ fn printed_web_grant_is_sufficient_and_minimal() {
     assert!(!grants.contains("in-the-query"), "{grants}");
     cli.file("first.yaml", &grants);
 
-    // With that, it gets as far as the redirect.
+    // With that grant the collection reaches the redirect.
     let second = report(&cli, &module, &["--run", "--settings", "settings.json", "--grants", "first.yaml"]);
     let denied = json!({"what": format!("GET {}/v2/b", other.origin()), "granted": false});
     assert!(second["run"]["asked"].as_array().unwrap().contains(&denied), "{second:#}");
@@ -120,7 +120,7 @@ fn printed_web_grant_is_sufficient_and_minimal() {
 
     let run = run_with(&cli, &module, &grants, "settings.json");
     assert_eq!(run.code, Some(0), "{grants}\n{run:#?}");
-    // And it stays as it is.
+    // The grant is stable.
     cli.file("second.yaml", &grants);
     let third = report(&cli, &module, &["--run", "--settings", "settings.json", "--grants", "second.yaml"]);
     assert_eq!(third["run"]["grants"], json!(grants));
@@ -150,7 +150,7 @@ fn printed_modbus_grant_is_sufficient_and_minimal() {
     cli.file("settings.json", settings.to_string());
     let module = guest("modbus_registers");
 
-    // A device that nobody granted has no address yet.
+    // A device without a grant has no address yet.
     let unknown = report(&cli, &module, &["--run", "--settings", "settings.json"]);
     let grants = unknown["run"]["grants"].as_str().unwrap().to_owned();
     assert!(grants.contains("tcp://HOST:502"), "{grants}");
@@ -158,7 +158,7 @@ fn printed_modbus_grant_is_sufficient_and_minimal() {
     let run = run_with(&cli, &module, &placed, "settings.json");
     assert_eq!(run.code, Some(0), "{placed}\n{run:#?}");
 
-    // One that was granted widely is narrowed to what was read.
+    // A wide grant is narrowed to what was read.
     let wide = json!({"modbus": {"plc1": {
         "url": format!("tcp://{}", device.address()), "units": [1, 7, 9], "request_timeout": "700ms",
     }}});
@@ -201,7 +201,7 @@ fn printed_grant_names_a_secret_and_never_shows_it() {
     assert!(!run.stdout.contains("s3cr3t") && !run.stderr.contains("s3cr3t"), "{run:#?}");
     let (_, printed) = run.stdout.split_once("grants:`:").unwrap_or_else(|| panic!("no grant in {}", run.stdout));
     assert!(printed.contains("secret_file"), "{printed}");
-    // It goes with the request under the printed grant too.
+    // With the printed grant it is sent too.
     assert_eq!(run_with(&cli, &guest("lava_script"), printed, "settings.json").code, Some(0));
     assert!(site.seen()[1].contains("x-token: s3cr3t-value"), "{:#?}", site.seen());
 }
@@ -221,7 +221,7 @@ fn inspected_collection_leaves_no_state_or_files() {
     let cli = Cli::new();
     let report = report(&cli, &guest("counter"), &["--run"]);
     assert_eq!((&report["run"]["completed"], &report["run"]["datapoints"]), (&json!(true), &json!(1)));
-    // Its state and its agent id would lie here.
+    // Its state and its agent id would be here.
     assert!(!cli.folder().join(".local").exists());
     let run = cli.run(&["run", &guest("counter").display().to_string()]);
     assert!(run.stdout.contains(r#"["pattoo_value","1"]"#) || run.stdout.contains(r#""pattoo_value",1"#), "{run:#?}");

@@ -1,4 +1,4 @@
-//! `pattoo-wasm new` and `build`: from an empty folder to a body, in each language that has a kit.
+//! `pattoo-wasm new` and `build`: from an empty folder to a payload, in each language that has an SDK.
 #![expect(clippy::expect_used, reason = "helpers of tests may do what tests may do")]
 
 use std::{
@@ -11,10 +11,10 @@ use std::{
 use pattoo_tests::{Cli, Finished, modbus_device, pattoo_records, python_tool, station, station_folder};
 use serde_json::{Value, json};
 
-/// A project that was made a moment ago.
+/// A newly created project.
 struct Project {
     cli: Cli,
-    /// Where its language's tools are, before the search path.
+    /// The folder of its language's tools, searched first.
     tools: Option<PathBuf>,
 }
 
@@ -31,7 +31,7 @@ impl Project {
         self.cli.folder().join("greenhouse-2")
     }
 
-    /// The environment of whoever has the language's tools, and nothing else of this test.
+    /// Runs a command in the environment of a user who has the language's tools, without variables of this test.
     fn at_home(&self, command: &mut Command) -> Finished {
         let path = env::var_os("PATH").unwrap_or_default();
         let path = self.tools.iter().cloned().chain(env::split_paths(&path));
@@ -39,7 +39,7 @@ impl Project {
         let cargo = env::var_os("CARGO_HOME").unwrap_or_else(|| Path::new(&home).join(".cargo").into());
         let rustup = env::var_os("RUSTUP_HOME").unwrap_or_else(|| Path::new(&home).join(".rustup").into());
         command.current_dir(self.folder()).env("PATH", env::join_paths(path).expect("a search path"));
-        // What the workspace is built with is there already: nothing has to be fetched.
+        // The workspace's dependencies are in the cache already: nothing is downloaded.
         command.env("CARGO_HOME", cargo).env("RUSTUP_HOME", rustup).env("CARGO_NET_OFFLINE", "true");
         command.env("npm_config_offline", "true");
         command.env("GOPROXY", "off").env("GOTOOLCHAIN", "local").env("GOFLAGS", "");
@@ -54,7 +54,7 @@ impl Project {
         }
     }
 
-    /// Leaves in `node_modules` what `npm install` would, without the network: the kit, and the packages that built the stations.
+    /// Fills `node_modules` like `npm install`, without the network: with the SDK, and the packages that built the stations.
     fn has_its_packages(&self, installed: &Path) {
         let modules = self.folder().join("node_modules");
         fs::create_dir_all(modules.join(".bin")).expect("a new folder");
@@ -72,7 +72,7 @@ impl Project {
         symlink("../pattoo/bin/pattoo-build.js", modules.join(".bin/pattoo-build")).expect("a new link");
     }
 
-    /// Its own test, then `build`, then `run`: without anything granted, and with a device.
+    /// Runs its own test, then `build`, then `run`: without grants, and with a device.
     fn is_tested_built_and_run(&self, test: &[&str]) {
         let (program, arguments) = test.split_first().expect("a command");
         let tested = self.at_home(Command::new(program).args(arguments));
@@ -117,7 +117,7 @@ fn records(run: &Finished) -> Vec<Value> {
     pattoo_records(&run.body()).iter().map(part).collect()
 }
 
-/// The folder of the tools of a language whose station was built, since then its tools are there.
+/// The folder of a language's tools, if its station was built: then its tools are installed.
 fn tools(language: &str, tool: &str) -> Option<PathBuf> {
     station(language)?;
     Some(python_tool(tool)?.parent()?.to_owned())
@@ -166,7 +166,7 @@ fn new_javascript_and_typescript_projects_are_tested_built_and_run() {
         project.has_its_packages(&installed.expect("what built the station"));
         project.is_tested_built_and_run(&["npm", "--no-update-notifier", "test"]);
         if language == "javascript" {
-            // What editors say of the types.
+            // Editors check the types in the same way.
             let checked =
                 project.at_home(Command::new("node_modules/.bin/tsc").args(["--noEmit", "-p", "jsconfig.json"]));
             assert_eq!(checked.code, Some(0), "{checked:#?}");

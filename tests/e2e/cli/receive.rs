@@ -1,4 +1,4 @@
-//! `pattoo-wasm receive`: a stand-in for the server, also for one in trouble.
+//! `pattoo-wasm receive`: a simulated server, which can also simulate faults.
 
 use std::time::{Duration, Instant};
 
@@ -87,7 +87,7 @@ fn unfinished_request_does_not_delay_the_shutdown_of_the_receiver() {
     let mut half = std::net::TcpStream::connect(receiver.address()).expect("it listens");
     std::io::Write::write_all(&mut half, b"POST /pattoo/api/v1/agent/receive/x HTTP/1.1\r\nHost: loc")
         .expect("it reads");
-    // Waits for as long as the receiver does: without a bound the test would never end.
+    // The receiver must limit how long it waits for the request; otherwise this never returns.
     assert!(receiver.interrupt().success());
     drop(half);
 }
@@ -108,7 +108,7 @@ fn web_page_in_a_browser_cannot_post_to_the_receiver() {
         stream.read_to_string(&mut answer).expect("an answer");
         answer.split(' ').nth(1).map(str::to_owned)
     };
-    // The body is bad, which is said to those who may post.
+    // The invalid body gets 404 where posting is permitted.
     assert_eq!(post("").as_deref(), Some("404"));
     assert_eq!(post(&format!("origin: http://{}\r\n", receiver.address())).as_deref(), Some("404"));
     for origin in ["http://evil.example.org", "null"] {

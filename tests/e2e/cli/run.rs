@@ -1,4 +1,4 @@
-//! `pattoo-wasm run`: one command from a collector to a body that pattoo takes.
+//! `pattoo-wasm run`: one command from a collector to a payload that pattoo accepts.
 #![expect(clippy::expect_used, reason = "helpers of tests may do what tests may do")]
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pattoo_tests::{Cli, guest, modbus_device, pattoo_records, web_site};
 use serde_json::{Value, json};
 
-/// A number that no earlier run has used, so that nothing can be canned.
+/// A number that differs between runs, so that no stored result can match.
 fn fresh() -> u16 {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     u16::try_from(nanos / 20_000).unwrap_or(1)
@@ -209,7 +209,7 @@ fn agent_ids_are_read_from_the_directory_in_the_pattoo_configuration() {
     let sites = Sites::start(&json!({"site_a": {"ABC": 1.5, "DEF": 2.5}, "work_1": {"GHI": 3.5, "JKL": 4.5}}));
     let id = "0123456789abcdef".repeat(4);
     std::fs::create_dir_all(cli.folder().join("daemon/agent_id")).expect("a new folder");
-    // As pattoo_shared wrote it.
+    // The file as pattoo_shared writes it.
     cli.file("daemon/agent_id/LAVA_SCRIPT.agent_id", &id);
     cli.file("pattoo.yaml", format!("main:\n  daemon_directory: {}\n", cli.folder().join("daemon").display()));
     let arguments: Vec<&str> = sites.arguments.iter().map(String::as_str).collect();

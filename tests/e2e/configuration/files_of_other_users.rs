@@ -1,4 +1,4 @@
-//! Files that other users can name, replace or write: none is waited for, and none is trusted.
+//! Files that other users can create, replace or write: the program never waits for them and never trusts them.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that panics has failed, as it should")]
 
 use std::{
@@ -24,21 +24,21 @@ fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
 }
 
-/// What a command says that does not wait for anybody.
+/// Runs a command that must end within a minute.
 fn ended(command: &mut Command) -> Finished {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
     let began = Instant::now();
     while child.try_wait().expect("it is our child").is_none() {
         if began.elapsed() > Duration::from_mins(1) {
             child.kill().expect("it is our child");
-            panic!("{command:?} waits for somebody");
+            panic!("{command:?} does not end");
         }
         std::thread::sleep(Duration::from_millis(20));
     }
     child.wait_with_output().expect("it has ended").into()
 }
 
-/// A configuration that nothing is wrong with, but that its server does not answer.
+/// A valid configuration whose server does not respond.
 fn configured() -> Cli {
     let cli = Cli::new();
     let (id, module) = (fs::metadata(cli.folder()), cli.file("a.wat", emits_and("i32.const 512")));
@@ -109,7 +109,7 @@ fn named_pipe_in_place_of_a_module_or_secret_blocks_no_reload() {
     daemon.signal("HUP");
     daemon.wait_for("B: not run as configured: ");
     assert!(daemon.log_lines().iter().any(|line| line.contains("it is a named pipe, not a regular file")));
-    // The next reload is taken as well, and one with a pipe as a secret is refused.
+    // The next reload works as well, and one with a pipe as a secret is refused.
     site.file("c.wat", &module);
     site.configure(&json!([of("A"), of("B"), of("C")]));
     daemon.signal("HUP");
@@ -131,7 +131,7 @@ fn named_pipe_in_place_of_a_module_or_secret_blocks_no_reload() {
     assert!(daemon.end("TERM").success());
 }
 
-/// A body as one of pattoo's own agents keeps it.
+/// A payload as pattoo's own agents store it.
 fn backlog(number: u64) -> String {
     let pairs = [
         ("pattoo_agent_id", ID),
@@ -155,7 +155,7 @@ fn backlog(number: u64) -> String {
     .to_string()
 }
 
-/// A site whose collector has an id already, and a backlog of pattoo's own agent.
+/// A site whose collector has an agent id, and a backlog of pattoo's own agent.
 fn with_backlog(server: std::net::SocketAddr) -> Site {
     let site = Site::new(server);
     site.file("a.wat", emits_and("i32.const 512"));
@@ -191,7 +191,7 @@ fn backlog_that_other_users_can_write_is_not_delivered() {
     assert!(said.contains(&daemon_says(&cache)) && said.contains("chmod o-w"), "{said}");
     daemon.wait_until("a body of its own", |_| !cli.received().is_empty());
     assert_eq!(planted(&cli), 0);
-    // Nor where only the agent's own folder is open, or only the file.
+    // The same where others can write only the agent's folder, or only the file.
     mode(&cache, 0o755);
     let folder = cache.join(ID);
     for (path, open, closed) in
@@ -220,7 +220,7 @@ fn agent_id_that_other_users_can_write_is_not_used() {
         let said = said.join(" ");
         assert_eq!(status.code(), Some(2), "{said}");
         assert!(said.contains("the agent id cannot be trusted") && said.contains("every user"), "{said}");
-        // And the same to whoever asks before.
+        // `check` says the same before the daemon starts.
         let run = checked(&site);
         assert_eq!(run.code, Some(2), "{run:#?}");
         assert_says(&run, &["can be written by every user", "chmod o-w"]);
@@ -269,11 +269,11 @@ fn configuration_and_secrets_that_others_can_write_are_refused_with_a_fix() {
         mode(&at(name), closed);
         assert_eq!(check(&cli).code, Some(0), "{name}");
     }
-    // With the sticky bit nobody can replace another's file, and root's group is root.
+    // With the sticky bit no user can replace another's file, and root's group is root.
     mode(&at("."), 0o1777);
     mode(&at("pattoo_wasm.yaml"), 0o664);
     assert_eq!(check(&cli).code, Some(0), "{:#?}", check(&cli));
-    // What all can read of a secret, and who could write a module, is said; what a group can write may be meant so.
+    // A secret that all can read and a module that all can write cause warnings; a group may write on purpose.
     mode(&at("token"), 0o644);
     mode(&at("a.wat"), 0o666);
     let run = check(&cli);

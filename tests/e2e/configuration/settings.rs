@@ -1,4 +1,4 @@
-//! The configuration: what is wrong with it is said with its place and its mend, and what is documented is true.
+//! The configuration: each error is reported with its place and a fix, and the documented examples are valid.
 #![expect(clippy::expect_used, reason = "a test that panics has failed, as it should")]
 
 use std::{
@@ -16,7 +16,7 @@ const IDLE: &str = r#"(component
   (core instance $instance (instantiate $guest))
   (func (export "collect") (result (result (error string)))
     (canon lift (core func $instance "collect") (memory (core memory $instance "memory")))))"#;
-/// A `pattoo.yaml` that needs nothing of this machine.
+/// A `pattoo.yaml` that does not depend on this machine.
 const PATTOO: &str = "main:\n  daemon_directory: data\n";
 
 fn repository(path: &str) -> PathBuf {
@@ -33,7 +33,7 @@ fn configured(pattoo: &str, ours: &str) -> Cli {
     cli
 }
 
-/// Everything that a command says about the configuration in the folder where it runs.
+/// The whole output of a command about the configuration in the folder where it runs.
 fn said(cli: &Cli, arguments: &[&str]) -> String {
     let mut command = cli.command(arguments);
     let output = command.env("PATTOO_CONFIGDIR", ".").env("LC_ALL", "C.UTF-8").output().expect("the command starts");
@@ -43,7 +43,7 @@ fn said(cli: &Cli, arguments: &[&str]) -> String {
     said
 }
 
-/// What is said about a file of `tests/config`: one whose name begins with `pattoo-` is `pattoo.yaml`, with `grants-` a
+/// The output about a file of `tests/config`: one whose name begins with `pattoo-` is `pattoo.yaml`, with `grants-` a
 /// `--grants` file, any other `pattoo_wasm.yaml`.
 fn said_about(name: &str, text: &str) -> String {
     if name.starts_with("pattoo-") {
@@ -59,7 +59,7 @@ fn said_about(name: &str, text: &str) -> String {
     }
 }
 
-/// With `PATTOO_BLESS=1` the texts are written instead of compared: read them before you keep them.
+/// With `PATTOO_BLESS=1` the outputs are written instead of compared: read them before you commit them.
 #[test]
 fn every_invalid_configuration_gets_its_recorded_message() {
     let bless = std::env::var_os("PATTOO_BLESS").is_some();
@@ -110,14 +110,14 @@ fn every_documented_example_configuration_is_valid() {
         let mut command = cli.command(&["check", "--effective"]);
         let command = command.env("PATTOO_CONFIGDIR", ".").env("PATTOO_TOKEN", "t").env("SITE_A_TOKEN", "t");
         let output = command.output().expect("the command starts");
-        // Where it could be read, its settings are printed, whatever is not there on this machine.
+        // If it is valid, its settings are printed, even if files that it names do not exist on this machine.
         assert!(output.stdout.starts_with(b"pattoo:"), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
         read += 1;
     }
     assert!(read >= 5, "{read}");
 }
 
-/// What jsonschema says of these texts.
+/// The errors that jsonschema reports for these texts.
 fn validated(texts: &[String]) -> Vec<Vec<String>> {
     use std::{io::Write as _, process::Stdio};
     let schema = repository("docs/reference/pattoo_wasm.schema.json");

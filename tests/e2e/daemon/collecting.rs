@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::{counter, counts, site, wait_for_counts};
 
-/// How far a collection may lie from its beat, in milliseconds: what the daemon itself counts as late and taken, on a machine however
-/// busy, and a little.
+/// How far a collection may deviate from its schedule, in milliseconds: the lateness and duration that the daemon itself counts on a busy
+/// machine, and a margin.
 fn slack(daemon: &Daemon, program: &str) -> u64 {
     let metrics = daemon.metrics();
     let seconds = |name: &str| metrics[&format!("pattoo_wasm_collection_{name}{{program=\"{program}\"}}")];
@@ -44,7 +44,7 @@ fn each_collector_runs_on_its_interval_and_its_datapoints_arrive_in_order() {
     }
     let before = slack(&daemon, "A");
     assert!(daemon.end("TERM").success());
-    // Numbers go on where they were, and the schedule where it was: the offset is the program's own.
+    // Numbers and schedule continue after a restart: the offset depends only on the program.
     let old = counts(&cli, "A");
     let daemon = site.start();
     let new = wait_for_counts(&daemon, &cli, "A", old.len() + 2);
@@ -74,7 +74,7 @@ fn trapping_collector_affects_no_other_and_its_status_says_why() {
     let gone = daemon.status_of("GONE").expect("it is listed");
     assert_eq!(gone["state"], "not_loaded");
     assert!(gone["trouble"].as_str().is_some_and(|trouble| trouble.contains("gone.wasm")), "{gone}");
-    // It recovers by itself when its file comes.
+    // It recovers when its file appears.
     site.file("gone.wasm", fs::read(guest("counter")).expect("a module"));
     wait_for_counts(&daemon, &cli, "GONE", 1);
     assert!(daemon.end("INT").success());
@@ -103,7 +103,7 @@ fn second_daemon_in_a_directory_is_refused() {
     assert_eq!(status.code(), Some(2), "{said:#?}");
     let said = said.join(" ");
     assert!(said.contains("in use by another daemon") && said.contains(&first.pid().to_string()), "{said}");
-    // A daemon that was killed leaves no lock behind.
+    // A killed daemon leaves no lock.
     drop(first);
     site.start();
 }
@@ -116,7 +116,7 @@ fn payloads_wait_for_an_unavailable_server_and_are_delivered_later() {
     let daemon = site.start();
     daemon.wait_until("three bodies in the spool", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] >= 3.0);
     assert!(daemon.end("TERM").success());
-    // All is in one file then.
+    // A closed spool is a single file.
     let spool = site.folder().join("daemon/pattoo_wasm/spool");
     assert!(spool.join("spool.sqlite3").exists() && !spool.join("spool.sqlite3-wal").exists());
     let cli = Cli::new();
@@ -137,7 +137,7 @@ fn second_sigterm_abandons_a_running_collection_and_exits_cleanly() {
     daemon.wait_until("a collection", |daemon| daemon.metrics()["pattoo_wasm_collections_under_way"] >= 1.0);
     daemon.signal("TERM");
     daemon.wait_for("stopping: 1 collection under way");
-    // Once more, for those who cannot wait.
+    // A second signal stops it at once.
     daemon.signal("TERM");
     daemon.wait_for("told to stop again");
     let (status, _) = daemon.wait();
@@ -154,14 +154,14 @@ fn datapoints_emitted_before_a_failure_are_delivered() {
     ];
     let collector = |(program, end, outcome): (&str, &str, &str)| {
         let module = site.file(&format!("{program}.wat"), emits_and(end));
-        // Long enough to emit on a busy machine: what brings nothing is held back.
+        // Long enough to emit on a busy machine, since a collector that emits nothing backs off.
         let timeout = if outcome == "deadline" { "1500ms" } else { "1m" };
         json!({"program": program, "module": module, "polling_interval": 1, "limits": {"timeout": timeout}})
     };
     site.configure(&ends.map(collector).to_vec().into());
     let daemon = site.start();
     for (program, _, outcome) in ends {
-        // Each brought something, so none is held back.
+        // Each emitted a datapoint, so none backs off.
         let ended = format!("pattoo_wasm_collections_total{{program=\"{program}\",outcome=\"{outcome}\"}}");
         daemon.wait_until("three collections", |daemon| daemon.metrics()[&ended] >= 3.0);
         wait_for_counts(&daemon, &cli, program, 3);

@@ -1,4 +1,4 @@
-//! The log: bounded, in nobody's way, and never the last of a disk.
+//! The log: bounded, never blocking, and never filling a disk.
 
 use std::{fs, io::Write as _};
 
@@ -22,7 +22,7 @@ fn log_file_leaves_free_space_on_its_disk_and_resumes_later() {
     let file = seen_by(&daemon, &log.join("pattoo_wasm.log"));
     let size = || fs::metadata(&file).map_or(0, |file| file.len());
     daemon.wait_until("a log file", |_| size() > 0);
-    // Less than a tenth is left, and not nothing.
+    // Less than a tenth of the disk is free, but some.
     let ballast = seen_by(&daemon, &log.join("ballast"));
     fs::File::create(&ballast).and_then(|mut file| file.write_all(&vec![0; 980 << 10])).expect("room for it");
     daemon.wait_for("log lines are dropped: of its file system");
@@ -31,7 +31,7 @@ fn log_file_leaves_free_space_on_its_disk_and_resumes_later() {
         |daemon: &Daemon| daemon.metrics()["pattoo_wasm_collections_total{program=\"A\",outcome=\"completed\"}"];
     let before = collected(&daemon);
     daemon.wait_until("three more collections", |daemon| collected(daemon) >= before + 3.0);
-    assert_eq!(size(), full, "nothing is written where others need the room");
+    assert_eq!(size(), full, "nothing is written on a nearly full disk");
     fs::remove_file(&ballast).expect("it is ours");
     let said = daemon.wait_for("log lines are written again");
     let dropped = said.split("; ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<u64>().ok());
@@ -78,7 +78,7 @@ fn named_pipe_in_place_of_the_log_file_is_refused_and_blocks_nothing() {
     let said = daemon.wait_for("no log file");
     assert!(said.contains("it is a named pipe, not a regular file"), "{said}");
     daemon.wait_for("A: completed");
-    // A log rotation that moves it away and asks for a new one has it.
+    // After a log rotation the daemon creates a regular file.
     fs::rename(&log, site.folder().join("log/old")).expect("it is ours");
     daemon.signal("HUP");
     daemon.wait_until("a log file", |_| fs::metadata(&log).is_ok_and(|file| file.len() > 0));

@@ -28,7 +28,7 @@ fn counter(program: &str) -> Value {
     json!({"program": program, "module": guest("counter"), "polling_interval": 1})
 }
 
-/// The numbers that a program's counter sent, with the timestamps that they bear, in the order in which they came.
+/// The numbers that a program's counter sent, with their timestamps, in the order of arrival.
 fn counts(cli: &Cli, program: &str) -> Vec<(u64, u64)> {
     let mut counts = Vec::new();
     for body in cli.received() {
@@ -52,7 +52,7 @@ fn wait_for_counts(daemon: &Daemon, cli: &Cli, program: &str, count: usize) -> V
     counts(cli, program)
 }
 
-/// What the service manager is told next that has this line in it.
+/// The next notification to the service manager that contains this line.
 fn heard(manager: &UnixDatagram, line: &str) -> String {
     manager.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
     let mut message = [0; 1000];

@@ -1,4 +1,4 @@
-//! What the daemon tells of itself, as others read it: Prometheus' own client, and systemd.
+//! The daemon as other programs see it: Prometheus' own client parses its metrics, and systemd checks its unit.
 #![expect(
     clippy::expect_used,
     clippy::float_cmp,
@@ -104,7 +104,7 @@ fn spool_metrics_match_the_content_of_the_spool() {
     let address = unused_address();
     let site = Site::new(address).with("spool", json!({"size": "1 MiB"}));
     site.configure(&json!([{"program": "A", "module": guest("counter"), "polling_interval": 1}]));
-    // More than may wait: with the next body the oldest fall off.
+    // More than the spool may hold: the next payload evicts the oldest ones.
     fill(
         &site.folder().join("daemon/pattoo_wasm/spool/spool.sqlite3"),
         &format!("http://{address}").parse().expect("a URL"),
@@ -140,11 +140,11 @@ fn systemd_accepts_the_unit_and_rates_it_hardened() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/pattoo-wasm.service");
     let text = fs::read_to_string(unit).expect("the unit");
-    // It is not among the calls of a usual service, and without it modules are compiled unconfined.
+    // The system calls of a usual service do not include `seccomp`, and without it modules are compiled unconfined.
     assert!(text.lines().any(|line| line == "SystemCallFilter=@system-service seccomp"), "{text}");
     assert!(text.lines().any(|line| line == "OOMPolicy=continue"), "{text}");
     let copy = folder.path().join("pattoo-wasm.service");
-    // Whether the program is where the unit says is a question of the installation.
+    // The path of the program depends on the installation.
     fs::write(&copy, text.replace("/usr/local/bin/pattoo-wasm", &binary().display().to_string())).expect("a copy");
     let analyze = |arguments: &[&str]| {
         let output = Command::new("systemd-analyze").args(arguments).arg(&copy).output().expect("it starts");

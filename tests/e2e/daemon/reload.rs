@@ -1,4 +1,4 @@
-//! SIGHUP: what a new configuration changes, and what it leaves as it was.
+//! SIGHUP: what a new configuration changes, and what it leaves unchanged.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -34,7 +34,7 @@ fn sighup_adds_removes_and_replaces_collectors_without_loss() {
     daemon.signal("HUP");
     daemon.wait_for("REMOVED: no longer run");
     daemon.wait_for("collectors run");
-    // What could not replace it did not, and says so.
+    // The unusable module did not replace the running one, and the status says why.
     let status = daemon.status_of("B").expect("it is listed");
     assert!(status["trouble"].as_str().is_some_and(|trouble| trouble.contains("b.wasm")), "{status}");
     let before = counts(&cli, "B").len();
@@ -61,7 +61,7 @@ fn sighup_adds_removes_and_replaces_collectors_without_loss() {
     assert_eq!(metrics["pattoo_wasm_reloads_total{result=\"refused\"}"], 1.0);
 }
 
-/// Minutes of work for a compiler, as a module; others for each number.
+/// A module that takes a compiler minutes; a different one for each number.
 fn giant(number: u32) -> Vec<u8> {
     let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
                   (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
@@ -101,7 +101,7 @@ fn slow_compilations_delay_no_other_collector_at_start_or_reload() {
     let ready = heard(&manager, "READY=1");
     assert!(ready.contains("STATUS=ready: 5 of 8 collectors, and 3 being loaded"), "{ready}");
 
-    // The same at a reload: one is taken out, one is changed, one is added, and the giants are where they were.
+    // The same at a reload: one collector is removed, one changed, one added, and the giants are still compiled.
     all.pop();
     all.push(json!({"program": "ADDED", "module": "good.wasm", "polling_interval": 1}));
     site.file("other.wat", IDLE);
@@ -122,7 +122,7 @@ fn collection_running_at_a_reload_finishes_with_its_old_module() {
     let (asked, is_asked) = channel();
     let (answer, may_answer) = channel::<()>();
     let ends = Mutex::new((asked, may_answer));
-    // Answers when the test says so, and then never more.
+    // Responds once, when the test says so, and then never again.
     let web = RawSite::answering(move |_| {
         let ends = ends.lock().expect("no thread panics while it holds the lock");
         let told = ends.0.send(()).is_ok() && ends.1.recv().is_ok();
@@ -165,7 +165,7 @@ fn settings_that_need_a_restart_are_kept_and_named_at_a_reload() {
     for key in ["status", "concurrent"] {
         daemon.wait_for(&format!("`{key}` is another now, and that takes a restart: until then it stays as it was"));
     }
-    // The rest of it is taken, and what is said anew but not otherwise is no change.
+    // The rest of the configuration is applied; a key with an equal value in another notation is no change.
     daemon.wait_for("2 of 2 collectors run");
     wait_for_counts(&daemon, &cli, "B", 1);
     assert_eq!(daemon.page("/healthz").0, 200);

@@ -23,7 +23,7 @@ fn size(daemon: &Daemon) -> (u64, usize) {
     (resident_kib(daemon.pid()), fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("it runs").count())
 }
 
-/// The timestamps that each program's collections bear.
+/// The timestamps of each program's collections.
 fn timestamps(taken: &[Value]) -> BTreeMap<String, Vec<u64>> {
     let mut by_program: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for body in taken {
@@ -68,7 +68,7 @@ fn thousand_collectors_neither_drift_nor_grow_in_memory() {
     let queued = metrics["pattoo_wasm_spool_bodies"];
     assert!(daemon.end("TERM").success());
 
-    // How far each program's collections lie from its own first one, in multiples of the interval.
+    // How far each program's collections deviate from multiples of the interval after its first one.
     let millis = interval * 1000;
     let mut drift: Vec<u64> = Vec::new();
     for times in timestamps(&cli.received()).values() {

@@ -39,7 +39,7 @@ fn healthz_responds_at_once_despite_many_stalled_connections() {
     for number in 0..200 {
         let mut stream = std::net::TcpStream::connect(daemon.status_address()).expect("it listens");
         stream.set_nonblocking(true).expect("a socket");
-        // More answers than all buffers on the way hold, and none is read; every third does not even end its request.
+        // More responses than all buffers hold, and none is read; every third connection sends an incomplete request.
         if number % 3 == 0 {
             let _ = stream.write_all(b"GET /metrics HT");
         } else {
@@ -49,7 +49,7 @@ fn healthz_responds_at_once_despite_many_stalled_connections() {
         if number % 20 == 19 {
             let began = std::time::Instant::now();
             assert_eq!(daemon.page("/healthz"), (200, "ok\n".to_owned()));
-            // A tenth of that is usual; a connection that is stuck would hold it for ten seconds and longer.
+            // A tenth of that is usual; waiting for a stalled connection would take ten seconds or more.
             assert!(began.elapsed() < Duration::from_secs(3), "{:?} with {number} others", began.elapsed());
         }
     }
@@ -119,7 +119,7 @@ fn log_file_is_written_and_reopened_after_a_rotation() {
     assert_eq!((&line["level"], &line["message"]), (&"INFO".into(), &"1 of 1 collectors run".into()));
     let log = site.folder().join("log/pattoo_wasm.log");
     let text = || fs::read_to_string(&log).unwrap_or_default();
-    // Standard error has each line before the file has it.
+    // A line is written to standard error before it is written to the file.
     daemon.wait_until("the line in the file", |_| text().contains("1 of 1 collectors run"));
     fs::rename(&log, site.folder().join("log/pattoo_wasm.log.1")).expect("a rotation");
     daemon.signal("HUP");
@@ -143,7 +143,7 @@ fn exposed_metrics_are_the_documented_ones() {
     for line in reference.lines().filter(|line| line.starts_with("| `pattoo_wasm_")) {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         documented.push((cells[1].trim_matches('`'), cells[2]));
-        // Its labels are those of every sample.
+        // Every sample has the documented labels.
         let samples = page.lines().filter(|sample| {
             sample.strip_prefix(cells[1].trim_matches('`')).is_some_and(|rest| rest.starts_with(['{', ' ']))
         });

@@ -1,4 +1,4 @@
-//! Supervision, as claims about collectors that are in trouble and those beside them.
+//! The supervisor: failing collectors, the collectors beside them, reloads and pinned modules.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -41,12 +41,12 @@ impl Fixture {
         Self::storing(Arc::new(|_, _| Box::pin(async { Ok(()) })))
     }
 
-    /// One whose bodies are made durable so.
+    /// A supervisor that stores payloads with `store`.
     fn storing(store: Store) -> Self {
         Self::of(store, 4)
     }
 
-    /// One that has so many collections under way at once.
+    /// A supervisor with this many concurrent collections.
     fn of(store: Store, concurrent: u32) -> Self {
         let board = Arc::new(Board::default());
         let compiler = Compiler::new(binary(), CompileLimits::default());
@@ -221,7 +221,7 @@ async fn refused_unpinned_module_is_loaded_only_by_the_next_reload() {
     fixture.adopt(vec![wanted.clone()]).await;
     assert!(fixture.figures("a").trouble.is_some());
     fixture.module("a.wat", TRAPS);
-    // Long enough for it to be looked at.
+    // Long enough for the supervisor to check the file.
     fixture.until(|fixture| fixture.figures("a").ended() >= 4).await;
     assert_eq!((fixture.figures("a").sha256, fixture.figures("a").trouble.is_some()), (before.clone(), true));
     fixture.adopt(vec![wanted]).await;
@@ -263,7 +263,7 @@ async fn endless_collection_is_interrupted_at_shutdown() {
     let began = std::time::Instant::now();
     let board = Arc::clone(&fixture.board);
     assert_eq!(fixture.supervisor.finish(Duration::from_millis(200)).await, 1);
-    // By itself it ends after ten minutes.
+    // Its own deadline is ten minutes.
     assert!(began.elapsed() < Duration::from_secs(20));
     assert_eq!(board.under_way(), 0);
     let figures = board.ledger(&"spins".parse().unwrap()).figures();
@@ -304,7 +304,7 @@ async fn twenty_endless_collectors_do_not_delay_other_collections() {
     wanted.extend(programs.iter().map(|program| fixture.wanted(program, &good, Duration::from_secs(10))));
     fixture.supervisor.follow(wanted);
     fixture.until(|fixture| programs.iter().all(|program| fixture.figures(program).ended() >= 5)).await;
-    // From its time to its end; without shares of the processors it was 60 ms, and 85 ms for the latest.
+    // From the scheduled time to the end of a collection; without fair shares of the processors it was 60 ms, and 85 ms at most.
     let mut delays: Vec<Duration> = programs
         .iter()
         .map(|program| {
@@ -321,7 +321,7 @@ async fn twenty_endless_collectors_do_not_delay_other_collections() {
 async fn collectors_that_use_their_whole_timeout_leave_half_of_the_permits_to_others() {
     let mut fixture = Fixture::of(Arc::new(|_, _| Box::pin(async { Ok(()) })), 4);
     let good = fixture.module("good.wat", GOOD);
-    // They bring something, so that none of them is let rest.
+    // They emit datapoints, so none of them backs off.
     let spins = fixture.path("spins.wat");
     std::fs::write(&spins, emits_and("(loop br 0) unreachable")).unwrap();
     let mut wanted: Vec<Wanted> = (0..12)
@@ -331,7 +331,7 @@ async fn collectors_that_use_their_whole_timeout_leave_half_of_the_permits_to_ot
     let ended =
         |fixture: &Fixture, count| (0..12).all(|number| fixture.figures(&format!("spins-{number}")).ended() >= count);
     fixture.until(|fixture| ended(fixture, 1)).await;
-    // By now it is known that they take long, and most of them wait for their next collection.
+    // Now the scheduler knows that they are slow, and most of them wait for their next collection.
     wanted.push(fixture.wanted("good", &good, Duration::from_secs(10)));
     fixture.supervisor.follow(wanted);
     fixture.until(|fixture| fixture.figures("good").ended() >= 3).await;

@@ -1,4 +1,4 @@
-//! The unit under systemd itself, which runs as the first process of a namespace.
+//! The unit under a real systemd, which runs as the first process of a namespace.
 //!
 //! `cargo xtask soak systemd` runs it. It needs root, and a machine that lets it mount.
 
@@ -7,7 +7,7 @@ use std::{fs, process::Command};
 use pattoo_tests::{IDLE, binary, guest};
 use serde_json::json;
 
-/// What is looked at within: lines of `name=value`.
+/// A script that prints properties of the service as lines of `name=value`.
 const PROBE: &str = r#"
 exec > /out/probe.txt 2>&1
 show() { systemctl show pattoo-wasm --property="$1" --value; }

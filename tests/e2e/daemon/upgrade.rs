@@ -1,6 +1,6 @@
-//! What 0.1.0 left behind: its modules run, its spool is delivered, its state, agent ids and configurations are read.
+//! Data of version 0.1.0: its modules run, its spool is delivered, its state, agent ids and configurations are read.
 //!
-//! `tests/fixtures/0.1.0/README.md` says what is there. Each test works on a copy.
+//! `tests/fixtures/0.1.0/README.md` describes the files. Each test works on a copy.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::languages::station::{self, Inputs, StationSetup, seed};
 
-/// Where the configurations of the fixtures have everything.
+/// The root of all paths in the configurations of the fixtures.
 const PREFIX: &str = "/srv/pattoo";
 /// The server, device and web site that they name: addresses of loopback that nothing else uses.
 const SERVER: &str = "127.19.12.1:20201";
@@ -69,7 +69,7 @@ impl Release {
         release
     }
 
-    /// Moves the times at which bodies were stored, so that the newest was stored now: else all are too old one day.
+    /// Shifts the times at which payloads were stored so that the newest was stored now; otherwise all would become too old.
     fn stored_now(&self) {
         let now = i64::try_from(SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_millis()).expect("a time");
         let path = self.cli.folder().join("daemon/pattoo_wasm/spool/spool.sqlite3");
@@ -89,7 +89,7 @@ impl Release {
         self.command(arguments).output().expect("the command starts").into()
     }
 
-    /// What is in the spool, in the words of the command, without the moment when it was stored.
+    /// The spool as `spool list` shows it, without storage times.
     fn listed(&self, more: &[&str]) -> Vec<Value> {
         let run = self.run(&[&["spool", "list", "--json"], more].concat());
         assert_eq!(run.code, Some(0), "{run:#?}");
@@ -125,7 +125,7 @@ impl Release {
         id.trim().to_owned()
     }
 
-    /// The bodies of an agent that the server took, in their order.
+    /// The payloads of an agent that the server accepted, in their order.
     fn received(&self, agent: &str) -> Vec<Value> {
         self.cli.received().into_iter().filter(|body| body["pattoo_agent_id"] == agent).collect()
     }
@@ -149,14 +149,14 @@ fn device(release: &Release) -> Running {
     })
 }
 
-/// The web site of the configurations. It wants the secret that is attached to requests.
+/// The web site of the configurations. It requires the secret header.
 fn web_site() -> RawSite {
     let weather = fs::read(fixture("weather.json")).expect("it is there");
     RawSite::scripted_at(WEB_SITE.parse().expect("an address"), move |request, stream| {
         let authorized = request.to_ascii_lowercase().contains("authorization: s3cret");
         let refused = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n";
         let answer = if authorized { http_ok(&weather) } else { refused.to_vec() };
-        // The client may have gone.
+        // The client may have closed the connection.
         let _ = stream.write_all(&answer);
     })
 }
@@ -194,7 +194,7 @@ fn data_is_taken_over(shape: &str) {
     let daemon = Daemon::start(&mut release.command(&["daemon", "-v"]));
     daemon.wait_for("collectors run");
 
-    // What waited arrives first, in its order; then what a Python agent left; then what is collected now.
+    // Queued payloads arrive first, in order; then the backlog of a Python agent; then new collections.
     let mut agents: Vec<String> = release.expected["agent_ids"].as_object().expect("ids").keys().cloned().collect();
     for agent in &mut agents {
         *agent = release.agent_id(agent.trim_end_matches(".agent_id"));
@@ -232,7 +232,7 @@ fn data_is_taken_over(shape: &str) {
         }
     }
 
-    // Those in quarantine are as they were, until a person has them delivered.
+    // Quarantined payloads are unchanged until an operator retries them.
     assert_eq!(release.listed(&["--quarantined"]), quarantined, "{shape}");
     let refused = release.agent_id("REFUSED");
     let retried = release.run(&["spool", "retry", "--quarantined"]);

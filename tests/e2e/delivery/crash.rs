@@ -1,11 +1,11 @@
-//! The daemon is killed again and again, at moments that matter and at random ones, while `pattoo-wasm receive` at the other end goes up,
-//! down and through its moods; in the end every number of every finished collection has arrived, as `pattoo_shared` reads it.
+//! The daemon is killed many times, at critical moments and at random ones, while `pattoo-wasm receive` stops, starts and changes its
+//! scenario. At the end every number of every finished collection has arrived, as `pattoo_shared` reads it.
 //!
-//! The collectors count (`guests/counter`): a number goes up only when what was emitted is durable. So, for each program, the numbers that arrived
-//! must be 1, 2, 3 … without a hole, in order, a number repeated only where a kill fell between two steps that cannot be one.
+//! The collectors count (`guests/counter`): a number increases only when the datapoint is durable. So, for each program, the numbers that
+//! arrived must be 1, 2, 3 … in order and without a gap; a number may repeat only where a kill fell between two steps that cannot be atomic.
 //!
-//! Whether a kill fell where it was aimed at is read from the spool that it left behind. `CRASH_KILLS` is how often the daemon is killed,
-//! `CRASH_COLLECTORS` how many count at once; `cargo xtask soak crash` sets both high.
+//! The spool after a kill shows whether the kill hit its moment. `CRASH_KILLS` is the number of kills, `CRASH_COLLECTORS` the number of
+//! collectors; `cargo xtask soak crash` sets both high.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -26,25 +26,25 @@ use std::{
 use pattoo_tests::{Daemon, Moment, ReceiverProxy, Scenario, Site, binary, guest, pattoo_records_of_all};
 use serde_json::{Value, json};
 
-/// Where a kill is aimed.
+/// The moment at which the daemon is to be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum KillPoint {
     /// A collection has begun: before its commit.
     BeforeCommit,
     /// A collection has just been committed, and is not posted yet.
     AfterCommit,
-    /// A body is on its way, or has arrived and is not answered.
+    /// A payload is being sent, or has arrived without a response.
     DuringPost,
-    /// The answer is out, the body not deleted yet.
+    /// The response is sent, the payload not deleted yet.
     AfterAnswer,
-    /// Whenever.
+    /// At a random time.
     Random,
 }
 
 const KILL_POINTS: [KillPoint; 5] =
     [KillPoint::BeforeCommit, KillPoint::AfterCommit, KillPoint::DuringPost, KillPoint::AfterAnswer, KillPoint::Random];
 
-/// What the server is like while the daemon runs; the last, before a kill, is what the kill needs.
+/// The scenarios of the receiver while the daemon runs; before a kill it gets the scenario that the kill needs.
 const SCENARIOS: [Scenario; 8] = [
     Scenario::Accepts,
     Scenario::FromFile("answer: 500"),
@@ -56,18 +56,18 @@ const SCENARIOS: [Scenario; 8] = [
     Scenario::Down,
 ];
 
-/// How often each moment must have been hit where the daemon is killed [`ENOUGH_KILLS`] times.
+/// How often each moment must be hit with [`ENOUGH_KILLS`] kills.
 const HITS: usize = 20;
 /// See [`HITS`].
 const ENOUGH_KILLS: usize = 200;
 
-/// How often each moment must be hit where the daemon is killed this often.
+/// How often each moment must be hit with this many kills.
 fn wanted_hits(kills: usize) -> usize {
     (HITS * kills / ENOUGH_KILLS).max(1)
 }
 
-/// Where the next kill is aimed: at each moment in turn; and when that was `kills` times, as often again as it takes to hit those that were
-/// not hit often enough, since a busy machine kills late.
+/// The moment of the next kill: each in turn; after `kills` kills, those that were not hit often enough, since kills come late on a
+/// busy machine.
 fn next_kill_point(rounds: usize, kills: usize, report: &BTreeMap<KillPoint, (usize, usize)>) -> Option<KillPoint> {
     if rounds < kills {
         return KILL_POINTS.get(rounds % KILL_POINTS.len()).copied();
@@ -97,7 +97,7 @@ impl Rng {
     }
 }
 
-/// Which collections the daemon said are finished, and which it began without a word of their end.
+/// The number of collections that the log reports as finished, by program, and the programs whose collection began and did not end.
 fn log_of_collections(heard: &[String]) -> (BTreeMap<String, u64>, BTreeSet<String>) {
     let (mut finished, mut begun) = (BTreeMap::new(), BTreeSet::new());
     for line in heard {
@@ -113,12 +113,12 @@ fn log_of_collections(heard: &[String]) -> (BTreeMap<String, u64>, BTreeSet<Stri
     (finished, begun)
 }
 
-/// The numbers that the daemon said behind `before` and in front of `after`.
+/// The numbers in log lines between `before` and `after`.
 fn numbers<'a>(heard: &'a [String], before: &'a str, after: &'a str) -> impl Iterator<Item = i64> + 'a {
     heard.iter().filter_map(move |line| line.split_once(before)?.1.strip_suffix(after)?.parse().ok())
 }
 
-/// What a spool holds after a kill.
+/// The content of a spool after a kill.
 struct SpoolAfterKill {
     /// The highest number that was ever given.
     last: i64,
@@ -127,7 +127,7 @@ struct SpoolAfterKill {
 }
 
 impl SpoolAfterKill {
-    /// Looks at a copy, so that the next daemon finds what the kill left.
+    /// Reads a copy, so that the next daemon finds the files as the kill left them.
     fn of(site: &Site) -> Self {
         let copy = tempfile::tempdir().expect("a temporary folder");
         let spool = site.folder().join("daemon/pattoo_wasm/spool");
@@ -151,7 +151,7 @@ impl SpoolAfterKill {
     }
 }
 
-/// Lets the daemon run until the point is there, and kills it. Whether that hit, and all that the daemon said.
+/// Lets the daemon run to the moment, and kills it. Returns whether that hit, and the daemon's log lines.
 fn kill(
     daemon: Daemon,
     site: &Site,
@@ -214,8 +214,8 @@ fn kill(
     (hit, heard)
 }
 
-/// A server that changes its mind so often may refuse one body five times while it takes others. Such a body stays in the spool, and is
-/// put back into the queue as an operator does it. Returns whose they were: these arrive, and later than in their order.
+/// With scenarios that change so often the receiver may refuse one payload five times while it accepts others. Such a payload is
+/// quarantined, and retried here as an operator does. Returns the programs concerned: their payloads may arrive out of order.
 fn retry_quarantined(site: &Site) -> BTreeSet<String> {
     let spool = |arguments: &[&str]| {
         let mut command = Command::new(binary());
@@ -248,7 +248,8 @@ fn finished_collections_survive_any_number_of_kills() {
 
     let mut finished: BTreeMap<String, u64> = BTreeMap::new();
     let mut report: BTreeMap<KillPoint, (usize, usize)> = BTreeMap::new();
-    // A kill between commit and memory repeats a number; one between answer and delete repeats a body. At each kill, and for each program.
+    // A kill between the commit and the state repeats a number; a kill between response and deletion repeats a payload. Both may
+    // happen at each kill, for each program.
     let mut repeated_at_most: BTreeMap<String, u64> = BTreeMap::new();
     let mut rounds = 0;
     while let Some(point) = next_kill_point(rounds, kills, &report) {
@@ -266,7 +267,7 @@ fn finished_collections_survive_any_number_of_kills() {
             *finished.entry(program).or_default() += count;
         }
         for program in &programs {
-            // Its collection under way may be a repetition later, and so may the body that was on the wire.
+            // A running collection may be repeated, and so may a payload that was being sent.
             *repeated_at_most.entry(program.clone()).or_default() += 1 + u64::from(begun.contains(program));
         }
         let (aimed, hits) = report.entry(point).or_default();
@@ -283,7 +284,7 @@ fn finished_collections_survive_any_number_of_kills() {
     assert_eq!(daemon.metrics()["pattoo_wasm_spool_dropped_total"], 0.0);
     assert!(daemon.end("TERM").success());
 
-    // All of it, as the server reads it.
+    // All payloads, as the server reads them.
     let bodies = proxy.received();
     let mut arrived: BTreeMap<&str, Vec<(u64, &Value)>> = BTreeMap::new();
     let records = pattoo_records_of_all(&bodies);

@@ -1,4 +1,4 @@
-//! The daemon on a disk that is full, that cannot be written, or that does not give back what was written.
+//! The daemon on a disk that is full, read-only, or damages what was written.
 //!
 //! Full and read-only file systems are real ones, in a mount namespace of the daemon's own (`unshare --map-root-user --mount`).
 #![expect(
@@ -27,7 +27,7 @@ use crate::delivery::long_queue::{self, STAMP, agent_of, fill};
 /// Bytes of a page of the spool.
 const PAGE: u64 = 8192;
 
-/// Whether this machine lets a user have a mount namespace. Where it does not, these tests are skipped, but never with `CI=true`.
+/// Whether an unprivileged user can create a mount namespace here. Elsewhere these tests are skipped, but never with `CI=true`.
 pub(crate) fn has_namespaces() -> bool {
     let tried = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).stderr(Stdio::null()).status();
     let has = tried.is_ok_and(|status| status.success());
@@ -38,7 +38,7 @@ pub(crate) fn has_namespaces() -> bool {
     has
 }
 
-/// The command after `setup`, a script, in a mount namespace of its own. `$0` is the first argument of the command, and so on.
+/// The command in its own mount namespace, after the script `setup`, in which `"$0" "$@"` is the command.
 pub(crate) fn in_namespace(setup: &str, command: &Command) -> Command {
     let mut inside = Command::new("unshare");
     inside.args(["--map-root-user", "--mount", "sh", "-c", &format!("set -e; {setup}; exec \"$0\" \"$@\"")]);
@@ -58,7 +58,7 @@ pub(crate) fn seen_by(daemon: &Daemon, path: &Path) -> PathBuf {
     PathBuf::from(format!("/proc/{}/root{}", daemon.pid(), path.display()))
 }
 
-/// Takes all room that there is.
+/// Fills the file system.
 fn fill_up(path: &Path) {
     let mut file = fs::File::create(path).expect("a file");
     for size in [65536, 4096, 1] {
@@ -103,7 +103,7 @@ fn full_disk_loses_no_collection_that_was_reported_complete() {
     let words = daemon.status_of("A").expect("it is listed")["last"]["words"].to_string();
     assert!(words.contains("lost") && words.contains("no space left"), "{words}");
 
-    // What was stored before goes out all the same, and once.
+    // Payloads that were stored before are delivered, once.
     let _receiver = cli.receive_at(&address.to_string());
     daemon.wait_until("what was stored", |_| {
         counts(&cli.received()).values().filter(|counts| counts.len() >= 2).count() == 2
@@ -112,11 +112,11 @@ fn full_disk_loses_no_collection_that_was_reported_complete() {
     let after = cli.received().len();
     daemon.wait_until("fresh bodies", |_| cli.received().len() >= after + 6);
     let heard = daemon.log_lines();
-    // All that is said to be collected by now was stored before it was said, and has arrived once the spool was empty.
+    // Every collection that was logged as complete by now was stored before, and has arrived when the spool is empty.
     daemon.wait_until("an empty spool", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] == 0.0);
     assert!(daemon.end("TERM").success());
 
-    // A number that was lost was not counted, so that the next collection had it again: nothing is missing, nothing out of order.
+    // A lost number was not counted, so the next collection emitted it again: nothing is missing or out of order.
     for (program, counts) in counts(&cli.received()) {
         let mut last = 0;
         for count in &counts {
@@ -146,7 +146,7 @@ fn read_only_directory_is_named_and_nothing_runs() {
     assert_eq!(status.code(), Some(2), "{said}");
     assert!(said.contains("daemon/pattoo_wasm") && said.contains("Read-only file system"), "{said}");
 
-    // A command collects nothing that it could not keep.
+    // A command does not collect what it could not store.
     let cli = Cli::new();
     let module = cli.file("a.wat", emits_and("i32.const 512")).display().to_string();
     let server = format!("http://{}", unused_address());
@@ -166,7 +166,7 @@ fn compiled_code_is_cached_on_a_noexec_file_system() {
     let cli = Cli::new();
     let module = guest("counter").display().to_string();
     let cache = cli.folder().join(".cache").display().to_string();
-    // The first time it is compiled.
+    // The first inspection compiles the module.
     let setup =
         format!("mkdir '{cache}'; mount -t tmpfs -o noexec,mode=700 tmpfs '{cache}'; \"$0\" \"$@\" >first.json");
     let output = in_namespace(&setup, &cli.command(&["inspect", "--json", &module])).output().expect("it starts");
@@ -177,7 +177,7 @@ fn compiled_code_is_cached_on_a_noexec_file_system() {
     assert!(cached(&output.stdout));
 }
 
-/// Numbers that look random and are the same in each run.
+/// Pseudo-random numbers that are the same in each run.
 struct Rng(u64);
 
 impl Rng {
@@ -190,8 +190,8 @@ impl Rng {
     }
 }
 
-/// The pages whose rows damage at `place` of a file may cost: its own, and for a page of the pointer map (the second one, for the 1638 after
-/// it, and so on) those that the place speaks of.
+/// The pages whose rows may be lost by damage at `place` of a file: its own page, and for a page of the pointer map (the second page, which
+/// describes the next 1638, and so on) the pages that it describes there.
 fn concerned(place: u64) -> Vec<u64> {
     let page = place / PAGE + 1;
     if page >= 2 && (page - 2).is_multiple_of(PAGE / 5 + 1) {
@@ -201,7 +201,7 @@ fn concerned(place: u64) -> Vec<u64> {
     }
 }
 
-/// The page on which each body of a spool begins, by agent id and number.
+/// The page on which each payload of a spool begins, by agent id and number.
 fn pages(spool: &Path) -> BTreeMap<(String, u64), u64> {
     let file = fs::read(spool).expect("a spool");
     let head = b"{\"pattoo_agent_timestamp\":";
@@ -236,7 +236,7 @@ fn intact_payloads_of_a_randomly_damaged_spool_are_delivered_in_order() {
     for round in 0..4 {
         let mut places: Vec<u64> = (0..10).map(|_| PAGE + rng.below(size - PAGE)).collect();
         if round % 2 == 0 {
-            // Through which all that is in the table is found.
+            // The root page leads to all rows of the table.
             places.push((u64::from(root) - 1) * PAGE);
         }
         let (cli, site) = (Cli::new(), Site::new(address));
@@ -288,7 +288,7 @@ fn intact_payloads_of_a_randomly_damaged_spool_are_delivered_in_order() {
         if round % 2 == 0 || format!("{}", missing.len()) != quarantined.to_string() {
             assert!(heard.contains("is damaged") && heard.contains("intact bodies were taken over"), "{heard}");
             assert_eq!(aside.len(), 1, "{aside:?}");
-            // But for counters in its header, which whoever opens it writes.
+            // Except counters in its header, which opening the file changes.
             assert!(
                 fs::read(&aside[0]).expect("a file").get(100..) == damaged.get(100..),
                 "it is kept as it was found"

@@ -1,6 +1,6 @@
 //! A file system that is full to its last block, where another writer takes every block that becomes free.
 //!
-//! They are real ones: a tmpfs in a mount namespace of this user's, and an ext4 image where the tests run as root and may mount one.
+//! The file systems are real: a tmpfs in a mount namespace, and an ext4 image where the tests run as root and may mount it.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -37,7 +37,7 @@ struct Namespace {
 }
 
 impl Namespace {
-    /// One in which `setup`, a script, has run. None where the machine does not allow it.
+    /// A namespace in which the script `setup` has run. None where the machine does not allow it.
     fn with(setup: &str, own_user: bool) -> Option<Self> {
         let mut command = Command::new("unshare");
         if own_user {
@@ -85,10 +85,10 @@ impl Drop for Namespace {
     }
 }
 
-/// Takes every block that becomes free, for as long as it lives.
+/// Writes into every block that becomes free, until it is dropped.
 struct CompetingWriter {
     stop: Arc<AtomicBool>,
-    /// How often there was nothing to take.
+    /// How often no block was free.
     full: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
@@ -113,7 +113,7 @@ impl CompetingWriter {
         writer
     }
 
-    /// Waits until there was nothing left a hundred times more.
+    /// Waits until no block was free a hundred times more.
     fn wait_until_full(&self) {
         let from = self.full.load(Ordering::Relaxed);
         while self.full.load(Ordering::Relaxed) < from + 100 {
@@ -174,7 +174,7 @@ fn everything_is_delivered(file_system: &str, mount: &str, own_user: bool) {
     let ballast = namespace.path(&disk.join("ballast"));
     let writer = CompetingWriter::at(ballast.clone());
 
-    // What a person does works, beside the daemon and without it, after each way in which it can end.
+    // The `spool` command works beside the daemon and without it, after a clean end and after a kill.
     let drop_one = || {
         let listed = spool(&["list", "--limit", "1", "--json"]);
         let id = serde_json::from_str::<Value>(&listed).expect("JSON")["id"].to_string();
@@ -198,7 +198,7 @@ fn everything_is_delivered(file_system: &str, mount: &str, own_user: bool) {
     writer.wait_until_full();
     dropped();
 
-    // It is delivered, once; a kill costs each agent one body that comes twice.
+    // Every payload is delivered once; after a kill one payload of each agent may arrive twice.
     let receiver = cli.receive_at(&address.to_string());
     let mut kills = 0;
     for signal in ["KILL", "TERM", "KILL"] {
@@ -222,7 +222,7 @@ fn everything_is_delivered(file_system: &str, mount: &str, own_user: bool) {
     println!("{file_system}: {left} bodies, {twice} twice after {kills} kills");
     drop(receiver);
 
-    // There is room again: the file gives back what it took.
+    // With free space again, the spool file shrinks.
     drop(writer);
     fs::remove_file(ballast).expect("it is ours");
     assert!(daemon.end("TERM").success());

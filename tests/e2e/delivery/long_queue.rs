@@ -1,6 +1,6 @@
-//! A long queue: how long a daemon takes to begin with it, what memory it takes, and how fast it is drained.
+//! A long queue: the start time and memory of a daemon that finds it, and how fast it is drained.
 //!
-//! `QUEUE_BODIES` is how many bodies wait; `cargo xtask soak queue` has a million of them.
+//! `QUEUE_BODIES` is the number of queued payloads; `cargo xtask soak queue` sets it to a million.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::cast_precision_loss,
@@ -32,10 +32,10 @@ const AGENTS: u64 = 20;
 /// How many bodies of an agent are stored at the same time.
 const AT_ONCE: u64 = 32;
 
-/// The timestamp, in Unix milliseconds, before that of a first body.
+/// The timestamp before that of the first payload, in Unix milliseconds.
 pub(crate) const STAMP: u64 = 1_700_000_000_000;
 
-/// An agent of its own.
+/// The agent with this number.
 fn agent(number: u64) -> Arc<Agent> {
     Arc::new(Agent {
         program: format!("QUEUE_{number}").parse::<Program>().expect("a name"),
@@ -70,7 +70,7 @@ pub(crate) fn fill(path: &Path, server: &ServerUrl, bodies: u64) {
             tokio::spawn(async move {
                 let mut next = 1;
                 while next <= bodies / AGENTS {
-                    // Stored in the order in which they are asked for, and committed together.
+                    // They are stored in this order, and committed together.
                     let end = (next + AT_ONCE).min(bodies / AGENTS + 1);
                     let these: Vec<Body> = (next..end).map(|number| body(&agent, number)).collect();
                     let storing = these.iter().map(|body| spool.store(body, &agent.program, &server));
@@ -106,14 +106,14 @@ async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output>
     done.into_iter().flatten().collect()
 }
 
-/// How often each number of each program came, by the lines of `receive`: the next number of each, and what was wrong.
+/// The progress by the lines that `receive` prints: the next expected number of each program, and unexpected lines.
 #[derive(Debug, Default)]
 struct Heard {
     next: BTreeMap<String, u64>,
     wrong: Vec<String>,
 }
 
-/// A receiver that keeps nothing, in the mood of `scenario.yaml`, and what it takes; the thread ends when all that it said is heard.
+/// A receiver without a store, with the scenario of `scenario.yaml`, and its progress; the thread ends when all its output is read.
 fn receiver(cli: &Cli) -> (Running, Arc<Mutex<Heard>>, JoinHandle<()>) {
     let mut command = cli.command(&["receive", "--listen", "127.0.0.1:0", "--mood", "scenario.yaml"]);
     command.stdout(Stdio::piped());
@@ -139,7 +139,7 @@ fn receiver(cli: &Cli) -> (Running, Arc<Mutex<Heard>>, JoinHandle<()>) {
     (receiver, heard, hears)
 }
 
-/// How many bodies a second a receiver takes from as many connections as there are agents, of clients that store nothing.
+/// How many payloads a second a receiver accepts over one connection for each agent, from clients without a spool.
 fn pace(address: SocketAddr) -> f64 {
     let began = Instant::now();
     let posting = (0..AGENTS).map(|number| {
@@ -173,7 +173,7 @@ fn long_queue_needs_little_memory_and_drains_at_the_speed_of_the_receiver() {
         .map_or(30_000, |text| text.parse().unwrap_or_else(|_| panic!("QUEUE_BODIES is a number")));
     let cli = Cli::new();
     let fast = pace(receiver(&cli).0.address());
-    // As a busy server is: so slow that it is not our processors that count.
+    // A busy server: so slow that our processors are not the limit.
     cli.file("scenario.yaml", "delay: 120ms");
     let busy = pace(receiver(&cli).0.address());
     let (receiver, heard, hears) = receiver(&cli);
@@ -215,7 +215,7 @@ fn long_queue_needs_little_memory_and_drains_at_the_speed_of_the_receiver() {
     assert_eq!(daemon.metrics()["pattoo_wasm_spool_delivered_total"], bodies as f64);
     assert!(daemon.end("TERM").success());
     assert!(receiver.interrupt().success());
-    // What it printed is read to the end.
+    // All its output is read.
     hears.join().expect("it hears");
     let most = resident.iter().max().copied().unwrap_or_default();
     println!(

@@ -1,10 +1,9 @@
-//! Bodies as pattoo would have made them: the same datapoints go through `pattoo_shared` and through
-//! [`pattoo_wasm::pattoo`], and what comes out must be the same datapoints. Then pattoo's reading side takes our body.
+//! Our payloads against pattoo's: the same datapoints go through `pattoo_shared` and through [`pattoo_wasm::pattoo`], and both payloads must
+//! hold the same datapoints. Then pattoo's reading side reads our payload.
 //!
-//! Where ours differs on purpose, `tests/peers/pattoo_oracle.py` says so in one place: what pattoo would drop without a
-//! word or its server could not store is refused, and these verdicts are compared too. Values keep the type in which
-//! they were given, where pattoo spells 1.0 as the 1 that it saw before: numbers are compared with pattoo's by worth,
-//! and with what was emitted by type and bit.
+//! `tests/peers/pattoo_oracle.py` holds the intended differences in one place: we refuse what pattoo would silently drop or its server could
+//! not store, and these verdicts are compared too. Our values keep the type in which they were emitted, while pattoo writes 1.0 as a 1
+//! that it saw before: numbers are compared with pattoo's by value, and with the emitted ones by type and bit.
 //!
 //! `PATTOO_SEED` repeats a run; a failure prints it.
 
@@ -55,13 +54,13 @@ impl Oracle {
         oracle
     }
 
-    /// Asks all at once, so that neither side waits for the other's turn.
+    /// Sends all cases at once, so that neither side waits for the other.
     fn ask(&mut self, questions: &[Json]) -> Vec<Json> {
         let mut pipe = self.questions.take().unwrap();
         let (answers, pipe) = thread::scope(|scope| {
             let writing = scope.spawn(move || {
                 for question in questions {
-                    // Made whole first: written piece by piece it would cost a system call for each piece.
+                    // One string for each case: writing it in pieces would cost a system call for each.
                     let line = format!("{question}\n");
                     pipe.write_all(line.as_bytes()).unwrap();
                 }
@@ -84,17 +83,17 @@ impl Oracle {
 
 impl Drop for Oracle {
     fn drop(&mut self) {
-        // The end of its input is its sign to clean up and leave.
+        // The end of its input makes it clean up and exit.
         drop(self.questions.take());
         let _ = self.process.wait();
     }
 }
 
-/// What our side made of a case.
+/// Our result for a case.
 struct Ours {
     /// For each call, `target` or the verdict on each datapoint.
     verdicts: Json,
-    /// The values taken, in the order in which the body must have them.
+    /// The accepted values, in the order in which the payload must have them.
     values: Vec<String>,
     body: Option<String>,
 }
@@ -110,7 +109,7 @@ fn build(case: &Case) -> Ours {
     let remembering = remembered_body(case, &agent, bound);
     let mut batch = Batch::new(agent, bound);
     let mut verdicts = Vec::new();
-    // Per target, in the order of the first datapoint taken.
+    // Per target, in the order of its first accepted datapoint.
     let mut values: Vec<(String, Vec<String>)> = Vec::new();
     for Call { target, points } in &case.calls {
         let Ok(rejections) = batch.emit(target, points.clone(), case.now) else {
@@ -144,13 +143,13 @@ fn build(case: &Case) -> Ours {
     Ours { verdicts: Json::from(verdicts), values, body }
 }
 
-/// The body of a collector that emitted some of the same before, from back to front, and then nothing of one call.
+/// The payload of a collector that emitted some of the same datapoints before, in reverse order and without those of one call.
 fn remembered_body(case: &Case, agent: &Arc<Agent>, bound: Duration) -> Option<String> {
     let memory = Memory::default();
     let collect = |calls: &mut dyn Iterator<Item = (&String, Vec<Candidate>)>| {
         let mut batch = Batch::remembering(Arc::clone(agent), bound, memory.clone());
         for (target, points) in calls {
-            // What is refused is held against pattoo elsewhere.
+            // Refusals are compared with pattoo elsewhere.
             let _ = batch.emit(target, points, case.now);
         }
         batch.into_body(case.built_at).map(|body| String::from_utf8(body.into_json()).unwrap())
@@ -172,7 +171,7 @@ fn verdict(reason: &Reason) -> &'static str {
     }
 }
 
-/// Everything in which our body is not what pattoo would have made, in words; empty when all is well.
+/// The differences between our payload and pattoo's, as messages; empty if there are none.
 fn differences(ours: &Ours, answer: &Json) -> Vec<String> {
     let mut found = Vec::new();
     if ours.verdicts != answer["verdicts"] {
@@ -262,7 +261,7 @@ fn our_payloads_contain_the_datapoints_that_pattoo_would_send() {
             *count = count.saturating_add(1);
         }
     }
-    // A comparison in which something never comes up says nothing about it.
+    // The generated cases must cover each verdict and type.
     for verdict in ["ok", "duplicate", "key", "value", "metadata", "timestamp", "target"] {
         let count = counts.get(verdict).copied().unwrap_or(0);
         assert!(count > CASES / 100, "PATTOO_SEED={seed}: {verdict:?} came up {count} times only: {counts:?}");
@@ -294,7 +293,7 @@ fn values_that_are_equal_to_pattoo_are_equal_to_us() {
     for verdicts in compare(&mut oracle, &collisions.map(case)) {
         assert_eq!(verdicts, ["ok", "duplicate"]);
     }
-    // The order of identifying metadata counts, and what is refused is not in the way of what stands.
+    // The order of identifying metadata matters, and refused datapoints do not affect accepted ones.
     let apart = vec![int(&[("x", "1", true), ("y", "2", true)]), int(&[("y", "2", true), ("x", "1", true)])];
     let refused = vec![point("a", Value::Float(f64::NAN), &[]), point("a", Value::Float(1.0), &[])];
     assert_eq!(compare(&mut oracle, &[apart, refused].map(case)), [["ok", "ok"], ["value", "ok"]]);

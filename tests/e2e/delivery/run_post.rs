@@ -1,4 +1,4 @@
-//! `pattoo-wasm run --post`: the daemon's way, for a command, also beside a daemon.
+//! `pattoo-wasm run --post`: a command delivers through the spool like the daemon, also beside a daemon.
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test that panics has failed, as it should")]
 
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ fn token_comes_from_configuration_or_command_and_goes_only_to_its_server() {
     let (code, said) = run(&[]);
     assert!(code == Some(5) && said.contains("answered 401"), "{said}");
 
-    // Each delivers what those before it could not.
+    // Each run also delivers the payloads that earlier ones could not.
     cli.file("token", "s3cret\n");
     assert_eq!(run(&["--token-file", "token"]).0, Some(0));
     assert_eq!(cli.received().len(), 2);
@@ -41,7 +41,7 @@ fn token_comes_from_configuration_or_command_and_goes_only_to_its_server() {
     cli.file("wrong", "another");
     assert_eq!(run(&["--token-file", "wrong"]).0, Some(5), "what is given with the command goes before");
 
-    // Of another server, so that it is not even read.
+    // The token belongs to another server, so it is not read.
     configure(&format!("http://{}", unused_address()), json!({"secret": "NOT_SET_ANYWHERE"}));
     assert_eq!(run(&[]).0, Some(5));
     configure(&server, json!({"secret": "NOT_SET_ANYWHERE"}));

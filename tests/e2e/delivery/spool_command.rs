@@ -1,4 +1,4 @@
-//! `pattoo-wasm spool`: what a person sees of what waits, and what can be done to it.
+//! `pattoo-wasm spool`: listing, showing, retrying and dropping queued payloads.
 
 use pattoo_tests::{Cli, assert_refused, emits_and, guest, modbus_device, pattoo_records, unused_address};
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ fn missing_or_damaged_payload_is_an_error_for_retry_and_drop() {
     }
     for what in ["drop", "retry"] {
         assert_refused(&cli.run(&["spool", what, "99999"]), 2, &["there is no body 99999 in the spool", "spool list"]);
-        // Nothing is done where one of several is not there.
+        // The command changes nothing if one of several payloads does not exist.
         assert_refused(&cli.run(&["spool", what, "1", "98", "99"]), 2, &["there are no bodies 98, 99 in the spool"]);
         let of_another = cli.run(&["spool", what, "1", "--program", "TWO"]);
         assert_refused(&of_another, 2, &["there is no body 1 of this status, program and server in the spool"]);

@@ -1,8 +1,8 @@
-//! The guides for collectors, followed literally: their files are written and their commands run in a folder beside which
-//! the checkout lies, as they say.
+//! The guides for collectors, followed literally: their files are written and their commands run in a folder beside the checkout,
+//! as they say.
 //!
-//! What installs tools is left out, since `cargo xtask test` did that, or done without the network. The ports are others, so that
-//! guides can be followed at the same time.
+//! Commands that install tools are left out, since `cargo xtask test` installed them, or replaced by ones without the network. Ports
+//! are replaced, so that guides can be followed at the same time.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may do what tests may do")]
 
 use std::{
@@ -25,7 +25,7 @@ enum Step<'a> {
     Commands(&'a str),
 }
 
-/// What a page shows, in its order. A block is a file if the line before it is only a name in backticks and a colon.
+/// The steps of a page, in their order. A block is a file if the line before it is only a name in backticks and a colon.
 fn steps(page: &str) -> Vec<Step<'_>> {
     let mut steps = Vec::new();
     let mut rest = page;
@@ -43,13 +43,13 @@ fn steps(page: &str) -> Vec<Step<'_>> {
     steps
 }
 
-/// What is started in the background is a group of processes each, and ended as one.
+/// Each background job is a process group, which is killed as one.
 const PROLOGUE: &str = "set -eum\ntrap 'for group in $(jobs -p); do kill -- -$group; done' EXIT\n";
 
 const INSTALLERS: [&str; 4] = ["apt install", "pip install", "npm install", "rustup target add"];
 
-/// Follows a page; gives the body that its last command printed. `tools` are folders of programs that it would install, and `install`
-/// is a command that does in its folder what an installer would.
+/// Follows a page and returns the payload that its last command printed. `tools` are folders of programs that the page installs, and
+/// `install` is a command that replaces its installer.
 fn follow(page: &str, tools: &[PathBuf], install: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(repository(), folder.path().join("pattoo-wasm")).unwrap();
@@ -66,7 +66,7 @@ fn follow(page: &str, tools: &[PathBuf], install: &str) -> Value {
             Step::Commands(text) => {
                 commands = commands.saturating_add(1);
                 writeln!(script, "{{ {text}\n}} > output").unwrap();
-                // A person is slower than this to go on with what was started.
+                // A person is slow enough; a script must wait until the simulated peers listen.
                 if text.contains("simulate") {
                     for port in [device, site] {
                         writeln!(script, "until (: < /dev/tcp/127.0.0.1/{port}) 2>/dev/null; do sleep 0.05; done")
@@ -86,7 +86,7 @@ fn follow(page: &str, tools: &[PathBuf], install: &str) -> Value {
         .current_dir(folder.path())
         .env("PATH", path)
         .env("HOME", folder.path())
-        // Nothing is fetched: what the workspace is built with is there already.
+        // Nothing is downloaded: the workspace's dependencies are in the cache already.
         .envs([("CARGO_HOME", home("CARGO_HOME", ".cargo")), ("RUSTUP_HOME", home("RUSTUP_HOME", ".rustup"))])
         .envs([("CARGO_NET_OFFLINE", "true"), ("npm_config_offline", "true"), ("npm_config_update_notifier", "false")])
         .envs([("GOPROXY", "off"), ("GOTOOLCHAIN", "local"), ("GOFLAGS", "")])
@@ -99,13 +99,13 @@ fn follow(page: &str, tools: &[PathBuf], install: &str) -> Value {
     serde_json::from_slice(&output.stdout).expect("the last command prints a body")
 }
 
-/// A folder of the tools of Rust: where a variable says, or in the home of whoever runs the tests.
+/// A folder of Rust's tools: the value of a variable, or a folder in the home of the user who runs the tests.
 fn home(variable: &str, usual: &str) -> PathBuf {
     let elsewhere = || Path::new(&env::var_os("HOME").unwrap_or_default()).join(usual);
     env::var_os(variable).map_or_else(elsewhere, PathBuf::from)
 }
 
-/// What every one of these guides collects.
+/// Asserts that a guide collects the datapoints that all these guides collect.
 fn assert_boiler(page: &str, tools: &[PathBuf], install: &str) {
     let read =
         |record: &Value| json!([record["agent_polled_target"], record["key"], record["value"], record["metadata"]]);
@@ -140,7 +140,7 @@ fn javascript_guide_leads_to_working_collectors_in_javascript_and_typescript() {
         let page = include_str!("../../../docs/guests/javascript.md");
         let packages = tools("javascript/node_modules").canonicalize().unwrap();
         let install = format!("PACKAGES='{}'\n{NPM_INSTALL}", packages.display());
-        // It ends with TypeScript, and what comes before that is a guide by itself.
+        // The page ends with TypeScript; the part before that is a guide of its own.
         let (javascript, _) = page.split_once("\n## TypeScript\n").expect("a section");
         assert_boiler(javascript, &[], &install);
         assert_boiler(page, &[], &install);
@@ -186,7 +186,7 @@ fn assemblyscript_guide_leads_to_a_working_collector() {
     }
 }
 
-/// Where `cargo xtask guests` put the tools of a language, if it did: where there are none, no station was built.
+/// The folder into which `cargo xtask guests` installs the tools of a language; without them its station was not built.
 fn tools(folder: &str) -> PathBuf {
     station_folder().join("../tools").join(folder)
 }

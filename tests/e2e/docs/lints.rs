@@ -1,4 +1,4 @@
-//! That nothing from outside makes our code panic is the business of lints: that they are on, and where they are not.
+//! Lints make sure that input never makes our code panic: these tests check that they are on, and where they are off.
 #![expect(clippy::expect_used, reason = "a test that panics has failed, as it should")]
 
 use std::{
@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What could panic, and a fault in an attribute that allows it. `arithmetic_side_effects` is a warning for those who write code, and an
-/// error for `cargo xtask test`, which denies warnings.
+/// Lints on code that could panic, and on exemptions without a reason. `arithmetic_side_effects` is a warning during development and an
+/// error in `cargo xtask test`, which denies warnings.
 const LINTS: [(&str, &str); 8] = [
     ("unwrap_used", "deny"),
     ("expect_used", "deny"),
@@ -19,7 +19,7 @@ const LINTS: [(&str, &str); 8] = [
     ("allow_attributes_without_reason", "deny"),
 ];
 
-/// Where one of them is off in the runtime, other than in tests: code that a generator made of `wit/`.
+/// Files of the runtime with an exemption, other than tests: code generated from `wit/`.
 const EXCEPTIONS: [&str; 1] = ["runtime/src/capability/bindings.rs"];
 
 fn root() -> &'static Path {
@@ -55,13 +55,13 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Whether one of the lints is off somewhere in this source, but for modules of tests.
+/// Whether this source exempts code other than test modules from one of the lints.
 fn has_exception(text: &str) -> bool {
     let attributes = text.split("#[").chain(text.split("#![")).skip(1);
     let mut off = attributes.filter_map(|rest| rest.split_once(")]")).filter(|(attribute, behind)| {
         let allows = attribute.starts_with("allow(") || attribute.starts_with("expect(");
         let lint = LINTS.iter().any(|(lint, _)| attribute.contains(&format!("clippy::{lint}")));
-        // What follows, or whatever attribute is next to it, says that it is about tests.
+        // The next item or attribute shows that the exemption is for tests.
         let of_tests = behind.split_once('{').is_some_and(|(head, _)| head.contains("mod tests"));
         allows && lint && !of_tests && !behind.trim_start().starts_with("mod tests;")
     });

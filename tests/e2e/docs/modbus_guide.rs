@@ -1,4 +1,4 @@
-//! The page on Modbus, taken at its word: its files are read, its devices are simulated, and its commands show what it says.
+//! The guide on Modbus, executed: its files are read, its devices are simulated, and its commands print what it shows.
 #![expect(clippy::expect_used, reason = "a test that panics has failed, as it should")]
 
 use std::process::Command;
@@ -60,7 +60,7 @@ fn commands_on_the_modbus_page_print_what_it_shows() {
             .lines()
             .filter(|line| line.starts_with("mbpoll ") && (line.contains("127.0.0.1") || line.contains("./meter-line")))
         {
-            // On a busy machine a device is slow.
+            // A device may be slow on a busy machine.
             let patient =
                 placed(command).replace(" -o 0.5", "").replace(" -o 3", "").replacen("mbpoll", "mbpoll -o 10", 1);
             let output =

@@ -1,4 +1,4 @@
-//! Pages that promise something: each claim on them names its tests, and each test that is named is there and runs.
+//! Pages that make promises: each claim on them names its tests, and each named test exists and runs.
 //!
 //! A claim is a paragraph, a list item or a row of a table below a heading of the second level. It names a test in backticks, in itself or
 //! in the block that follows it and begins with a name. A paragraph that ends in a colon leaves it to the list or table behind it.
@@ -10,10 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The pages, below the root of the repository. One that is not there yet promises nothing.
+/// The pages, below the root of the repository. A missing page is skipped.
 const PAGES: [&str; 2] = ["docs/guides/delivery.md", "docs/guides/security.md"];
 
-/// Where no source of ours lies.
+/// Folders without source files of ours.
 const FOREIGN: [&str; 3] = ["target", "node_modules", ".git"];
 
 fn root() -> &'static Path {
@@ -53,7 +53,7 @@ fn blocks(page: &str) -> Vec<String> {
             open = true;
         }
     }
-    // The head of a table is the row before its ruler.
+    // The head of a table is the row before its separator.
     let rulers: Vec<usize> =
         (0..blocks.len()).filter(|at| blocks.get(*at).is_some_and(|row| row.starts_with("|-"))).collect();
     for ruler in rulers.into_iter().rev() {
@@ -65,7 +65,7 @@ fn blocks(page: &str) -> Vec<String> {
     blocks
 }
 
-/// What a page claims without naming a test for it.
+/// The claims of a page that name no test.
 fn unproved(page: &str) -> Vec<String> {
     let blocks = blocks(page);
     let names = |block: &String| test_names(block).next().is_some();
@@ -96,7 +96,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// How often each test is there, by its name; those that are ignored are not there.
+/// The number of tests of each name, without ignored ones.
 fn tests() -> BTreeMap<String, usize> {
     let mut files = Vec::new();
     sources(root(), &mut files);
@@ -128,11 +128,8 @@ fn each_promise_in_the_docs_names_an_existing_test_that_runs() {
         let unproved = unproved(&text);
         assert!(unproved.is_empty(), "{page} claims without a test: {unproved:#?}");
         let wrong: Vec<&str> = test_names(&text).filter(|name| tests.get(*name) != Some(&1)).collect();
-        assert!(
-            wrong.is_empty(),
-            "{page} names tests that are not there, are ignored, or share their name: {wrong:#?}"
-        );
-        assert!(test_names(&text).count() > 10, "{page} promises next to nothing");
+        assert!(wrong.is_empty(), "{page} names tests that do not exist, are ignored, or share their name: {wrong:#?}");
+        assert!(test_names(&text).count() > 10, "{page} makes hardly any promise");
     }
 }
 

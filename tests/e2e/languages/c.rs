@@ -17,8 +17,8 @@ fn sdk() -> PathBuf {
     repository().join("guest-sdk/c")
 }
 
-/// A program out of these sources and the SDK, with the fake host in it, and what it prints. A fault of memory or arithmetic
-/// ends it.
+/// Builds a program of these sources, the SDK and its native test host, and returns its output. The sanitizers end it at a fault of
+/// memory or arithmetic.
 fn native(sources: &[PathBuf], arguments: &[PathBuf]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("program");
@@ -52,7 +52,7 @@ fn c_station_passes_its_native_test() {
     assert_eq!(native(&[station.join("station.c"), station.join("test.c")], &[]), "3 tests passed\n");
 }
 
-/// What `everything.c` says of each function, with the line that ends it.
+/// The line that `everything.c` prints for each function.
 fn said_to_the_runtime(cli: &Cli) -> (Vec<String>, Value) {
     let built = Command::new("clang")
         .args(["--target=wasm32-wasi", "-mexec-model=reactor", "-O1", "-Wall", "-Wextra", "-Werror", "-I"])
@@ -107,7 +107,7 @@ fn c_sdk_functions_behave_the_same_in_the_runtime_and_in_the_native_test_host() 
         json!(["text", "Mühle", 2, []]),
     ];
     assert_eq!(records, expected);
-    // The fake took the same.
+    // The native test host got the same calls.
     let taken = fake.lines().skip_while(|line| *line != "end: 1 enough").skip(1);
     let of_fake: Vec<&str> = taken.filter_map(|line| line.split(' ').nth(1)).collect();
     assert_eq!(of_fake, ["integer", "scaled", "float", "counter32", "counter64", "text"]);

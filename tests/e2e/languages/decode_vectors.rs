@@ -1,4 +1,4 @@
-//! The vectors that decoders in every language are held against.
+//! The test vectors for the decoders of every language.
 
 use std::{path::Path, process::Command};
 

@@ -1,11 +1,11 @@
-//! The kit for Go: its own tests, and what its runtime asks of ours.
+//! The SDK for Go: its own tests, and the memory and scheduling of Go's runtime.
 #![expect(clippy::expect_used, reason = "helpers of tests may do what tests may do")]
 
 use std::process::{Command, Output};
 
 use pattoo_tests::{Cli, python_tool, repository};
 
-/// `go` with these arguments in a folder of the repository, unless its tools are not there.
+/// Runs `go` in a folder of the repository; none if its tools are not installed.
 fn go(folder: &str, arguments: &[&str], wasm: bool) -> Option<Output> {
     let mut go = Command::new(python_tool("go")?);
     go.args(arguments).current_dir(repository().join(folder));
@@ -32,7 +32,7 @@ fn go_sdk_and_its_collectors_pass_their_tests_and_vet() {
     }
 }
 
-/// One collection of a collector of `tests/guests/go`, which takes its orders as settings.
+/// One collection of the collector of `tests/guests/go`, whose settings say what it does.
 fn allocating_collector(cli: &Cli, settings: &[&str]) -> Option<pattoo_tests::Finished> {
     let module = cli.folder().join("allocating.wasm");
     if !module.exists() {
@@ -48,7 +48,7 @@ fn allocating_collector(cli: &Cli, settings: &[&str]) -> Option<pattoo_tests::Fi
 #[test]
 fn go_collection_may_allocate_more_than_its_memory_limit_in_total() {
     let cli = Cli::new();
-    // Two hundred MiB in all, under the usual limit of 64, with calls of the host in between that ask for memory.
+    // 200 MiB in total under the default limit of 64 MiB, with host calls in between that allocate memory.
     let Some(run) = allocating_collector(&cli, &["megabytes=200", "calls=2000"]) else { return };
     assert_eq!(run.code, Some(0), "{run:#?}");
     let body = run.body();

@@ -1,4 +1,4 @@
-//! The kits of other languages have tests of their own, which need no wasm: they pass.
+//! The native tests of the SDKs and stations, which run without WebAssembly.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may do what tests may do")]
 
@@ -21,24 +21,24 @@ fn passes(command: &mut Command, folder: &Path) {
     assert!(output.status.success(), "{}: {}", folder.display(), String::from_utf8_lossy(&said));
 }
 
-/// The tests in a folder, with the kit beside them.
+/// Runs the tests in a folder, with the SDK on the search path.
 fn python_tests(folder: &str) {
-    let kit = root().join("guest-sdk/python");
+    let sdk = root().join("guest-sdk/python");
     let mut command = Command::new(python());
     command.args(["-m", "unittest", "discover", "--top-level-directory", "."]);
-    passes(command.env("PYTHONPATH", kit).env("PYTHONDONTWRITEBYTECODE", "1"), &root().join(folder));
+    passes(command.env("PYTHONPATH", sdk).env("PYTHONDONTWRITEBYTECODE", "1"), &root().join(folder));
 }
 
-/// The tests of a station, in a folder where the kit and the tools for JavaScript are installed.
+/// Runs the tests of a station in a folder where the SDK and the tools for JavaScript are installed.
 fn node_tests(name: &str, commands: &[(&str, &[&str])]) {
-    let kit = root().join("guest-sdk/javascript");
+    let sdk = root().join("guest-sdk/javascript");
     let folder = tempfile::tempdir().unwrap();
     let modules = folder.path().join("node_modules");
     fs::create_dir(&modules).unwrap();
-    symlink(kit, modules.join("pattoo")).unwrap();
+    symlink(sdk, modules.join("pattoo")).unwrap();
     let installed = station_folder().join("../tools/javascript/node_modules");
     if !installed.exists() {
-        // `cargo xtask test` has said that this language is skipped; with `CI=true` that is a failure there.
+        // `cargo xtask test` reports that this language is skipped; with `CI=true` that is a failure.
         return;
     }
     for entry in fs::read_dir(installed).unwrap().map(Result::unwrap) {

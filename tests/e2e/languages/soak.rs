@@ -1,14 +1,14 @@
 //! The station in every language, thousands of times in one process: nothing fails, and memory stays flat.
 //!
-//! `cargo xtask soak guests` runs it. `GUEST_COLLECTIONS` says how many (20 000 unless set; a tenth of that in languages that
-//! bring an interpreter along), `GUEST_LANGUAGES` which, with commas between them.
+//! `cargo xtask soak guests` runs it. `GUEST_COLLECTIONS` is the number of collections (20 000 unless set; a tenth of
+//! that in languages with an interpreter), `GUEST_LANGUAGES` the languages, separated by commas.
 
 use std::{sync::Arc, time::Instant};
 
 use pattoo_tests::{STATIONS, StationPeers, binary, resident_kib, station};
 use pattoo_wasm::sandbox::{Cache, CompileLimits, Compiler, Module, Sandbox};
 
-/// Those that bring an interpreter along.
+/// Languages whose modules contain an interpreter.
 const SLOW: [&str; 3] = ["python", "javascript", "typescript"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +40,7 @@ async fn every_language_collects_thousands_of_times_without_memory_growth() {
             let outcome = sandbox.collect(&collector, Arc::clone(&assignment)).await;
             let counted = StationPeers::counted(outcome, &format!("{language}, collection {number}")).await;
             assert_eq!(counted, number, "{language}");
-            // What the first few leave behind (connections, the pool's pages, caches) is the start.
+            // The level after the first few, which open connections and fill caches and the pool.
             if number == collections.div_ceil(20) || number % collections.div_ceil(4) == 0 || number == collections {
                 marks.push(resident_kib(std::process::id()));
                 eprintln!("{language}: {number} of {collections} after {:.0} s", started.elapsed().as_secs_f64());

@@ -1,7 +1,7 @@
-//! The station of `guests/station`, in every language: for the same inputs they all give the same body, and that body is
-//! what the page beside them says.
+//! The station of `guests/station` in every language: for the same inputs all give the same payload, the one that their page
+//! specifies.
 //!
-//! The inputs are chosen anew at each run. `PATTOO_SEED` repeats one; every failure prints it.
+//! The inputs are random. `PATTOO_SEED` repeats one; every failure prints it.
 
 #![expect(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ mod inputs;
 
 pub(crate) use inputs::{Inputs, seed};
 
-/// A fresh home with a device and a site for these inputs, and the modules that are tried there.
+/// A new home with a device and a site for these inputs, and the modules under test.
 pub(crate) struct StationSetup {
     cli: Cli,
     inputs: Inputs,
@@ -44,7 +44,7 @@ impl StationSetup {
         Self::with_modules(inputs, &station_folder(), languages())
     }
 
-    /// With those that lie in a folder.
+    /// With the stations in a folder.
     pub(crate) fn with_modules(inputs: Inputs, modules: &Path, languages: Vec<&'static str>) -> Self {
         let cli = Cli::new();
         std::fs::create_dir(cli.folder().join("site")).unwrap();
@@ -84,7 +84,7 @@ impl StationSetup {
                 &granted,
                 "--http",
                 site.trim_end_matches('/'),
-                // A compilation may come first, on a busy machine.
+                // The module may have to be compiled first, on a busy machine.
                 "--timeout",
                 "60s",
                 "--memory",
@@ -93,7 +93,7 @@ impl StationSetup {
         )
     }
 
-    /// Forgets what earlier collections kept, and not who the agent is.
+    /// Removes the state of earlier collections, and keeps the agent id.
     fn forget(&self) {
         let state = self.cli.folder().join(".local/state/pattoo_wasm/state");
         if state.exists() {
@@ -112,8 +112,8 @@ fn run_compiled(cli: &Cli, module: &Path, arguments: &[&str]) -> Finished {
     cli.command(arguments).env("XDG_CACHE_HOME", cache).output().expect("the command starts").into()
 }
 
-/// The languages that were built. Where a tool is missing, `cargo xtask test` has said what is skipped; with `CI=true`
-/// that is a failure there.
+/// The languages that were built. Where a tool is missing, `cargo xtask test` reports what is skipped; with `CI=true` that is a
+/// failure.
 fn languages() -> Vec<&'static str> {
     let (built, skipped): (Vec<&str>, Vec<&str>) = STATIONS.iter().partition(|language| station(language).is_some());
     if !skipped.is_empty() {
@@ -124,8 +124,7 @@ fn languages() -> Vec<&'static str> {
     built
 }
 
-/// What was collected, as pattoo itself reads it: all members of all records, but the timestamp. That is the same in all
-/// of them, and lies between two moments.
+/// The records as pattoo itself reads them, without the timestamp, which must be the same in all and lie within the run.
 fn resolved(run: &Finished, earliest: u64) -> Vec<Value> {
     assert_eq!(run.code, Some(0), "{run:#?}");
     let mut records = pattoo_records(&run.body());
@@ -142,7 +141,7 @@ fn now() -> u64 {
     u64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap()
 }
 
-/// The part of records that follows from the inputs: the rest is who the agent is, and checksums.
+/// The part of records that follows from the inputs, without agent and checksums.
 fn measured(records: &[Value]) -> Vec<Value> {
     let part = |record: &Value| {
         let of = |member: &str| record[member].clone();
@@ -151,7 +150,7 @@ fn measured(records: &[Value]) -> Vec<Value> {
     records.iter().map(part).collect()
 }
 
-/// Runs every language in turn and holds each body against what is expected, then all of them against each other.
+/// Runs every language in turn and compares each payload with the expected one and with the other languages.
 fn all_give(setup: &StationSetup, settings: &Value, collections: u64, expected: &[Value], words: &[&str]) {
     let mut first: Option<(&str, Vec<Value>)> = None;
     for language in &setup.languages {
@@ -212,7 +211,7 @@ fn counter_of_64_bits_is_exact_or_omitted_with_a_log_line() {
 fn every_language_reports_a_modbus_exception_and_a_404_and_keeps_the_rest() {
     let setup = StationSetup::start(Inputs::choose(seed()));
     let mut settings = setup.settings();
-    // One register further, where the device has nothing.
+    // The next register, which the device does not have.
     settings["pump"]["address"] = json!(setup.inputs.pump_address.checked_add(1));
     settings["url"] = json!(setup.url("elsewhere.json"));
     let exception = setup.inputs.of_device("pump", "exception", &json!(2), 99);
@@ -252,7 +251,7 @@ fn every_language_names_a_missing_or_invalid_setting() {
         cases.push((key, settings));
     }
     for language in languages() {
-        // All of them in one run would be long in languages that start slowly.
+        // Trying all cases in every run would take long in languages that start slowly.
         let (key, settings) = &cases[setup.inputs.choice(language, cases.len())];
         let run = setup.collect(language, settings);
         assert_eq!(run.code, Some(3), "PATTOO_SEED={}, {language}, {key}: {run:#?}", setup.inputs.seed);

@@ -1,4 +1,4 @@
-//! The simulator's faults, met by our reader and by the client of pymodbus: what each costs, and that the next read is right.
+//! The simulator's faults, for our reader and for the client of pymodbus: the result of each, and that the next read is correct.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,10 +16,10 @@ use pattoo_wasm::modbus::{
 use pattoo_wasm::simulate::{BoundDevice, Simulation};
 use serde_json::{Value, json};
 
-/// Longer than a busy machine is away; and a reply that is late by half of that comes while a line is still held for it.
+/// Longer than delays of a busy machine; a reply that is late by half of it arrives while the line still waits for it.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Devices of a file that are served as long as this lives.
+/// Simulated devices, served until this is dropped.
 struct Simulated {
     runtime: tokio::runtime::Runtime,
     devices: Vec<BoundDevice>,
@@ -63,16 +63,16 @@ fn holding(address: u16, count: u16) -> Span {
     Span::new(1, Table::HoldingRegisters, address, count).unwrap()
 }
 
-/// What the registers hold.
+/// The correct result.
 #[expect(clippy::unnecessary_wraps, reason = "it is compared with results")]
 fn right(address: u16, count: u16) -> Result<Words, ReadError> {
     Ok(Words::Registers((address..).take(count.into()).collect()))
 }
 
-/// What a fault makes of a read.
+/// The result of a read that meets a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    /// As if nothing had been: it was asked again.
+    /// The read succeeds, because the request was repeated.
     Unnoticed,
     Timeout,
     Exception,
@@ -96,7 +96,7 @@ impl Outcome {
     }
 }
 
-/// A read meets the fault, others follow it; each case at a place of its own, all at the same time.
+/// One read meets the fault, and others follow; all cases run at the same time, each on its own device.
 fn each_has_its_outcome_and_the_next_reads_are_right(place: impl Fn(usize) -> String, cases: &[(&str, Outcome)]) {
     std::thread::scope(|scope| {
         for (number, &(fault, expected)) in cases.iter().enumerate() {
@@ -106,7 +106,7 @@ fn each_has_its_outcome_and_the_next_reads_are_right(place: impl Fn(usize) -> St
                 let reader = device.reader();
                 let first = reader.read_one(0, 2);
                 assert_eq!(Outcome::of(&first), expected, "{fault}: {first:?}");
-                // Other registers, as many: a late or left-over reply would fit.
+                // Other registers, but as many: a late reply would fit in length.
                 for address in [10, 20, 30] {
                     assert_eq!(reader.read_one(address, 2), right(address, 2), "after {fault}");
                 }
@@ -134,7 +134,7 @@ fn each_fault_over_tcp_has_one_outcome_and_later_reads_are_correct() {
     each_has_its_outcome_and_the_next_reads_are_right(|_| "listen: 0".to_owned(), &cases);
 }
 
-/// The same of a line, however it is reached: there what begins with another unit is taken for that one's late reply.
+/// The faults on a serial line, on each transport: a frame that begins with another unit is treated as that unit's late reply.
 const FAULTS_OF_A_LINE: [(&str, Outcome); 9] = [
     ("silence", Outcome::Timeout),
     ("{ delay: 1500ms }", Outcome::Timeout),
@@ -198,13 +198,13 @@ fn device_with_smaller_limits_than_specified_is_still_read() {
         let spans: Vec<_> = (0..200).map(|address| holding(address, 1)).collect();
         let expected: Vec<_> = (0..200).map(|address| right(address, 1)).collect();
         assert_eq!(device.reader().read(&spans), expected, "exception {exception}");
-        // A value of many registers is never torn apart, so this one cannot be had.
+        // A span is never split, so this one cannot be read.
         assert_eq!(device.reader().read_one(0, 61), Err(ReadError::Exception(ExceptionCode(exception))));
         assert_eq!(device.reader().read_one(0, 60), right(0, 60));
     }
 }
 
-/// What the client of pymodbus reads of unit 1 at a place, two registers from each address, asking once.
+/// The values that the client of pymodbus reads from unit 1 of a device, two registers from each address, without retries.
 fn pymodbus(place: &str, addresses: &[u16]) -> Vec<Value> {
     let spans: Vec<_> = addresses.iter().map(|address| json!([1, "holding", address, 2])).collect();
     let output = Command::new(python())
@@ -216,7 +216,7 @@ fn pymodbus(place: &str, addresses: &[u16]) -> Vec<Value> {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Of four reads the second meets the fault, and no other is touched by it.
+/// Of four reads the second meets the fault, and the others are correct.
 fn reads_well_but_for(place: &str, fault: &str) {
     let read = pymodbus(place, &[0, 10, 20, 30]);
     assert_eq!(read[0], json!([0, 1]), "{fault}");

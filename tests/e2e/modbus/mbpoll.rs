@@ -1,4 +1,4 @@
-//! Our reader on every transport against devices of pymodbus and libmodbus, held against what `mbpoll` reads.
+//! Our reader on every transport, on devices of pymodbus and libmodbus, compared with what `mbpoll` reads.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may do what tests may do")]
 
@@ -18,12 +18,12 @@ fn holding(unit: u8, address: u16, count: u16) -> Span {
     span(unit, Table::HoldingRegisters, address, count)
 }
 
-/// Reads with ours, and closes the connection. However busy the machine is, no device is too slow.
+/// Reads with our reader, and closes the connection. Timeouts are long, so that no device is too slow on a busy machine.
 fn read(url: &str, spans: &[Span]) -> Vec<Result<Words, ReadError>> {
     read_within(Duration::from_secs(20), url, spans)
 }
 
-/// The same, with this time for each request.
+/// Reads with this timeout for each request.
 fn read_within(request_timeout: Duration, url: &str, spans: &[Span]) -> Vec<Result<Words, ReadError>> {
     let url: DeviceUrl = url.parse().unwrap();
     let settings = EndpointSettings { request_timeout, ..EndpointSettings::default() };
@@ -40,7 +40,7 @@ fn values(result: &Result<Words, ReadError>) -> Vec<u16> {
     }
 }
 
-/// What `mbpoll` reads; `target` is what it takes to reach the device.
+/// The values that `mbpoll` reads; `target` are the arguments that name the device.
 fn mbpoll(target: &[&str], span: Span) -> Vec<u16> {
     let (kind, is_bits) = match span.table() {
         Table::Coils => ("0", true),
@@ -51,7 +51,7 @@ fn mbpoll(target: &[&str], span: Span) -> Vec<u16> {
     let number = |number: u16| number.to_string();
     let (unit, address, count) = (number(span.unit().into()), number(span.address()), number(span.count()));
     let output = Command::new("mbpoll")
-        // Ten seconds are the most that it waits.
+        // Ten seconds are its largest timeout.
         .args(["-0", "-1", "-q", "-o", "10", "-a", &unit, "-r", &address, "-c", &count, "-t", kind])
         .args(target)
         .output()
@@ -70,7 +70,7 @@ fn mbpoll(target: &[&str], span: Span) -> Vec<u16> {
     values
 }
 
-/// The next so many requests that the device says it got.
+/// The next `count` requests that the device prints.
 fn requests(device: &Running, count: usize) -> Vec<Value> {
     (0..count).map(|_| serde_json::from_str(&device.next_line()).unwrap()).collect()
 }
@@ -127,7 +127,7 @@ fn units_behind_a_serial_server_read_as_mbpoll_reads_them() {
     let device = modbus_device_on(&tables(), "rtu+tcp");
     let results = read(&format!("rtu+tcp://{}", device.address()), &spans());
     assert_eq!(requests(&device, 5), spans().map(as_logged));
-    // mbpoll knows lines only, so it has one whose other end is the server.
+    // mbpoll reads serial lines only, so it gets one that is connected to the server.
     let line = SerialPair::to(device.address());
     let [end, _] = line.ends();
     let polled = spans().map(|span| mbpoll(&["-m", "rtu", "-b", "19200", "-P", "none", &end], span));
@@ -148,8 +148,8 @@ fn silent_unit_on_a_line_costs_one_timeout_and_other_units_none() {
     assert_eq!(requests(&device, 1), [json!([7, 3, 0, 2])]);
 }
 
-/// Prints the speed of a line, and whether it has two stop bits and a parity (`TCGETS2` of Linux: what `stty` shows knows no speed
-/// that is given as a number).
+/// Prints the speed of a line, and whether it has two stop bits and a parity (`TCGETS2` of Linux: `stty` cannot show a speed that is
+/// set as a number).
 const SETTINGS_OF_A_LINE: &str = "
 import fcntl, os, struct, sys
 line = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
@@ -167,14 +167,14 @@ fn serial_line_uses_the_speed_and_stop_bits_of_its_url() {
     ] {
         let line = SerialPair::new();
         let [theirs, ours] = line.ends();
-        // Pseudo-terminals keep what they are set to, and heed nothing of it.
+        // Pseudo-terminals store their settings and ignore them.
         let _device = libmodbus_device(Some(&theirs));
         let url: DeviceUrl = format!("rtu://{ours}?{settings}").parse().unwrap();
         let settings = EndpointSettings { request_timeout: Duration::from_secs(20), ..EndpointSettings::default() };
         let endpoint = Endpoints::new().endpoint(url.endpoint(), &settings);
         let results = runtime.block_on(endpoint.read(&[holding(7, 1, 1)], &Readable::everything()));
         assert_eq!(results, [Ok(Words::Registers(vec![257]))]);
-        // While its connection stands.
+        // The connection is still open.
         let output = Command::new(python()).args(["-c", SETTINGS_OF_A_LINE, &ours]).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), expected, "{url}: {output:?}");
     }
@@ -199,7 +199,7 @@ fn units_behind_a_serial_server_are_read_with_the_fewest_requests() {
     assert_eq!(requests(&device, 3), [json!([1, 3, 0, 125]), json!([1, 3, 125, 125]), json!([1, 3, 250, 50])]);
 }
 
-/// One span a table of what a device of libmodbus has.
+/// One span in each table of a device of libmodbus.
 fn libmodbus_spans(unit: u8) -> [Span; 4] {
     Table::ALL.map(|table| span(unit, table, 10, 120))
 }
@@ -215,7 +215,7 @@ fn libmodbus_tcp_device_reads_as_mbpoll_reads_it() {
         assert_eq!(values(result), mbpoll(&["-p", &port, "127.0.0.1"], span), "{span}");
         requests(&device, 1);
     }
-    // What it does not have, beside what it has.
+    // A missing address beside existing ones.
     let results = read(&url, &[holding(1, 298, 2), holding(1, 300, 1)]);
     let lacking = Err(ReadError::Exception(ExceptionCode::ILLEGAL_DATA_ADDRESS));
     assert_eq!(results, [Ok(Words::Registers(vec![11_050, 11_307])), lacking]);

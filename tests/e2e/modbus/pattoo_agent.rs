@@ -1,4 +1,4 @@
-//! The collector `modbus-tcp` against what pattoo's own agent for Modbus TCP makes of the same file and devices.
+//! The collector `modbus-tcp` compared with pattoo's own agent for Modbus TCP, on the same file and devices.
 
 #![expect(
     clippy::unwrap_used,
@@ -33,7 +33,7 @@ impl Devices {
         }
     }
 
-    /// What our collector makes of a file.
+    /// The payload of our collector for a file.
     fn ours(&self, file: &Value) -> Value {
         let cli = Cli::new();
         cli.file("pattoo_agent_modbustcpd.yaml", file.to_string());
@@ -50,7 +50,7 @@ impl Devices {
         run.body()
     }
 
-    /// What the agent posts under the same id, with or without its two faults: the pairs of each datapoint.
+    /// The datapoints that the agent posts under the same id, with or without its two faults, as pairs.
     fn theirs(&self, file: &Value, agent_id: &Value, faulty: bool) -> Vec<Value> {
         let ports: serde_json::Map<_, _> =
             self.devices.iter().map(|(name, device)| ((*name).to_owned(), device.address().port().into())).collect();
@@ -76,7 +76,7 @@ fn resolved(body: &Value) -> Vec<Value> {
     body["pattoo_datapoints"]["datapoint_pairs"].as_array().unwrap().iter().map(datapoint).collect()
 }
 
-/// A number that is not negative as Python's `Fraction` writes it.
+/// A non-negative number as Python's `Fraction` writes it.
 fn fraction(number: f64) -> String {
     let (mut numerator, mut denominator) = (number, 1_u128);
     while numerator.fract() != 0.0 {
@@ -89,7 +89,7 @@ fn pair<'a>(datapoint: &'a Value, key: &str) -> &'a Value {
     &datapoint.as_array().unwrap().iter().find(|pair| pair[0] == key).unwrap()[1]
 }
 
-/// The same, target by target: a body of ours lists the datapoints of a target together.
+/// The same datapoints grouped by target, as our payload lists them.
 fn by_target(datapoints: Vec<Value>) -> Vec<Value> {
     let target = |datapoint: &Value| pair(datapoint, "pattoo_agent_polled_target").clone();
     let mut seen = HashSet::new();
@@ -135,13 +135,13 @@ fn groups_targets_and_units_give_what_the_agent_is_documented_to_give() {
     let meant = devices.theirs(&file, &body["pattoo_agent_id"], false);
     assert_eq!(ours, by_target(meant));
 
-    // What the agent really gives: its two faults, and nothing else is different.
+    // The real agent differs only by its two faults.
     let given = devices.theirs(&file, &body["pattoo_agent_id"], true);
     let key = |datapoint: &Value| pair(datapoint, "pattoo_key").as_str().unwrap().to_owned();
     let unit = |datapoint: &Value| pair(datapoint, "unit").clone();
     let holding = |datapoint: &Value| key(datapoint).starts_with("s:holding");
     let (same, different): (Vec<_>, Vec<_>) = given.iter().partition(|datapoint| ours.contains(datapoint));
-    // Of 130 neighbours it gets none, of neighbouring holding registers the first.
+    // It reads none of 130 adjacent input registers, and only the first of adjacent holding registers.
     assert_eq!(same.len(), 2 * (5 + 1));
     assert!(same.iter().all(|datapoint| unit(datapoint) == "s:000"));
     // And that one comes from unit 0 under the name of unit 7.
@@ -163,6 +163,6 @@ fn missing_register_costs_only_itself_and_not_its_neighbours() {
     let keys: Vec<_> = resolved(&body).iter().map(|datapoint| pair(datapoint, "pattoo_key").clone()).collect();
     let expected = [30400, 30401, 30402, 30404, 30405, 30406].map(|number| json!(format!("s:input_register_{number}")));
     assert_eq!(keys, expected);
-    // The agent asks for the neighbours together and has nothing.
+    // The agent reads the adjacent registers in one request and gets nothing.
     assert_eq!(devices.theirs(&file, &body["pattoo_agent_id"], true), [Value::Null; 0]);
 }

@@ -1,4 +1,4 @@
-//! Our reader against devices of pymodbus, and the client of pymodbus against our simulated devices.
+//! Our reader on devices of pymodbus, and the client of pymodbus on our simulated devices.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may do what tests may do")]
 
@@ -11,14 +11,14 @@ use pattoo_wasm::modbus::{
 use pattoo_wasm::simulate::{SAMPLE, Simulation};
 use serde_json::{Value, json};
 
-/// Ours, for the devices of one address.
+/// Our reader, for the devices of one address.
 struct Reader {
     runtime: tokio::runtime::Runtime,
     endpoint: Endpoint,
 }
 
 impl Reader {
-    /// However busy the machine is, no device is too slow for it.
+    /// A reader with long timeouts, so that no device is too slow on a busy machine.
     fn new(address: SocketAddr, settings: &EndpointSettings) -> Self {
         let url: DeviceUrl = format!("tcp://{address}").parse().unwrap();
         let time_limit = Duration::from_secs(20);
@@ -34,7 +34,7 @@ impl Reader {
         self.runtime.block_on(self.endpoint.read(spans, readable))
     }
 
-    /// All requests that the device got so far: it says them one by one, and a last one shows where they end.
+    /// All requests that the device got so far: it prints them, and a last one marks the end.
     fn requests(&self, device: &Running) -> Vec<Value> {
         let last = span(247, Table::Coils, 65535, 1);
         self.read(&[last], &Readable::everything());
@@ -61,7 +61,7 @@ fn printed(result: &Result<Words, ReadError>) -> Value {
     }
 }
 
-/// What the client of pymodbus reads, one request for each span.
+/// The values that the client of pymodbus reads, with one request for each span.
 fn read_with_pymodbus(port: u16, spans: &[Span]) -> Value {
     let table = |table| match table {
         Table::Coils => "coils",
@@ -79,7 +79,7 @@ fn read_with_pymodbus(port: u16, spans: &[Span]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-/// Two units, all four tables, holes between, and registers in numbers that no single request can ask for.
+/// Two units, all four tables with gaps, and more registers than fit into one request.
 fn tables() -> Value {
     let many: Vec<u16> = (0..60_000).step_by(200).collect();
     let bits: Vec<bool> = (0..2500).map(|index| index % 3 == 0).collect();
@@ -106,7 +106,7 @@ fn every_table_of_every_unit_reads_as_pymodbus_reads_it() {
         span(1, Table::DiscreteInputs, 1, 2),
         holding(7, 0, 2),
         span(7, Table::InputRegisters, 65535, 1),
-        // What does not exist.
+        // These addresses do not exist.
         holding(1, 2, 3),
         span(7, Table::Coils, 0, 8),
     ];
@@ -134,7 +134,7 @@ fn spans_are_merged_into_the_fewest_requests() {
 fn missing_register_fails_only_the_spans_that_contain_it() {
     let device = modbus_device(&tables());
     let reader = Reader::new(device.address(), &EndpointSettings::default());
-    // Nobody is told that 3 and 5 do not exist.
+    // The reader does not know that 3 and 5 do not exist.
     let spans: Vec<_> = (0..8).map(|address| holding(1, address, 1)).collect();
     let results: Vec<_> = reader.read(&spans, &Readable::everything()).iter().map(printed).collect();
     let lacking = json!({ "exception": 2 });

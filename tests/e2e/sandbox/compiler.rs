@@ -1,4 +1,4 @@
-//! Compilation in a child process, and the cache of what it made.
+//! Compilation in a child process, and the cache of compiled code.
 #![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests may do what tests may do")]
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
 use pattoo_tests::{COMPOSED, Cli, binary};
 use pattoo_wasm::sandbox::{CompileError, CompileLimits, Compiler, LoadError, Module, Sandbox};
 
-/// A collector that fails with this text, so that a run shows which one was run.
+/// A collector that fails with this text, which shows which module ran.
 fn failing(text: &str) -> String {
     let length = text.len();
     format!(
@@ -21,7 +21,7 @@ fn failing(text: &str) -> String {
     )
 }
 
-/// The compiled modules that a run left.
+/// The compiled modules in the cache.
 fn entries(cli: &Cli) -> Vec<PathBuf> {
     let folder = fs::read_dir(cli.folder().join(".cache/pattoo_wasm/compiled")).expect("the cache is there");
     let path = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").path();
@@ -77,7 +77,7 @@ fn module_with_two_memories_of_its_own_is_refused() {
     assert!(run.code == Some(2) && run.stderr.contains("defined memories count of 2"), "{run:#?}");
 }
 
-/// What loading says of a module under these limits.
+/// The error of loading a module under these limits.
 fn refusal(text: &str, limits: CompileLimits) -> CompileError {
     let sandbox = Sandbox::new(1, Compiler::new(binary(), limits), None).expect("the engine starts");
     let binary_form = wat::parse_str(text).expect("a module");
@@ -110,7 +110,7 @@ fn compilation_that_takes_too_much_memory_is_stopped() {
     assert!(error.to_string().contains("more than 128.0 MiB of memory (limit compile_memory)"), "{error}");
 }
 
-/// Minutes of work for a compiler, as a module.
+/// A module that takes a compiler minutes.
 fn giant() -> Vec<u8> {
     let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
                   (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
@@ -138,7 +138,7 @@ fn failed_compilation_is_not_repeated_until_its_limit_is_raised() {
     assert!(!compiles("compile_time=1s") && !compiles("compile_time=2s"));
 }
 
-/// A process under test. It is killed when this is dropped.
+/// A process under test, killed on drop.
 struct Parent(Child);
 
 impl Drop for Parent {
@@ -149,7 +149,7 @@ impl Drop for Parent {
     }
 }
 
-/// A process that compiles a giant, and its compiling child once that confined itself and computes.
+/// A process that compiles a giant module, and its child process, which has confined itself and compiles.
 fn compiling(cli: &Cli) -> (Parent, u32) {
     cli.file("giant.wasm", giant());
     let mut command = cli.command(&["run", "giant.wasm"]);
@@ -170,7 +170,7 @@ fn compiling(cli: &Cli) -> (Parent, u32) {
     }
 }
 
-/// What the system says of a process; nothing when it has ended.
+/// A value of `/proc/PID/status`; none when the process has ended.
 fn status(pid: u32, key: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let value = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(":\t"));
@@ -181,7 +181,7 @@ fn status(pid: u32, key: &str) -> Option<String> {
 fn compiler_process_ends_when_its_parent_is_killed() {
     let cli = Cli::new();
     let (parent, child) = compiling(&cli);
-    // By SIGKILL.
+    // This sends SIGKILL.
     drop(parent);
     let killed = Instant::now();
     while status(child, "State").is_some() {

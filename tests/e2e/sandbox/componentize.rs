@@ -1,4 +1,4 @@
-//! Core modules, which are made components when they are loaded.
+//! Core modules, which are componentized when they are loaded.
 #![expect(clippy::expect_used, reason = "helpers of tests may do what tests may do")]
 
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use pattoo_tests::{Cli, has_program, modbus_device, pattoo_records};
 use serde_json::json;
 
-/// The page that says what a hand-written guest must be.
+/// The page that specifies hand-written modules.
 const PAGE: &str = include_str!("../../../docs/guests/abi.md");
 
 /// The program on the page.

@@ -1,6 +1,7 @@
-//! Guests that never end beside a hundred that behave: these keep their time.
+//! A hundred good collectors stay on schedule beside endless ones.
 //!
-//! `cargo xtask soak fairness` runs it for two minutes; `FAIRNESS_SECONDS` and `FAIRNESS_COLLECTORS` say otherwise.
+//! `cargo xtask soak fairness` runs it for two minutes; `FAIRNESS_SECONDS` and `FAIRNESS_COLLECTORS` override
+//! duration and number.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -17,7 +18,7 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
-/// How far each collection of the good collectors lies from the beat of its program, in milliseconds.
+/// How far each collection of the good collectors deviates from the schedule of its program, in milliseconds.
 fn strays(taken: &[Value], interval: u64) -> Vec<u64> {
     let mut by_program: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for body in taken {
@@ -35,7 +36,7 @@ fn strays(taken: &[Value], interval: u64) -> Vec<u64> {
         off.min(interval - off)
     };
     let beat = |times: Vec<u64>| {
-        // A single one may be late itself: the beat is that of the one to which the others are nearest.
+        // Any collection may be late: the schedule is taken from the one to which the others are nearest.
         let from = |first: u64| times.iter().map(|at| apart(*at, first)).collect::<Vec<_>>();
         times
             .iter()
@@ -61,7 +62,7 @@ fn hundred_collectors_stay_on_schedule_beside_endless_collectors() {
     let mut all: Vec<Value> = (0..collectors)
         .map(|number| json!({"program": format!("GOOD_{number}"), "module": guest("counter"), "polling_interval": 1}))
         .collect();
-    // Each is stopped after four and a half of its five seconds, and begins anew.
+    // Each is stopped after 4.5 of its 5 seconds, and starts again.
     all.extend((0..spinning).map(|number| {
         let limits = json!({"timeout": "4500ms"});
         json!({"program": format!("SPINNING_{number}"), "module": module, "polling_interval": 5, "limits": limits})

@@ -1,4 +1,4 @@
-//! What a collector may use: each limit has an effect, and is named with its value when it is reached.
+//! The limits of a collector: each has an effect, and the message names it with its value when it is reached.
 #![expect(clippy::string_slice, reason = "helpers of tests may do what tests may do")]
 
 use pattoo_tests::{
@@ -6,7 +6,7 @@ use pattoo_tests::{
 };
 use serde_json::json;
 
-/// A core module that does this.
+/// A core module with this body of `collect`.
 fn core(imports: &str, body: &str) -> String {
     format!(
         r#"(module {imports} (memory (export "memory") 4)
@@ -15,7 +15,7 @@ fn core(imports: &str, body: &str) -> String {
     )
 }
 
-/// So many times.
+/// A loop that runs `body` this many times.
 fn times(count: u32, body: &str) -> String {
     format!(
         "(loop $again {body} (local.set $n (i32.add (local.get $n) (i32.const 1))) \
@@ -133,7 +133,7 @@ fn too_many_spans_in_one_call_are_refused_before_any_request() {
     let refused = cli.run(&arguments("concurrent_spans=4"));
     assert_refused(&refused, 3, &["limit of 4 on Modbus spans of one call is reached (limit concurrent_spans)"]);
     assert_eq!(cli.run(&arguments("concurrent_spans=5")).code, Some(0));
-    // This is the first that it heard.
+    // This is the first request that the device got.
     assert_eq!(device.next_line(), "[1, 3, 0, 5]");
     assert_eq!(device.try_next_line(), None);
 }
@@ -191,7 +191,7 @@ fn every_host_function_enforces_the_limit_on_one_call() {
                 arguments.split(' ').map(|n| format!("(i32.const {})", if n == "L" { long } else { n })).collect();
             format!("(call $f {})", pushed.join(" "))
         };
-        // Short enough, it is taken: whatever it says of what stands in memory there.
+        // A short argument is accepted, whatever the memory holds there.
         let taken = run(&cli, core(&import, &call("1")), &["call_bytes=1KiB"]);
         assert_eq!(taken.code, Some(0), "{interface}/{function} {arguments}: {taken:#?}");
         let refused = run(&cli, core(&import, &call("2000")), &["call_bytes=1KiB"]);
@@ -201,14 +201,14 @@ fn every_host_function_enforces_the_limit_on_one_call() {
 
 #[test]
 fn library_log_lines_count_as_lines_of_the_collector() {
-    // Sends requests without an address, for which the library that takes them has a warning each.
+    // Sends requests without an address: the HTTP library logs a warning for each.
     let text = include_str!("../../hostile/tenants/wasi.wat").replace("$ATTACK", "$responses");
     let cli = Cli::new();
     cli.file("guest.wat", text);
     let run = cli.run(&["run", "guest.wat", "--timeout", "2s"]);
     let warnings: Vec<&str> = run.stderr.lines().filter(|line| line.contains("wasmtime_wasi_http")).collect();
     assert!(warnings.len() > 10, "{}", run.stderr);
-    // 1 000 lines and 256 KiB unless set otherwise; what was left out is said in one line.
+    // 1 000 lines and 256 KiB unless set otherwise; one line counts the lines that were left out.
     assert!(warnings.len() <= 1_000 && run.stderr.len() < 300 << 10, "{} bytes", run.stderr.len());
     for line in &warnings {
         assert!(line.contains("guest: wasmtime_wasi_http"), "{line}");
@@ -272,6 +272,6 @@ fn response_bytes_are_counted_during_transfer_and_stop_at_the_limit() {
     let run = cli.run(&["run", "guest.wat", "--http", &site.origin(), "--limit", "fetched_bytes=1MiB"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(run.stderr.contains("(limit fetched_bytes)"), "{}", run.stderr);
-    // Of the first response no more was taken, and no other was asked for.
+    // The first response was read up to the limit, and no other request was sent.
     assert_eq!(site.seen().len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Guests that want more than they were given: what they get instead, and what their operator reads.
+//! Collectors that misbehave or exceed their grants: how they are stopped or denied, and what the operator reads.
 
 use pattoo_tests::{
     Cli, Daemon, Site, assert_refused, assert_says, component, faulty_site, guest, modbus_device, pattoo_records,
@@ -47,7 +47,7 @@ fn error_text_of_a_collector_is_shown_and_cannot_forge_log_lines() {
     assert!(!run.stderr.contains('\x1b'), "{:?}", run.stderr);
 }
 
-/// Says the same 20 bytes in the log, on its standard output, and as the name of a target that is none.
+/// Writes the same 20 bytes to the log, to its standard output, and as the name of an invalid target.
 const FORGER: &str = r#"(module
   (import "pattoo:agent/log@0.1.0" "log" (func $log (param i32 i32 i32)))
   (import "pattoo:agent/datapoints@0.1.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))
@@ -166,7 +166,7 @@ fn server_that_is_posted_to_is_unreachable_under_other_names() {
         cli.run(&["run", &module, "--setting", &setting, "--http", granted, "--post", posted])
     };
     assert_refused(&run(&address, &name), 2, &[&address]);
-    // What is on this machine is known by its port, whatever name or address leads there.
+    // An endpoint on this machine is recognised by its port, under any name or address.
     let setting = setting.replace("127.0.0.1", "localhost");
     let run = cli.run(&["run", &module, "--setting", &setting, "--http", &name, "--post", &address]);
     assert_refused(&run, 2, &[&name]);

@@ -1,4 +1,4 @@
-//! What a collector keeps from one collection to the next.
+//! The state that a collector keeps from one collection to the next.
 
 use pattoo_tests::{Cli, Finished};
 
@@ -51,7 +51,7 @@ fn counter(end: &str) -> String {
 
 fn run(cli: &Cli, end: &str) -> Finished {
     cli.file("counter.wat", counter(end));
-    // Only what never ends is to meet its deadline, and only when it has done the rest.
+    // Only the endless collector may reach its deadline, and only after it has done its work.
     let timeout = if end == ENDLESS { "2s" } else { "1m" };
     cli.run(&["run", "counter.wat", "--timeout", timeout])
 }
@@ -89,7 +89,7 @@ fn unusable_state_file_is_named_and_stops_the_collection() {
     let stopped = run(&cli, GOOD);
     assert_eq!(stopped.code, Some(4), "{stopped:#?}");
     assert!(stopped.stderr.contains("state.sqlite3") && stopped.stderr.contains("damaged"), "{stopped:#?}");
-    // Who keeps nothing is not concerned.
+    // A collector without state is not affected.
     cli.file("idle.wat", pattoo_tests::IDLE);
     assert_eq!(cli.run(&["run", "idle.wat"]).code, Some(0));
 }

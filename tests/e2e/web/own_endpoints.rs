@@ -1,4 +1,4 @@
-//! What is ours is not for collectors, whatever address leads there, unless a grant says so.
+//! Endpoints of pattoo-wasm itself are refused to collectors under every address, unless a grant says `own: true`.
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
@@ -31,7 +31,7 @@ fn own_endpoints_are_refused_at_every_local_address_without_an_own_grant() {
     let daemon = site.start();
     let port = daemon.status_address().port();
     drop(daemon);
-    // A site that answers at every address of this machine stands for a status address that does.
+    // A site that listens on every address of this machine stands for such a status address.
     let listener = TcpListener::bind(("::", port)).or_else(|_| TcpListener::bind(("0.0.0.0", port))).expect("its port");
     let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counted = std::sync::Arc::clone(&asked);
@@ -70,7 +70,7 @@ fn own_endpoints_are_refused_at_every_local_address_without_an_own_grant() {
             }
             assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 0, "{at}");
         }
-        // With the site's own say it is reached.
+        // With `own: true` in the grant it is reached.
         cli.file("collector.wat", fetcher(&format!("http://127.0.0.2:{port}/"), 1, 1));
         cli.file("grants.yaml", format!("http: [{{ origin: 'http://127.0.0.2:{port}', own: true }}]\n"));
         let allowed = run(&["--grants", "grants.yaml"]);
@@ -79,7 +79,7 @@ fn own_endpoints_are_refused_at_every_local_address_without_an_own_grant() {
         cli.file("grants.yaml", format!("modbus: {{ plc1: {{ url: 'tcp://localhost:{port}', own: true }} }}\n"));
         assert_eq!(run(&["--grants", "grants.yaml"]).code, Some(0));
     }
-    // Another port of this machine is another program's.
+    // Another port of this machine belongs to another program.
     let other = unused_address();
     cli.file("collector.wat", fetcher(&format!("http://{other}/"), 1, 1));
     let run = cli.command(&["run", "collector.wat", "--http", &format!("http://{other}")]).output().expect("it starts");

@@ -1,4 +1,4 @@
-//! The way to the web over `wasi:http`: the same grants, limits and secrets as over our own interface.
+//! Fetching over `wasi:http`: the same grants, limits and secrets as over our own interface.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests may do what tests may do")]
 
 use std::{
@@ -22,7 +22,7 @@ fn with(mut request: Value, more: Value) -> Value {
     request
 }
 
-/// Runs the guest of the tests, which makes these requests one after the other.
+/// Runs the collector `wasi_web`, which sends these requests one after the other.
 fn ask(cli: &Cli, requests: &[Value], arguments: &[&str]) -> Finished {
     ask_so(cli, requests, false, arguments)
 }
@@ -34,7 +34,7 @@ fn ask_so(cli: &Cli, requests: &[Value], together: bool, arguments: &[&str]) -> 
     cli.run(&fixed.into_iter().chain(arguments.iter().copied()).collect::<Vec<_>>())
 }
 
-/// What came of each request, in their order.
+/// The result of each request, in their order.
 #[track_caller]
 fn values(run: &Finished) -> Vec<String> {
     assert_eq!(run.code, Some(0), "{run:#?}");
@@ -237,7 +237,7 @@ fn slowly_dripping_site_is_stopped_by_the_timeout() {
     let arguments: Vec<&str> = ["--http"].into_iter().chain([site.origin().leak() as &str]).chain(limits).collect();
     let values = values(&ask(&cli, &requests, &arguments));
     assert_eq!(values, ["error ErrorCode::HttpResponseTimeout"; 3]);
-    // By itself the site ends after half a minute and later; the rest is for the compiler.
+    // The site itself needs half a minute or more; the rest is for the compiler.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
@@ -308,7 +308,7 @@ fn header_fields_cannot_accumulate_in_host_memory() {
     let answers = values(&ask(&cli, &requests, &["--http", &site.origin()]));
     assert_eq!(answers[0], "error ErrorCode::HttpRequestHeaderSectionSize(Some(64))");
     assert_eq!(answers[1], "error ErrorCode::HttpRequestHeaderSectionSize(Some(16384))");
-    // What is far beyond that ends the collection, with the limit's name.
+    // Far beyond the limit the collection ends, and the message names the limit.
     let huge = with(get(&site, "/"), json!({"headers": {"x": "y".repeat(60_000)}}));
     let run = ask(&cli, &[huge], &["--http", &site.origin()]);
     assert_refused(&run, 4, &["16.0 KiB", "request_header_bytes"]);
@@ -322,7 +322,7 @@ fn server_that_is_posted_to_is_unreachable_over_wasi_http() {
     let port = receiver.address().port();
     let request = json!({"scheme": "http", "authority": format!("localhost:{port}"), "path": "/"});
     let (by_name, by_address) = (format!("http://localhost:{port}"), format!("http://127.0.0.1:{port}"));
-    // Granted, it is refused before anything runs, since it is on this machine; and not granted it is denied.
+    // A grant of it is refused before anything runs, since it is on this machine; without a grant the request is denied.
     let run = ask(&cli, std::slice::from_ref(&request), &["--http", &by_name, "--post", &by_address]);
     assert_refused(&run, 2, &["names an endpoint of pattoo-wasm or its pattoo server"]);
     let run = ask(&cli, &[request], &["--post", &by_address]);

@@ -48,7 +48,7 @@ impl Rng {
     }
 }
 
-/// Characters to which a later version of Unicode gave another class. Whether a capital sigma next to them becomes the
+/// Characters whose class a later version of Unicode changed. Whether a capital sigma next to them becomes the
 /// final form then depends on the version; nothing else about them does.
 const RECLASSED: [char; 2] = ['\u{295}', '\u{1171e}'];
 
@@ -111,7 +111,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// These calls, by an agent of no interest.
+    /// These calls, by an arbitrary agent.
     pub(crate) fn of(calls: Vec<Call>) -> Self {
         Self {
             program: "LAVA_SCRIPT".to_owned(),
@@ -148,7 +148,7 @@ impl Case {
         }
     }
 
-    /// As the oracle reads it.
+    /// The case in the form that the oracle reads.
     pub(crate) fn question(&self, body: Option<&str>) -> Json {
         let metadata = |m: &Metadatum| json!([m.key, m.value, m.identifying]);
         let point = |p: &Candidate| {
@@ -186,7 +186,7 @@ pub(crate) fn typed(value: &Value) -> String {
     }
 }
 
-/// Python's `str.strip()`, written down here a second time on purpose.
+/// Python's `str.strip()`, implemented here independently of the runtime.
 pub(crate) fn python_strip(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{1c}' | '\u{1d}' | '\u{1e}' | '\u{1f}'))
 }
@@ -225,7 +225,7 @@ impl Points<'_> {
     }
 
     fn point(&mut self) -> Candidate {
-        // Few keys, so that duplicates and collisions come by themselves.
+        // Few keys, so that duplicates and collisions occur.
         let key = match self.rng.below(24) {
             0 => self.reserved(),
             1 => self.of_bytes(self.room),

@@ -1,4 +1,4 @@
-//! What a station finds, chosen at random, and what it must make of it: written from the page, not from a station.
+//! Random inputs of a station, and the datapoints that must follow from them: derived from the page, not from a station's code.
 
 #![expect(clippy::arithmetic_side_effects, reason = "numbers that were just chosen small")]
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::delivery::pattoo_payload::random_cases::Rng;
 
-/// The seed of this run: another one each time unless `PATTOO_SEED` says which.
+/// The seed of this run: `PATTOO_SEED`, or a new one each time.
 pub(crate) fn seed() -> u64 {
     std::env::var("PATTOO_SEED").map_or_else(
         |_| u64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap(),
@@ -16,7 +16,7 @@ pub(crate) fn seed() -> u64 {
     )
 }
 
-/// What the operator set, what the device holds, and what the site says.
+/// The settings, the values of the device, and the document of the web site.
 pub(crate) struct Inputs {
     pub(crate) seed: u64,
     pub(crate) device: String,
@@ -75,7 +75,7 @@ impl Inputs {
         }
     }
 
-    /// The same with a counter that needs all of its 64 bits.
+    /// The same inputs with a counter that needs all 64 bits.
     pub(crate) fn with_a_counter_of_64_bits(mut self) -> Self {
         self.energy |= (1 << 63) | 1;
         self
@@ -93,7 +93,7 @@ impl Inputs {
         }
     }
 
-    /// One of so many for this language.
+    /// A choice among `count` for this language.
     pub(crate) fn choice(&self, language: &str, among: usize) -> usize {
         let number = language.bytes().fold(0, |number: u64, byte| number.wrapping_mul(31).wrapping_add(byte.into()));
         Rng::new(self.seed, number).below_index(among)
