@@ -148,7 +148,7 @@ impl Daemon {
     }
 
     /// All lines of its standard error so far.
-    pub fn heard(&self) -> Vec<String> {
+    pub fn log_lines(&self) -> Vec<String> {
         self.heard.lock().expect("no thread panics while it holds the lock").clone()
     }
 

@@ -10,7 +10,7 @@
 use std::{fs, time::Duration};
 
 use pattoo_tests::{Cli, Daemon, IDLE, Site, emits_and, guest, unused_address};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{counter, counts, site, wait_for_counts};
 
