@@ -1,9 +1,7 @@
 //! SIGHUP: what a new configuration changes, and what it leaves unchanged.
 #![expect(
-    clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::float_cmp,
-    clippy::indexing_slicing,
     reason = "a test that panics has failed, as it should; counters are whole numbers"
 )]
 
