@@ -17,50 +17,50 @@ const SOAKS: [Soak; 8] = [
     Soak {
         name: "crash",
         binary: "e2e",
-        test: "crash::nothing_that_was_finished_is_lost_however_often_the_daemon_is_killed",
+        test: "delivery::crash::finished_collections_survive_any_number_of_kills",
         // A fifth of the kills each: at random, and at each of four moments.
         settings: &[("CRASH_KILLS", "1000"), ("CRASH_COLLECTORS", "20")],
     },
     Soak {
         name: "guests",
         binary: "e2e",
-        test: "stations_soak::every_language_collects_thousands_of_times_in_the_same_memory",
+        test: "languages::soak::every_language_collects_thousands_of_times_without_memory_growth",
         settings: &[("GUEST_COLLECTIONS", "20000")],
     },
     Soak {
         name: "queue",
         binary: "e2e",
-        test: "queue::a_long_queue_costs_no_memory_and_no_start_and_is_drained_at_the_receivers_pace",
+        test: "delivery::long_queue::long_queue_needs_little_memory_and_drains_at_the_speed_of_the_receiver",
         settings: &[("QUEUE_BODIES", "1000000")],
     },
     Soak {
         name: "scale",
         binary: "e2e",
-        test: "scale::a_thousand_collectors_neither_drift_nor_grow",
+        test: "daemon::scale::thousand_collectors_neither_drift_nor_grow_in_memory",
         settings: &[("SCALE_SECONDS", "600"), ("SCALE_COLLECTORS", "1000")],
     },
     Soak {
         name: "fairness",
         binary: "e2e",
-        test: "fairness::a_hundred_collectors_keep_their_time_beside_guests_that_never_end",
+        test: "sandbox::fairness::hundred_collectors_stay_on_schedule_beside_endless_collectors",
         settings: &[("FAIRNESS_SECONDS", "120"), ("FAIRNESS_COLLECTORS", "100")],
     },
     Soak {
         name: "systemd",
         binary: "e2e",
-        test: "systemd::the_unit_runs_under_systemd_and_its_compiler_is_confined_beneath_its_filter",
+        test: "daemon::systemd::unit_runs_under_systemd_and_its_compiler_is_confined",
         settings: &[],
     },
     Soak {
         name: "hostile",
         binary: "hostile",
-        test: "corpus::hostile_guests_end_by_their_deadline_and_leave_no_memory_behind",
+        test: "corpus::hostile_guests_end_by_their_deadline_without_leaking_memory",
         settings: &[("HOSTILE_ROUNDS", "5")],
     },
     Soak {
         name: "tenants",
         binary: "tenants",
-        test: "twenty_hostile_collectors_cost_twenty_good_ones_no_collection_and_no_time",
+        test: "twenty_hostile_collectors_do_not_delay_or_lose_collections_of_twenty_others",
         settings: &[("TENANTS_SECONDS", "600")],
     },
 ];
