@@ -1,6 +1,6 @@
 //! The Modbus reader in figures, for `cargo xtask bench modbus`: each as a line of JSON on standard output.
 //!
-//! Everything that is compared runs in one go, in turns, and medians are taken, so that a busy machine is busy for both.
+//! Everything that is compared runs in one process, in turns, and medians are compared, so that load affects both.
 //! Devices, pollers and collectd are processes of their own; their CPU time is what `/proc` says of them.
 
 #![expect(
@@ -19,7 +19,7 @@ use std::{
 };
 
 use pattoo_modbus::{DeviceUrl, Endpoint, EndpointSettings, Endpoints, Readable, Span, Table};
-use pattoo_tests::{Running, Said, compiled, libmodbus_device, libmodbus_device_quiet, port};
+use pattoo_tests::{ReadyLine, Running, compiled, libmodbus_device, libmodbus_device_quiet, port};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -56,9 +56,9 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn endpoint(endpoints: &Endpoints, port: u16) -> Endpoint {
     let url: DeviceUrl = format!("tcp://127.0.0.1:{port}").parse().unwrap();
     // On a busy machine a read is slow, and not wrong.
-    let patience = Duration::from_secs(20);
+    let time_limit = Duration::from_secs(20);
     let settings =
-        EndpointSettings { connect_timeout: patience, request_timeout: patience, ..EndpointSettings::default() };
+        EndpointSettings { connect_timeout: time_limit, request_timeout: time_limit, ..EndpointSettings::default() };
     endpoints.endpoint(url.endpoint(), &settings)
 }
 
@@ -324,14 +324,14 @@ impl DeviceProcess {
     fn start(count: usize) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["devices", &count.to_string()]);
-        let running = Running::start(&mut command, Said::OnStdout, port);
+        let running = Running::start(&mut command, ReadyLine::OnStdout, port);
         let ports = serde_json::from_str(&running.next_line()).unwrap();
         Self { running, ports }
     }
 
     /// How many registers they served so far, as they say it each tenth of a second.
     fn served(&self) -> u64 {
-        let lines = std::iter::from_fn(|| self.running.said_line());
+        let lines = std::iter::from_fn(|| self.running.try_next_line());
         lines.last().or_else(|| Some(self.running.next_line())).unwrap().parse().unwrap()
     }
 }

@@ -1,6 +1,5 @@
-//! What does not depend on the machine: how often memory is asked for and how much of it is held, what a device and a site are asked,
-//! system calls, and instructions. A bound that a change breaks is a change for the worse, or a reason to write a new bound
-//! and why.
+//! Costs that do not depend on the machine: allocations and memory held, requests to a device and a web site, system calls, and
+//! instructions. A change that exceeds a bound makes the program worse, or needs a new bound with its reason.
 //!
 //! All bounds are in [`BOUNDS`].
 
@@ -14,7 +13,7 @@ mod requests;
 mod system_calls;
 mod worst_calls;
 
-/// The most that each may be, a little above what it is.
+/// The upper bound of each cost, a little above its present value.
 struct Bounds {
     /// Allocations for a body of 1 000 datapoints that were never seen: the tables grow, and nothing is made for each datapoint.
     never_seen: u64,

@@ -19,7 +19,7 @@ use pattoo_sandbox::{
     state::StateStore,
 };
 use pattoo_tests::{
-    Collecting, agent, ungranted,
+    Collecting, agent, assignment_without_grants,
     worst_calls::{Case, LARGEST, cases, idle as idle_guest},
 };
 
@@ -75,11 +75,11 @@ fn handles() -> Vec<(&'static str, usize, String)> {
 }
 
 thread_local! {
-    /// How much the thread held whenever the guest said that it is there.
+    /// How much the thread held at each log line of the guest.
     static SEEN: RefCell<Vec<i64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Notes how much is held when a guest logs.
+/// Records how much is held when a guest logs.
 struct Watch;
 
 impl tracing::Subscriber for Watch {
@@ -110,7 +110,8 @@ impl tracing::Subscriber for Watch {
 fn run(collecting: &Collecting, guest: &str, state: &StateStore) -> (Outcome, i64, i64) {
     // What handles that are not there count would hide what is there.
     let limits = Limits { timeout: Duration::from_mins(5), resources: HANDLES, ..Limits::default() };
-    let assignment = Arc::new(Assignment { limits, state: state.clone(), ..ungranted(agent("WORST_CALLS")) });
+    let assignment =
+        Arc::new(Assignment { limits, state: state.clone(), ..assignment_without_grants(agent("WORST_CALLS")) });
     let collector = collecting.load(guest);
     SEEN.with_borrow_mut(|seen| {
         seen.clear();
@@ -123,7 +124,7 @@ fn run(collecting: &Collecting, guest: &str, state: &StateStore) -> (Outcome, i6
     (outcome, after, peak)
 }
 
-/// What the engine and the host have for a collection that does nothing.
+/// The memory that the engine and the host need for a collection that does nothing.
 fn idle(collecting: &Collecting, state: &StateStore) -> i64 {
     run(collecting, &idle_guest(), state).1
 }
@@ -133,7 +134,7 @@ fn signed(bytes: usize) -> i64 {
 }
 
 #[test]
-fn host_holds_no_more_for_a_guest_than_its_account_says() {
+fn host_memory_held_for_a_collector_is_accounted() {
     const SLACK: i64 = 64 << 10;
     let folder = tempfile::tempdir().unwrap();
     let state = StateStore::at(&folder.path().join("state.sqlite3"));

@@ -1,5 +1,5 @@
-//! How much memory the daemon and its children may have: a control group of version 1 or 2 where one can be made. Where none can, the
-//! memory of all of them is sampled instead; with `CI=true` that is a failure.
+//! The memory limit of the daemon and its children: a control group of version 1 or 2 where one can be created. Elsewhere their memory
+//! is sampled, which is a failure with `CI=true`.
 
 use std::{
     env, fs,
@@ -91,7 +91,7 @@ impl Memory {
         self.group.as_ref().map_or(0, Group::kills)
     }
 
-    /// That more was used than allowed, which only happens where it is sampled.
+    /// A message if more was used than allowed, which can only happen where memory is sampled.
     pub(crate) fn exceeded(&self) -> Option<String> {
         (self.peak() > self.bytes).then(|| format!("{} MiB of memory were used", self.peak() >> 20))
     }

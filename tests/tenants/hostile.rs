@@ -1,15 +1,15 @@
-//! The collectors that mean harm: `tests/hostile/tenants`, each in one or several variants.
+//! The hostile collectors of `tests/hostile/tenants`, each in one or several variants.
 //!
-//! A file there is the middle of a core module, whose function `attack` is called after a datapoint was emitted: a collector that brings
-//! something is not held back, however it ends. Memory below 1024 and from 65536 to 131072 is not the file's. A file that is a whole
-//! component stands for itself.
+//! A file there is the middle of a core module. Its function `attack` is called after a datapoint was emitted, because a collector that
+//! emits does not back off, however it ends. The file may not use memory below 1024 and from 65536 to 131072. A file that holds a
+//! component is used as it is.
 
 use std::{env, fmt::Write as _, fs, net::SocketAddr, path::Path};
 
 use pattoo_tests::Site;
 use serde_json::{Value, json};
 
-/// How many bytes of settings a configuration file has room for.
+/// The bytes of settings that fit into a configuration file.
 const SETTINGS: usize = 3_500_000;
 
 /// The port of the web site in the text of modules that talk to it.
@@ -39,10 +39,10 @@ const KINDS: [(&str, &str); 20] = [
     (GIANT, ""),
 ];
 
-/// The one that is made here, since it is too large to be written down: it takes the compiler half a minute.
+/// The kind that is generated here, since it is too large for a file: it takes the compiler half a minute.
 const GIANT: &str = "giant";
 
-/// So many hostile collectors, each every second: of each kind one, or as `TENANTS_HOSTILE` says.
+/// `many` hostile collectors, each every second: one of each kind, or those that `TENANTS_HOSTILE` names.
 pub(crate) fn collectors(site: &Site, many: usize, web_site: SocketAddr) -> Vec<Value> {
     let wanted = env::var("TENANTS_HOSTILE").unwrap_or_else(|_| KINDS.map(|(name, _)| name).join(","));
     if wanted == "none" {

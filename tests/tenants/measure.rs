@@ -1,4 +1,4 @@
-//! What became of the good collectors: by what arrived at the server, and by what the daemon says of itself.
+//! Results of the good collectors, from the payloads that arrived at the server and from the daemon's metrics.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -72,7 +72,7 @@ pub(crate) fn has_arrived(receiver: &Receiver, metrics: &Metrics) -> bool {
     })
 }
 
-/// Those that arrived twice, as may happen when a connection breaks, are one.
+/// The collections without duplicates, which may arrive when a connection breaks.
 fn distinct(collections: &[Collection]) -> BTreeSet<&Collection> {
     collections.iter().collect()
 }
@@ -119,7 +119,7 @@ impl Measured {
         late
     }
 
-    /// What is not as it should be.
+    /// The faults, as messages.
     pub(crate) fn faults(&self, start: Duration) -> Vec<String> {
         let mut faults: Vec<String> = self.0.iter().flat_map(|program| program.faults(start)).collect();
         let late = self.late();
@@ -211,7 +211,7 @@ impl Program {
     }
 }
 
-/// What became of the hostile ones.
+/// Prints the results of the hostile collectors.
 pub(crate) fn print_hostile(programs: &[String], metrics: &Metrics) {
     for program in programs {
         let mut ended = of_program(metrics, "pattoo_wasm_collections_total", program);
@@ -223,7 +223,7 @@ pub(crate) fn print_hostile(programs: &[String], metrics: &Metrics) {
     }
 }
 
-/// Those of the hostile ones that did next to nothing, so that nothing was shown.
+/// Hostile collectors that did next to nothing, so that the test shows nothing about them.
 pub(crate) fn idle(programs: &[String], window: Window, metrics: &Metrics) -> Vec<String> {
     let least = ((window.until - window.from) / LEAST_OFTEN) as f64;
     let collected = |program: &str| {

@@ -1,4 +1,4 @@
-//! Normalise, sum and write down: against the bare chain of SHA-256, and against `pattoo_shared`.
+//! Normalising, checksums and encoding, compared with the bare chain of SHA-256 and with `pattoo_shared`.
 
 use std::{hint::black_box, process::Command};
 
@@ -10,11 +10,11 @@ use pattoo_tests::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::asked::Asked;
+use super::rival_process::RivalProcess;
 
-/// What one call of a guest brings at most, by and large.
+/// About the most datapoints that one call of a guest passes.
 const CALL: usize = 10_000;
-/// About so many datapoints for one sample.
+/// The approximate number of datapoints of one sample.
 const SAMPLE: usize = 20_000;
 
 pub(crate) fn figures() {
@@ -37,7 +37,7 @@ pub(crate) fn figures() {
             });
             (points * collections) as f64 / seconds
         };
-        // One alone is a body's frame by and large.
+        // A payload of one datapoint consists mostly of its frame.
         let target = if points == 1 { Target::None } else { Target::TimesAtLeast(0.7) };
         let (ours, other) = interleaved(rounds, || rate(&Memory::default), chain);
         say(
@@ -59,7 +59,7 @@ pub(crate) fn figures() {
 fn against_pattoo_shared() {
     const POINTS: usize = 5000;
     let mut pattoo =
-        Asked::start(Command::new(python()).arg(peer("pattoo_collect.py")).args([&POINTS.to_string(), "1"]));
+        RivalProcess::start(Command::new(python()).arg(peer("pattoo_collect.py")).args([&POINTS.to_string(), "1"]));
     let memory = Memory::default();
     collection(POINTS, &memory);
     let rate = |seconds: f64| POINTS as f64 / seconds;

@@ -1,4 +1,4 @@
-//! The spool: how many bodies a second are committed, each before it counts; how soon a full one is open; how fast they leave.
+//! The spool: payloads committed per second, the time to open a full one, and how fast it is drained.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use pattoo_tests::{
 };
 use tokio::runtime::Runtime;
 
-/// Who stores at the same time.
+/// The number of concurrent writers.
 const CALLERS: usize = 128;
 /// What one sample stores.
 const SAMPLE: usize = 20_000;

@@ -1,4 +1,4 @@
-//! Random modules that may import what a collector may, and export what it must, so that many are lifted and run.
+//! Random modules that may import what a collector may, and export what it must, so that many are componentized and run.
 
 use arbitrary::{Result, Unstructured};
 use wasm_smith::Config;

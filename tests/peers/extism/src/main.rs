@@ -3,7 +3,7 @@
 //!
 //! Usage: `extism-peer ROUNDS` says for each line on standard input the processor seconds that so many collections took.
 //!
-//! The plugin does what Extism's kit for plugins does, in as few instructions as can be: it asks the host for memory, copies a text of
+//! The plugin does what Extism's SDK for plugins does, in as few instructions as can be: it asks the host for memory, copies a text of
 //! JSON there, and calls the host's function with the place. The host reads it as its documentation shows, into a list of
 //! datapoints. No WASI, no limit, no time to end at.
 
