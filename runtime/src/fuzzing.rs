@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// # Errors
 ///
 /// Why it is no collector.
-pub fn lift(module: &[u8]) -> Result<Vec<u8>, String> {
+pub fn componentize(module: &[u8]) -> Result<Vec<u8>, String> {
     pattoo_sandbox::componentized(module)
 }
 

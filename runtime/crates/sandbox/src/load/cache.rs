@@ -1,16 +1,16 @@
-//! Compiled code, kept for the next start.
+//! The cache of compiled code.
 //!
-//! What lies here is native code that will be run, so it is trusted only as far as it can be checked. The folder is private:
-//! of this user, mode 0700, no link. An entry is the compiled form as it is, an ELF file, and behind it an HMAC-SHA-256 over the
-//! entry's name, its length and the digests of its chunks, under a key that lies in the folder; its name is the digest of the
-//! module and of the engine's settings. What does not verify is thrown away and made anew. An entry that nobody used for thirty
-//! days is removed. Beside them lies, in the same form, how compilations [failed](super::failures).
+//! The cache holds native code that will be executed, so an entry is used only if it is authentic. The folder belongs to this
+//! user, has mode 0700 and is not a link. An entry is an ELF file followed by an HMAC-SHA-256 over the entry's name, its length
+//! and the digests of its chunks; the key is a file of the same folder. The name of an entry is the digest of the module and of
+//! the engine's settings. An entry that does not verify is deleted and compiled again. An entry that was not used for thirty
+//! days is deleted. The cache also keeps, in the same form, how compilations [failed](super::failures).
 //!
-//! A language's runtime is tens of megabytes, so its chunks are digested side by side, and what verified is not copied: the engine
-//! maps it, and it maps the very file that was read, by its descriptor. What is put under its name in between is not run. While it
-//! is mapped it stays as it is: we write entries elsewhere and move them into place, and remove them by their name, which
-//! leaves a mapping whole; none is written to or shortened, which would end whoever runs it (SIGBUS). This user could
-//! do either, but could also read the key or attach a debugger: against them the code is no defence, mapped or copied.
+//! The runtime of a language takes tens of megabytes, so chunks are digested in parallel, and a verified entry is mapped, not
+//! copied. The engine maps the file descriptor that was verified, so a file that replaces the entry in between is not executed.
+//! A mapped entry does not change: entries are written elsewhere and moved into place, and deleted by name, and neither
+//! affects a mapping. (Writing to a mapped file or shortening it would end the process with SIGBUS.) This user can do that,
+//! but can also read the key or attach a debugger: the authentication code is no defence against this user.
 
 use std::{
     fs::{self, DirBuilder, File, Metadata},
@@ -32,19 +32,19 @@ use wasmtime::{Engine, component::Component};
 
 use super::failures::CompileFailure;
 
-/// How long an entry stays that nobody uses.
+/// How long an unused entry is kept.
 const KEPT: Duration = Duration::from_hours(30 * 24);
 /// Bytes of an authentication code.
 const MAC: usize = 32;
 /// Bytes of a chunk. Each is digested by a thread of its own, if there are several.
 const CHUNK: usize = 4 << 20;
-/// Bytes that are read at a time, so that they are still near when they are digested. A chunk is a multiple.
+/// Bytes that are read at a time, so that they are in the processor's cache when they are digested. A chunk is a multiple.
 const PIECE: usize = 64 << 10;
 /// Bytes of the key: a whole block of SHA-256, which HMAC takes as it is.
 const KEY: usize = 64;
 /// The file of the key.
 const KEY_FILE: &str = "key";
-/// How the files of entries end: compiled forms, and compilations that failed.
+/// The file name extensions of entries: compiled code, and compilations that failed.
 const ENTRY: &str = "cwasm";
 const FAILURE: &str = "refused";
 /// How many compilations that failed are kept, and how large one may be, in bytes.
@@ -83,12 +83,12 @@ impl Cache {
         Ok(Self { folder: folder.to_owned(), key: key(folder)? })
     }
 
-    /// The compiled form of the module with this digest for this engine, if a sound one is here.
+    /// The compiled code of the module with this digest for this engine, if there is an authentic entry.
     pub(super) fn get(&self, engine: &Engine, sha256: &str) -> Option<Entry> {
         self.entry(&name(engine, sha256, ENTRY))
     }
 
-    /// What is kept of the compilation of this module for this engine, if it failed.
+    /// The recorded failure of compiling this module for this engine, if there is one.
     pub(super) fn failure(&self, engine: &Engine, sha256: &str) -> Option<CompileFailure> {
         let entry = self.entry(&name(engine, sha256, FAILURE)).filter(|entry| entry.length <= MAX_FAILURE)?;
         serde_json::from_slice(&entry.bytes().ok()?).ok()
@@ -100,7 +100,7 @@ impl Cache {
             Ok(entry) => Some(entry),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
-                tracing::warn!("{}: {error}; it is thrown away and made anew", path.display());
+                tracing::warn!("{}: {error}; it is deleted and compiled again", path.display());
                 let _ = fs::remove_file(&path);
                 None
             }
@@ -115,7 +115,7 @@ impl Cache {
         let mut code = [0; MAC];
         file.read_exact_at(&mut code, length as u64)?;
         self.mac(name, length, &digests(&file, length)?).verify_slice(&code).map_err(|_| damaged())?;
-        // Its time of change is its time of use. It is only read again in thirty days.
+        // The modification time records the last use.
         let _ = file.set_modified(SystemTime::now());
         Ok(Entry { file, length })
     }
@@ -124,17 +124,17 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// When it cannot be written. Nothing is half there then.
+    /// When it cannot be written. No partial entry is left then.
     pub(super) fn put(&self, engine: &Engine, sha256: &str, code: &[u8]) -> io::Result<()> {
         self.remove_unused();
         self.write(&name(engine, sha256, ENTRY), code)
     }
 
-    /// Keeps how a compilation failed, in place of those that were longest not asked for.
+    /// Records how a compilation failed; the records that were not used for longest are deleted.
     ///
     /// # Errors
     ///
-    /// When it cannot be written. Nothing is half there then.
+    /// When it cannot be written. No partial entry is left then.
     pub(super) fn put_failure(&self, engine: &Engine, sha256: &str, failure: &CompileFailure) -> io::Result<()> {
         self.remove_unused();
         self.write(&name(engine, sha256, FAILURE), &serde_json::to_vec(failure)?)
@@ -142,7 +142,7 @@ impl Cache {
 
     fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
         let digests: Vec<Hash> = code.chunks(CHUNK).map(|chunk| Sha256::digest(chunk).into()).collect();
-        // Made with mode 0600 and moved into place: nobody reads it half written.
+        // Created with mode 0600 and moved into place, so that no process reads a partial entry.
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(code)?;
         file.write_all(&self.mac(name, code.len(), &digests).finalize().into_bytes())?;
@@ -191,7 +191,7 @@ fn digests(file: &File, length: usize) -> io::Result<Vec<Hash>> {
         let chunks = (0..length).step_by(CHUNK).map(|start| move || digest(file, start, length));
         let start = |chunk| if length > CHUNK { thread::Builder::new().spawn_scoped(scope, chunk).ok() } else { None };
         let running: Vec<_> = chunks.map(|chunk| (chunk, start(chunk))).collect();
-        // What no thread could be had for is done here.
+        // Chunks for which no thread could be started are digested here.
         let done = running.into_iter().map(|(chunk, thread)| match thread.map(ScopedJoinHandle::join) {
             Some(Ok(done)) => done,
             _ => chunk(),
@@ -225,12 +225,12 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// When this engine does not take it, or it cannot be read.
+    /// When this engine does not accept it, or it cannot be read.
     pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
-        // This very file, whatever stands by now under the name that it was opened by.
+        // The file that was verified, even if its name refers to another file by now.
         let file = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         #[expect(unsafe_code, reason = "loading native code is what this is about")]
-        // SAFETY: it verified, so our own compiler made it, and nobody changes it while it is mapped (see above).
+        // SAFETY: it verified, so our own compiler made it, and it does not change while it is mapped (see above).
         unsafe {
             // There may be no /proc, and from a file system that is mounted `noexec` no code is mapped.
             Component::deserialize_file(engine, file).or_else(|_| Component::deserialize(engine, self.bytes()?))
@@ -252,7 +252,7 @@ fn name(engine: &Engine, sha256: &str, ending: &str) -> String {
     format!("{sha256}-{:016x}.{ending}", hasher.finish())
 }
 
-/// Of this user, and nobody else can read or change it.
+/// Whether only this user can read and change it.
 fn is_private(found: &Metadata) -> bool {
     const OTHERS: u32 = 0o077;
     found.uid() == rustix::process::geteuid().as_raw() && (found.mode() & OTHERS) == 0
@@ -287,239 +287,11 @@ fn key(folder: &Path) -> io::Result<[u8; KEY]> {
     file.write_all(&key)?;
     match file.persist_noclobber(&path) {
         Ok(_) => Ok(key),
-        // Another process was first: its key is the key.
+        // Another process created the key first.
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => read(),
         Err(error) => Err(error.error),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
-
-    use wasmtime::Engine;
-
-    use super::{CHUNK, Cache, ENTRY, PIECE, FAILURE, FAILURES, CompileFailure};
-    use crate::{CompileError, CompileLimits, engine::compiler_config};
-
-    const MODULE: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-
-    /// The file name of a compiled form.
-    fn name(engine: &Engine, sha256: &str) -> String {
-        super::name(engine, sha256, ENTRY)
-    }
-
-    struct Folder(tempfile::TempDir);
-
-    impl Folder {
-        fn new() -> Self {
-            Self(tempfile::tempdir().unwrap())
-        }
-
-        fn path(&self) -> PathBuf {
-            self.0.path().join("parent/compiled")
-        }
-
-        fn cache(&self) -> Cache {
-            Cache::open(&self.path()).unwrap()
-        }
-    }
-
-    fn engine() -> Engine {
-        Engine::new(&compiler_config()).unwrap()
-    }
-
-    /// The compiled form of a component that exports a function of this name.
-    fn compiled(engine: &Engine, export: &str) -> Vec<u8> {
-        let text = format!(
-            r#"(component
-              (core module $m (func (export "f")))
-              (core instance $i (instantiate $m))
-              (func (export "{export}") (canon lift (core func $i "f"))))"#
-        );
-        engine.precompile_component(&wat::parse_str(text).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn what_was_kept_comes_back_also_after_a_restart() {
-        let (folder, engine) = (Folder::new(), engine());
-        assert!(folder.cache().get(&engine, MODULE).is_none());
-        for length in [0, 1, PIECE, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
-            let code: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
-            folder.cache().put(&engine, MODULE, &code).unwrap();
-            assert!(folder.cache().get(&engine, MODULE).unwrap().bytes().unwrap() == code, "{length} bytes");
-        }
-    }
-
-    #[test]
-    fn what_comes_back_is_mapped_and_not_copied() {
-        let (folder, engine) = (Folder::new(), engine());
-        let cache = folder.cache();
-        cache.put(&engine, MODULE, &compiled(&engine, "first")).unwrap();
-        let component = cache.get(&engine, MODULE).unwrap().load(&engine).unwrap();
-        assert!(component.get_export_index(None, "first").is_some());
-        let path = folder.path().join(name(&engine, MODULE)).canonicalize().unwrap();
-        let mapped = |how: &str| {
-            let maps = fs::read_to_string("/proc/self/maps").unwrap();
-            maps.lines().any(|line| line.contains(how) && line.ends_with(path.to_str().unwrap()))
-        };
-        assert!(mapped(" r-xp "));
-        assert!(!mapped(" rw"));
-        drop(component);
-        assert!(!mapped(" "));
-    }
-
-    #[test]
-    fn an_entry_that_is_replaced_after_it_verified_is_not_the_one_that_is_loaded() {
-        let (folder, engine) = (Folder::new(), engine());
-        let cache = folder.cache();
-        cache.put(&engine, MODULE, &compiled(&engine, "first")).unwrap();
-        let entry = cache.get(&engine, MODULE).unwrap();
-        fs::write(folder.path().join("other"), compiled(&engine, "other")).unwrap();
-        fs::rename(folder.path().join("other"), folder.path().join(name(&engine, MODULE))).unwrap();
-        let component = entry.load(&engine).unwrap();
-        assert!(component.get_export_index(None, "first").is_some());
-        assert!(component.get_export_index(None, "other").is_none());
-        assert!(cache.get(&engine, MODULE).is_none());
-    }
-
-    #[test]
-    fn an_entry_that_was_changed_anywhere_is_thrown_away() {
-        let (folder, engine) = (Folder::new(), engine());
-        let cache = folder.cache();
-        let path = folder.path().join(name(&engine, MODULE));
-        let refused = |entry: &[u8], what: &str| {
-            // As what lies there: private.
-            cache.put(&engine, MODULE, b"code").unwrap();
-            fs::write(&path, entry).unwrap();
-            assert!(cache.get(&engine, MODULE).is_none(), "{what}");
-            assert!(!path.exists(), "{what}");
-        };
-        cache.put(&engine, MODULE, b"code").unwrap();
-        let whole = fs::read(&path).unwrap();
-        for place in 0..whole.len() {
-            let mut changed = whole.clone();
-            changed[place] ^= 1;
-            refused(&changed, &format!("byte {place}"));
-            refused(&whole[..place], &format!("cut off at byte {place}"));
-        }
-        refused(&[&whole[..], b"\0"].concat(), "a byte behind it");
-        refused(&[&b"\0"[..], &whole].concat(), "a byte before it");
-        refused(&[&whole[..], &whole].concat(), "twice");
-    }
-
-    #[test]
-    fn an_entry_of_several_chunks_of_which_one_was_changed_or_moved_is_thrown_away() {
-        let (folder, engine) = (Folder::new(), engine());
-        let cache = folder.cache();
-        let path = folder.path().join(name(&engine, MODULE));
-        let mut code = vec![0; 2 * CHUNK + PIECE + 1];
-        code[CHUNK] = 1;
-        let refused = |change: &dyn Fn(&mut Vec<u8>)| {
-            cache.put(&engine, MODULE, &code).unwrap();
-            let mut entry = fs::read(&path).unwrap();
-            change(&mut entry);
-            fs::write(&path, entry).unwrap();
-            cache.get(&engine, MODULE).is_none() && !path.exists()
-        };
-        assert!(!refused(&|_| {}));
-        for place in [0, PIECE - 1, PIECE, CHUNK - 1, CHUNK, 2 * CHUNK - 1, 2 * CHUNK, 2 * CHUNK + PIECE] {
-            assert!(refused(&|entry| entry[place] ^= 1), "byte {place}");
-        }
-        assert!(refused(&|entry| entry.rotate_left(CHUNK)));
-        assert!(refused(&|entry| entry[..2 * CHUNK].rotate_left(CHUNK)), "two chunks have changed places");
-        assert!(refused(&|entry| drop(entry.drain(CHUNK..2 * CHUNK))), "a chunk is missing");
-        assert!(refused(&|entry| entry.truncate(2 * CHUNK)));
-    }
-
-    #[test]
-    fn an_entry_of_another_module_or_another_engine_is_not_taken() {
-        let (folder, engine) = (Folder::new(), engine());
-        let cache = folder.cache();
-        cache.put(&engine, MODULE, b"code").unwrap();
-        let other = MODULE.replace('9', "8");
-        fs::rename(folder.path().join(name(&engine, MODULE)), folder.path().join(name(&engine, &other))).unwrap();
-        assert!(cache.get(&engine, &other).is_none());
-        let mut config = compiler_config();
-        config.epoch_interruption(false);
-        assert_ne!(name(&engine, MODULE), name(&Engine::new(&config).unwrap(), MODULE));
-    }
-
-    #[test]
-    fn an_entry_made_under_another_key_is_not_taken() {
-        let (mine, theirs, engine) = (Folder::new(), Folder::new(), engine());
-        theirs.cache().put(&engine, MODULE, b"evil").unwrap();
-        let cache = mine.cache();
-        let file = name(&engine, MODULE);
-        fs::copy(theirs.path().join(&file), mine.path().join(&file)).unwrap();
-        assert!(cache.get(&engine, MODULE).is_none());
-    }
-
-    #[test]
-    fn a_folder_or_entry_that_others_can_touch_is_refused() {
-        let (folder, engine) = (Folder::new(), engine());
-        let cache = folder.cache();
-        cache.put(&engine, MODULE, b"code").unwrap();
-        let path = folder.path().join(name(&engine, MODULE));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o620)).unwrap();
-        assert!(cache.get(&engine, MODULE).is_none());
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(Cache::open(&folder.path()).unwrap_err().to_string().contains("mode 0700"));
-        let link = folder.0.path().join("link");
-        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
-        assert!(Cache::open(&link).is_err());
-    }
-
-    #[test]
-    fn an_entry_that_is_a_link_is_not_followed() {
-        let (folder, engine) = (Folder::new(), engine());
-        let cache = folder.cache();
-        cache.put(&engine, MODULE, b"code").unwrap();
-        let path = folder.path().join(name(&engine, MODULE));
-        fs::rename(&path, folder.0.path().join("elsewhere")).unwrap();
-        std::os::unix::fs::symlink(folder.0.path().join("elsewhere"), &path).unwrap();
-        assert!(cache.get(&engine, MODULE).is_none());
-    }
-
-    /// A failure that counts, and whether what is kept says so.
-    fn is_refused(cache: &Cache, engine: &Engine, sha256: &str) -> bool {
-        let now = std::time::Duration::from_secs(1);
-        let failure = cache.failure(engine, sha256);
-        failure.is_some_and(|failure| failure.counts("this", &CompileLimits::default(), 0, now).is_some())
-    }
-
-    fn failure() -> CompileFailure {
-        let now = std::time::Duration::from_secs(1);
-        CompileFailure::of(&CompileError::Outgrown(1), "this", &CompileLimits::default(), 0, now).unwrap()
-    }
-
-    #[test]
-    fn a_failed_compilation_is_kept_and_thrown_away_when_it_was_changed() {
-        let (folder, engine) = (Folder::new(), engine());
-        assert!(!is_refused(&folder.cache(), &engine, MODULE));
-        folder.cache().put_failure(&engine, MODULE, &failure()).unwrap();
-        assert!(is_refused(&folder.cache(), &engine, MODULE));
-        // It is never taken for a compiled form, nor a compiled form for it, under whichever name.
-        let (kept, code) = (folder.path().join(super::name(&engine, MODULE, FAILURE)), name(&engine, MODULE));
-        fs::copy(&kept, folder.path().join(&code)).unwrap();
-        assert!(folder.cache().get(&engine, MODULE).is_none());
-        let mut changed = fs::read(&kept).unwrap();
-        changed[10] ^= 1;
-        fs::write(&kept, changed).unwrap();
-        assert!(!is_refused(&folder.cache(), &engine, MODULE) && !kept.exists());
-    }
-
-    #[test]
-    fn of_failed_compilations_only_the_last_ones_are_kept() {
-        let (folder, engine) = (Folder::new(), engine());
-        let cache = folder.cache();
-        let digest = |number: usize| format!("{number:064}");
-        for number in 0..FAILURES + 5 {
-            cache.put_failure(&engine, &digest(number), &failure()).unwrap();
-        }
-        let kept = fs::read_dir(folder.path()).unwrap().flatten();
-        let kept = kept.filter(|entry| entry.path().extension().is_some_and(|ending| ending == FAILURE)).count();
-        assert_eq!(kept, FAILURES);
-        assert!(is_refused(&cache, &engine, &digest(FAILURES + 4)) && !is_refused(&cache, &engine, &digest(0)));
-    }
-}
+mod tests;

@@ -1,12 +1,12 @@
-//! Compilation of untrusted modules, in a process of its own.
+//! Compilation of untrusted modules, in a child process.
 //!
-//! The compiler cannot be cancelled, and a module can be made to cost it minutes and gigabytes. So it runs in a child (this very
-//! program, under a hidden command) that has limits on its processor time and memory, an empty environment, and nothing
-//! but the module; what exceeds a limit is killed with the child. The child also lifts core modules, since that reads them. What
-//! else it could do it gives up before it reads the module: see [`confine`](super::confine).
+//! The compiler cannot be cancelled, and a hostile module can make it use minutes and gigabytes. So it runs in a child process (this
+//! program, under a hidden command) that has limits on its processor time and memory, an empty environment, and no input
+//! but the module; the system kills the child when it exceeds a limit. The child also componentizes core modules, because that reads
+//! untrusted bytes too. Before it reads the module, it gives up every other privilege: see [`confine`](super::confine).
 //!
-//! The child's standard input stays open until its answer was read, and a thread of the child waits for its end. So it
-//! ends with the process that started it, however that ended.
+//! The child's standard input stays open until its answer was read, and a thread of the child waits for its end. So the child
+//! ends with the process that started it, even if that process is killed.
 
 use std::{
     borrow::Cow,
@@ -58,10 +58,10 @@ const NO_MEMORY: [&str; 4] = ["memory allocation of ", "os error 11)", "os error
 /// How modules are compiled.
 #[derive(Debug, Clone)]
 pub struct Compiler {
-    /// The program that has the hidden command, ours; or none, to compile in this process.
+    /// The program that has the hidden command; none compiles in this process.
     program: Option<PathBuf>,
     limits: CompileLimits,
-    /// What tells the program from others that were installed in its place.
+    /// Identifies the program, so that a failure of an earlier version is not taken over.
     identity: String,
     /// How much data any compilation may have in memory, in bytes.
     ceiling: u64,
@@ -98,7 +98,7 @@ impl Default for CompileLimits {
 /// Why a module was not compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
-    /// A core module is not what the contract says.
+    /// A core module does not follow the contract.
     #[error("{0}")]
     NotACollector(String),
     /// The module is damaged, or uses what the engine does not offer.
@@ -151,7 +151,7 @@ pub enum CompileError {
     /// It defines more functions than it may.
     #[error("it defines more than {0} functions (limit module_functions)")]
     TooManyFunctions(u32),
-    /// The compiler failed at it, or was not what it should be.
+    /// The compiler failed, or the child is not our compiler.
     #[error("the compiler failed at it: {0}")]
     Fault(String),
     /// The same failed before, and is not tried again.
@@ -162,7 +162,7 @@ pub enum CompileError {
         /// How long ago.
         age: Duration,
     },
-    /// The child could not be started or talked to.
+    /// The child could not be started, or the pipes to it failed.
     #[error("the compiler does not run: {0}")]
     Child(io::Error),
 }
@@ -206,7 +206,7 @@ impl CompileError {
     }
 }
 
-/// What a child said, and how it ended.
+/// What a child answered, and how it ended.
 struct Ended {
     sent: io::Result<()>,
     answer: io::Result<Vec<u8>>,
@@ -226,7 +226,7 @@ impl Compiler {
         }
     }
 
-    /// A compiler in this very process: nothing bounds it. For tests and fuzzing, which load thousands of small modules.
+    /// A compiler in this process, without limits. For tests and fuzzing, which load thousands of small modules.
     pub fn unbounded() -> Self {
         Self { program: None, limits: CompileLimits::default(), identity: String::new(), ceiling: u64::MAX }
     }
@@ -241,7 +241,7 @@ impl Compiler {
         failure.counts(&self.identity, limits, self.ceiling, now())
     }
 
-    /// The limits that hold where no others are given.
+    /// The default limits.
     pub(super) fn limits(&self) -> &CompileLimits {
         &self.limits
     }
@@ -326,7 +326,7 @@ impl Compiler {
     }
 }
 
-/// How a child ended that has no answer, in words.
+/// How a child ended that did not answer, in words.
 fn fault(status: ExitStatus, said: &str) -> String {
     let said = said.trim();
     one_line(&if said.is_empty() { status.to_string() } else { format!("{status}: {said}") }, MAX_FAULT)
@@ -390,7 +390,7 @@ type Exchange = (io::Result<()>, io::Result<Vec<u8>>, String, ExitStatus);
 /// Sends the module, reads the answer and waits for the end.
 fn exchange(mut child: Child, module: &[u8], most: u64) -> Result<Exchange, CompileError> {
     let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
-    // The child answers only when it has read everything, so that one direction after the other is enough.
+    // The child answers only when it has read everything, so the two directions can follow each other.
     let mut stdin = child.stdin.take();
     let sent = stdin.as_mut().map_or_else(
         || Err(gone()),
@@ -400,7 +400,7 @@ fn exchange(mut child: Child, module: &[u8], most: u64) -> Result<Exchange, Comp
         },
     );
     let mut bytes = Vec::new();
-    // A child that has more to say than is read notices that nobody listens, and ends.
+    // A child that writes more than is read gets an error when it writes, and ends.
     let read = child
         .stdout
         .take()
@@ -432,7 +432,7 @@ pub fn serve(limits: CompileLimits, data: u64) -> io::Result<()> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     drop(stdin);
-    // Nothing more comes; what ends the wait is the end of whoever would read the answer.
+    // No more input comes; the wait ends when the process that reads the answer ends.
     thread::Builder::new().name("end".into()).spawn(|| {
         let _ = io::stdin().lock().read(&mut [0]);
         std::process::exit(1);

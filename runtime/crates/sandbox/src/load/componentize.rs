@@ -1,11 +1,11 @@
-//! Making a component of a core module, in memory, with the contract of `wit/`.
+//! Componentizing: makes a component of a core module, in memory, with the contract of `wit/`.
 //!
-//! Languages that know nothing of components (C with plain clang, Go's wasip1, AssemblyScript, Zig, a text file written by
-//! hand) give a core module that imports our functions under their canonical names and exports `collect`. What such a
-//! module must look like is the page `docs/guests/abi.md`; this file says what about it is not so.
+//! Toolchains without component support (C with plain clang, Go's wasip1, AssemblyScript, Zig, a text file written by hand)
+//! produce a core module that imports the contract's functions under their canonical names and exports `collect`. The page
+//! `docs/guests/abi.md` describes such a module; the errors of this file name each difference from that description.
 //!
-//! A module that carries the description of its world itself, as bindings generators leave it, is taken at its word; to any
-//! other ours is added.
+//! A module that carries a description of its world, as bindings generators write it, is encoded with that description; any
+//! other module gets ours.
 
 use std::fmt;
 
@@ -27,14 +27,14 @@ const WASI: &str = "wasi_snapshot_preview1";
 /// How much of a name or message out of the module is shown, in bytes.
 const MAX_SHOWN: usize = 300;
 
-/// Why a core module is no collector.
+/// Why a core module cannot be made a collector.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ComponentizeError {
     /// It is damaged, or uses what the engine does not offer.
     #[error("it is not valid: {0}")]
     Invalid(String),
-    /// It imports from a module that nobody provides.
-    #[error("it imports `{function}` from `{module}`, which nobody provides")]
+    /// It imports from a module that does not exist for collectors.
+    #[error("it imports `{function}` from `{module}`, which no collector can import")]
     UnknownModule {
         /// The first part of the import.
         module: String,
@@ -109,14 +109,14 @@ impl fmt::Display for Signature {
     }
 }
 
-/// The bytes of a component that does what this core module does.
+/// The bytes of a component with the behaviour of this core module.
 ///
 /// # Errors
 ///
-/// When the module is damaged, or an import or export of it is not what the contract says.
+/// When the module is damaged, or one of its imports or exports does not follow the contract.
 pub(super) fn componentize(module: &[u8]) -> Result<Vec<u8>, ComponentizeError> {
-    let (resolve, world) =
-        wit_parser::decoding::decode_world(COMPONENT_TYPE).map_err(|error| ComponentizeError::World(error.to_string()))?;
+    let (resolve, world) = wit_parser::decoding::decode_world(COMPONENT_TYPE)
+        .map_err(|error| ComponentizeError::World(error.to_string()))?;
     let found = CoreModule::parse(module)?;
     let mut module = module.to_vec();
     if !found.describes_its_world {
@@ -125,7 +125,8 @@ pub(super) fn componentize(module: &[u8]) -> Result<Vec<u8>, ComponentizeError> 
     }
     let mut encoder = ComponentEncoder::default().validate(true).module(&module).map_err(encoder_error)?;
     if found.imports.iter().any(|import| import.module == WASI) {
-        encoder = encoder.adapter(WASI, &preview1::adapter().map_err(ComponentizeError::World)?).map_err(encoder_error)?;
+        encoder =
+            encoder.adapter(WASI, &preview1::adapter().map_err(ComponentizeError::World)?).map_err(encoder_error)?;
     }
     encoder.encode().map_err(encoder_error)
 }
@@ -134,7 +135,7 @@ fn encoder_error(error: impl fmt::Display) -> ComponentizeError {
     ComponentizeError::Encoder(one_line(&format!("{error:#}"), MAX_SHOWN))
 }
 
-/// What of a core module matters here.
+/// The imports and exports of a core module.
 struct CoreModule {
     /// Whether it carries the description of its world.
     describes_its_world: bool,
@@ -211,7 +212,7 @@ impl CoreModule {
         Ok(found)
     }
 
-    /// Holds the imports and exports against the contract.
+    /// Compares the imports and exports with the contract.
     fn check(&self, resolve: &Resolve, world: WorldId) -> Result<(), ComponentizeError> {
         let world = resolve.worlds.get(world).ok_or_else(|| ComponentizeError::World("it has no world".to_owned()))?;
         for import in self.imports.iter().filter(|import| import.module != WASI) {
@@ -242,7 +243,11 @@ impl CoreModule {
         let exported = exported.ok_or_else(|| ComponentizeError::World("it has no `collect`".to_owned()))?;
         let expected = Signature::of(resolve, exported, AbiVariant::GuestExport);
         if collect != expected {
-            return Err(ComponentizeError::Signature { what: "its export `collect`".to_owned(), found: collect, expected });
+            return Err(ComponentizeError::Signature {
+                what: "its export `collect`".to_owned(),
+                found: collect,
+                expected,
+            });
         }
         if self.has_memory { Ok(()) } else { Err(ComponentizeError::NoExport("a memory `memory`")) }
     }
@@ -269,7 +274,7 @@ mod tests {
         let import = |module: &str, name: &str, signature: &str| {
             fault(&format!(r#"(module (import "{module}" "{name}" (func {signature})) {IDLE})"#))
         };
-        assert_eq!(import("env", "print", ""), "it imports `print` from `env`, which nobody provides");
+        assert_eq!(import("env", "print", ""), "it imports `print` from `env`, which no collector can import");
         assert_eq!(
             import("pattoo:agent/clock@0.1.0", "time", "(result i64)"),
             "it imports `time` from `pattoo:agent/clock@0.1.0`, which has `now`, `monotonic`"
@@ -307,7 +312,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn whatever_the_bytes_are_lifting_ends_in_a_result(bytes: Vec<u8>) {
+        fn any_bytes_are_componentized_or_refused_without_a_panic(bytes: Vec<u8>) {
             let _ = componentize(&bytes);
             let _ = componentize(&[b"\0asm\x01\0\0\0".as_slice(), &bytes].concat());
         }

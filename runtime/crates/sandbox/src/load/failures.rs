@@ -119,7 +119,7 @@ impl CompileFailure {
 mod tests {
     use std::time::Duration;
 
-    use super::{CompileError, CompileLimits, CompileFailure};
+    use super::{CompileError, CompileFailure, CompileLimits};
 
     const GIB: u64 = 1 << 30;
     const NOW: Duration = Duration::from_hours(500_000);

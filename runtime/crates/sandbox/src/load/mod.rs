@@ -1,4 +1,4 @@
-//! From a file to a collector that can be run: what it is, what it imports, whether it can be served.
+//! Loading: makes a collector that can be run of a module file, or says why that is not possible.
 
 mod cache;
 mod compile;
@@ -19,12 +19,12 @@ use std::{
 use pattoo_base::text::one_line;
 use wasmtime::component::Component;
 
+use self::module::MAX_TEXT;
 pub use self::{
     cache::Cache,
     compile::{CompileError, CompileLimits, Compiler, serve},
     module::{Kind, Module},
 };
-use self::module::MAX_TEXT;
 use crate::{
     Sandbox,
     capability::{CollectorPre, Interface, our_interfaces},
@@ -34,7 +34,7 @@ use crate::{
 /// How much of a foreign message is shown, in bytes.
 const MAX_DETAIL: usize = 1000;
 
-/// A collector that was compiled and whose imports are all there.
+/// A collector that is compiled and whose imports are all available.
 pub struct Collector {
     pub(super) pre: CollectorPre<Cell>,
     sha256: String,
@@ -43,7 +43,7 @@ pub struct Collector {
     pub(super) last_peak: AtomicUsize,
 }
 
-/// How the compiled form of a module was come by.
+/// Where the compiled code of a module came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compilation {
     /// Whether it was taken from the cache.
@@ -97,7 +97,7 @@ pub enum LoadError {
         /// What about it is not so.
         detail: String,
     },
-    /// The compiler did not get to its end.
+    /// The module was not compiled.
     #[error("{}: {error}", path.display())]
     NotCompiled {
         /// The file.
@@ -113,7 +113,7 @@ pub enum LoadError {
         /// What the compiler said, on one line.
         detail: String,
     },
-    /// It imports what nobody provides.
+    /// It imports a function or interface that does not exist here.
     #[error("{} imports `{import}`, which this runtime does not provide", path.display())]
     UnknownImport {
         /// The file.
@@ -155,7 +155,7 @@ impl LoadError {
                 "what a core module imports and exports is on the page docs/guests/abi.md; or build a component".into()
             }
             Self::NotCompiled { error, .. } => error.help().into(),
-            Self::Invalid { .. } => "build the module anew; if it was copied, compare its size and digest".into(),
+            Self::Invalid { .. } => "build the module again; if it was copied, compare its size and digest".into(),
             Self::UnknownImport { import, .. } if Interface::is_of_wasi(import) => {
                 "provided is WASI 0.2 (0.2.0 and later, not 0.3): wasi:cli, clocks, filesystem, http (outgoing only), io, random \
                  and sockets; build it for that"
@@ -201,14 +201,14 @@ impl Collector {
         world.exports(pre.engine()).map(|(name, _)| name.to_owned()).collect()
     }
 
-    /// How its compiled form was come by.
+    /// Where its compiled code came from.
     pub fn compilation(&self) -> Compilation {
         self.compilation
     }
 }
 
 impl Sandbox {
-    /// Compiles a module and checks that everything it imports is there.
+    /// Compiles a module and checks that everything it imports is available.
     ///
     /// # Errors
     ///
@@ -337,7 +337,7 @@ impl Sandbox {
         Ok(Collector { pre, sha256: module.sha256().to_owned(), compilation, last_peak: AtomicUsize::new(0) })
     }
 
-    /// Names the first import that nobody provides, or the export that is missing.
+    /// Names the first import that does not exist here, or the export that is missing.
     fn check_world(&self, path: &Path, component: &Component) -> Result<(), LoadError> {
         let world = component.component_type();
         for (name, _) in world.imports(&self.engine) {
