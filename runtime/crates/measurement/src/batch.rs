@@ -197,9 +197,6 @@ impl Batch {
                 }
             }
             target.chains.end(group.iter_mut().filter_map(Prepared::chain));
-            for chain in group.iter_mut().filter_map(Prepared::chain) {
-                target.series.announce(*chain);
-            }
             for prepared in group.drain(..) {
                 let index = prepared.index;
                 if let Err(reason) = self.take(&agent, name, &mut target, prepared) {

@@ -120,11 +120,6 @@ impl Series {
         }
     }
 
-    /// Announces a checksum that will be added: until then the memory where it is looked for is fetched.
-    pub(super) fn announce(&self, checksum: Checksum) {
-        self.by_checksum.fetch(self.hasher.hash_one(checksum.head()));
-    }
-
     /// Counts a datapoint in whose series was in none of these places. Another series can have its checksum.
     pub(super) fn add(&mut self, point: &Datapoint, checksum: Checksum) -> Found {
         let hash = self.hasher.hash_one(checksum.head());
