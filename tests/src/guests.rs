@@ -68,3 +68,11 @@ pub const COMPOSED: &str = r#"(component
   (instance $measuring (instantiate $measuring))
   (instance $collecting (instantiate $collecting (with "length" (func $measuring "length"))))
   (export "collect" (func $collecting "collect")))"#;
+
+/// The code of a function with three parameters of type `i32`: this many branches that all depend on each other, which take a compiler
+/// more than linear time.
+pub fn dependent_branches(count: usize) -> String {
+    let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
+                  (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
+    branch.repeat(count)
+}

@@ -13,8 +13,10 @@ mod assignment;
 mod collecting;
 mod daemon;
 pub mod emitter;
+mod environment;
 pub mod figures;
 mod guests;
+mod payload;
 mod raw_site;
 mod receiver_proxy;
 pub mod request_modules;
@@ -36,7 +38,9 @@ pub use self::{
     assignment::{agent, assignment_with_grants, assignment_without_grants},
     collecting::{Collecting, NOW, candidates, long_assignment_without_grants, long_timeout},
     daemon::{Daemon, Killer, Site, get, resident_kib},
-    guests::{COMPOSED, IDLE, SPINNING, component, emits_and},
+    environment::{in_environment_of, setting, wrapped},
+    guests::{COMPOSED, IDLE, SPINNING, component, dependent_branches, emits_and},
+    payload::value_of,
     raw_site::{RawSite, http_ok, http_redirect},
     receiver_proxy::{Moment, ReceiverProxy, Scenario},
     station_peers::StationPeers,

@@ -4,9 +4,9 @@
 //! emits does not back off, however it ends. The file may not use memory below 1024 and from 65536 to 131072. A file that holds a
 //! component is used as it is.
 
-use std::{env, fmt::Write as _, fs, net::SocketAddr, path::Path};
+use std::{env, fs, net::SocketAddr, path::Path};
 
-use pattoo_tests::Site;
+use pattoo_tests::{Site, dependent_branches};
 use serde_json::{Value, json};
 
 /// The bytes of settings that fit into a configuration file.
@@ -111,11 +111,5 @@ fn module(kind: &str, file: &str) -> String {
 
 /// A function of many branches that all depend on each other.
 fn giant() -> String {
-    let mut text = String::from("(memory (export \"memory\") 4)\n(func $attack (local i32 i32 i32)\n");
-    for _ in 0..60_000 {
-        let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
-                      (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
-        let _ = writeln!(text, "{branch}");
-    }
-    text + ")"
+    format!("(memory (export \"memory\") 4)\n(func $attack (local i32 i32 i32)\n{})", dependent_branches(60_000))
 }

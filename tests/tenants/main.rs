@@ -27,12 +27,10 @@ mod server;
 
 use std::{
     env,
-    fmt::Display,
-    str::FromStr,
     time::{Duration, Instant},
 };
 
-use pattoo_tests::{Cli, ReadyLine, Running, Site, binary, guest, unused_address};
+use pattoo_tests::{Cli, ReadyLine, Running, Site, binary, guest, setting, unused_address};
 use serde_json::{Value, json};
 
 use cgroup::Memory;
@@ -46,12 +44,6 @@ const TENANTS: usize = 20;
 const START: Duration = Duration::from_secs(20);
 /// How long payloads of good collectors may take to arrive after the end.
 const DRAIN: Duration = Duration::from_mins(1);
-
-/// A setting of the environment.
-fn setting<T: FromStr<Err: Display>>(name: &str) -> Option<T> {
-    let text = env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
-}
 
 /// What good collectors read: a few registers of each of two units.
 const DEVICE: &str = "devices: [{ listen: '127.0.0.1:0', units: { 1: { holding: { 0: [1, 2, 3, 4] } }, \

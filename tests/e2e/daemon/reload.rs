@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use pattoo_tests::{Daemon, IDLE, RawSite, guest, http_ok};
+use pattoo_tests::{Daemon, IDLE, RawSite, dependent_branches, guest, http_ok};
 use serde_json::{Value, json};
 
 use super::{counter, counts, heard, site, wait_for_counts};
@@ -61,9 +61,7 @@ fn sighup_adds_removes_and_replaces_collectors_without_loss() {
 
 /// A module that takes a compiler minutes; a different one for each number.
 fn giant(number: u32) -> Vec<u8> {
-    let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
-                  (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
-    let function = format!("(func (param i32 i32 i32) (drop (i32.const {number})) {})", branch.repeat(60_000));
+    let function = format!("(func (param i32 i32 i32) (drop (i32.const {number})) {})", dependent_branches(60_000));
     wat::parse_str(IDLE.replacen("(memory", &format!("{function} (memory"), 1)).expect("a module")
 }
 

@@ -5,18 +5,13 @@
     clippy::expect_used,
     clippy::float_cmp,
     clippy::indexing_slicing,
-    clippy::panic,
     reason = "a test that panics has failed, as it should; counters are whole numbers"
 )]
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
-use pattoo_tests::{Cli, Daemon, Site, guest, resident_kib};
+use pattoo_tests::{Cli, Daemon, Site, guest, resident_kib, setting};
 use serde_json::{Value, json};
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
 
 /// Resident memory in KiB, and open files.
 fn size(daemon: &Daemon) -> (u64, usize) {
@@ -39,8 +34,8 @@ fn timestamps(taken: &[Value]) -> BTreeMap<String, Vec<u64>> {
 #[test]
 #[ignore = "minutes long: `cargo xtask soak scale` runs it"]
 fn thousand_collectors_neither_drift_nor_grow_in_memory() {
-    let (seconds, collectors) = (setting("SCALE_SECONDS", 600), setting("SCALE_COLLECTORS", 1000));
-    let interval = setting("SCALE_INTERVAL", 10);
+    let (seconds, collectors) = (setting("SCALE_SECONDS").unwrap_or(600), setting("SCALE_COLLECTORS").unwrap_or(1000));
+    let interval = setting("SCALE_INTERVAL").unwrap_or(10);
     let cli = Cli::new();
     let receiver = cli.receive();
     let site = Site::new(receiver.address());

@@ -17,7 +17,9 @@ use std::{
     time::SystemTime,
 };
 
-use pattoo_tests::{Cli, Daemon, Finished, RawSite, ReadyLine, Running, STATIONS, http_ok, python, repository};
+use pattoo_tests::{
+    Cli, Daemon, Finished, RawSite, ReadyLine, Running, STATIONS, http_ok, python, repository, value_of,
+};
 use serde_json::{Value, json};
 
 use crate::languages::station::{self, Inputs, StationSetup, seed};
@@ -136,11 +138,6 @@ fn expected() -> Value {
     serde_json::from_str(&text).expect("it is JSON")
 }
 
-fn value(body: &Value, key: &str) -> Value {
-    let pairs = body["pattoo_datapoints"]["key_value_pairs"].as_object().expect("pairs");
-    pairs.values().find(|pair| pair[0] == key).map_or(Value::Null, |pair| pair[1].clone())
-}
-
 /// The device of the configurations.
 fn device(release: &Release) -> Running {
     let mut simulate = release.command(&["simulate"]);
@@ -223,12 +220,12 @@ fn data_is_taken_over(shape: &str) {
         match program {
             "COUNTER" => {
                 let counted = release.expected["counts"]["COUNTER"].as_u64().expect("a number");
-                let counts: Vec<Value> = fresh.iter().map(|body| value(body, "pattoo_value")).collect();
+                let counts: Vec<Value> = fresh.iter().map(|body| value_of(body, "pattoo_value")).collect();
                 let continued: Vec<Value> = (counted + 1..).map(|count| json!(count)).take(counts.len()).collect();
                 assert_eq!(counts, continued, "{shape}");
             }
-            "PLANT" => assert_eq!(value(&fresh[0], "pattoo_agent_polled_target"), "plc1", "{shape}"),
-            _ => assert_eq!(value(&fresh[0], "pattoo_agent_polled_target"), "SITE_A", "{shape}"),
+            "PLANT" => assert_eq!(value_of(&fresh[0], "pattoo_agent_polled_target"), "plc1", "{shape}"),
+            _ => assert_eq!(value_of(&fresh[0], "pattoo_agent_polled_target"), "SITE_A", "{shape}"),
         }
     }
 

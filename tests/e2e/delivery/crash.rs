@@ -10,7 +10,6 @@
     clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::float_cmp,
-    clippy::panic,
     reason = "a test that panics has failed, as it should; counters are whole numbers"
 )]
 
@@ -23,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_tests::{Daemon, Moment, ReceiverProxy, Scenario, Site, binary, guest, pattoo_records_of_all};
+use pattoo_tests::{Daemon, Moment, ReceiverProxy, Scenario, Site, binary, guest, pattoo_records_of_all, setting};
 use serde_json::{Value, json};
 
 /// The moment at which the daemon is to be killed.
@@ -74,10 +73,6 @@ fn next_kill_point(rounds: usize, kills: usize, report: &BTreeMap<KillPoint, (us
     }
     let lacks = |point: &KillPoint| report.get(point).is_none_or(|(_, hits)| *hits < wanted_hits(kills));
     KILL_POINTS.into_iter().find(lacks).filter(|_| rounds < kills * 4)
-}
-
-fn setting(name: &str, default: usize) -> usize {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
 /// A small generator, so that a run can be repeated: its seed is printed.
@@ -237,8 +232,9 @@ fn retry_quarantined(site: &Site) -> BTreeSet<String> {
 
 #[test]
 fn finished_collections_survive_any_number_of_kills() {
-    let (kills, collectors) = (setting("CRASH_KILLS", ENOUGH_KILLS), setting("CRASH_COLLECTORS", 12));
-    let seed = setting("CRASH_SEED", usize::try_from(std::process::id()).unwrap_or(1));
+    let (kills, collectors) =
+        (setting("CRASH_KILLS").unwrap_or(ENOUGH_KILLS), setting("CRASH_COLLECTORS").unwrap_or(12));
+    let seed = setting("CRASH_SEED").unwrap_or(usize::try_from(std::process::id()).unwrap_or(1));
     let mut rng = Rng(u64::try_from(seed).unwrap_or(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut proxy = ReceiverProxy::start();
     let site = Site::new(proxy.address());

@@ -18,7 +18,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use pattoo_tests::{Cli, Daemon, Site, emits_and, guest, unused_address};
+use pattoo_tests::{Cli, Daemon, Site, emits_and, guest, unused_address, value_of, wrapped};
 use pattoo_wasm::delivery::ServerUrl;
 use serde_json::{Value, json};
 
@@ -42,15 +42,7 @@ pub(crate) fn has_namespaces() -> bool {
 pub(crate) fn in_namespace(setup: &str, command: &Command) -> Command {
     let mut inside = Command::new("unshare");
     inside.args(["--map-root-user", "--mount", "sh", "-c", &format!("set -e; {setup}; exec \"$0\" \"$@\"")]);
-    inside.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => inside.env(name, value),
-            None => inside.env_remove(name),
-        };
-    }
-    inside.current_dir(command.get_current_dir().expect("the folder of a site"));
-    inside
+    wrapped(inside, command)
 }
 
 /// A path as the daemon sees it.
@@ -69,8 +61,7 @@ fn fill_up(path: &Path) {
 fn counts(bodies: &[Value]) -> BTreeMap<String, Vec<u64>> {
     let mut counts: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for body in bodies {
-        let pairs = body["pattoo_datapoints"]["key_value_pairs"].as_object().expect("pairs");
-        let value = |key: &str| pairs.values().find(|pair| pair[0] == key).map_or(Value::Null, |pair| pair[1].clone());
+        let value = |key: &str| value_of(body, key);
         let program = value("pattoo_agent_program").as_str().expect("a name").to_owned();
         counts.entry(program).or_default().push(value("pattoo_value").as_u64().expect("a number"));
     }

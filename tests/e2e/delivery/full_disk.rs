@@ -24,7 +24,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use pattoo_tests::{Cli, Daemon, Site, unused_address};
+use pattoo_tests::{Cli, Daemon, Site, unused_address, wrapped};
 use pattoo_wasm::delivery::ServerUrl;
 use serde_json::{Value, json};
 
@@ -62,15 +62,8 @@ impl Namespace {
         if self.own_user {
             inside.args(["--user", "--preserve-credentials"]);
         }
-        inside.arg("--").arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => inside.env(name, value),
-                None => inside.env_remove(name),
-            };
-        }
-        inside.current_dir(command.get_current_dir().expect("the folder of a site"));
-        inside
+        inside.arg("--");
+        wrapped(inside, command)
     }
 
     fn path(&self, path: &Path) -> PathBuf {

@@ -2,21 +2,12 @@
 //!
 //! `cargo xtask soak fairness` runs it for two minutes; `FAIRNESS_SECONDS` and `FAIRNESS_COLLECTORS` override
 //! duration and number.
-#![expect(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that panics has failed, as it should"
-)]
+#![expect(clippy::arithmetic_side_effects, clippy::expect_used, reason = "a test that panics has failed, as it should")]
 
 use std::{collections::BTreeMap, thread::available_parallelism, time::Duration};
 
-use pattoo_tests::{Cli, SPINNING, Site, guest};
+use pattoo_tests::{Cli, SPINNING, Site, guest, setting};
 use serde_json::{Value, json};
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
 
 /// How far each collection of the good collectors deviates from the schedule of its program, in milliseconds.
 fn strays(taken: &[Value], interval: u64) -> Vec<u64> {
@@ -53,7 +44,8 @@ fn strays(taken: &[Value], interval: u64) -> Vec<u64> {
 #[test]
 #[ignore = "minutes long: `cargo xtask soak fairness` runs it"]
 fn hundred_collectors_stay_on_schedule_beside_endless_collectors() {
-    let (seconds, collectors) = (setting("FAIRNESS_SECONDS", 120), setting("FAIRNESS_COLLECTORS", 100));
+    let (seconds, collectors) =
+        (setting("FAIRNESS_SECONDS").unwrap_or(120), setting("FAIRNESS_COLLECTORS").unwrap_or(100));
     let spinning = available_parallelism().expect("processors").get();
     let cli = Cli::new();
     let receiver = cli.receive();
