@@ -7,8 +7,8 @@ use pattoo_wasm::sandbox::{CompileError, CompileLimits, Compiler, LoadError, Mod
 
 use crate::machine::Machine;
 
-/// The limits of a compilation here. A small collector is compiled within them; each of [`GIANTS`] exceeds the one limit that
-/// stops it.
+/// The limits of a compilation here. A small collector is compiled within them; each of [`GIANTS`]
+/// exceeds the one limit that stops it.
 const TIME: Duration = Duration::from_secs(1);
 const MEMORY: u64 = 224 << 20;
 

@@ -8,7 +8,8 @@ pub fn setting<T: FromStr<Err: Display>>(name: &str) -> Option<T> {
     Some(text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
 }
 
-/// A command that runs `command` by `wrapper`: with its program and arguments last, in its environment and folder.
+/// A command that runs `command` by `wrapper`: with its program and arguments last, in its
+/// environment and folder.
 pub fn wrapped(mut wrapper: Command, command: &Command) -> Command {
     wrapper.arg(command.get_program()).args(command.get_args());
     in_environment_of(wrapper, command)

@@ -1,5 +1,5 @@
-//! The memory limit of the daemon and its children: a control group of version 1 or 2 where one can be created. Elsewhere their memory
-//! is sampled, which is a failure with `CI=true`.
+//! The memory limit of the daemon and its children: a control group of version 1 or 2 where one can
+//! be created. Elsewhere their memory is sampled, which is a failure with `CI=true`.
 
 use std::{
     env, fs,
@@ -92,7 +92,8 @@ impl Group {
         let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(|error| format!("mountinfo: {error}"))?;
         let mut why = vec!["no file system of control groups for memory is mounted".to_owned()];
         for (version, mount) in mounts.lines().filter_map(hierarchy) {
-            // Ours and those above it: where processes are, version 2 lets no group with a controller be made.
+            // Ours and those above it: where processes are, version 2 lets no group with a
+            // controller be made.
             let controller = |names: &str| match version {
                 Version::One => names.split(',').any(|name| name == "memory"),
                 Version::Two => names.is_empty(),

@@ -1,8 +1,8 @@
 //! The hostile collectors of `tests/hostile/tenants`, each in one or several variants.
 //!
-//! A file there is the middle of a core module. Its function `attack` is called after a datapoint was emitted, because a collector that
-//! emits does not back off, however it ends. The file may not use memory below 1024 and from 65536 to 131072. A file that holds a
-//! component is used as it is.
+//! A file there is the middle of a core module. Its function `attack` is called after a datapoint
+//! was emitted, because a collector that emits does not back off, however it ends. The file may not
+//! use memory below 1024 and from 65536 to 131072. A file that holds a component is used as it is.
 
 use std::{env, fs, net::SocketAddr, path::Path};
 
@@ -15,7 +15,8 @@ const SETTINGS: usize = 3_500_000;
 /// The port of the web site in the text of modules that talk to it.
 const SITE_PORT: &str = "54321";
 
-/// The kinds, each with its file. What follows the `-` is a function of a component, or the answer of the server.
+/// The kinds, each with its file. What follows the `-` is a function of a component, or the answer
+/// of the server.
 const KINDS: [(&str, &str); 20] = [
     ("idna", "idna"),
     ("methods", "methods"),
@@ -39,10 +40,12 @@ const KINDS: [(&str, &str); 20] = [
     (GIANT, ""),
 ];
 
-/// The kind that is generated here, since it is too large for a file: it takes the compiler half a minute.
+/// The kind that is generated here, since it is too large for a file: it takes the compiler half a
+/// minute.
 const GIANT: &str = "giant";
 
-/// `many` hostile collectors, each every second: one of each kind, or those that `TENANTS_HOSTILE` names.
+/// `many` hostile collectors, each every second: one of each kind, or those that `TENANTS_HOSTILE`
+/// names.
 pub(crate) fn collectors(site: &Site, many: usize, web_site: SocketAddr) -> Vec<Value> {
     let wanted = env::var("TENANTS_HOSTILE").unwrap_or_else(|_| KINDS.map(|(name, _)| name).join(","));
     if wanted == "none" {

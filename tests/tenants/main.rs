@@ -1,7 +1,9 @@
-//! Twenty hostile collectors beside twenty good ones, in one daemon with default limits and 512 MiB: the good ones are not affected.
+//! Twenty hostile collectors beside twenty good ones, in one daemon with default limits and 512
+//! MiB: the good ones are not affected.
 //!
-//! This is a test binary of its own because it measures lateness, so no other test may run beside it. It takes a minute, three with
-//! `CI=true`, ten in `cargo xtask soak tenants`. Variables of the environment:
+//! This is a test binary of its own because it measures lateness, so no other test may run beside
+//! it. It takes a minute, three with `CI=true`, ten in `cargo xtask soak tenants`. Variables of the
+//! environment:
 //!
 //! | variable | |
 //! |---|---|

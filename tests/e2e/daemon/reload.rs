@@ -97,7 +97,8 @@ fn slow_compilations_delay_no_other_collector_at_start_or_reload() {
     let ready = heard(&manager, "READY=1");
     assert!(ready.contains("STATUS=ready: 5 of 8 collectors, and 3 being loaded"), "{ready}");
 
-    // The same at a reload: one collector is removed, one changed, one added, and the giants are still compiled.
+    // The same at a reload: one collector is removed, one changed, one added, and the giants are
+    // still compiled.
     all.pop();
     all.push(json!({"program": "ADDED", "module": "good.wasm", "polling_interval": 1}));
     site.file("other.wat", IDLE);
@@ -161,7 +162,8 @@ fn settings_that_need_a_restart_are_kept_and_named_at_a_reload() {
     for key in ["status", "concurrent"] {
         daemon.wait_for(&format!("`{key}` is another now, and that takes a restart: until then it stays as it was"));
     }
-    // The rest of the configuration is applied; a key with an equal value in another notation is no change.
+    // The rest of the configuration is applied; a key with an equal value in another notation is no
+    // change.
     daemon.wait_for("2 of 2 collectors run");
     wait_for_counts(&daemon, &cli, "B", 1);
     assert_eq!(daemon.page("/healthz").0, 200);

@@ -1,6 +1,7 @@
 //! A thousand collectors for a while: no drift, flat memory, no growth of open files.
 //!
-//! `cargo xtask soak scale` runs it for ten minutes; `SCALE_SECONDS`, `SCALE_COLLECTORS` and `SCALE_INTERVAL` say otherwise.
+//! `cargo xtask soak scale` runs it for ten minutes; `SCALE_SECONDS`, `SCALE_COLLECTORS` and
+//! `SCALE_INTERVAL` say otherwise.
 #![expect(
     clippy::expect_used,
     clippy::float_cmp,
@@ -63,7 +64,8 @@ fn thousand_collectors_neither_drift_nor_grow_in_memory() {
     let queued = metrics["pattoo_wasm_spool_bodies"];
     assert!(daemon.end("TERM").success());
 
-    // How far each program's collections deviate from multiples of the interval after its first one.
+    // How far each program's collections deviate from multiples of the interval after its first
+    // one.
     let millis = interval * 1000;
     let mut drift: Vec<u64> = Vec::new();
     for times in timestamps(&cli.received()).values() {

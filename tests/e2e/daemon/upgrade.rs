@@ -1,4 +1,5 @@
-//! Data of version 0.1.0: its modules run, its spool is delivered, its state, agent ids and configurations are read.
+//! Data of version 0.1.0: its modules run, its spool is delivered, its state, agent ids and
+//! configurations are read.
 //!
 //! `tests/fixtures/0.1.0/README.md` describes the files. Each test works on a copy.
 #![expect(
@@ -71,7 +72,8 @@ impl Release {
         release
     }
 
-    /// Shifts the times at which payloads were stored so that the newest was stored now; otherwise all would become too old.
+    /// Shifts the times at which payloads were stored so that the newest was stored now; otherwise
+    /// all would become too old.
     fn stored_now(&self) {
         let now = i64::try_from(SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_millis()).expect("a time");
         let path = self.cli.folder().join("daemon/pattoo_wasm/spool/spool.sqlite3");
@@ -191,7 +193,8 @@ fn data_is_taken_over(shape: &str) {
     let daemon = Daemon::start(&mut release.command(&["daemon", "-v"]));
     daemon.wait_for("collectors run");
 
-    // Queued payloads arrive first, in order; then the backlog of a Python agent; then new collections.
+    // Queued payloads arrive first, in order; then the backlog of a Python agent; then new
+    // collections.
     let mut agents: Vec<String> = release.expected["agent_ids"].as_object().expect("ids").keys().cloned().collect();
     for agent in &mut agents {
         *agent = release.agent_id(agent.trim_end_matches(".agent_id"));

@@ -1,6 +1,8 @@
-//! A file system that is full to its last block, where another writer takes every block that becomes free.
+//! A file system that is full to its last block, where another writer takes every block that
+//! becomes free.
 //!
-//! The file systems are real: a tmpfs in a mount namespace, and an ext4 image where the tests run as root and may mount it.
+//! The file systems are real: a tmpfs in a mount namespace, and an ext4 image where the tests run
+//! as root and may mount it.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -167,7 +169,8 @@ fn everything_is_delivered(file_system: &str, mount: &str, own_user: bool) {
     let ballast = namespace.path(&disk.join("ballast"));
     let writer = CompetingWriter::at(ballast.clone());
 
-    // The `spool` command works beside the daemon and without it, after a clean end and after a kill.
+    // The `spool` command works beside the daemon and without it, after a clean end and after a
+    // kill.
     let drop_one = || {
         let listed = spool(&["list", "--limit", "1", "--json"]);
         let id = serde_json::from_str::<Value>(&listed).expect("JSON")["id"].to_string();

@@ -1,4 +1,5 @@
-//! `pattoo-wasm run --post`: a command delivers through the spool like the daemon, also beside a daemon.
+//! `pattoo-wasm run --post`: a command delivers through the spool like the daemon, also beside a
+//! daemon.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! Lints make sure that input never makes our code panic: these tests check that they are on, and where they are off.
+//! Lints make sure that input never makes our code panic: these tests check that they are on, and
+//! where they are off.
 #![expect(clippy::expect_used, reason = "a test that panics has failed, as it should")]
 
 use std::{
@@ -6,8 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Lints on code that could panic, and on exemptions without a reason. `arithmetic_side_effects` is a warning during development and an
-/// error in `cargo xtask test`, which denies warnings.
+/// Lints on code that could panic, and on exemptions without a reason. `arithmetic_side_effects` is
+/// a warning during development and an error in `cargo xtask test`, which denies warnings.
 const LINTS: [(&str, &str); 8] = [
     ("unwrap_used", "deny"),
     ("expect_used", "deny"),

@@ -89,7 +89,8 @@ fn refusal(text: &str, limits: CompileLimits) -> CompileError {
     }
 }
 
-/// A module whose one function has twenty thousand branches that all depend on each other: seconds of work.
+/// A module whose one function has twenty thousand branches that all depend on each other: seconds
+/// of work.
 fn bomb() -> String {
     let body = dependent_branches(20_000);
     let collect = r#"(memory (export "memory") 1) (func (export "collect") (result i32) i32.const 0)"#;
@@ -145,7 +146,8 @@ impl Drop for Parent {
     }
 }
 
-/// A process that compiles a giant module, and its child process, which has confined itself and compiles.
+/// A process that compiles a giant module, and its child process, which has confined itself and
+/// compiles.
 fn compiling(cli: &Cli) -> (Parent, u32) {
     cli.file("giant.wasm", giant());
     let mut command = cli.command(&["run", "giant.wasm"]);

@@ -1,7 +1,7 @@
 //! A hundred good collectors stay on schedule beside endless ones.
 //!
-//! `cargo xtask soak fairness` runs it for two minutes; `FAIRNESS_SECONDS` and `FAIRNESS_COLLECTORS` override
-//! duration and number.
+//! `cargo xtask soak fairness` runs it for two minutes; `FAIRNESS_SECONDS` and
+//! `FAIRNESS_COLLECTORS` override duration and number.
 #![expect(clippy::arithmetic_side_effects, clippy::expect_used, reason = "a test that panics has failed, as it should")]
 
 use std::{collections::BTreeMap, thread::available_parallelism, time::Duration};
@@ -9,7 +9,8 @@ use std::{collections::BTreeMap, thread::available_parallelism, time::Duration};
 use pattoo_tests::{Cli, SPINNING, Site, guest, setting};
 use serde_json::{Value, json};
 
-/// How far each collection of the good collectors deviates from the schedule of its program, in milliseconds.
+/// How far each collection of the good collectors deviates from the schedule of its program, in
+/// milliseconds.
 fn strays(taken: &[Value], interval: u64) -> Vec<u64> {
     let mut by_program: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for body in taken {
@@ -27,7 +28,8 @@ fn strays(taken: &[Value], interval: u64) -> Vec<u64> {
         off.min(interval - off)
     };
     let beat = |times: Vec<u64>| {
-        // Any collection may be late: the schedule is taken from the one to which the others are nearest.
+        // Any collection may be late: the schedule is taken from the one to which the others are
+        // nearest.
         let from = |first: u64| times.iter().map(|at| apart(*at, first)).collect::<Vec<_>>();
         times
             .iter()

@@ -1,4 +1,5 @@
-//! The limits of a collector: each has an effect, and the message names it with its value when it is reached.
+//! The limits of a collector: each has an effect, and the message names it with its value when it
+//! is reached.
 #![expect(clippy::string_slice, reason = "helpers of tests may do what tests may do")]
 
 use pattoo_tests::{
@@ -157,8 +158,8 @@ fn stack_overflow_names_the_size_of_the_stack() {
     assert_refused(&deep, 4, &["call stack exhausted: it has 512.0 KiB"]);
 }
 
-/// Every function that takes a text or a list gets one that is too long. The numbers are the flat parameters of the canonical ABI;
-/// `L` is the long length.
+/// Every function that takes a text or a list gets one that is too long. The numbers are the flat
+/// parameters of the canonical ABI; `L` is the long length.
 #[test]
 fn every_host_function_enforces_the_limit_on_one_call() {
     let functions = [

@@ -3,7 +3,8 @@
 use pattoo_wasm::pattoo::{Candidate, Metadatum, Value};
 use serde_json::{Value as Json, json};
 
-/// A small generator of numbers (`SplitMix64`), so that a seed gives the same cases everywhere and always.
+/// A small generator of numbers (`SplitMix64`), so that a seed gives the same cases everywhere and
+/// always.
 pub(crate) struct Rng(u64);
 
 impl Rng {
@@ -48,11 +49,12 @@ impl Rng {
     }
 }
 
-/// Characters whose class a later version of Unicode changed. Whether a capital sigma next to them becomes the
-/// final form then depends on the version; nothing else about them does.
+/// Characters whose class a later version of Unicode changed. Whether a capital sigma next to them
+/// becomes the final form then depends on the version; nothing else about them does.
 const RECLASSED: [char; 2] = ['\u{295}', '\u{1171e}'];
 
-/// The characters that both sides treat alike: Rust's Unicode tables may be newer than those of the Python beside it.
+/// The characters that both sides treat alike: Rust's Unicode tables may be newer than those of the
+/// Python beside it.
 #[derive(Default)]
 pub(crate) struct Unicode {
     unassigned: Vec<(u32, u32)>,
