@@ -9,12 +9,10 @@
 use std::{path::Path, sync::Arc};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use pattoo_measurement::{Batch, Candidate, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table};
+use pattoo_sandbox::{Compiler, Module, Sandbox};
 use pattoo_tests::{NOW, agent, assignment_without_grants, candidates, emitter::emitter, libmodbus_device_quiet};
-use pattoo_wasm::{
-    modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table},
-    pattoo::{Batch, Candidate, DEFAULT_FUTURE_BOUND, Memory},
-    sandbox::{Compiler, Module, Sandbox},
-};
 
 fn encode(criterion: &mut Criterion) {
     const POINTS: i64 = 1000;

@@ -20,8 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pattoo_modbus::{DeviceUrl, Endpoint, EndpointSettings, Endpoints, Readable, Span, Table};
 use pattoo_tests::{ReadyLine, Running, compiled, libmodbus_device, libmodbus_device_quiet, port};
-use pattoo_wasm::modbus::{DeviceUrl, Endpoint, EndpointSettings, Endpoints, Readable, Span, Table};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

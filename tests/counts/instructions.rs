@@ -6,8 +6,8 @@
 
 use std::{env, process::Command};
 
+use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND, Memory};
 use pattoo_tests::{NOW, agent, candidates, has_program};
-use pattoo_wasm::pattoo::{Batch, DEFAULT_FUTURE_BOUND, Memory};
 
 use super::BOUNDS;
 

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
+use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_sandbox::capability::Assignment;
 use pattoo_tests::{
     Collecting, NOW, RawSite, agent, assignment_with_grants, candidates,
     emitter::emitter,
     libmodbus_device_quiet, long_assignment_without_grants, long_timeout,
     request_modules::{SPANS_OF_A_TABLE, fetcher, reader},
-};
-use pattoo_wasm::{
-    capability::Assignment,
-    pattoo::{Batch, DEFAULT_FUTURE_BOUND, Memory},
 };
 
 use super::{

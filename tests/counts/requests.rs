@@ -6,14 +6,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use pattoo_modbus::{EndpointSettings, Endpoints, Readable, Span, Table};
+use pattoo_sandbox::capability::Assignment;
 use pattoo_tests::{
     Collecting, RawSite, agent, assignment_with_grants, http_ok, libmodbus_device, long_timeout,
     request_modules::{fetcher, reader},
     unused_address,
-};
-use pattoo_wasm::{
-    capability::Assignment,
-    modbus::{EndpointSettings, Endpoints, Readable, Span, Table},
 };
 use serde_json::{Value, json};
 
@@ -30,7 +28,7 @@ fn thousand_spans_of_four_tables_need_six_requests() {
 
     // The device prints each request; this one is the last.
     let last = Span::new(247, Table::Coils, 65535, 1).unwrap();
-    let url: pattoo_wasm::modbus::DeviceUrl = format!("tcp://{}", device.address()).parse().unwrap();
+    let url: pattoo_modbus::DeviceUrl = format!("tcp://{}", device.address()).parse().unwrap();
     collecting.tokio.block_on(async {
         let endpoint = Endpoints::new().endpoint(url.endpoint(), &EndpointSettings::default());
         let _ = endpoint.read(&[last], &Readable::everything()).await;

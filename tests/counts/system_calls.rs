@@ -10,14 +10,12 @@ use std::{
     sync::Arc,
 };
 
+use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND};
+use pattoo_modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table};
+use pattoo_output::{ServerUrl, Spool, SpoolLimits};
 use pattoo_tests::{
     Collecting, NOW, agent, candidates, emitter::emitter, has_program, libmodbus_device_quiet,
     long_assignment_without_grants,
-};
-use pattoo_wasm::{
-    delivery::{ServerUrl, Spool, SpoolLimits},
-    modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table},
-    pattoo::{Batch, DEFAULT_FUTURE_BOUND},
 };
 
 use super::BOUNDS;

@@ -13,14 +13,14 @@ use std::{
     time::Duration,
 };
 
+use pattoo_sandbox::{
+    Outcome,
+    capability::{Assignment, Limits},
+    state::StateStore,
+};
 use pattoo_tests::{
     Collecting, agent, assignment_without_grants,
     worst_calls::{Case, LARGEST, cases, idle as idle_guest},
-};
-use pattoo_wasm::{
-    capability::{Assignment, Limits},
-    sandbox::Outcome,
-    state::StateStore,
 };
 
 use super::{

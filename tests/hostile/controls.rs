@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use pattoo_wasm::{
-    config::{CollectorLimits, Limit},
-    sandbox::{Ending, Outcome, Stop},
-};
+use pattoo_sandbox::{Ending, Outcome, Stop};
+use pattoo_wasm::config::{CollectorLimits, limit_named};
 
 use crate::{
     bare,
@@ -89,7 +87,7 @@ fn limits(guest: &Guest) -> CollectorLimits {
         limits.collection.timeout = DEADLINE;
     }
     for (name, value) in &guest.with {
-        let limit = Limit::named(name).unwrap_or_else(|| panic!("{}: there is no limit {name}", guest.name));
+        let limit = limit_named(name).unwrap_or_else(|| panic!("{}: there is no limit {name}", guest.name));
         limit.set(&mut limits, value).unwrap_or_else(|error| panic!("{}: {error}", guest.name));
     }
     limits
@@ -109,7 +107,7 @@ pub(crate) fn stops(guest: &Guest, worker: &Worker<'_>) -> Result<(), String> {
         (Run::Ended(outcome, lines), _) => (outcome, lines),
     };
     let Outcome { ending, duration, .. } = &*outcome;
-    if Limit::named(&guest.control).is_some() {
+    if limit_named(&guest.control).is_some() {
         names(guest, &limits, ending, &lines)?;
     }
     match (guest.control.as_str(), ending) {
@@ -168,7 +166,7 @@ pub(crate) fn lateness(guest: &Guest, worker: &Worker<'_>) -> Option<Duration> {
 
 /// Whether a message names the limit that was reached, its value and how it is set.
 fn names(guest: &Guest, limits: &CollectorLimits, ending: &Ending, lines: &[String]) -> Result<(), String> {
-    let limit = Limit::named(&guest.control).expect("a limit");
+    let limit = limit_named(&guest.control).expect("a limit");
     let ours = lines.iter().filter(|line| !line.starts_with("guest|")).cloned();
     let messages: Vec<String> = match ending {
         Ending::Completed => ours.collect(),
@@ -216,7 +214,7 @@ pub(crate) fn alone(guest: &Guest, worker: &Worker<'_>) -> Result<(), String> {
         }
         "trap" | "pool" | "world" => text = guest.made_harmless().expect("what is harmless"),
         control => {
-            let limit = Limit::named(control).expect("a limit");
+            let limit = limit_named(control).expect("a limit");
             limit.set(&mut limits, &limit.unit.show(limit.max)).expect("the most that can be set");
         }
     }

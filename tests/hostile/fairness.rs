@@ -2,8 +2,8 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use pattoo_sandbox::{Compiler, Module, Sandbox};
 use pattoo_tests::{SPINNING, agent, assignment_without_grants};
-use pattoo_wasm::sandbox::{Compiler, Module, Sandbox};
 
 #[test]
 fn timers_and_sockets_are_served_between_slices_of_an_endless_guest() {

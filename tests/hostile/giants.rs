@@ -2,8 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
+use pattoo_sandbox::{CompileError, CompileLimits, Compiler, LoadError, Module, Sandbox};
 use pattoo_tests::{binary, dependent_branches};
-use pattoo_wasm::sandbox::{CompileError, CompileLimits, Compiler, LoadError, Module, Sandbox};
 
 use crate::machine::Machine;
 

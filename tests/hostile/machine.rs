@@ -7,17 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_tests::{agent, assignment_without_grants, binary};
-use pattoo_wasm::{
+use pattoo_fetch::{Client, Method, OriginGrant, OwnEndpoints};
+use pattoo_modbus::{EndpointSettings, Endpoints};
+use pattoo_sandbox::{
+    Cache, CompileLimits, Compiler, Ending, LoadError, Module, Outcome, Sandbox,
     capability::{
         Assignment,
         modbus::{DeviceGrant, Devices},
     },
-    config::CollectorLimits,
-    http::{Client, Method, OriginGrant, OwnEndpoints},
-    modbus::{EndpointSettings, Endpoints},
-    sandbox::{Cache, CompileLimits, Compiler, Ending, LoadError, Module, Outcome, Sandbox},
 };
+use pattoo_tests::{agent, assignment_without_grants, binary};
+use pattoo_wasm::config::CollectorLimits;
 use tokio::runtime::Runtime;
 
 use crate::peers::{SITE_PORT, silent_device, site};
@@ -145,7 +145,7 @@ impl Lines {
 
 impl tracing::Subscriber for Lines {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target() == "guest" || metadata.target().starts_with("pattoo_wasm")
+        metadata.target() == "guest" || metadata.target().starts_with("pattoo_")
     }
 
     fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {

@@ -12,7 +12,8 @@ use std::{
     time::Duration,
 };
 
-use pattoo_wasm::{config::CollectorLimits, sandbox::Ending};
+use pattoo_sandbox::Ending;
+use pattoo_wasm::config::CollectorLimits;
 
 use crate::machine::{Machine, Run, SLACK};
 

@@ -2,14 +2,14 @@
 
 use std::{fmt::Display, net::SocketAddr, sync::Arc};
 
-use pattoo_wasm::{
+use pattoo_fetch::{OriginGrant, OwnEndpoints};
+use pattoo_measurement::{Agent, Memory, PollingInterval};
+use pattoo_modbus::Endpoints;
+use pattoo_sandbox::{
     capability::{
         Assignment, Limits,
         modbus::{DeviceGrant, Devices},
     },
-    http::{self, OriginGrant, OwnEndpoints},
-    modbus::Endpoints,
-    pattoo::{Agent, Memory, PollingInterval},
     state::StateStore,
 };
 
@@ -29,7 +29,7 @@ pub fn assignment_without_grants(agent: Arc<Agent>) -> Assignment {
         agent,
         settings: "{}".to_owned(),
         modbus: Devices::default(),
-        http: http::Client::new(Vec::new(), http::Limits::default(), OwnEndpoints::default())
+        http: pattoo_fetch::Client::new(Vec::new(), pattoo_fetch::Limits::default(), OwnEndpoints::default())
             .expect("nothing to refuse"),
         state: StateStore::forgetful(),
         memory: Memory::default(),
@@ -44,7 +44,7 @@ pub fn assignment_with_grants(agent: Arc<Agent>, device: impl Display, site: Soc
     let url = format!("tcp://{device}").parse().expect("a device");
     let grants = vec![DeviceGrant::new("plc1".parse().expect("a name"), &url)];
     let origin = OriginGrant::new(format!("http://{site}").parse().expect("an origin"));
-    let client = http::Client::new(vec![origin], http::Limits::default(), OwnEndpoints::default());
+    let client = pattoo_fetch::Client::new(vec![origin], pattoo_fetch::Limits::default(), OwnEndpoints::default());
     Assignment {
         modbus: Devices::new(grants, &Endpoints::new()),
         http: client.expect("nothing to refuse"),

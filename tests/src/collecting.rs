@@ -2,10 +2,10 @@
 
 use std::{ops::Range, path::Path, sync::Arc, time::Duration};
 
-use pattoo_wasm::{
+use pattoo_measurement::{Body, Candidate, Value};
+use pattoo_sandbox::{
+    Collector, CompileLimits, Compiler, Ending, Module, Outcome, Sandbox,
     capability::{Assignment, Limits},
-    pattoo::{Body, Candidate, Value},
-    sandbox::{Collector, CompileLimits, Compiler, Ending, Module, Outcome, Sandbox},
 };
 use tokio::runtime::Runtime;
 

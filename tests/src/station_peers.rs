@@ -3,10 +3,10 @@
 
 use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 
-use pattoo_wasm::{
+use pattoo_measurement::{Agent, AgentId, PollingInterval, Program};
+use pattoo_sandbox::{
+    Ending, Outcome,
     capability::{Assignment, Limits},
-    pattoo::{Agent, AgentId, PollingInterval, Program},
-    sandbox::{Ending, Outcome},
     state::StateStore,
 };
 use serde_json::{Value, json};

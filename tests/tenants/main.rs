@@ -32,12 +32,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_tests::{Cli, ReadyLine, Running, Site, binary, guest, setting, unused_address};
-use serde_json::{Value, json};
-
 use cgroup::Memory;
 use measure::{Measured, Window};
+use pattoo_tests::{Cli, ReadyLine, Running, Site, binary, guest, setting, unused_address};
 use process::{Process, size_of};
+use serde_json::{Value, json};
 use server::{Receiver, WebSite};
 
 /// How many collectors there are of each side.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use pattoo_sandbox::capability::Assignment;
 use pattoo_tests::{
     Collecting, RawSite, agent, assignment_with_grants,
     emitter::emitter,
@@ -10,7 +11,6 @@ use pattoo_tests::{
     libmodbus_device_quiet, long_assignment_without_grants, long_timeout,
     request_modules::{SPANS_OF_A_TABLE, fetcher, reader},
 };
-use pattoo_wasm::capability::Assignment;
 
 const POINTS: usize = 10_000;
 const SPANS: usize = 4 * SPANS_OF_A_TABLE;

@@ -3,13 +3,13 @@
 
 use std::{env, process::Command, sync::Arc};
 
+use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND, Memory};
 use pattoo_tests::{
     Collecting, NOW, agent, candidates,
     emitter::emitter,
     figures::{Target, cpu_seconds, interleaved, repeated, say, say_skipped, seconds},
     long_assignment_without_grants, peer, python,
 };
-use pattoo_wasm::pattoo::{Batch, DEFAULT_FUTURE_BOUND, Memory};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
     component::{Component, HasSelf, Linker},

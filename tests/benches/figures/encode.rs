@@ -3,12 +3,12 @@
 
 use std::{hint::black_box, process::Command};
 
+use pattoo_measurement::{Agent, Batch, Body, DEFAULT_FUTURE_BOUND, Memory};
 use pattoo_tests::{
     NOW, agent, candidates,
     figures::{Target, cpu_seconds, interleaved, repeated, say},
     peer, python,
 };
-use pattoo_wasm::pattoo::{Agent, Batch, Body, DEFAULT_FUTURE_BOUND, Memory};
 use sha2::{Digest as _, Sha256};
 
 use super::rival_process::RivalProcess;

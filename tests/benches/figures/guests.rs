@@ -10,12 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pattoo_sandbox::{Cache, CompileLimits, Compiler, Module, Sandbox};
 use pattoo_tests::{
     STATIONS, StationPeers, binary,
     figures::{Samples, Target, cpu_seconds, repeated, say},
     resident_kib, station,
 };
-use pattoo_wasm::sandbox::{Cache, CompileLimits, Compiler, Module, Sandbox};
 use serde_json::json;
 
 /// How often it is compiled.

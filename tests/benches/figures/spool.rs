@@ -3,13 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use pattoo_measurement::{Agent, Batch, Body, Candidate, DEFAULT_FUTURE_BOUND, Value};
+use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, SpoolLimits};
 use pattoo_tests::{
     Cli, agent,
     figures::{Target, repeated, say, seconds},
-};
-use pattoo_wasm::{
-    delivery::{Delivery, DeliverySettings, ServerUrl, Spool, SpoolLimits},
-    pattoo::{Agent, Batch, Body, Candidate, DEFAULT_FUTURE_BOUND, Value},
 };
 use tokio::runtime::Runtime;
 

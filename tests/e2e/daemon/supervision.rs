@@ -15,13 +15,13 @@ use std::{
     time::Duration,
 };
 
-use pattoo_tests::{assignment_without_grants, binary, component, emits_and, guest};
-use pattoo_wasm::{
+use pattoo_measurement::{Agent, AgentId, PollingInterval};
+use pattoo_sandbox::{
+    CompileLimits, Compiler, Module, Sandbox,
     capability::{Assignment, Limits},
-    daemon::{Board, Figures, Reason, Skip, Store, Supervisor, Wanted},
-    pattoo::{Agent, AgentId, PollingInterval},
-    sandbox::{CompileLimits, Compiler, Module, Sandbox},
 };
+use pattoo_tests::{assignment_without_grants, binary, component, emits_and, guest};
+use pattoo_wasm::daemon::{Board, Figures, Reason, Skip, Store, Supervisor, Wanted};
 
 const GOOD: &str = r#"(func (export "collect") (result i32) i32.const 0)"#;
 const TRAPS: &str = r#"(func (export "collect") (result i32) unreachable)"#;

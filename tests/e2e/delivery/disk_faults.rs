@@ -19,8 +19,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use pattoo_output::ServerUrl;
 use pattoo_tests::{Cli, Daemon, Site, emits_and, guest, unused_address, value_of, wrapped};
-use pattoo_wasm::delivery::ServerUrl;
 use serde_json::{Value, json};
 
 use crate::delivery::long_queue::{self, STAMP, agent_of, fill};

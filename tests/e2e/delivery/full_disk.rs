@@ -26,8 +26,8 @@ use std::{
     thread::JoinHandle,
 };
 
+use pattoo_output::ServerUrl;
 use pattoo_tests::{Cli, Daemon, Site, unused_address, wrapped};
-use pattoo_wasm::delivery::ServerUrl;
 use serde_json::{Value, json};
 
 use crate::delivery::long_queue::fill;

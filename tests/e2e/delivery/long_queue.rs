@@ -20,11 +20,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pattoo_measurement::{Agent, AgentId, Batch, Body, Candidate, Hostname, PollingInterval, Program, Value};
+use pattoo_output::{ServerUrl, Spool, SpoolLimits};
 use pattoo_tests::{Cli, Daemon, ReadyLine, Running, Site, resident_kib};
-use pattoo_wasm::{
-    delivery::{ServerUrl, Spool, SpoolLimits},
-    pattoo::{Agent, AgentId, Batch, Body, Candidate, Hostname, PollingInterval, Program, Value},
-};
 use serde_json::json;
 
 /// How many agents share a queue.

@@ -1,5 +1,5 @@
 //! Our payloads against pattoo's: the same datapoints go through `pattoo_shared` and through
-//! [`pattoo_wasm::pattoo`], and both payloads must hold the same datapoints. Then pattoo's reading
+//! [`pattoo_measurement`], and both payloads must hold the same datapoints. Then pattoo's reading
 //! side reads our payload.
 //!
 //! `tests/peers/pattoo_oracle.py` holds the intended differences in one place: we refuse what
@@ -20,7 +20,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use pattoo_wasm::pattoo::{
+use pattoo_measurement::{
     Agent, Batch, Candidate, Hostname, Memory, Metadatum, PollingInterval, Program, Reason, Rejection, Value,
 };
 use serde_json::{Value as Json, json};

@@ -7,8 +7,8 @@
 
 use std::{sync::Arc, time::Instant};
 
+use pattoo_sandbox::{Cache, CompileLimits, Compiler, Module, Sandbox};
 use pattoo_tests::{STATIONS, StationPeers, binary, resident_kib, station};
-use pattoo_wasm::sandbox::{Cache, CompileLimits, Compiler, Module, Sandbox};
 
 /// Languages whose modules contain an interpreter.
 const SLOW: [&str; 3] = ["python", "javascript", "typescript"];

@@ -10,10 +10,10 @@
 
 use std::{future::pending, process::Command, time::Duration};
 
-use pattoo_tests::{peer, python};
-use pattoo_wasm::modbus::{
+use pattoo_modbus::{
     DeviceUrl, Endpoint, EndpointSettings, Endpoints, ExceptionCode, ReadError, Readable, Span, Table, Words,
 };
+use pattoo_tests::{peer, python};
 use pattoo_wasm::simulate::{BoundDevice, Simulation};
 use serde_json::{Value, json};
 

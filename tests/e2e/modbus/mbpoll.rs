@@ -5,10 +5,8 @@
 
 use std::{process::Command, time::Duration};
 
+use pattoo_modbus::{DeviceUrl, EndpointSettings, Endpoints, ExceptionCode, ReadError, Readable, Span, Table, Words};
 use pattoo_tests::{Running, SerialPair, libmodbus_device, modbus_device, modbus_device_on, python};
-use pattoo_wasm::modbus::{
-    DeviceUrl, EndpointSettings, Endpoints, ExceptionCode, ReadError, Readable, Span, Table, Words,
-};
 use serde_json::{Value, json};
 
 fn span(unit: u8, table: Table, address: u16, count: u16) -> Span {

@@ -4,10 +4,10 @@
 
 use std::{future::pending, net::SocketAddr, process::Command, time::Duration};
 
-use pattoo_tests::{Running, modbus_device, peer, python};
-use pattoo_wasm::modbus::{
+use pattoo_modbus::{
     DeviceUrl, Endpoint, EndpointSettings, Endpoints, ExceptionCode, Ranges, ReadError, Readable, Span, Table, Words,
 };
+use pattoo_tests::{Running, modbus_device, peer, python};
 use pattoo_wasm::simulate::{SAMPLE, Simulation};
 use serde_json::{Value, json};
 

@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pattoo_sandbox::{CompileError, CompileLimits, Compiler, LoadError, Module, Sandbox};
 use pattoo_tests::{COMPOSED, Cli, binary, dependent_branches};
-use pattoo_wasm::sandbox::{CompileError, CompileLimits, Compiler, LoadError, Module, Sandbox};
 
 /// A collector that fails with this text, which shows which module ran.
 fn failing(text: &str) -> String {

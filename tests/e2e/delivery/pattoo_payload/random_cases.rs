@@ -1,6 +1,6 @@
 //! Cases for the comparison with pattoo: what a collection could emit, reasonable and not.
 
-use pattoo_wasm::pattoo::{Candidate, Metadatum, Value};
+use pattoo_measurement::{Candidate, Metadatum, Value};
 use serde_json::{Value as Json, json};
 
 /// A small generator of numbers (`SplitMix64`), so that a seed gives the same cases everywhere and
