@@ -102,11 +102,11 @@ fn twenty_hostile_collectors_do_not_delay_or_lose_collections_of_twenty_others()
     let window = Window::opens_now();
     let mut daemon = Process::start(&mut memory.confine(&site.command_with(&[])), status);
     let began = Instant::now();
-    // The server is away for a sixth of the time, in the middle.
+    // The server is unavailable for a sixth of the time, in the middle.
     let mut outage = Some((duration / 3, duration / 6));
     while began.elapsed() < duration && daemon.is_alive() {
         if let Some((at, length)) = outage.take_if(|(at, _)| began.elapsed() > *at) {
-            println!("{:>4} s: the server is away for {} s", at.as_secs(), length.as_secs());
+            println!("{:>4} s: the server is unavailable for {} s", at.as_secs(), length.as_secs());
             receiver.close();
             daemon.wait_at_most(length);
             receiver.open();

@@ -82,7 +82,7 @@ fn thousand_collectors_neither_drift_nor_grow_in_memory() {
     println!(
         "{collectors} collectors every {interval} s for {seconds} s: {completed} collections, {skipped} departures skipped, \
          {:.2} % began within 20 ms of their time, {:.2} % within 100 ms; half of them within {typical} ms of the first one's beat, all within {:?} ms; \
-         {queued} bodies waiting; resident KiB and open files at most {:?} in the second quarter, {:?} in the last",
+         {queued} payloads waiting; resident KiB and open files at most {:?} in the second quarter, {:?} in the last",
         within("0.02") * 100.0,
         within("0.1") * 100.0,
         drift.last(),

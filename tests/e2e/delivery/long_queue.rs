@@ -27,7 +27,7 @@ use serde_json::json;
 
 /// How many agents share a queue.
 const AGENTS: u64 = 20;
-/// How many bodies of an agent are stored at the same time.
+/// How many payloads of an agent are stored at the same time.
 const AT_ONCE: u64 = 32;
 
 /// The timestamp before that of the first payload, in Unix milliseconds.

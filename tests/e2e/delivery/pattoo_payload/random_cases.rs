@@ -254,7 +254,7 @@ impl Points<'_> {
             1 => self.of_bytes(self.room),
             2 => "\u{a0}".to_owned(),
             3..=6 => self.text(),
-            _ => self.rng.pick(&["x", "xy", "unit", "Unit ", "desk", "x z", "o'clock", "\u{df}\u{1e9e}"]).to_owned(),
+            _ => self.rng.pick(&["x", "xy", "unit", "Unit ", "room", "x z", "o'clock", "\u{df}\u{1e9e}"]).to_owned(),
         };
         let value = match self.rng.below(24) {
             0 => self.of_bytes(512),
