@@ -1,7 +1,8 @@
-//! Parts of the runtime one by one, for people who tune them (`docs/performance.md` says how to run it).
+//! Parts of the runtime one by one, for people who tune them (`docs/performance.md` says how to run
+//! it).
 //!
-//! The other benchmarks measure the figures in the project's table, against rivals and targets; here criterion shows whether a change
-//! made something faster.
+//! The other benchmarks measure the figures in the project's table, against rivals and targets;
+//! here criterion shows whether a change made something faster.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may fail as a test may")]
 

@@ -1,6 +1,8 @@
-//! Instructions, counted by valgrind: this program is started again under it, and does the work there.
+//! Instructions, counted by valgrind: this program is started again under it, and does the work
+//! there.
 //!
-//! The counted build is a development build on a processor without instructions for SHA-256: the bounds are on work, not on time.
+//! The counted build is a development build on a processor without instructions for SHA-256: the
+//! bounds are on work, not on time.
 
 use std::{env, process::Command};
 

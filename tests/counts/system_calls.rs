@@ -1,4 +1,5 @@
-//! System calls, counted by `strace`: this program is started again under it, and does the work there.
+//! System calls, counted by `strace`: this program is started again under it, and does the work
+//! there.
 
 use std::{
     collections::BTreeMap,
@@ -24,8 +25,8 @@ const TIMES: usize = 200;
 const BEGIN: &str = "/the counting begins";
 const END: &str = "/the counting ends";
 
-/// Calls for each of [`TIMES`] pieces of work, and which they are. Of threads that only tick beside the work nothing is counted,
-/// if `alone`.
+/// Calls for each of [`TIMES`] pieces of work, and which they are. Of threads that only tick beside
+/// the work nothing is counted, if `alone`.
 fn calls_of(work: &str, alone: bool, argument: &str) -> Option<(f64, BTreeMap<String, usize>)> {
     if !has_program("strace") {
         assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "strace is missing");

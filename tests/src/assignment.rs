@@ -38,8 +38,8 @@ pub fn assignment_without_grants(agent: Arc<Agent>) -> Assignment {
     }
 }
 
-/// An assignment that grants a device, named `plc1`, and a web site. The device is an address, with a query if its unit is not 1.
-/// Must be called in a runtime.
+/// An assignment that grants a device, named `plc1`, and a web site. The device is an address, with
+/// a query if its unit is not 1. Must be called in a runtime.
 pub fn assignment_with_grants(agent: Arc<Agent>, device: impl Display, site: SocketAddr) -> Assignment {
     let url = format!("tcp://{device}").parse().expect("a device");
     let grants = vec![DeviceGrant::new("plc1".parse().expect("a name"), &url)];

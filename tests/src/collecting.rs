@@ -28,7 +28,8 @@ impl Collecting {
         Self::with(Compiler::new(binary(), CompileLimits::default()))
     }
 
-    /// A new sandbox that compiles in this process, for emulated processors with fewer features than the real one.
+    /// A new sandbox that compiles in this process, for emulated processors with fewer features
+    /// than the real one.
     pub fn compiling_here() -> Self {
         Self::with(Compiler::unbounded())
     }

@@ -1,4 +1,5 @@
-//! The peers of a station of `guests/station`: a device and a web site with constant values, for measurements over many collections.
+//! The peers of a station of `guests/station`: a device and a web site with constant values, for
+//! measurements over many collections.
 
 use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 
@@ -69,7 +70,8 @@ impl StationPeers {
         }
     }
 
-    /// Checks that a collection completed with all its datapoints, stores its state, and returns the number that it counted.
+    /// Checks that a collection completed with all its datapoints, stores its state, and returns
+    /// the number that it counted.
     pub async fn counted(outcome: Outcome, about: &str) -> u64 {
         assert!(matches!(outcome.ending, Ending::Completed), "{about}: {:?}", outcome.ending);
         assert_eq!((outcome.emission.batch.datapoints(), outcome.emission.rejected), (11, 0), "{about}");

@@ -1,4 +1,5 @@
-//! One collection without I/O: against the same component on bare wasmtime, against a plugin of Extism, and against a Python process.
+//! One collection without I/O: against the same component on bare wasmtime, against a plugin of
+//! Extism, and against a Python process.
 
 use std::{env, process::Command, sync::Arc};
 
@@ -72,8 +73,8 @@ pub(crate) fn figures() {
     say("cycle: us for the same in a fresh process of pattoo_shared", &ours, Some(&python), Target::None);
 }
 
-/// A component on wasmtime with its pooling allocator and copy-on-write memory, and nothing else: no limits, no deadline, nothing
-/// asynchronous; its host counts what is emitted.
+/// A component on wasmtime with its pooling allocator and copy-on-write memory, and nothing else:
+/// no limits, no deadline, nothing asynchronous; its host counts what is emitted.
 struct Bare {
     engine: Engine,
     collector: bindings::CollectorPre<Counted>,

@@ -27,7 +27,7 @@ pub(crate) fn figures(sizes: &[usize]) {
 }
 
 fn figures_of(collectors: usize) {
-    // The server is away all the time, so all of it stays in the spool.
+    // The server is unavailable all the time, so all of it stays in the spool.
     let site = Site::new(unused_address());
     let modules: Vec<_> =
         (0..MODULES).map(|number| site.file(&format!("emitter_{number}.wat"), emitter(10, 1, 10 * number))).collect();

@@ -1,4 +1,5 @@
-//! The spool: payloads committed per second, the time to open a full one, and how fast it is drained.
+//! The spool: payloads committed per second, the time to open a full one, and how fast it is
+//! drained.
 
 use std::{sync::Arc, time::Duration};
 
