@@ -1,5 +1,5 @@
 //! Bodies as pattoo would have made them: the same datapoints go through `pattoo_shared` and through
-//! [`pattoo_measurement`], and what comes out must be the same datapoints. Then pattoo's reading side takes our body.
+//! [`pattoo_output::pattoo`], and what comes out must be the same datapoints. Then pattoo's reading side takes our body.
 //!
 //! Where ours differs on purpose, `tests/peers/pattoo_oracle.py` says so in one place: what pattoo would drop without a
 //! word or its server could not store is refused, and these verdicts are compared too. Values keep the type in which
@@ -19,9 +19,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use pattoo_measurement::{
-    Agent, Batch, Candidate, Hostname, Memory, Metadatum, PollingInterval, Program, Reason, Rejection, Value,
-};
+use pattoo_measurement::{Agent, Candidate, Hostname, Metadatum, PollingInterval, Program, Reason, Rejection, Value};
+use pattoo_output::pattoo::{Batch, Memory};
 use serde_json::{Value as Json, json};
 
 pub(crate) mod cases;
