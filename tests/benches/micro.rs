@@ -9,8 +9,9 @@
 use std::{path::Path, sync::Arc};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use pattoo_measurement::{Batch, Candidate, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_measurement::{Candidate, DEFAULT_FUTURE_BOUND};
 use pattoo_modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table};
+use pattoo_output::pattoo::{Batch, Memory};
 use pattoo_sandbox::{Compiler, Module, Sandbox};
 use pattoo_tests::{NOW, agent, assignment_without_grants, candidates, emitter::emitter, libmodbus_device_quiet};
 

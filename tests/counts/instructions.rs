@@ -6,7 +6,8 @@
 
 use std::{env, process::Command};
 
-use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_measurement::DEFAULT_FUTURE_BOUND;
+use pattoo_output::pattoo::{Batch, Memory};
 use pattoo_tests::{NOW, agent, candidates, has_program};
 
 use super::BOUNDS;

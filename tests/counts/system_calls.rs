@@ -10,8 +10,9 @@ use std::{
     sync::Arc,
 };
 
-use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND};
+use pattoo_measurement::DEFAULT_FUTURE_BOUND;
 use pattoo_modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table};
+use pattoo_output::pattoo::Batch;
 use pattoo_output::{ServerUrl, Spool, SpoolLimits};
 use pattoo_tests::{
     Collecting, NOW, agent, candidates, emitter::emitter, has_program, libmodbus_device_quiet,

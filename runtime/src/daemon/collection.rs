@@ -7,7 +7,8 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use pattoo_base::clock::unix_millis;
-use pattoo_measurement::{Body, Program};
+use pattoo_measurement::Program;
+use pattoo_output::pattoo::{Batch, Body};
 use pattoo_sandbox::{
     Collector, Ending, Outcome, Sandbox, Stop,
     capability::{Assignment, Denial},
@@ -108,13 +109,13 @@ impl Journey {
             tracing::warn!("{program}: not granted: {what}{mend}");
         }
         let (mut reason, mut words) = words_of(&outcome.ending);
-        let taken = outcome.emission.batch.datapoints() as u64;
+        let taken = outcome.emission.sink.datapoints() as u64;
         let rejected = outcome.emission.rejected as u64;
         words = format!("{words}, {taken} datapoints taken");
         if rejected > 0 {
             words = format!("{words}, {rejected} rejected");
         }
-        if let Some(body) = outcome.emission.batch.into_body(unix_millis())
+        if let Some(body) = Batch::of(outcome.emission.sink).and_then(|batch| batch.into_body(unix_millis()))
             && let Err(error) = self.keep(Arc::new(body)).await
         {
             reason = Reason::NotStored;

@@ -3,7 +3,8 @@
 
 use std::{env, process::Command, sync::Arc};
 
-use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_measurement::DEFAULT_FUTURE_BOUND;
+use pattoo_output::pattoo::{Batch, Memory};
 use pattoo_tests::{
     Collecting, NOW, agent, candidates,
     emitter::emitter,

@@ -3,7 +3,8 @@
 
 use std::{hint::black_box, process::Command};
 
-use pattoo_measurement::{Agent, Batch, Body, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_measurement::{Agent, DEFAULT_FUTURE_BOUND};
+use pattoo_output::pattoo::{Batch, Body, Memory};
 use pattoo_tests::{
     NOW, agent, candidates,
     figures::{Target, cpu_seconds, interleaved, repeated, say},

@@ -3,7 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pattoo_measurement::{Agent, Batch, Body, Candidate, DEFAULT_FUTURE_BOUND, Value};
+use pattoo_measurement::{Agent, Candidate, DEFAULT_FUTURE_BOUND, Value};
+use pattoo_output::pattoo::{Batch, Body};
 use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, SpoolLimits};
 use pattoo_tests::{
     Cli, agent,

@@ -20,7 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_measurement::{Agent, AgentId, Batch, Body, Candidate, Hostname, PollingInterval, Program, Value};
+use pattoo_measurement::{Agent, AgentId, Candidate, Hostname, PollingInterval, Program, Value};
+use pattoo_output::pattoo::{Batch, Body};
 use pattoo_output::{ServerUrl, Spool, SpoolLimits};
 use pattoo_tests::{Cli, Daemon, ReadyLine, Running, Site, resident_kib};
 use serde_json::json;

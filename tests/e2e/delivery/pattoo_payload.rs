@@ -1,5 +1,5 @@
 //! Our payloads against pattoo's: the same datapoints go through `pattoo_shared` and through
-//! [`pattoo_measurement`], and both payloads must hold the same datapoints. Then pattoo's reading
+//! [`pattoo_output::pattoo`], and both payloads must hold the same datapoints. Then pattoo's reading
 //! side reads our payload.
 //!
 //! `tests/peers/pattoo_oracle.py` holds the intended differences in one place: we refuse what
@@ -20,9 +20,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use pattoo_measurement::{
-    Agent, Batch, Candidate, Hostname, Memory, Metadatum, PollingInterval, Program, Reason, Rejection, Value,
-};
+use pattoo_measurement::{Agent, Candidate, Hostname, Metadatum, PollingInterval, Program, Reason, Rejection, Value};
+use pattoo_output::pattoo::{Batch, Memory};
 use serde_json::{Value as Json, json};
 
 pub(crate) mod random_cases;

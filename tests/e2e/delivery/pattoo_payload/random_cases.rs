@@ -1,6 +1,7 @@
 //! Cases for the comparison with pattoo: what a collection could emit, reasonable and not.
 
 use pattoo_measurement::{Candidate, Metadatum, Value};
+use pattoo_output::pattoo::DataType;
 use serde_json::{Value as Json, json};
 
 /// A small generator of numbers (`SplitMix64`), so that a seed gives the same cases everywhere and
@@ -156,7 +157,7 @@ impl Case {
         let point = |p: &Candidate| {
             json!({
                 "key": p.key,
-                "type": p.value.data_type().number(),
+                "type": DataType::of(&p.value).number(),
                 "value": typed(&p.value),
                 "timestamp": p.timestamp,
                 "metadata": p.metadata.iter().map(metadata).collect::<Vec<Json>>(),

@@ -9,7 +9,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-use super::{checksum::Checksum, datapoint::Datapoint, table::Table, text::make_room};
+use super::{checksum::Checksum, datapoint::Datapoint, table::Table, text::make_room, value::DataType};
 
 /// What is known of one target's series.
 #[derive(Debug)]
@@ -174,7 +174,7 @@ fn index(place: u32) -> usize {
 /// What a datapoint's checksum is made of, but for what all of its target share. The parts end with a byte that is in no text.
 fn write(out: &mut Vec<u8>, point: &Datapoint) {
     const END: u8 = 0xff;
-    out.push(point.value.data_type().number());
+    out.push(DataType::of(&point.value).number());
     let parts = point.identifying().flat_map(|metadatum| [metadatum.key.as_str(), metadatum.value.as_str()]);
     for part in std::iter::once(point.key.as_str()).chain(parts) {
         out.extend_from_slice(part.as_bytes());
