@@ -5,7 +5,7 @@ use std::{path::Path, sync::LazyLock, time::Duration};
 
 use libfuzzer_sys::fuzz_target;
 use pattoo_fuzz::{Machine, interpreter};
-use pattoo_wasm::sandbox::{Collector, Module};
+use pattoo_sandbox::{Collector, Module};
 
 static MACHINE: LazyLock<Machine> = LazyLock::new(|| Machine::new(Duration::from_millis(200)));
 static GUEST: LazyLock<Collector> = LazyLock::new(|| {

@@ -5,7 +5,7 @@ use std::{path::Path, sync::LazyLock, time::Duration};
 
 use libfuzzer_sys::fuzz_target;
 use pattoo_fuzz::Machine;
-use pattoo_wasm::sandbox::Module;
+use pattoo_sandbox::Module;
 
 static MACHINE: LazyLock<Machine> = LazyLock::new(|| Machine::new(Duration::from_millis(50)));
 

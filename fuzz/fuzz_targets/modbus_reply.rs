@@ -4,10 +4,8 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use pattoo_wasm::{
-    fuzzing::modbus_reply,
-    modbus::{MAX_BITS, MAX_REGISTERS, Span, Table, Words},
-};
+use pattoo_modbus::{MAX_BITS, MAX_REGISTERS, Span, Table, Words};
+use pattoo_wasm::fuzzing::modbus_reply;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     runtime::Runtime,

@@ -6,15 +6,15 @@ use std::{
     time::Duration,
 };
 
-use pattoo_wasm::{
+use pattoo_fetch::{Client, Method, OriginGrant, OwnEndpoints};
+use pattoo_measurement::{Agent, Memory, PollingInterval};
+use pattoo_modbus::{EndpointSettings, Endpoints};
+use pattoo_sandbox::{
+    Collector, Compiler, Ending, Sandbox,
     capability::{
         Assignment, Limits,
         modbus::{DeviceGrant, Devices},
     },
-    http::{Client, Method, OriginGrant, OwnEndpoints},
-    modbus::{EndpointSettings, Endpoints},
-    pattoo::{Agent, Memory, PollingInterval},
-    sandbox::{Collector, Compiler, Ending, Sandbox},
     state::StateStore,
 };
 use smith::WORLD;
@@ -100,7 +100,7 @@ struct OneLine;
 
 impl tracing::Subscriber for OneLine {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target().starts_with("pattoo_wasm") || metadata.target() == "guest"
+        metadata.target().starts_with("pattoo_") || metadata.target() == "guest"
     }
     fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
         tracing::span::Id::from_u64(1)

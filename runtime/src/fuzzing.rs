@@ -1,19 +1,16 @@
 //! What the targets in `fuzz/` reach of the inside. There only when they are built.
 
+use pattoo_modbus::{ExceptionCode, ReadError, Span, Words};
+use pattoo_settings::ConfigError;
 use tokio::io::{AsyncRead, AsyncWrite};
-
-use crate::{
-    config::ConfigError,
-    modbus::{ExceptionCode, ReadError, Span, Words},
-};
 
 /// Makes a component of a core module.
 ///
 /// # Errors
 ///
 /// Why it is no collector.
-pub fn lift(module: &[u8]) -> Result<Vec<u8>, String> {
-    crate::sandbox::lifted(module)
+pub fn componentize(module: &[u8]) -> Result<Vec<u8>, String> {
+    pattoo_sandbox::componentized(module)
 }
 
 /// The effective configuration of `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml`.
@@ -35,5 +32,5 @@ pub async fn modbus_reply(
     serial: bool,
     span: Span,
 ) -> Result<Result<Words, ExceptionCode>, ReadError> {
-    crate::modbus::asked(stream, serial, span).await
+    pattoo_modbus::asked(stream, serial, span).await
 }

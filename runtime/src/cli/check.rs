@@ -9,18 +9,19 @@ use std::{
     time::Duration,
 };
 
+use pattoo_fetch::{self as http, OwnEndpoints};
+use pattoo_measurement::AgentId;
+use pattoo_output::ServerUrl;
+use pattoo_sandbox::{
+    CompileLimits, LoadError, Module, Sandbox,
+    capability::{Interface, Reach, modbus::Devices},
+};
+use pattoo_settings::{Place, Problem, Severity};
 use tokio::net::TcpStream;
 use url::Host;
 
 use super::{Exit, Failure, output::print_line, report::Finding};
-use crate::{
-    capability::{Interface, Reach, modbus::Devices},
-    config::{CollectorSettings, ConfigDirectory, Loaded, Place, Problem, Severity, Step, schema},
-    delivery::ServerUrl,
-    http::{self, OwnEndpoints},
-    pattoo::AgentId,
-    sandbox::{CompileLimits, LoadError, Module, Sandbox},
-};
+use crate::config::{CollectorSettings, ConfigDirectory, Loaded, Step, schema};
 
 /// How long the server may take to be reached.
 const REACHABLE_WITHIN: Duration = Duration::from_secs(3);
@@ -169,8 +170,8 @@ fn own_files(loaded: &Loaded) -> Vec<Problem> {
     let directory = &loaded.configuration.directories.daemon;
     let error = |what: String, help: String| Problem { severity: Severity::Error, what, place: None, help };
     let databases = [directory.spool(), directory.state()].into_iter().filter_map(|path| {
-        let error_of = crate::database::refuse_unless_private(&path).err()?;
-        Some(error(error_of.to_string(), crate::database::EXPOSED_HELP.to_owned()))
+        let error_of = pattoo_base::database::refuse_unless_private(&path).err()?;
+        Some(error(error_of.to_string(), pattoo_base::database::EXPOSED_HELP.to_owned()))
     });
     let ids = loaded.configuration.collectors.iter().filter_map(|collector| {
         let error_of = AgentId::check(&directory.agent_ids(), &collector.program).err()?;

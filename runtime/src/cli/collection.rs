@@ -7,17 +7,14 @@ use std::{
 };
 
 use bytesize::ByteSize;
+use pattoo_fetch::{self as http, OriginGrant};
+use pattoo_measurement::{Agent, AgentId, AgentIdError, Hostname, PollingInterval, Program};
+use pattoo_modbus::DeviceUrl;
+use pattoo_sandbox::{Collector, CompileLimits, Module, Sandbox, capability::modbus::DeviceGrant};
 use serde_json::Map;
 
 use super::Failure;
-use crate::{
-    capability::modbus::DeviceGrant,
-    config::{self, CollectorLimits, DataDirectory, Grants, Limit},
-    http::{self, OriginGrant},
-    modbus::DeviceUrl,
-    pattoo::{Agent, AgentId, AgentIdError, Hostname, PollingInterval, Program},
-    sandbox::{Collector, CompileLimits, Module, Sandbox},
-};
+use crate::config::{self, CollectorLimits, DataDirectory, Grants, Limit};
 
 /// After how long a compilation is announced, on a terminal.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -84,7 +81,7 @@ fn parse_device(text: &str) -> Result<DeviceGrant, String> {
 
 fn parse_limit(text: &str) -> Result<(&'static Limit, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, for example datapoints=20000")?;
-    let limit = Limit::named(name).ok_or_else(|| config::unknown_limit(name))?;
+    let limit = config::limit_named(name).ok_or_else(|| config::unknown_limit(name))?;
     limit.set(&mut CollectorLimits::default(), value).map_err(|error| error.to_string())?;
     Ok((limit, value.to_owned()))
 }

@@ -1,9 +1,10 @@
-//! The hidden `pattoo-wasm compile`: the child process in which modules are compiled. See [`crate::sandbox::serve`].
+//! The hidden `pattoo-wasm compile`: the child process in which modules are compiled. See [`pattoo_sandbox::serve`].
 
 use std::time::Duration;
 
+use pattoo_sandbox::{CompileLimits, serve};
+
 use super::{Exit, Failure};
-use crate::sandbox::{CompileLimits, serve};
 
 /// Arguments of `compile`.
 #[derive(Debug, clap::Args)]

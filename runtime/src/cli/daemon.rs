@@ -3,6 +3,11 @@
 use std::{path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
+use pattoo_base::text::counted;
+use pattoo_modbus::Endpoints;
+use pattoo_output::{Spool, SpoolLimits};
+use pattoo_sandbox::{Sandbox, state::StateStore};
+use pattoo_settings::ConfigError;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -11,13 +16,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::{Exit, Failure, logging};
 use crate::{
-    config::{ConfigDirectory, ConfigError, Configuration},
+    config::{ConfigDirectory, Configuration},
     daemon::{Board, Command, Daemon, Lock, LockError, Notifier, Outlet, Plan, StatusServer, Supervisor, plan},
-    delivery::{Spool, SpoolLimits},
-    modbus::Endpoints,
-    sandbox::Sandbox,
-    state::StateStore,
-    text::counted,
 };
 
 const EXAMPLES: &str = "\

@@ -11,12 +11,12 @@ use std::{
 
 use axum::{Router, http::header::CONTENT_TYPE, routing::get};
 use clap::Parser as _;
+use pattoo_base::clock::unix_millis;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch};
 
 use super::{Cli, Command, Exit, Failure, interrupted, output::print_line, receive::line, run};
 use crate::{
-    capability::unix_millis,
     config::DataDirectory,
     receive::{Moods, Received, Receiver, Sink},
     simulate::{SAMPLE, Simulation},

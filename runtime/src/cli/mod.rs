@@ -25,10 +25,10 @@ mod spool;
 use std::{path::Path, process::ExitCode};
 
 use clap::{ArgAction, Parser, Subcommand};
+use pattoo_sandbox::{Cache, CompileLimits, Compiler};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(crate) use self::report::{Exit, Failure};
-use crate::sandbox::{Cache, CompileLimits, Compiler};
 
 /// Runs WebAssembly collectors for pattoo, each with exactly the devices and web origins granted to it.
 #[derive(Debug, Parser)]
@@ -105,7 +105,7 @@ pub fn main() -> ExitCode {
     let in_background = matches!(cli.command, Command::Daemon(_));
     logging::start(cli.verbose, cli.quiet, format, in_background);
     if in_background {
-        crate::sandbox::return_freed_memory();
+        pattoo_sandbox::return_freed_memory();
     }
     let result = match cli.command {
         Command::Compile(args) => compile::compile(&args),

@@ -8,13 +8,13 @@ use std::{
 };
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use pattoo_measurement::Program;
 
 use super::{
     Exit, Failure,
     languages::{LANGUAGES, Language},
     output::print_line,
 };
-use crate::pattoo::Program;
 
 const EXAMPLES: &str = "\
 Example:

@@ -3,13 +3,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use pattoo_base::secret::Secret;
+use pattoo_measurement::{Body, Program};
+use pattoo_output::{DeliverySettings, ServerUrl, Spool, SpoolLimits, deliver_now};
+
 use super::{Exit, Failure};
-use crate::{
-    config::{ConfigDirectory, DataDirectory, Posting},
-    delivery::{DeliverySettings, ServerUrl, Spool, SpoolLimits, deliver_now},
-    http::Secret,
-    pattoo::{Body, Program},
-};
+use crate::config::{ConfigDirectory, DataDirectory, Posting};
 
 /// How long it takes at most, together with what was stored before.
 const BOUND: Duration = Duration::from_mins(1);

@@ -3,12 +3,10 @@
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::body::Bytes;
+use pattoo_base::text::one_line;
 
 use super::{Exit, Failure, interrupted, output::print_line};
-use crate::{
-    receive::{Mood, Moods, Received, Receiver, Record, Sink, Store},
-    text::one_line,
-};
+use crate::receive::{Mood, Moods, Received, Receiver, Record, Sink, Store};
 
 /// How much of a text from a body is shown, in bytes.
 const MAX_SHOWN: usize = 200;

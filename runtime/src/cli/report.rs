@@ -3,15 +3,11 @@
 use std::{fmt, io::Write as _, process::ExitCode};
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
-
-use crate::{
-    config::{ConfigError, Place, Problem, Severity},
-    delivery::SpoolError,
-    pattoo::AgentIdError,
-    sandbox::LoadError,
-    state::StateError,
-    text::{masked, printable},
-};
+use pattoo_base::text::{masked, printable};
+use pattoo_measurement::AgentIdError;
+use pattoo_output::SpoolError;
+use pattoo_sandbox::{LoadError, state::StateError};
+use pattoo_settings::{ConfigError, Place, Problem, Severity};
 
 /// How many problems of a configuration are shown at once.
 const MAX_SHOWN: usize = 20;

@@ -3,6 +3,19 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytesize::ByteSize;
+use pattoo_base::clock::unix_millis;
+use pattoo_fetch::{self as http, OwnEndpoints};
+use pattoo_measurement::{AgentId, Body, Memory};
+use pattoo_modbus::Endpoints;
+use pattoo_output::ServerUrl;
+use pattoo_sandbox::{
+    Collector, Ending, Module, Outcome, Sandbox,
+    capability::{
+        Assignment, Denial,
+        modbus::{DeviceGrant, Devices},
+    },
+    state::StateStore,
+};
 
 use super::{
     Exit, Failure, Interruption,
@@ -10,20 +23,7 @@ use super::{
     output::{indented, print_datapoints},
     posting::{Outlet, PostArgs, Undelivered},
 };
-use crate::{
-    capability::{
-        Assignment, Denial,
-        modbus::{DeviceGrant, Devices},
-        unix_millis,
-    },
-    config::{self, ConfigDirectory, DataDirectory},
-    delivery::ServerUrl,
-    http::{self, OwnEndpoints},
-    modbus::Endpoints,
-    pattoo::{AgentId, Body, Memory},
-    sandbox::{Collector, Ending, Module, Outcome, Sandbox},
-    state::StateStore,
-};
+use crate::config::{self, ConfigDirectory, DataDirectory};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -228,8 +228,8 @@ impl Job {
 }
 
 /// A guest that was stopped, with what its operator can do about it.
-fn stopped(stop: &crate::sandbox::Stop) -> Failure {
-    use crate::sandbox::Stop;
+fn stopped(stop: &pattoo_sandbox::Stop) -> Failure {
+    use pattoo_sandbox::Stop;
     let help = match stop {
         Stop::Trap { frames, .. } if frames.is_empty() => {
             "this is a mistake in the collector; what it emitted before is kept".to_owned()

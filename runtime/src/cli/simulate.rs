@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use pattoo_base::files;
+
 use super::{Exit, Failure, interrupted, output::print_line};
 use crate::{
-    config, files,
+    config,
     simulate::{BindError, FAULTS_SAMPLE, SAMPLE, Simulation},
 };
 

@@ -2,15 +2,15 @@
 
 use std::{collections::HashSet, fmt::Write as _, time::Duration};
 
+use pattoo_base::{
+    clock::unix_millis,
+    text::{counted, one_line},
+};
+use pattoo_output::{Entry, Selection, ServerUrl, Spool, SpoolLimits, Stats, StoredId};
 use serde_json::json;
 
 use super::{Exit, Failure, output::print_line};
-use crate::{
-    capability::unix_millis,
-    config::DataDirectory,
-    delivery::{Entry, Selection, ServerUrl, Spool, SpoolLimits, Stats, StoredId},
-    text::{counted, one_line},
-};
+use crate::config::DataDirectory;
 
 /// How much of a refusal is shown in a list, in bytes.
 const MAX_SHOWN: usize = 100;

@@ -2,14 +2,12 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use pattoo_base::secret::Secret;
+use pattoo_measurement::{Hostname, PollingInterval, Program};
+use pattoo_output::ServerUrl;
 use tracing::level_filters::LevelFilter;
 
 use super::{CollectorLimits, DataDirectory, Digest, Grants, LogBounds};
-use crate::{
-    delivery::ServerUrl,
-    http::Secret,
-    pattoo::{Hostname, PollingInterval, Program},
-};
 
 /// The configuration as a whole: pattoo's own files and ours.
 ///

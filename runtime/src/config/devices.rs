@@ -1,19 +1,14 @@
 //! One Modbus device of a grant: `url`, units, what may be read, and how its endpoint is treated.
 
-use super::{
-    quantity::{
-        HOUR, Quantity, Unit,
-        convert::{duration, millis, narrow},
-        quantity,
-    },
-    reader::{Fields, Reported, all},
-    yaml::{Entry, Node},
+use pattoo_modbus::{
+    DeviceUrl, EndpointSettings, MAX_BITS, MAX_CONNECTIONS, MAX_REGISTERS, Ranges, Readable, Table, check_unit,
 };
-use crate::{
-    capability::modbus::DeviceGrant,
-    modbus::{
-        DeviceUrl, EndpointSettings, MAX_BITS, MAX_CONNECTIONS, MAX_REGISTERS, Ranges, Readable, Table, check_unit,
-    },
+use pattoo_sandbox::capability::modbus::DeviceGrant;
+use pattoo_settings::{
+    Fields, HOUR, Quantity, Reported, all,
+    convert::{duration, millis, narrow},
+    quantity,
+    yaml::{Entry, Node},
 };
 
 const MINUTE: u64 = 60_000;

@@ -9,10 +9,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    pattoo::PattooFiles,
-    source::{ConfigError, Problem},
-};
+use pattoo_settings::{ConfigError, Problem};
+
+use super::pattoo::PattooFiles;
 
 /// The variable that names pattoo's configuration directory.
 const CONFIGDIR: &str = "PATTOO_CONFIGDIR";

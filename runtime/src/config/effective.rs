@@ -5,16 +5,14 @@
 
 use std::sync::Arc;
 
+use pattoo_settings::{
+    Form, Kind, SourceFile,
+    yaml::{Document, Node},
+};
 use serde_json::{Map, Value, json};
 use tracing::level_filters::LevelFilter;
 
-use super::{
-    form::{Form, Kind},
-    forms,
-    load::Loaded,
-    source::SourceFile,
-    yaml::{Document, Node},
-};
+use super::{forms, load::Loaded};
 
 impl Loaded {
     /// The effective settings as YAML: `pattoo` and `pattoo_wasm`.
@@ -97,8 +95,9 @@ fn value(kind: Kind, node: &Node) -> Value {
         Kind::Form(form) => Value::Object(filled(&form(), Some(node))),
         Kind::List(kind) => list.iter().map(|node| value(*kind, node)).collect(),
         Kind::Named(form) => {
-            let member =
-                |entry: &super::yaml::Entry| (entry.key.clone(), Value::Object(filled(&form(), Some(&entry.node))));
+            let member = |entry: &pattoo_settings::yaml::Entry| {
+                (entry.key.clone(), Value::Object(filled(&form(), Some(&entry.node))))
+            };
             Value::Object(map.iter().map(member).collect())
         }
         Kind::Text => node.text().map_or(Value::Null, Value::from),

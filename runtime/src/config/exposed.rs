@@ -5,14 +5,13 @@
 
 use std::{collections::HashSet, path::Path};
 
-use super::{
-    load::Loaded,
-    source::{Problem, Severity},
-};
-use crate::{
+use pattoo_base::{
     files::{self, Exposure},
-    http::{Secret, SecretSource},
+    secret::{Secret, SecretSource},
 };
+use pattoo_settings::{Problem, Severity};
+
+use super::load::Loaded;
 
 impl Loaded {
     /// What is exposed: the files themselves, the secrets that they name, modules, and directories of data.

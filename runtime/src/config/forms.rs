@@ -1,14 +1,15 @@
 //! The forms of our files, and of what we read in pattoo's.
 
+use pattoo_measurement::PollingInterval;
+use pattoo_modbus::EndpointSettings;
+use pattoo_settings::{Form, GIB, Key, Kind, MIB, Unit};
+
 use super::{
     devices::ENDPOINT,
-    form::{Form, Key, Kind},
     limits::{CollectorLimits, LIMITS},
     log::{LOG, LogBounds},
-    quantity::{GIB, MIB, Unit},
     spool::{SPOOL, SpoolBounds},
 };
-use crate::{modbus::EndpointSettings, pattoo::PollingInterval};
 
 const SECONDS: Kind = Kind::Integer(1, PollingInterval::MAX_SECONDS as u64);
 const UNIT: Kind = Kind::Integer(0, 255);

@@ -2,7 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{ConfigError, SourceFile, load::Loaded, load::Source, pattoo::PattooFiles};
+use pattoo_settings::{ConfigError, SourceFile};
+
+use super::{
+    load::{Loaded, Source},
+    pattoo::PattooFiles,
+};
 
 /// `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml`, to what they come to.
 pub(crate) fn configuration(pattoo: &str, agent: &str, ours: &str) -> Result<String, ConfigError> {

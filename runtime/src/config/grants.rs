@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
+use pattoo_base::secret::Secret;
+use pattoo_fetch::{HeaderName, Method, OriginGrant};
+use pattoo_sandbox::capability::modbus::DeviceGrant;
+use pattoo_settings::{
+    ConfigError, Fields, Reported, all, read, shown,
+    yaml::{Entry, Node},
+};
+
 use super::{
     devices::device,
     forms,
     load::{Source, SourceError},
-    reader::{Fields, Reported, all, read, shown},
-    source::ConfigError,
-    yaml::{Entry, Node},
-};
-use crate::{
-    capability::modbus::DeviceGrant,
-    http::{HeaderName, Method, OriginGrant, Secret},
 };
 
 /// What one collector may reach. The default is nothing.
@@ -107,8 +108,10 @@ pub(super) fn secret(fields: Fields<'_>, folder: &Path) -> Result<Secret, Report
 mod tests {
     use std::{path::Path, sync::Arc};
 
+    use pattoo_sandbox::capability::modbus::DeviceGrant;
+    use pattoo_settings::SourceFile;
+
     use super::{Grants, Source};
-    use crate::{capability::modbus::DeviceGrant, config::SourceFile};
 
     fn parse(text: &str) -> Result<Grants, String> {
         let file = Arc::new(SourceFile { path: Path::new("grants.yaml").to_owned(), text: text.to_owned() });
@@ -143,7 +146,7 @@ mod tests {
         .unwrap();
         let meter = &grants.modbus[0];
         assert_eq!(meter.endpoint.to_string(), "rtu:///dev/ttyUSB0?baud=9600&parity=even&stop=1");
-        assert_eq!(meter.readable.ranges(crate::modbus::Table::HoldingRegisters).to_string(), "0-9");
+        assert_eq!(meter.readable.ranges(pattoo_modbus::Table::HoldingRegisters).to_string(), "0-9");
         assert_eq!((meter.settings.retries, meter.settings.min_gap.as_millis()), (1, 20));
         assert!(parse("modbus:\n  meter: { url: 'rtu:///dev/ttyUSB0', units: [0] }\n").is_err());
         assert!(parse("modbus:\n  meter: { url: 'tcp://192.0.2.1', input: ['manual:40001'] }\n").is_err());

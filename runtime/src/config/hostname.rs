@@ -11,7 +11,7 @@ use std::{
     ptr,
 };
 
-use crate::pattoo::Hostname;
+use pattoo_measurement::Hostname;
 
 /// Room for one answer of the look-up, in bytes; it grows up to [`MAX_ANSWER`].
 const ANSWER: usize = 8 << 10;

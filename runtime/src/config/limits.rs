@@ -1,14 +1,14 @@
 //! `limits:` of a collector: each limit by its name, with its unit and its range.
 
-use super::{
-    forms,
-    quantity::{
-        GIB, HOUR, KIB, MIB, Quantity, SECOND, Unit,
-        convert::{duration, millis, narrow, same, widen},
-        quantity,
-    },
+use pattoo_fetch as http;
+use pattoo_sandbox::{CompileLimits, capability};
+use pattoo_settings::{
+    GIB, HOUR, KIB, MIB, Quantity, SECOND,
+    convert::{duration, millis, narrow, same, widen},
+    quantity,
 };
-use crate::{capability, http, sandbox::CompileLimits};
+
+use super::forms;
 
 /// How much one collection may use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -291,11 +291,9 @@ pub static LIMITS: &[Limit] = &[
     ),
 ];
 
-impl Limit {
-    /// The limit of this name.
-    pub fn named(name: &str) -> Option<&'static Self> {
-        LIMITS.iter().find(|limit| limit.name == name)
-    }
+/// The limit of this name.
+pub fn limit_named(name: &str) -> Option<&'static Limit> {
+    LIMITS.iter().find(|limit| limit.name == name)
 }
 
 /// What to say about a name that no limit has.
@@ -305,8 +303,9 @@ pub(crate) fn unknown_limit(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{CollectorLimits, LIMITS, Limit};
-    use crate::http::Cap;
+    use pattoo_fetch::Cap;
+
+    use super::{CollectorLimits, LIMITS, limit_named};
 
     #[test]
     fn every_default_is_in_its_range_and_reads_back_as_it_is_shown() {
@@ -325,7 +324,7 @@ mod tests {
     #[test]
     fn a_limit_that_a_message_names_can_be_set() {
         for name in ["memory", "table_elements", "spans", "fetches", "datapoints", "datapoint_bytes"] {
-            assert!(Limit::named(name).is_some(), "{name}");
+            assert!(limit_named(name).is_some(), "{name}");
         }
         for cap in [
             Cap::ResponseBody,
@@ -336,13 +335,13 @@ mod tests {
             Cap::RequestHeaders,
             Cap::RequestHeaderBytes,
         ] {
-            assert!(Limit::named(cap.setting()).is_some(), "{}", cap.setting());
+            assert!(limit_named(cap.setting()).is_some(), "{}", cap.setting());
         }
     }
 
     #[test]
     fn what_is_out_of_range_is_refused_with_the_range() {
-        let error = Limit::named("memory").unwrap().set(&mut CollectorLimits::default(), "1KiB").unwrap_err();
+        let error = limit_named("memory").unwrap().set(&mut CollectorLimits::default(), "1KiB").unwrap_err();
         assert_eq!(error.to_string(), "`memory` is 64KiB to 4GiB, not 1KiB");
     }
 }

@@ -8,24 +8,24 @@ use std::{
     sync::Arc,
 };
 
+use pattoo_base::files::{self, Exposure};
+use pattoo_measurement::{Hostname, PollingInterval};
+use pattoo_settings::{
+    ConfigError, Fields, Place, Problem, Reported, SourceFile, all, read, shown,
+    yaml::{Document, Node},
+};
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    CollectorLimits, CollectorSettings, ConfigDirectory, ConfigError, Configuration, DataDirectory, Directories,
-    Server, forms, fully_qualified_hostname,
+    CollectorLimits, CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, Server, forms,
+    fully_qualified_hostname,
     grants::{grants, secret},
+    interval,
     limits::LIMITS,
     log::{LOG, LogBounds},
     pattoo::PattooFiles,
-    reader::{Fields, Reported, all, read, shown},
-    source::{Place, Problem, SourceFile},
     spool::{SPOOL, SpoolBounds},
-    yaml::{Document, Node},
-};
-use crate::{
-    files::{self, Exposure},
-    pattoo::{Hostname, PollingInterval},
 };
 
 /// Where the daemon says how it is, unless told otherwise.
@@ -295,11 +295,15 @@ fn status(fields: Fields<'_>) -> Result<Option<SocketAddr>, Reported> {
     }
 }
 
-fn collector(fields: Fields<'_>, folder: &Path, interval: PollingInterval) -> Result<CollectorSettings, Reported> {
+fn collector(
+    fields: Fields<'_>,
+    folder: &Path,
+    default_interval: PollingInterval,
+) -> Result<CollectorSettings, Reported> {
     let program = fields.required("program");
     let module = fields.required::<PathBuf>("module");
     let sha256 = fields.optional("sha256");
-    let polling_interval = fields.interval("polling_interval");
+    let polling_interval = interval(fields, "polling_interval");
     let settings = settings(fields);
     let mut limits = CollectorLimits::default();
     let set = fields.node("limits").map(|node| fields.of(&forms::limits(), node).quantities(LIMITS, &mut limits));
@@ -310,7 +314,7 @@ fn collector(fields: Fields<'_>, folder: &Path, interval: PollingInterval) -> Re
         program: program?,
         module: folder.join(module?),
         sha256: sha256?,
-        polling_interval: polling_interval?.unwrap_or(interval),
+        polling_interval: polling_interval?.unwrap_or(default_interval),
         settings: settings?,
         limits,
         grants: grants?.unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! How much the log file may hold.
 
-use super::quantity::{
-    GIB, MIB, Quantity, Unit,
+use pattoo_settings::{
+    GIB, MIB, Quantity,
     convert::{narrow, same},
     quantity,
 };

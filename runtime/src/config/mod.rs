@@ -12,7 +12,6 @@ mod digest;
 mod directories;
 mod effective;
 mod exposed;
-mod form;
 mod forms;
 mod grants;
 mod hostname;
@@ -23,18 +22,17 @@ mod narrow;
 mod own;
 mod pattoo;
 mod posting;
-mod quantity;
-mod reader;
 mod schema;
 mod settings;
-mod source;
 mod spool;
-mod yaml;
 
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
+
+use pattoo_measurement::PollingInterval;
+use pattoo_settings::{Fields, Reported};
 
 pub use self::{
     configuration::{CollectorSettings, Configuration, Directories, Server},
@@ -42,17 +40,21 @@ pub use self::{
     directories::{ConfigDirectory, DataDirectory},
     grants::Grants,
     hostname::{HostnameError, fully_qualified_hostname},
-    limits::{CollectorLimits, LIMITS, Limit},
+    limits::{CollectorLimits, LIMITS, Limit, limit_named},
     log::LogBounds,
     narrow::grants_of,
     own::{Own, own},
     posting::Posting,
-    quantity::{Quantity, QuantityError, Unit},
     schema::schema,
     settings::{SettingsError, check_yaml, merge_setting, read_settings, to_json},
-    source::{ConfigError, Place, Problem, Severity, SourceFile},
 };
 pub(crate) use self::{
     limits::unknown_limit,
     load::{Loaded, Step},
 };
+
+/// The value of a key that is a number of seconds.
+fn interval(fields: Fields<'_>, name: &str) -> Result<Option<PollingInterval>, Reported> {
+    let seconds = fields.integer(name)?.map(u32::try_from).transpose().map_err(|_| Reported)?;
+    seconds.map(PollingInterval::from_seconds).transpose().map_err(|_| Reported)
+}

@@ -7,15 +7,15 @@ use std::{
     fmt::Write as _,
 };
 
-use super::devices::ENDPOINT;
-use crate::{
-    capability::{
-        Asked, DeviceAsked, OriginAsked,
-        modbus::{DEFAULT_UNIT, DeviceGrant, grant_key},
-    },
-    http::{OriginGrant, PathPrefix, SecretSource},
-    modbus::{EndpointSettings, Ranges, Table},
+use pattoo_base::secret::SecretSource;
+use pattoo_fetch::{OriginGrant, PathPrefix};
+use pattoo_modbus::{EndpointSettings, Ranges, Table};
+use pattoo_sandbox::capability::{
+    Asked, DeviceAsked, OriginAsked,
+    modbus::{DEFAULT_UNIT, DeviceGrant, grant_key},
 };
+
+use super::devices::ENDPOINT;
 
 /// The lines of the file; none if nothing was asked for that could be granted.
 ///

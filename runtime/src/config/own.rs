@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
+use pattoo_output::ServerUrl;
+
 use super::{
     directories::ConfigDirectory,
     load::{DEFAULT_STATUS, FILE, Source},
     pattoo::PattooFiles,
 };
-use crate::delivery::ServerUrl;
 
 /// Endpoints of ours that a configuration names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

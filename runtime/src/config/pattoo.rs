@@ -6,16 +6,16 @@
 
 use std::path::{Path, PathBuf};
 
+use pattoo_measurement::PollingInterval;
+use pattoo_output::ServerUrl;
+use pattoo_settings::{Fields, Problem, Reported, read, shown};
 use tracing::level_filters::LevelFilter;
 
 use super::{
     directories::{ConfigDirectory, expand_home},
-    forms,
+    forms, interval,
     load::Source,
-    reader::{Fields, Reported, read, shown},
-    source::Problem,
 };
-use crate::{delivery::ServerUrl, pattoo::PollingInterval};
 
 /// The server that pattoo's agents talk to when only the other half of its address is set.
 const DEFAULT_ADDRESS: &str = "localhost";
@@ -138,7 +138,7 @@ fn pattoo_yaml(fields: Fields<'_>) -> Result<Vec<Section>, Reported> {
         section(fields, "main", &directories),
         section(fields, "polling", &polling),
     ];
-    let sections = super::reader::all(sections)?;
+    let sections = pattoo_settings::all(sections)?;
     if sections.iter().all(|section| section.daemon_directory.is_none()) {
         return Err(fields.missing(
             &["pattoo", "main"],
@@ -150,7 +150,7 @@ fn pattoo_yaml(fields: Fields<'_>) -> Result<Vec<Section>, Reported> {
 }
 
 /// Reads those keys of a section that its form has.
-fn section(fields: Fields<'_>, name: &str, form: &super::form::Form) -> Result<Section, Reported> {
+fn section(fields: Fields<'_>, name: &str, form: &pattoo_settings::Form) -> Result<Section, Reported> {
     let Some(node) = fields.node(name) else { return Ok(Section::default()) };
     let fields = fields.of(form, node);
     let has = |key: &str| form.key(key).is_some();
@@ -171,7 +171,7 @@ fn section(fields: Fields<'_>, name: &str, form: &super::form::Form) -> Result<S
         section.ip_bind_port = fields.integer("ip_bind_port")?;
     }
     if has("polling_interval") {
-        section.polling_interval = fields.interval("polling_interval")?;
+        section.polling_interval = interval(fields, "polling_interval")?;
     }
     Ok(section)
 }

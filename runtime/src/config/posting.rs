@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
+use pattoo_base::secret::Secret;
+use pattoo_output::ServerUrl;
+use pattoo_settings::{ConfigError, Fields, Reported, read};
+
 use super::{
-    ConfigDirectory, ConfigError, forms,
+    ConfigDirectory, forms,
     grants::secret,
     load::{FILE, Source},
-    reader::{Fields, Reported, read},
     spool::{SPOOL, SpoolBounds},
 };
-use crate::{delivery::ServerUrl, http::Secret};
 
 /// The part of a configuration that concerns posting.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,9 @@
 //! The JSON Schema of `pattoo_wasm.yaml`, for editors: made of the forms by which the file is read.
 
+use pattoo_settings::{Form, Key, Kind, Unit};
 use serde_json::{Map, Value, json};
 
-use super::{
-    form::{Form, Key, Kind},
-    forms,
-    quantity::Unit,
-};
+use super::forms;
 
 /// The schema of `pattoo_wasm.yaml`, in the dialect of 2020-12.
 ///

@@ -2,14 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
-use serde_json::{Map, Value};
-
-use super::{
-    load::{Source, SourceError},
-    source::{ConfigError, Place, Problem, SourceFile},
+use pattoo_base::text::one_line;
+use pattoo_settings::{
+    ConfigError, Place, Problem, SourceFile,
     yaml::{Document, Node, Refusal},
 };
-use crate::text::one_line;
+use serde_json::{Map, Value};
+
+use super::load::{Source, SourceError};
 
 /// How much of a name is shown in a message, in bytes.
 const MAX_SHOWN: usize = 120;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::quantity::{
-    GIB, HOUR, MIB, Quantity, Unit,
+use pattoo_settings::{
+    GIB, HOUR, MIB, Quantity,
     convert::{duration, millis, same},
     quantity,
 };

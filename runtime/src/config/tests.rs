@@ -1,12 +1,11 @@
 use std::{fs, path::Path, time::Duration};
 
+use pattoo_settings::{ConfigError, Key, Place};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tracing::level_filters::LevelFilter;
 
-use super::{
-    CollectorLimits, ConfigDirectory, ConfigError, Configuration, LIMITS, Loaded, form::Key, forms, source::Place,
-};
+use super::{CollectorLimits, ConfigDirectory, Configuration, LIMITS, Loaded, forms};
 
 /// A configuration directory of these files.
 fn directory(files: &[(&str, &str)]) -> TempDir {

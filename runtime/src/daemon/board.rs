@@ -9,8 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pattoo_base::clock::unix_millis;
+use pattoo_measurement::Program;
+
 use super::ledger::Ledger;
-use crate::{capability::unix_millis, pattoo::Program};
 
 /// Upper bounds of the buckets of lateness, in milliseconds.
 pub const LATENESS_BOUNDS: [u64; 7] = [1, 5, 20, 100, 500, 2_000, 10_000];

@@ -6,16 +6,17 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
+use pattoo_base::clock::unix_millis;
+use pattoo_measurement::{Body, Program};
+use pattoo_sandbox::{
+    Collector, Ending, Outcome, Sandbox, Stop,
+    capability::{Assignment, Denial},
+};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::{
     board::Board,
     ledger::{Entry, Ledger, Reason, Tally},
-};
-use crate::{
-    capability::{Assignment, Denial, unix_millis},
-    pattoo::{Body, Program},
-    sandbox::{Collector, Ending, Outcome, Sandbox, Stop},
 };
 
 /// Makes a body durable. An error is a sentence: the body may be stored again.

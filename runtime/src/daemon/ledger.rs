@@ -7,10 +7,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    capability::{Usage, unix_millis},
-    pattoo::PollingInterval,
-};
+use pattoo_base::clock::unix_millis;
+use pattoo_measurement::PollingInterval;
+use pattoo_sandbox::capability::Usage;
 
 /// How a collection ended, as a reason that can be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

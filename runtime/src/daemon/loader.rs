@@ -10,13 +10,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::collection::words_of;
-use crate::{
-    capability::Assignment,
-    config::Digest,
-    sandbox::{Collector, CompileLimits, Ending, LoadError, Module, Sandbox, Stop, TRIALS},
-    turns::Turns,
+use pattoo_base::turns::Turns;
+use pattoo_sandbox::{
+    Collector, CompileLimits, Ending, LoadError, Module, Sandbox, Stop, TRIALS, capability::Assignment,
 };
+
+use super::collection::words_of;
+use crate::config::Digest;
 
 /// How many modules are read at the same time.
 const READS: usize = 4;

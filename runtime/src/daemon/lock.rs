@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::files;
+use pattoo_base::files;
 
 /// The name of the lock's file.
 const FILE: &str = "daemon.lock";

@@ -5,11 +5,12 @@
 
 use std::{fmt::Write as _, sync::atomic::Ordering, time::Duration};
 
+use pattoo_output::Stats;
+
 use super::{
     board::{Board, LATENESS_BOUNDS},
     ledger::{Reason, Skip},
 };
-use crate::delivery::Stats;
 
 /// One metric: its name without the prefix, its type, its labels, and what it says.
 #[derive(Debug, Clone, Copy)]
@@ -199,7 +200,7 @@ impl Page {
     /// One sample a program, of those that have a value.
     fn each<T: std::fmt::Display>(
         &mut self,
-        all: &[(crate::pattoo::Program, super::ledger::Figures)],
+        all: &[(pattoo_measurement::Program, super::ledger::Figures)],
         family: Family,
         value: impl Fn(&super::ledger::Figures) -> Option<T>,
     ) {

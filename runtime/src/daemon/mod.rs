@@ -2,7 +2,7 @@
 //!
 //! A configuration comes in as [`Wanted`] collectors. The loader makes runnable ones of them, the supervisor sends each on its way
 //! when the schedule says so, and a collection ends when what it emitted is durable in the spool; from there
-//! [`delivery`](crate::delivery) has it. What happened is in the ledgers, which the status address shows.
+//! [`delivery`](pattoo_output) has it. What happened is in the ledgers, which the status address shows.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -40,9 +40,8 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
+use pattoo_base::text::counted;
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
-
-use crate::text::counted;
 
 pub(crate) use self::collection::words_of;
 pub use self::{

@@ -71,7 +71,7 @@ impl Notifier {
     /// Says it, with a line for people.
     pub fn say(&self, state: State, status: &str) {
         let Some((socket, address)) = &self.socket else { return };
-        let status = crate::text::one_line(status, 200);
+        let status = pattoo_base::text::one_line(status, 200);
         let message = match state {
             State::Ready => format!("READY=1\nSTATUS={status}"),
             State::Reloading => {

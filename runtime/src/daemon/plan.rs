@@ -2,21 +2,21 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::sync::Mutex;
-
-use super::{Plan, Store, Wanted};
-use crate::{
+use pattoo_fetch::{Client, OwnEndpoints, SetupError};
+use pattoo_measurement::{Agent, AgentId, AgentIdError, Budget, Memory, Program};
+use pattoo_modbus::Endpoints;
+use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, take_over};
+use pattoo_sandbox::{
     capability::{
         Assignment,
         modbus::{Devices, OwnDevice},
     },
-    config::{CollectorSettings, Configuration, Server},
-    delivery::{Delivery, DeliverySettings, ServerUrl, Spool, take_over},
-    http::{Client, OwnEndpoints, SetupError},
-    modbus::Endpoints,
-    pattoo::{Agent, AgentId, AgentIdError, Budget, Memory, Program},
     state::StateStore,
 };
+use tokio::sync::Mutex;
+
+use super::{Plan, Store, Wanted};
+use crate::config::{CollectorSettings, Configuration, Server};
 
 /// How long a post under way has to end when posting stops.
 const POST_WITHIN: Duration = Duration::from_secs(5);
@@ -73,7 +73,7 @@ impl Outlet {
             spool,
             endpoints,
             state,
-            memory: Budget::within(crate::sandbox::available_memory()),
+            memory: Budget::within(pattoo_sandbox::available_memory()),
             status,
             delivery: Mutex::new(None),
         }

@@ -18,9 +18,8 @@ use std::{
     time::Duration,
 };
 
+use pattoo_measurement::{PollingInterval, Program};
 use sha2::{Digest as _, Sha256};
-
-use crate::pattoo::{PollingInterval, Program};
 
 /// How far the two clocks may go apart before departures are aligned anew. Well above what it takes to read both.
 pub(super) const TOLERANCE: Duration = Duration::from_millis(100);

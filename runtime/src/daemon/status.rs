@@ -14,14 +14,12 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
+use pattoo_output::Spool;
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use super::{board::Board, ledger::Skip, metrics};
-use crate::{
-    delivery::Spool,
-    listen::{self, Replaced},
-};
+use crate::listen::{self, Replaced};
 
 /// How long one request may take to arrive and be answered.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -177,7 +175,7 @@ struct LastStatus {
 }
 
 impl CollectorStatus {
-    fn of(program: &crate::pattoo::Program, ledger: &super::ledger::Ledger) -> Self {
+    fn of(program: &pattoo_measurement::Program, ledger: &super::ledger::Ledger) -> Self {
         let figures = ledger.figures();
         Self {
             program: program.to_string(),

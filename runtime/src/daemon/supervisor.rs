@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use pattoo_measurement::Program;
+use pattoo_sandbox::{Collector, Sandbox, capability::Assignment};
 use tokio::{
     sync::watch,
     task::{self, JoinError, JoinSet},
@@ -23,11 +25,6 @@ use super::{
     ledger::{Entry, Ledger, Reason, Skip, Tally},
     loader::{Loader, Prepared, Stamp, Trouble, Wanted},
     schedule::{Agenda, Departure, Id, Timetable},
-};
-use crate::{
-    capability::Assignment,
-    pattoo::Program,
-    sandbox::{Collector, Sandbox},
 };
 
 /// How often the wall clock is looked at, and modules that are waited for.
@@ -407,7 +404,7 @@ impl Supervisor {
 
 impl Supervised {
     /// How often it collects, or would.
-    fn timetable_interval(&self, wanted: &crate::pattoo::Agent) -> crate::pattoo::PollingInterval {
+    fn timetable_interval(&self, wanted: &pattoo_measurement::Agent) -> pattoo_measurement::PollingInterval {
         self.running.as_ref().map_or(wanted.polling_interval, |running| running.assignment.agent.polling_interval)
     }
 }

@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use pattoo_measurement::{PollingInterval, Program};
 use proptest::prelude::*;
 
 use super::schedule::{Agenda, Departure, Reading, Timetable};
-use crate::pattoo::{PollingInterval, Program};
 
 /// Two clocks that a test moves.
 #[derive(Clone, Copy)]

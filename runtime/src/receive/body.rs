@@ -5,9 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use pattoo_base::text::one_line;
 use serde_json::{Map, Value};
-
-use crate::text::one_line;
 
 /// Pattoo's names for what every datapoint carries.
 const REQUIRED: [&str; 10] = [

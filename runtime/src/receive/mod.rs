@@ -1,7 +1,7 @@
 //! A receiver that speaks pattoo's protocol: for trying an agent out without a pattoo server.
 //!
 //! It validates what is posted as strictly as the server does, says what is wrong with it, and hands each good body to its caller,
-//! who may keep it in a [`Store`]. A [`Mood`] makes it fail, delay or hang. It is no server to run a plant on: see [`delivery`](crate::delivery) for the way to one.
+//! who may keep it in a [`Store`]. A [`Mood`] makes it fail, delay or hang. It is no server to run a plant on: see [`delivery`](pattoo_output) for the way to one.
 
 mod body;
 mod mood;

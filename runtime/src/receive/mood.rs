@@ -5,9 +5,8 @@ use std::{
     time::Duration,
 };
 
+use pattoo_base::files;
 use serde::Deserialize;
-
-use crate::files;
 
 /// The largest file of a mood, in bytes.
 const MAX_FILE: u64 = 64 << 10;
@@ -84,7 +83,7 @@ fn read(file: &Path, text: &str) -> Option<Mood> {
     match serde_yaml::from_str::<Option<Mood>>(text) {
         Ok(mood) => mood,
         Err(error) => {
-            tracing::error!("{}: {}", file.display(), crate::text::one_line(&error.to_string(), 200));
+            tracing::error!("{}: {}", file.display(), pattoo_base::text::one_line(&error.to_string(), 200));
             None
         }
     }

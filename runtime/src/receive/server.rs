@@ -112,7 +112,7 @@ async fn receive(
 }
 
 fn refuse(status: StatusCode, error: &ReceivedError) -> Response {
-    let text = crate::text::one_line(&error.to_string(), 1000);
+    let text = pattoo_base::text::one_line(&error.to_string(), 1000);
     tracing::warn!("refused a body: {text}");
     (status, text).into_response()
 }

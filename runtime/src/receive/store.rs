@@ -2,14 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
+use pattoo_base::{
+    clock::unix_millis,
+    database::{Database, DatabaseError, Schema},
+};
 use rusqlite::types::{Null, ToSqlOutput, Value as Sql, ValueRef};
 use serde_json::Value;
 
 use super::Received;
-use crate::{
-    capability::unix_millis,
-    database::{Database, DatabaseError, Schema},
-};
 
 const SCHEMA: Schema = Schema {
     application: 0x7057_5243, // "pWRC"

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use pattoo_modbus::{ExceptionCode, Table};
 use serde::Deserialize;
 
-use super::fault::exception;
-use super::file::table;
-use super::value::{Bit, Moment, Register};
-use crate::modbus::{ExceptionCode, Table};
+use super::{
+    fault::exception,
+    file::table,
+    value::{Bit, Moment, Register},
+};
 
 /// The four tables of a unit. An address without a value does not exist.
 #[derive(Debug, Clone, Default, Deserialize)]

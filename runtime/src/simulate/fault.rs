@@ -1,16 +1,20 @@
 //! Faults that a simulated device shows on demand, and which requests they meet. Nothing here touches the network: for a
 //! request it is said what shall happen, and `wire` makes it happen.
 
-use std::fmt;
-use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::{
+    fmt,
+    num::NonZeroU64,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
-use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor, value::MapAccessDeserializer};
+use pattoo_modbus::{ExceptionCode, Ranges, Table};
+use serde::{
+    Deserialize,
+    de::{self, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor, value::MapAccessDeserializer},
+};
 
 use super::value::Period;
-use crate::modbus::{ExceptionCode, Ranges, Table};
 
 /// What a device does instead of answering as it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,20 +3,26 @@
 //! Text comes in, a [`Simulation`] that can be bound comes out, or an error that says where in the text what was
 //! expected. Keys that the format does not know are errors.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    marker::PhantomData,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
-use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor, value::MapAccessDeserializer};
+use pattoo_modbus::check_unit;
+use serde::{
+    Deserialize,
+    de::{self, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor, value::MapAccessDeserializer},
+};
 use thiserror::Error;
 
-use super::device::{Limits, Unit};
-use super::fault::{Fault, Rule};
-use super::value::{Bit, Movement, Register, Switching, Word};
-use crate::modbus::check_unit;
+use super::{
+    device::{Limits, Unit},
+    fault::{Fault, Rule},
+    value::{Bit, Movement, Register, Switching, Word},
+};
 
 /// Devices to simulate, as a file describes them.
 #[derive(Debug, Clone, Deserialize)]

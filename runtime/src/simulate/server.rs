@@ -3,25 +3,31 @@
 //! A simulated device must be sturdier than one that is only met by friends: what a stranger can send is bounded in length,
 //! the number of connections is bounded, and a connection that asks nothing for a while is closed.
 
-use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
+    net::TcpListener,
+    sync::Semaphore,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
-use super::device;
-use super::fault::{Fault, Faults};
-use super::file::{Device, Place, Simulation};
-use super::pty::Pty;
-use super::value::Moment;
-use super::wire::{Framing, MAX_SILENCE};
+use super::{
+    device,
+    fault::{Fault, Faults},
+    file::{Device, Place, Simulation},
+    pty::Pty,
+    value::Moment,
+    wire::{Framing, MAX_SILENCE},
+};
 
 /// How long accepting pauses after it failed, as it does when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -269,9 +275,7 @@ impl Running {
 mod tests {
     use std::future::pending;
 
-    use tokio::io::AsyncReadExt as _;
-    use tokio::net::TcpStream;
-    use tokio::sync::oneshot;
+    use tokio::{io::AsyncReadExt as _, net::TcpStream, sync::oneshot};
 
     use super::*;
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::de::{self, Deserializer, Unexpected};
+use serde::{
+    Deserialize,
+    de::{self, Deserializer, Unexpected},
+};
 
 /// A moment of a simulation.
 #[derive(Debug, Clone, Copy)]

@@ -3,14 +3,14 @@
 //! The frames are cut here and not by a library, since a simulated device must be sturdier than one that is only met by
 //! friends, and a library would never write a wrong one.
 
-use std::io;
-use std::time::Duration;
+use std::{io, time::Duration};
 
-use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    time::timeout,
+};
 
-use super::fault::Fault;
-use super::value::scatter;
+use super::{fault::Fault, value::scatter};
 
 /// How long a connection may ask nothing.
 pub(super) const MAX_SILENCE: Duration = Duration::from_mins(10);

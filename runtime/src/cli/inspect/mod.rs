@@ -9,6 +9,14 @@ mod report;
 
 use std::{path::PathBuf, sync::Arc};
 
+use pattoo_fetch as http;
+use pattoo_measurement::{AgentId, Memory};
+use pattoo_sandbox::{
+    Collector, Module, Sandbox,
+    capability::{Assignment, Recorder},
+    state::StateStore,
+};
+
 use self::report::{Report, RunReport};
 use super::{
     Exit, Failure, Interruption,
@@ -16,14 +24,7 @@ use super::{
     output::print_line,
     run::{devices, own_endpoints},
 };
-use crate::{
-    capability::{Assignment, Recorder},
-    config::DataDirectory,
-    http,
-    pattoo::{AgentId, Memory},
-    sandbox::{Collector, Module, Sandbox},
-    state::StateStore,
-};
+use crate::config::DataDirectory;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use bytesize::ByteSize;
+use pattoo_base::text::printable;
+use pattoo_sandbox::{
+    Kind,
+    capability::{INTERFACES, Interface},
+};
 
 use super::report::{Power, Report, RunReport};
-use crate::{
-    capability::{INTERFACES, Interface},
-    sandbox::Kind,
-    text::printable,
-};
 
 /// How much of what was asked for is listed; the grant below it has all.
 const MAX_LISTED: usize = 40;

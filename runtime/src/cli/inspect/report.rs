@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
+use pattoo_base::text::one_line;
+use pattoo_sandbox::{
+    Collector, Kind, Outcome,
+    capability::{Asked, INTERFACES, Interface, Reach, modbus::grant_key},
+};
 use serde::Serialize;
 
-use crate::{
-    capability::{Asked, INTERFACES, Interface, Reach, modbus::grant_key},
-    config::grants_of,
-    daemon::words_of,
-    sandbox::{Collector, Kind, Outcome},
-    text::one_line,
-};
+use crate::{config::grants_of, daemon::words_of};
 
 /// How much of a name out of a module is shown, in bytes.
 const MAX_SHOWN: usize = 200;
@@ -161,7 +160,7 @@ impl RunReport {
         });
         Self {
             ending: words_of(&outcome.ending).1,
-            completed: matches!(outcome.ending, crate::sandbox::Ending::Completed),
+            completed: matches!(outcome.ending, pattoo_sandbox::Ending::Completed),
             datapoints: outcome.emission.batch.datapoints(),
             rejected: outcome.emission.rejected,
             asked: web.chain(devices).collect(),

@@ -12,8 +12,9 @@ use std::{
 };
 
 use bytesize::ByteSize;
+use pattoo_base::files;
 
-use crate::{config::LogBounds, files};
+use crate::config::LogBounds;
 
 /// The most that is left alone of a file system, in bytes. Of a small one it is a tenth.
 const RESERVE: u64 = 64 << 20;

@@ -11,10 +11,10 @@ use std::{
     time::Duration,
 };
 
+use pattoo_base::text::one_line;
+use pattoo_sandbox::capability;
 use tracing::{Event, Subscriber, callsite::Identifier, field::Field};
 use tracing_subscriber::{Layer, layer::Context};
-
-use crate::{capability, text::one_line};
 
 /// How many lines of one place are let through in a window.
 const LINES: u64 = 20;
@@ -88,7 +88,7 @@ impl Fold {
 impl<S: Subscriber> Layer<S> for Fold {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let target = event.metadata().target();
-        target.starts_with("pattoo_wasm") || target == capability::GUEST_LOG || self.admits(event)
+        target.starts_with("pattoo_") || target == capability::GUEST_LOG || self.admits(event)
     }
 }
 

@@ -1,9 +1,8 @@
 //! What libraries log in the name of a collection.
 
+use pattoo_sandbox::capability;
 use tracing::Subscriber;
 use tracing_subscriber::{Layer, layer::Context};
-
-use crate::capability;
 
 /// Writes what a library logs while a collection is at work into that collection's log, where it is counted.
 pub(super) struct OfGuests;
@@ -13,7 +12,7 @@ impl<S: Subscriber> Layer<S> for OfGuests {
         /// As much of a message as a guest's own line may have unless its limit is raised.
         const LONGEST: usize = 4_096;
         let target = event.metadata().target();
-        if target == capability::GUEST_LOG || target.starts_with("pattoo_wasm") {
+        if target == capability::GUEST_LOG || target.starts_with("pattoo_") {
             return true;
         }
         let mut message = Message { text: format!("{target}:"), room: LONGEST };

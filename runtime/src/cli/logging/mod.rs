@@ -12,6 +12,7 @@ use std::{
     sync::OnceLock,
 };
 
+use pattoo_sandbox::capability;
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer, Registry, filter::Targets, fmt::MakeWriter, layer::SubscriberExt as _, registry::LookupSpan, reload,
@@ -24,7 +25,7 @@ use self::{
     guests::OfGuests,
     queue::{Queue, Target},
 };
-use crate::{capability, config::LogBounds};
+use crate::config::LogBounds;
 
 /// How log lines on stderr look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -107,7 +108,7 @@ pub(super) fn to_file(directory: Option<&Path>, bounds: LogBounds) -> io::Result
 fn filter(level: LevelFilter) -> Targets {
     Targets::new()
         .with_default(LevelFilter::WARN)
-        .with_target("pattoo_wasm", level)
+        .with_target("pattoo_", level)
         .with_target(capability::GUEST_LOG, level)
 }
 

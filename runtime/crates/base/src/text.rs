@@ -1,0 +1,87 @@
+//! Text from guests, devices and sites, made safe for one line of a log or a terminal.
+//!
+//! What came from outside must not be able to start a line of its own, move the cursor, change colours, or make a line read
+//! differently from what it says. Everything that can is shown as an escape instead.
+
+use std::fmt::Write as _;
+
+/// `text` on one line, at most `limit` bytes of it, with control characters, line separators and the marks that change
+/// the direction of writing shown as `\n`, `\t` or `\u{…}`.
+pub fn one_line(text: &str, limit: usize) -> String {
+    let kept = text.get(..text.floor_char_boundary(limit)).unwrap_or_default();
+    let mut line = String::with_capacity(kept.len());
+    for character in kept.chars() {
+        match character {
+            '\n' => line.push_str("\\n"),
+            '\t' => line.push_str("\\t"),
+            '\r' => line.push_str("\\r"),
+            _ if is_unsafe(character) => {
+                let _ = write!(line, "\\u{{{:x}}}", u32::from(character));
+            }
+            _ => line.push(character),
+        }
+    }
+    if kept.len() < text.len() {
+        line.push('…');
+    }
+    line
+}
+
+/// `count` with the name of what was counted: `1 body`, `2 bodies`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// `text` with the same characters shown as escapes, but for line ends: for a paragraph that is not a line of a log.
+pub fn printable(text: &str) -> String {
+    text.lines().map(|line| one_line(line, line.len())).collect::<Vec<_>>().join("\n")
+}
+
+/// `text` with the same characters masked, each by as many `?` as it has bytes: for a source whose places are named by
+/// their offsets.
+pub fn masked(text: &str) -> String {
+    let mask = |character: char| {
+        let shown = if is_unsafe(character) && !matches!(character, '\n' | '\t') { '?' } else { character };
+        std::iter::repeat_n(shown, if shown == '?' { character.len_utf8() } else { 1 })
+    };
+    text.chars().flat_map(mask).collect()
+}
+
+/// Whether a character can do something to the line or terminal it stands in, other than being read.
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn a_message_cannot_start_a_line_or_colour_the_terminal() {
+        assert_eq!(one_line("a\nERROR b\r\x1b[31m\u{9b}1m", 99), r"a\nERROR b\r\u{1b}[31m\u{9b}1m");
+    }
+
+    #[test]
+    fn a_message_cannot_turn_the_direction_of_writing() {
+        assert_eq!(one_line("safe\u{202e}evil\u{2066}", 99), r"safe\u{202e}evil\u{2066}");
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        assert_eq!(one_line("häuser", 2), "h…");
+        assert_eq!(one_line("häuser", 3), "hä…");
+        assert_eq!(one_line("häuser", 7), "häuser");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_said_is_one_line_of_printable_text(text: String, limit in 0usize..64) {
+            let line = one_line(&text, limit);
+            let harmless = |c: char| !c.is_control() && c != '\u{2028}' && c != '\u{202e}';
+            proptest::prop_assert!(line.chars().all(harmless), "{}", line);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Reading a response body, and never more of it than was allowed.
+//!
+//! Compression is negotiated and undone here and not in the HTTP library, which hides how much came over the wire. Both
+//! sides are capped while the bytes come in, so that a bomb never lies in memory: what is held is the output so far and
+//! one small piece more.
+
+use std::{io, pin::Pin};
+
+use async_compression::futures::bufread::{BrotliDecoder, GzipDecoder};
+use futures_util::{
+    io::{AsyncRead, AsyncReadExt},
+    stream::{Stream, StreamExt, TryStreamExt, once, try_unfold},
+};
+use reqwest::{
+    Method, Response, StatusCode,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, RANGE},
+};
+use tokio::time::timeout;
+
+use super::{
+    error::{Cap, Error, Fault, Wait},
+    limits::Limits,
+    message::Patience,
+    meter::{BodyMeter, Meter},
+    origin::Origin,
+};
+
+/// A coding that we asked for and can undo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    Gzip,
+    Brotli,
+}
+
+/// Asks for compression, unless the guest did (then it wants what it asked for) or wants a range (whose bytes count).
+/// Whether we asked.
+pub(super) fn negotiate(headers: &mut HeaderMap) -> bool {
+    let ask = !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE);
+    if ask {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"));
+    }
+    ask
+}
+
+/// The coding of a response that has a body, if it is one of ours. Anything else goes to the guest as it is.
+pub(super) fn coding(method: &Method, status: StatusCode, headers: &HeaderMap) -> Option<Coding> {
+    if method == Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
+        return None;
+    }
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    let only = codings.next().filter(|_| codings.next().is_none())?;
+    match only.to_str().ok()?.trim().to_ascii_lowercase().as_str() {
+        "gzip" | "x-gzip" => Some(Coding::Gzip),
+        "br" => Some(Coding::Brotli),
+        _ => None,
+    }
+}
+
+/// Removes the headers that spoke of the body as it was on the wire.
+pub(super) fn describe_decoded(headers: &mut HeaderMap) {
+    headers.remove(CONTENT_ENCODING);
+    headers.remove(CONTENT_LENGTH);
+}
+
+/// Reads the whole body.
+pub(super) async fn read(
+    response: Response,
+    method: &Method,
+    coding: Option<Coding>,
+    origin: &Origin,
+    limits: &Limits,
+    patience: Patience,
+    meter: &dyn Meter,
+) -> Result<Vec<u8>, Error> {
+    let meter = &BodyMeter::new(meter);
+    // Without a coding both caps bound the same bytes.
+    let (cap, most) = if coding.is_none() && limits.response_bytes <= limits.compressed_bytes {
+        (Cap::ResponseBody, limits.response_bytes)
+    } else {
+        (Cap::CompressedBody, limits.compressed_bytes)
+    };
+    // An announced length saves reading what is going to be refused. HEAD announces a body that does not come.
+    if method != Method::HEAD && response.content_length().is_some_and(|announced| announced > most) {
+        return Err(Error::TooLarge { cap, limit: most });
+    }
+    // Of a body whose length is known no more room is made than it needs.
+    let announced = if coding.is_none() && method != Method::HEAD { response.content_length() } else { None };
+    let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let mut wire = Box::pin(wire(response, origin, limits, patience, (cap, most), meter));
+    // Looking at the first piece tells an empty body, which decodes to nothing in every coding.
+    let Some(first) = wire.try_next().await? else {
+        return Ok(Vec::new());
+    };
+    let wire = once(std::future::ready(Ok(first))).chain(wire);
+    let reader = Box::pin(wire.map_err(io::Error::other)).into_async_read();
+    let body: Pin<Box<dyn AsyncRead + Send + '_>> = match coding {
+        None => Box::pin(reader),
+        Some(Coding::Gzip) => {
+            let mut decoder = GzipDecoder::new(reader);
+            // RFC 1952 section 2.2: a gzip file may have several members.
+            decoder.multiple_members(true);
+            Box::pin(decoder)
+        }
+        Some(Coding::Brotli) => Box::pin(BrotliDecoder::new(reader)),
+    };
+    collect(body, announced, origin, limits, meter).await
+}
+
+/// The body as it comes over the wire, capped and timed.
+fn wire<'a>(
+    response: Response,
+    origin: &'a Origin,
+    limits: &'a Limits,
+    patience: Patience,
+    (cap, most): (Cap, u64),
+    meter: &'a BodyMeter<'a>,
+) -> impl Stream<Item = Result<impl AsRef<[u8]> + Send + use<>, Error>> + Send + 'a {
+    let (after, wait) = Patience::shorter(patience.pieces, limits.idle, Wait::Idle);
+    try_unfold((response, 0_usize), move |(mut response, seen)| async move {
+        let piece =
+            timeout(after, response.chunk()).await.map_err(|_| Error::Timeout { wait, after })?.map_err(|error| {
+                match Fault::of(error, origin, limits) {
+                    Fault::Other(error) => error,
+                    Fault::Refused(reason) => Error::Connection(format!("{origin}: {reason}")),
+                }
+            })?;
+        let Some(piece) = piece else { return Ok(None) };
+        let seen = seen.saturating_add(piece.len());
+        cap.check(seen, most)?;
+        meter.came(piece.len())?;
+        Ok(Some((piece, (response, seen))))
+    })
+}
+
+/// Decoding a well-packed bomb takes no input, so it never waits; other tasks get their turn after this many pieces.
+const PIECES_PER_TURN: u32 = 8;
+
+async fn collect(
+    mut body: Pin<Box<dyn AsyncRead + Send + '_>>,
+    announced: usize,
+    origin: &Origin,
+    limits: &Limits,
+    meter: &BodyMeter<'_>,
+) -> Result<Vec<u8>, Error> {
+    let mut whole = Vec::new();
+    let mut piece = vec![0; 16 * 1024];
+    let mut turn = 0..PIECES_PER_TURN;
+    loop {
+        let read = body.read(&mut piece).await.map_err(|error| unpacked(error, origin))?;
+        let Some(got) = piece.get(..read).filter(|got| !got.is_empty()) else {
+            whole.shrink_to_fit();
+            meter.decoded(whole.len(), whole.capacity())?;
+            return Ok(whole);
+        };
+        Cap::ResponseBody.check(whole.len().saturating_add(got.len()), limits.response_bytes)?;
+        if whole.capacity().saturating_sub(whole.len()) < got.len() {
+            // Said before it is done: while it is moved, the old and the new are there.
+            let needed = whole.len().saturating_add(got.len());
+            let capacity = whole.capacity().saturating_mul(2).max(announced).max(needed);
+            meter.decoded(needed, capacity.saturating_add(whole.capacity()))?;
+            whole.reserve_exact(capacity.saturating_sub(whole.len()));
+        }
+        whole.extend_from_slice(got);
+        meter.decoded(whole.len(), whole.capacity())?;
+        if turn.next().is_none() {
+            turn = 0..PIECES_PER_TURN;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// The error of ours that went through the decoder, or the decoder's own.
+fn unpacked(error: io::Error, origin: &Origin) -> Error {
+    match error.downcast::<Error>() {
+        Ok(ours) => ours,
+        Err(decoders) => Error::Connection(format!("{origin}: the compressed body is damaged: {decoders}")),
+    }
+}

@@ -1,0 +1,378 @@
+//! One collector's client: its grants, its connections, its way through redirects.
+
+use std::{collections::HashMap, sync::Arc};
+
+use pattoo_base::tls::{Trust, TrustError};
+use reqwest::{
+    Method,
+    header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
+    redirect::Policy,
+};
+use thiserror::Error;
+use tokio::time::timeout;
+
+use super::{
+    body,
+    error::{Denied, Error, Fault, Reason, Wait},
+    grant::OriginGrant,
+    headers,
+    limits::Limits,
+    message::{Patience, Request, Response, destination, header_bytes, response_headers},
+    meter::{Meter, Unmetered},
+    origin::{Origin, Scheme},
+    own::OwnEndpoints,
+    redirect::{Hop, Onward},
+    resolver::{Checked, Reachable, Resolver, SystemResolver},
+};
+
+/// How long an unused connection is kept, and how many for one origin: as many as a collection uses at a time unless its operator says
+/// otherwise. They come back together, and those beyond this number would be closed, and opened again for its next fetches.
+const KEEP_IDLE: std::time::Duration = std::time::Duration::from_secs(30);
+const KEEP_CONNECTIONS: usize = 16;
+
+/// Header fields that the library parses before it gives up. More than are allowed, so that a response with some too many
+/// gets the precise error.
+const PARSED_HEADERS: usize = 4096;
+
+/// What a client stands on, apart from its grants: by default the system's.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The certificate authorities that are believed.
+    pub trust: Trust,
+    /// What resolves names.
+    pub resolver: Arc<dyn Resolver>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { trust: Trust::default(), resolver: Arc::new(SystemResolver::default()) }
+    }
+}
+
+/// Why grants make no client.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SetupError {
+    /// The origin is ours.
+    #[error(
+        "the grant of {origin} names an endpoint of pattoo-wasm or its pattoo server, which no guest may talk to unless the grant says \
+         `own: true`"
+    )]
+    Own {
+        /// The origin granted.
+        origin: Origin,
+    },
+    /// The origin is an address that is no host's.
+    #[error("the grant of {origin} can never be used: that is a {class} address")]
+    Unreachable {
+        /// The origin granted.
+        origin: Origin,
+        /// The class of its address.
+        class: super::AddressClass,
+    },
+    /// A method that is never sent.
+    #[error("the method {method} granted on {origin} is never sent")]
+    Method {
+        /// The origin granted.
+        origin: Origin,
+        /// CONNECT or TRACE.
+        method: Method,
+    },
+    /// No method at all.
+    #[error("the grant of {origin} names no method, so it grants nothing")]
+    NoMethod {
+        /// The origin granted.
+        origin: Origin,
+    },
+    /// A header that cannot be attached.
+    #[error("the header {header} cannot be attached on {origin}: the host sets it itself")]
+    Header {
+        /// The origin granted.
+        origin: Origin,
+        /// The header.
+        header: HeaderName,
+    },
+    /// TLS cannot be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The HTTP library refused its settings.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Library(String),
+}
+
+/// The web as one collector sees it.
+///
+/// Each collector has its own, so that no connection is shared between grants; each origin in it has its own connections,
+/// opened under that origin's grant. Cheap to share by reference: any number of fetches run at once.
+#[derive(Debug)]
+pub struct Client {
+    sites: HashMap<Origin, Site>,
+    limits: Limits,
+    own: Arc<OwnEndpoints>,
+}
+
+/// A hop of a request that a grant allows, for whoever wants to know what a collector asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit<'a> {
+    /// Where it goes.
+    pub origin: &'a Origin,
+    /// How.
+    pub method: &'a Method,
+    /// The path, percent-encoded as in a URL, without its query.
+    pub path: &'a str,
+    /// The grant that allows it.
+    pub grant: &'a OriginGrant,
+    /// Whether the origin's name may lead to private addresses.
+    pub private: bool,
+}
+
+/// What is told of each.
+pub type Watch<'a> = &'a (dyn Fn(Visit<'_>) + Sync);
+
+/// One granted origin.
+#[derive(Debug)]
+struct Site {
+    grants: Vec<OriginGrant>,
+    reachable: Arc<Reachable>,
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// A client with these grants, on the system's resolver and certificate authorities. Needs no runtime yet.
+    pub fn new(grants: Vec<OriginGrant>, limits: Limits, own: OwnEndpoints) -> Result<Self, SetupError> {
+        Self::with(grants, limits, own, &Setup::default())
+    }
+
+    /// A client with these grants, on another resolver or other certificate authorities.
+    pub fn with(grants: Vec<OriginGrant>, limits: Limits, own: OwnEndpoints, on: &Setup) -> Result<Self, SetupError> {
+        let own = Arc::new(own);
+        let mut by_origin: HashMap<Origin, Vec<OriginGrant>> = HashMap::new();
+        for grant in grants {
+            check(&grant, &own)?;
+            by_origin.entry(grant.origin.clone()).or_default().push(grant);
+        }
+        let tls = on.trust.config(by_origin.keys().filter(|origin| origin.scheme() == Scheme::Https).count())?;
+        let site = |(origin, grants): (Origin, Vec<OriginGrant>)| {
+            let private = grants.iter().any(|grant| grant.private);
+            let may_be_ours = grants.iter().any(OriginGrant::is_own);
+            let refused = if may_be_ours { Arc::default() } else { Arc::clone(&own) };
+            let reachable = Arc::new(Reachable { origin: origin.clone(), private, own: refused });
+            let resolver = Checked { resolver: Arc::clone(&on.resolver), reachable: Arc::clone(&reachable) };
+            let http = library(&limits, resolver, tls.clone(), origin.scheme())?;
+            Ok((origin, Site { grants, reachable, http }))
+        };
+        let sites = by_origin.into_iter().map(site).collect::<Result<_, SetupError>>()?;
+        Ok(Self { sites, limits, own })
+    }
+
+    /// Fetches what a guest asks for, if it was granted.
+    ///
+    /// Dropping the future closes the connection in use; nothing goes on but a name lookup that had begun.
+    pub async fn fetch(&self, request: Request) -> Result<Response, Error> {
+        self.fetch_watched(request, &|_| {}, &Unmetered).await
+    }
+
+    /// The same, and tells of each hop that is granted, before it is made, and of what comes.
+    pub async fn fetch_watched(
+        &self,
+        request: Request,
+        watch: Watch<'_>,
+        meter: &dyn Meter,
+    ) -> Result<Response, Error> {
+        let (after, wait) = Patience::shorter(request.timeout, self.limits.total, Wait::Total);
+        timeout(after, self.follow(request, watch, meter)).await.map_err(|_| Error::Timeout { wait, after })?
+    }
+
+    /// The limits of each fetch.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The origin of a URL, if it was granted: for counting, and no decision.
+    pub fn granted_origin(&self, url: &str) -> Option<String> {
+        let (_, origin) = destination(url, None, &self.limits).ok()?;
+        self.sites.contains_key(&origin).then(|| origin.to_string())
+    }
+
+    async fn follow(&self, request: Request, watch: Watch<'_>, meter: &dyn Meter) -> Result<Response, Error> {
+        let patience = request.patience;
+        let mut hop = request.vetted(&self.limits)?;
+        let mut redirects = 0..self.limits.redirects;
+        loop {
+            let (answer, asked_for_coding) = self.send(&hop, patience, watch).await?;
+            let (status, headers) = (answer.status(), answer.headers());
+            meter.arrived(header_bytes(headers))?;
+            hop = match hop.next(status, headers, &self.limits)? {
+                Onward::Go(_) if redirects.next().is_none() => return Err(Error::Redirects(self.limits.redirects)),
+                Onward::Go(next) => next,
+                Onward::Stay(last) => {
+                    return self.receive(answer, &last, asked_for_coding, patience, meter).await;
+                }
+            };
+        }
+    }
+
+    /// Sends one hop and waits for the response header. Also whether compression was our wish.
+    async fn send(&self, hop: &Hop, patience: Patience, watch: Watch<'_>) -> Result<(reqwest::Response, bool), Error> {
+        let denied = |reason| Error::Denied(Box::new(hop.denied(reason)));
+        let (site, grant) = self.granted(hop).map_err(denied)?;
+        // The library's resolver is not asked about literal addresses.
+        if let Some(address) = hop.origin.address() {
+            site.reachable.check(address).map_err(denied)?;
+        }
+        watch(Visit {
+            origin: &hop.origin,
+            method: &hop.method,
+            path: hop.url.path(),
+            grant,
+            private: site.reachable.private,
+        });
+        let limits = &self.limits;
+        let request = prepared(hop, grant)?;
+        let asked_for_coding = request.1;
+        let most = limits.connect.saturating_add(limits.idle);
+        let (after, wait) = Patience::shorter(patience.header, most, Wait::Idle);
+        let answer = timeout(after, site.http.execute(request.0))
+            .await
+            .map_err(|_| Error::Timeout { wait, after: if wait == Wait::Idle { limits.idle } else { after } })?
+            .map_err(|error| match Fault::of(error, &hop.origin, limits) {
+                Fault::Refused(reason) => denied(reason),
+                Fault::Other(error) => error,
+            })?;
+        // A guest cannot ask for another protocol, so what follows is not HTTP.
+        if answer.status() == reqwest::StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Error::Connection(format!("{}: the site switched protocols without being asked", hop.origin)));
+        }
+        Ok((answer, asked_for_coding))
+    }
+
+    /// The grant for a hop. It looks at names only: nothing has been resolved yet.
+    fn granted(&self, hop: &Hop) -> Result<(&Site, &OriginGrant), Reason> {
+        let site = self.sites.get(&hop.origin);
+        // What a site's own grant allows it to be, its check of addresses knows.
+        let own = site.map_or(&self.own, |site| &site.reachable.own);
+        if own.has_origin(&hop.origin) {
+            return Err(Reason::Own);
+        }
+        let site = site.ok_or(Reason::Origin)?;
+        let mut path_granted = false;
+        for grant in site.grants.iter().filter(|grant| grant.covers_path(hop.url.path())) {
+            if grant.covers_method(&hop.method) {
+                return Ok((site, grant));
+            }
+            path_granted = true;
+        }
+        Err(if path_granted { Reason::Method } else { Reason::Path })
+    }
+
+    async fn receive(
+        &self,
+        answer: reqwest::Response,
+        hop: &Hop,
+        asked_for_coding: bool,
+        patience: Patience,
+        meter: &dyn Meter,
+    ) -> Result<Response, Error> {
+        let status = answer.status();
+        let mut headers = answer.headers().clone();
+        let coding = if asked_for_coding { body::coding(&hop.method, status, &headers) } else { None };
+        if coding.is_some() {
+            body::describe_decoded(&mut headers);
+        }
+        let headers = response_headers(&headers, &self.limits)?;
+        let body = body::read(answer, &hop.method, coding, &hop.origin, &self.limits, patience, meter).await?;
+        Ok(Response { status: status.as_u16(), headers, body })
+    }
+}
+
+impl Hop {
+    fn denied(&self, reason: Reason) -> Denied {
+        Denied {
+            origin: self.origin.clone(),
+            method: self.method.clone(),
+            path: self.url.path().to_owned(),
+            reason,
+            redirected: self.from.is_some(),
+        }
+    }
+}
+
+/// Whether a grant can be meant.
+fn check(grant: &OriginGrant, own: &OwnEndpoints) -> Result<(), SetupError> {
+    let origin = || grant.origin.clone();
+    if !grant.own && own.has_origin(&grant.origin) {
+        return Err(SetupError::Own { origin: origin() });
+    }
+    if let Some(address) = grant.origin.address() {
+        let class = super::AddressClass::of(address);
+        if class.reach() == super::Reach::Never {
+            return Err(SetupError::Unreachable { origin: origin(), class });
+        }
+    }
+    if let Some(method) = grant.methods.iter().find(|method| [Method::CONNECT, Method::TRACE].contains(method)) {
+        return Err(SetupError::Method { origin: origin(), method: method.clone() });
+    }
+    if grant.methods.is_empty() {
+        return Err(SetupError::NoMethod { origin: origin() });
+    }
+    match grant.headers.iter().find(|(name, _)| headers::is_ours(name.as_str())) {
+        Some((header, _)) => Err(SetupError::Header { origin: origin(), header: header.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// The HTTP library with everything off that would act on its own.
+fn library(
+    limits: &Limits,
+    resolver: Checked,
+    tls: rustls::ClientConfig,
+    scheme: Scheme,
+) -> Result<reqwest::Client, SetupError> {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .http1_only()
+        .http1_max_headers(PARSED_HEADERS.max(limits.response_headers))
+        .https_only(scheme == Scheme::Https)
+        .tls_backend_preconfigured(tls)
+        .dns_resolver(Arc::new(resolver))
+        .connect_timeout(limits.connect)
+        .pool_idle_timeout(KEEP_IDLE)
+        .pool_max_idle_per_host(KEEP_CONNECTIONS)
+        .build()
+        .map_err(|error| SetupError::Library(error.to_string()))
+}
+
+/// The request of one hop as the library takes it, and whether compression was asked for here.
+fn prepared(hop: &Hop, grant: &OriginGrant) -> Result<(reqwest::Request, bool), Error> {
+    let mut headers = hop.headers.clone();
+    if hop.is_home() {
+        attach(&mut headers, grant)?;
+    }
+    let asked_for_coding = body::negotiate(&mut headers);
+    headers
+        .entry(USER_AGENT)
+        .or_insert_with(|| HeaderValue::from_static(concat!("pattoo-wasm/", env!("CARGO_PKG_VERSION"))));
+    // RFC 9110 section 8.6: these say that there is nothing rather than nothing of it; some servers insist.
+    let usually_full = [Method::POST, Method::PUT, Method::PATCH].contains(&hop.method);
+    if usually_full && hop.body.as_ref().is_none_or(Vec::is_empty) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    let mut request = reqwest::Request::new(hop.method.clone(), hop.url.clone());
+    *request.headers_mut() = headers;
+    *request.body_mut() = hop.body.clone().map(Into::into);
+    Ok((request, asked_for_coding))
+}
+
+/// Adds the headers of the grant, none of which the guest may have set.
+fn attach(headers: &mut HeaderMap, grant: &OriginGrant) -> Result<(), Error> {
+    let attached = |seen: &str| grant.headers.iter().any(|(name, _)| headers::as_servers_see(name.as_str()) == seen);
+    if let Some(set) = headers.keys().find(|set| attached(&headers::as_servers_see(set.as_str()))) {
+        return Err(Error::Invalid(format!("the header {set} comes from the grant, a guest cannot set it")));
+    }
+    for (name, secret) in &grant.headers {
+        headers.insert(name.clone(), secret.header());
+    }
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! How a fetch fails, in words for whoever has to mend it.
+
+use std::{error::Error as StdError, fmt, io, net::IpAddr, time::Duration};
+
+use reqwest::Method;
+use thiserror::Error;
+
+use super::{
+    address::{AddressClass, Reach},
+    limits::Limits,
+    origin::{Origin, Scheme},
+    resolver::Refused,
+};
+
+/// Why a fetch gave no response. The cases are those of `http.error` in the contract with guests; no text holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Error {
+    /// It was not granted. [`Denied::grant_hint`] says what to grant.
+    #[error("{0}")]
+    Denied(Box<Denied>),
+    /// The request is none: the guest's mistake.
+    #[error("{0}")]
+    Invalid(String),
+    /// It took too long.
+    #[error("no answer within {after:?} ({wait})")]
+    Timeout {
+        /// Which time ran out.
+        wait: Wait,
+        /// How much there was of it.
+        after: Duration,
+    },
+    /// The site could not be reached, broke off, or does not speak HTTP.
+    #[error("{0}")]
+    Connection(String),
+    /// TLS failed, most often because the certificate is not trusted.
+    #[error("TLS failed: {0}")]
+    Tls(String),
+    /// A size or count limit.
+    #[error("{cap} exceed the limit of {limit} (limit {})", cap.setting())]
+    TooLarge {
+        /// Which limit.
+        cap: Cap,
+        /// Its value.
+        limit: u64,
+    },
+    /// The site redirected more often than is followed; holds the limit.
+    #[error("more than {0} redirects (limit redirects)")]
+    Redirects(u32),
+    /// Whoever asked takes no more of what comes: see [`Meter`](super::Meter), which knows why.
+    #[error("no more of the response is taken")]
+    Exhausted,
+}
+
+impl Error {
+    /// What an operator would write to allow it, if it was denied and can be allowed.
+    pub fn grant_hint(&self) -> Option<GrantHint> {
+        match self {
+            Self::Denied(denied) => denied.grant_hint(),
+            _ => None,
+        }
+    }
+}
+
+/// Which time ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// What the guest itself gave the request.
+    Guest,
+    /// [`Limits::total`].
+    Total,
+    /// [`Limits::connect`].
+    Connect,
+    /// [`Limits::idle`].
+    Idle,
+}
+
+impl Wait {
+    /// The limit that gives more of it, if it is one.
+    pub fn setting(self) -> Option<&'static str> {
+        match self {
+            Self::Guest => None,
+            Self::Total => Some("fetch_timeout"),
+            Self::Connect => Some("fetch_connect_timeout"),
+            Self::Idle => Some("fetch_idle_timeout"),
+        }
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.setting() {
+            None => f.write_str("the request's own timeout"),
+            Some(setting) => write!(f, "limit {setting}"),
+        }
+    }
+}
+
+/// Which size or count was exceeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cap {
+    /// [`Limits::response_bytes`].
+    ResponseBody,
+    /// [`Limits::compressed_bytes`].
+    CompressedBody,
+    /// [`Limits::response_headers`].
+    ResponseHeaders,
+    /// [`Limits::response_header_bytes`].
+    ResponseHeaderBytes,
+    /// [`Limits::request_bytes`].
+    RequestBody,
+    /// [`Limits::request_headers`].
+    RequestHeaders,
+    /// [`Limits::request_header_bytes`].
+    RequestHeaderBytes,
+}
+
+impl Cap {
+    /// The field of [`Limits`] that raises it.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::ResponseBody => "response_bytes",
+            Self::CompressedBody => "compressed_bytes",
+            Self::ResponseHeaders => "response_headers",
+            Self::ResponseHeaderBytes => "response_header_bytes",
+            Self::RequestBody => "request_bytes",
+            Self::RequestHeaders => "request_headers",
+            Self::RequestHeaderBytes => "request_header_bytes",
+        }
+    }
+
+    /// What is counted, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ResponseBody => "the bytes of the response body",
+            Self::CompressedBody => "the bytes of the response body as sent",
+            Self::ResponseHeaders => "the header fields of the response",
+            Self::ResponseHeaderBytes => "the bytes of the response's header fields",
+            Self::RequestBody => "the bytes of the request body",
+            Self::RequestHeaders => "the header fields of the request",
+            Self::RequestHeaderBytes => "the bytes of the request's header fields",
+        }
+    }
+
+    /// An error if there is more than the limit.
+    pub(super) fn check(self, found: usize, limit: impl TryInto<u64>) -> Result<(), Error> {
+        let limit = limit.try_into().unwrap_or(u64::MAX);
+        if u64::try_from(found).unwrap_or(u64::MAX) > limit {
+            Err(Error::TooLarge { cap: self, limit })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Display for Cap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
+/// A request, or a redirect, that no grant allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// Where it would have gone.
+    pub origin: Origin,
+    /// How.
+    pub method: Method,
+    /// The path, percent-encoded as in a URL, without its query.
+    pub path: String,
+    /// What was missing.
+    pub reason: Reason,
+    /// Whether a redirect led there.
+    pub redirected: bool,
+}
+
+/// Why a request was denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The origin is not granted.
+    Origin,
+    /// The path is granted, the method is not.
+    Method,
+    /// No granted path covers it.
+    Path,
+    /// The host is, or resolves to, an address that the grant does not extend to. The address is for the operator; the
+    /// text for guests names its class only.
+    Address {
+        /// The address.
+        address: IpAddr,
+        /// Its class.
+        class: AddressClass,
+    },
+    /// It is an endpoint of ours or of the pattoo server, and the grant does not say that it may be.
+    Own,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Origin => f.write_str("the origin is not granted"),
+            Self::Method => f.write_str("the method is not granted"),
+            Self::Path => f.write_str("the path is not granted"),
+            Self::Address { class, .. } => write!(f, "the host has a {class} address"),
+            Self::Own => {
+                f.write_str("no guest may talk to pattoo-wasm or its pattoo server unless its grant says `own: true`")
+            }
+        }
+    }
+}
+
+/// How much of a path is shown, in bytes.
+const MAX_SHOWN_PATH: usize = 256;
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { origin, method, path, reason, redirected } = self;
+        let what = if *redirected { "a redirect to " } else { "" };
+        // A guest decides how long it is, and the reason behind it has to be seen.
+        let path = pattoo_base::text::one_line(path, MAX_SHOWN_PATH);
+        write!(f, "{what}{method} {origin}{path} is denied: {reason}")
+    }
+}
+
+/// What an operator would write to allow what was denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantHint {
+    /// An item of the `http` list of the grants.
+    pub yaml: String,
+    /// The same as a command-line flag, where a flag can say it.
+    pub flag: Option<String>,
+}
+
+impl Denied {
+    /// What to grant, if anything can be. It is made of canonical parts, so that nothing that a guest says gets out of its
+    /// quotes.
+    pub fn grant_hint(&self) -> Option<GrantHint> {
+        let Self { origin, method, path, reason, .. } = self;
+        let standard = [Method::GET, Method::HEAD].contains(method);
+        let methods = || {
+            if standard { String::new() } else { format!("\n  methods: [GET, HEAD, {method}]") }
+        };
+        let (yaml, flag) = match reason {
+            // That is no line to be copied without a thought: whoever wants it finds `own` in the reference.
+            Reason::Own => return None,
+            Reason::Origin => {
+                (format!("- origin: {origin}{}", methods()), standard.then(|| format!("--http {origin}")))
+            }
+            Reason::Method => (format!("- origin: {origin}\n  methods: [{method}]"), None),
+            // A URL's path has neither `"` nor `\`.
+            Reason::Path => (format!("- origin: {origin}{}\n  paths: [\"{path}\"]", methods()), None),
+            Reason::Address { address, class } => match class.reach() {
+                Reach::Never => return None,
+                Reach::Literal => {
+                    let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
+                    let own_port = if origin.scheme() == Scheme::Https { 443 } else { 80 };
+                    let port = if origin.port() == own_port { String::new() } else { format!(":{}", origin.port()) };
+                    let literal = format!("{}://{host}{port}", origin.scheme().as_str());
+                    (format!("- origin: {literal}{}", methods()), standard.then(|| format!("--http {literal}")))
+                }
+                Reach::Granted | Reach::Private => (format!("- origin: {origin}{}\n  private: true", methods()), None),
+            },
+        };
+        Some(GrantHint { yaml, flag })
+    }
+}
+
+/// What the HTTP library says when a header block outgrows its buffer; it has no type for it that a client can see.
+const HEAD_TOO_LARGE: &str = "message head is too large";
+
+/// What went wrong in transport, found by going down the chain of causes.
+pub(super) enum Fault {
+    /// An address was refused.
+    Refused(Reason),
+    /// Anything else.
+    Other(Error),
+}
+
+impl Fault {
+    pub(super) fn of(error: reqwest::Error, origin: &Origin, limits: &Limits) -> Self {
+        // The URL may hold what is nobody's business in its query.
+        let error = error.without_url();
+        let causes = causes(&error);
+        if let Some(Refused(reason)) = causes.iter().find_map(|cause| cause.downcast_ref()) {
+            return Self::Refused(reason.clone());
+        }
+        let tls = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>());
+        Self::Other(match tls {
+            Some(tls) => {
+                let clock = pattoo_base::tls::clock_of(tls).map_or_else(String::new, |clock| format!("; {clock}"));
+                Error::Tls(format!("{origin}: {tls}{clock}"))
+            }
+            None if error.is_connect() && error.is_timeout() => {
+                Error::Timeout { wait: Wait::Connect, after: limits.connect }
+            }
+            None if error.is_builder() => Error::Invalid(format!("{origin}: {}", told(&causes))),
+            None if causes.iter().any(|cause| cause.to_string() == HEAD_TOO_LARGE) => {
+                Error::TooLarge { cap: Cap::ResponseHeaderBytes, limit: limits.response_header_bytes }
+            }
+            None => Error::Connection(format!("{origin}: {}", told(&causes))),
+        })
+    }
+}
+
+/// What causes say, less what the library says about itself.
+fn told(causes: &[&(dyn StdError + 'static)]) -> String {
+    let by_library = |cause: &&&(dyn StdError + 'static)| cause.is::<reqwest::Error>();
+    let mut texts: Vec<String> = causes.iter().skip_while(by_library).map(ToString::to_string).collect();
+    texts.retain(|text| !text.starts_with("client error ("));
+    texts.dedup();
+    if texts.is_empty() { "the connection failed".to_owned() } else { texts.join(": ") }
+}
+
+/// An error and what caused it. An I/O error hides the error it was made from behind that error's own source.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
+    let mut all = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        all.push(error);
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match inner {
+            Some(inner) => Some(inner as &(dyn StdError + 'static)),
+            None => error.source(),
+        };
+    }
+    all
+}

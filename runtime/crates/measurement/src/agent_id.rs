@@ -1,0 +1,344 @@
+//! The agent id: made once, kept in `<daemon_directory>/agent_id/<program>.agent_id`, shared with pattoo's own agents
+//! of that name. The server tells agents apart by it and it is part of every checksum, so it is never replaced: a
+//! file that cannot be read as an id is an error for a person to decide on.
+
+use std::{
+    fmt,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, ErrorKind, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use pattoo_base::files::{self, Exposure};
+use thiserror::Error;
+
+use super::{
+    agent::Program,
+    text::{hex_digit, shown},
+};
+
+/// 64 hexadecimal digits. Kept in the case in which they were found: the checksum is over the text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AgentId(String);
+
+impl AgentId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id of `program` from its file in `dir`, made together with the directory where it is not there yet.
+    ///
+    /// Of several processes that come at once, one makes the id and all return it. The file appears complete and
+    /// synced or not at all. A new directory is open to its owner only (0700), the file likewise (0600); what exists
+    /// keeps its mode. A process killed half-way can leave a hidden `.tmp` file behind, which nobody reads.
+    pub fn load_or_create(dir: &Path, program: &Program) -> Result<Self, AgentIdError> {
+        let path = dir.join(format!("{program}.agent_id"));
+        files::refuse_exposed(dir).map_err(AgentIdError::exposed)?;
+        if let Some(found) = Self::load(&path)? {
+            return Ok(found);
+        }
+        Self::generate()?.publish(dir, &path)?;
+        // Whoever came first, what lies there now is the id.
+        match Self::load(&path)? {
+            Some(id) => Ok(id),
+            None => Err(AgentIdError::io("read", &path)(ErrorKind::NotFound.into())),
+        }
+    }
+
+    /// Whether [`load_or_create`](Self::load_or_create) would use what is there. Makes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Why it would not.
+    pub fn check(dir: &Path, program: &Program) -> Result<(), AgentIdError> {
+        files::refuse_exposed(dir).map_err(AgentIdError::exposed)?;
+        Self::load(&dir.join(format!("{program}.agent_id"))).map(drop)
+    }
+
+    fn load(path: &Path) -> Result<Option<Self>, AgentIdError> {
+        /// Enough for an id with its line end, and to see that more than that follows.
+        const MOST: u64 = 128;
+        let file = match files::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(AgentIdError::io("read", path)(error)),
+        };
+        files::refuse_exposed(path).map_err(AgentIdError::exposed)?;
+        let mut bytes = Vec::new();
+        file.take(MOST).read_to_end(&mut bytes).map_err(AgentIdError::io("read", path))?;
+        let text = String::from_utf8_lossy(&bytes);
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let damaged = |source| AgentIdError::Damaged { path: path.to_owned(), source };
+        line.parse().map(Some).map_err(damaged)
+    }
+
+    fn generate() -> Result<Self, AgentIdError> {
+        let mut bytes = [0_u8; 32];
+        getrandom::fill(&mut bytes).map_err(AgentIdError::Random)?;
+        let digits = bytes.iter().flat_map(|b| [hex_digit(b.wrapping_shr(4)), hex_digit(b & 0xf)]);
+        Ok(Self(digits.map(char::from).collect()))
+    }
+
+    /// Puts this id at `path` unless something is there already.
+    fn publish(&self, dir: &Path, path: &Path) -> Result<(), AgentIdError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(AgentIdError::io("create", dir))?;
+        // The id is random, so its file name is unique without another source of randomness.
+        let draft = Draft(dir.join(format!(".{self}.tmp")));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft.0)
+            .map_err(AgentIdError::io("create", &draft.0))?;
+        file.write_all(self.0.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(AgentIdError::io("write", &draft.0))?;
+        // A link, unlike a rename, never replaces what another process put there in the meantime.
+        match fs::hard_link(&draft.0, path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(AgentIdError::io("create", path)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        drop(draft);
+        for made in [Some(dir), dir.parent()].into_iter().flatten().filter(|d| !d.as_os_str().is_empty()) {
+            File::open(made).and_then(|d| d.sync_all()).map_err(AgentIdError::io("sync", made))?;
+        }
+        Ok(())
+    }
+
+    /// An id that is kept nowhere.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no random numbers.
+    pub fn passing() -> Result<Self, AgentIdError> {
+        Self::generate()
+    }
+
+    /// An id that no file could hold, for the golden vectors.
+    #[cfg(test)]
+    pub(super) fn unchecked(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl FromStr for AgentId {
+    type Err = InvalidAgentId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAgentId> {
+        if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidAgentId { text: shown(text) })
+        }
+    }
+}
+
+impl fmt::Display for AgentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for AgentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AgentId({})", self.0)
+    }
+}
+
+/// Removes the half-made file however `publish` ends.
+struct Draft(PathBuf);
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::debug!(path = ?self.0, %error, "a temporary agent id file stays behind");
+        }
+    }
+}
+
+/// Text that is not an agent id.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{text} is not an agent id, which is 64 hexadecimal digits")]
+pub struct InvalidAgentId {
+    /// The text, quoted and cut.
+    text: String,
+}
+
+/// Why there is no agent id.
+#[derive(Debug, Error)]
+pub enum AgentIdError {
+    /// The file holds something else.
+    #[error("the agent id file {} is damaged: {source}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its content.
+        source: InvalidAgentId,
+    },
+    /// The file system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// `open`, `read`, `create`, `write` or `sync`.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another user could have put it there.
+    #[error("the agent id cannot be trusted: {exposure}")]
+    Exposed {
+        /// Who could, in words.
+        exposure: String,
+        /// The command that ends it, in words.
+        help: String,
+    },
+    /// The system gave no random bytes for a new id.
+    #[error("no random bytes for a new agent id: {0}")]
+    Random(getrandom::Error),
+}
+
+impl AgentIdError {
+    fn exposed(exposure: Exposure) -> Self {
+        Self::Exposed { exposure: exposure.to_string(), help: exposure.help() }
+    }
+
+    fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// What the operator can do.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Damaged { path, .. } => Some(format!(
+                "restore {0} from a backup, so that the server goes on with the same series; only where there is none, \
+                 remove it (rm {0}): a new id is made at the next start and every series starts anew",
+                path.display()
+            )),
+            Self::Io { path, .. } => {
+                Some(format!("the user that runs this program must be able to read and write {}", path.display()))
+            }
+            Self::Exposed { help, .. } => Some(help.clone()),
+            Self::Random(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::PermissionsExt as _, sync::Barrier, thread};
+
+    use super::*;
+
+    fn program() -> Program {
+        "LAVA_SCRIPT".parse().unwrap()
+    }
+
+    #[test]
+    fn an_id_is_made_once_and_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("daemon/agent_id");
+        let made = AgentId::load_or_create(&dir, &program()).unwrap();
+        let path = dir.join("LAVA_SCRIPT.agent_id");
+        assert_eq!(fs::read_to_string(&path).unwrap(), made.as_str());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(AgentId::load_or_create(&dir, &program()).unwrap(), made);
+        assert_ne!(AgentId::load_or_create(&dir, &"OTHER".parse().unwrap()).unwrap(), made);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 2, "nothing but the two files is left");
+    }
+
+    #[test]
+    fn an_id_that_another_agent_wrote_is_used_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LAVA_SCRIPT.agent_id");
+        for (end, id) in [("", "ab".repeat(32)), ("\n", "AB".repeat(32)), ("\r\n", "0F".repeat(32))] {
+            let content = format!("{id}{end}");
+            fs::write(&path, &content).unwrap();
+            assert_eq!(AgentId::load_or_create(dir.path(), &program()).unwrap().as_str(), id);
+            assert_eq!(fs::read_to_string(&path).unwrap(), content, "the file is not touched");
+        }
+    }
+
+    #[test]
+    fn all_who_come_at_once_get_the_same_id() {
+        const RACERS: usize = 16;
+        for _ in 0..20 {
+            let root = tempfile::tempdir().unwrap();
+            let dir = root.path().join("agent_id");
+            let start = Barrier::new(RACERS);
+            let race = || {
+                start.wait();
+                AgentId::load_or_create(&dir, &program()).unwrap()
+            };
+            let ids: Vec<AgentId> = thread::scope(|scope| {
+                let racers: Vec<_> = (0..RACERS).map(|_| scope.spawn(race)).collect();
+                racers.into_iter().map(|r| r.join().unwrap()).collect()
+            });
+            assert!(ids.windows(2).all(|pair| pair[0] == pair[1]), "{ids:?}");
+            assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_and_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LAVA_SCRIPT.agent_id");
+        let id = "ab".repeat(32);
+        let short = "a".repeat(63);
+        let contents = [
+            String::new(),
+            "\n".into(),
+            short.clone(),
+            format!("{id}0"),
+            format!("{id}\n\n"),
+            format!(" {id}"),
+            format!("{short}g"),
+            id.repeat(100),
+        ];
+        for content in contents {
+            fs::write(&path, &content).unwrap();
+            let error = AgentId::load_or_create(dir.path(), &program()).unwrap_err();
+            assert!(matches!(&error, AgentIdError::Damaged { path: named, .. } if *named == path), "{error}");
+            assert!(error.help().unwrap().contains("LAVA_SCRIPT.agent_id"));
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        fs::write(&path, [0xff; 64]).unwrap();
+        AgentId::load_or_create(dir.path(), &program()).unwrap_err();
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LAVA_SCRIPT.agent_id");
+        let refused = |what: &str| {
+            let error = AgentId::load_or_create(dir.path(), &program()).unwrap_err().to_string();
+            assert!(error.contains("LAVA_SCRIPT.agent_id") && error.contains("not a regular file"), "{what}: {error}");
+            fs::remove_file(&path).unwrap();
+        };
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        refused("a pipe");
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        refused("a device");
+    }
+
+    #[test]
+    fn what_stands_in_the_way_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = AgentId::load_or_create(&file, &program()).unwrap_err().to_string();
+        assert!(error.contains("file"), "{error}");
+        let dir = root.path().join("dir");
+        fs::create_dir_all(dir.join("LAVA_SCRIPT.agent_id")).unwrap();
+        let error = AgentId::load_or_create(&dir, &program()).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read") && error.contains("LAVA_SCRIPT.agent_id"), "{error}");
+    }
+}

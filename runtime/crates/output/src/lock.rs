@@ -1,0 +1,98 @@
+//! One poster for each agent's queue, across processes.
+//!
+//! A queue is a byte of the lock file, at an offset that is derived from its name. The lock is of the kind that belongs to an open
+//! file (`F_OFD_SETLK`, fcntl(2)): the system drops it when the process ends, so none outlives its holder and none needs a time
+//! limit. Two queues with the same offset (one chance in 2^62) would wait for each other, and no more.
+#![expect(unsafe_code, reason = "there is no safe binding for locks that belong to an open file")]
+
+use std::{fs::File, io, os::fd::AsRawFd as _, path::Path, sync::Arc};
+
+use pattoo_base::files;
+use sha2::{Digest as _, Sha256};
+
+use super::spool::Lane;
+
+/// The lock file, open.
+#[derive(Debug, Clone)]
+pub(super) struct LaneLocks(Arc<File>);
+
+/// A queue that is ours until this is dropped.
+#[derive(Debug)]
+pub(super) struct LaneLock {
+    file: Arc<File>,
+    offset: i64,
+}
+
+impl LaneLocks {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self(Arc::new(files::open_or_create(path)?)))
+    }
+
+    /// The file.
+    pub(super) fn file(&self) -> std::os::fd::BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(&*self.0)
+    }
+
+    /// Takes the queue, unless somebody else has it.
+    pub(super) fn take(&self, lane: &Lane) -> io::Result<Option<LaneLock>> {
+        let digest = Sha256::new().chain_update(lane.agent.as_str()).chain_update(lane.server.to_string()).finalize();
+        let mut bytes = [0; 8];
+        for (to, from) in bytes.iter_mut().zip(digest) {
+            *to = from;
+        }
+        // Two bits less than an offset has, so that none is negative and its end is one too.
+        let offset = i64::from_be_bytes(bytes) & (i64::MAX >> 1);
+        match set(&self.0, offset, libc::F_WRLCK) {
+            Ok(()) => Ok(Some(LaneLock { file: Arc::clone(&self.0), offset })),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) if error.raw_os_error() == Some(libc::EACCES) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for LaneLock {
+    fn drop(&mut self) {
+        if let Err(error) = set(&self.file, self.offset, libc::F_UNLCK) {
+            tracing::error!("the lock on a queue cannot be released: {error}");
+        }
+    }
+}
+
+fn set(file: &File, offset: i64, kind: i32) -> io::Result<()> {
+    let narrow = |value: i32| i16::try_from(value).map_err(io::Error::other);
+    // SAFETY: `flock` is a C struct of integers, for which all zeroes is a value.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = narrow(kind)?;
+    lock.l_whence = narrow(libc::SEEK_SET)?;
+    lock.l_start = offset;
+    lock.l_len = 1;
+    // SAFETY: the descriptor is open as long as `file`, and `lock` is a `flock` that lives across the call.
+    let status = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
+    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Lane, LaneLocks};
+
+    fn lane(digit: char) -> Lane {
+        Lane { server: "http://127.0.0.1:1".parse().unwrap(), agent: digit.to_string().repeat(64).parse().unwrap() }
+    }
+
+    #[test]
+    fn a_queue_has_one_holder_and_is_free_when_the_holder_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let (one, other) = (LaneLocks::open(&path).unwrap(), LaneLocks::open(&path).unwrap());
+        let held = one.take(&lane('a')).unwrap();
+        assert!(held.is_some() && other.take(&lane('a')).unwrap().is_none());
+        assert!(other.take(&lane('b')).unwrap().is_some(), "another queue is not concerned");
+        drop(held);
+        let held = other.take(&lane('a')).unwrap();
+        assert!(held.is_some());
+        // A process that dies closes its files.
+        std::mem::forget(one.take(&lane('c')).unwrap());
+        assert!(other.take(&lane('c')).unwrap().is_none());
+    }
+}

@@ -1,0 +1,209 @@
+//! `pattoo:agent/datapoints`: the way of a measurement to pattoo.
+//!
+//! What is emitted is normalised as it arrives and outlives the guest: a collection that is stopped keeps what it emitted.
+
+use std::{collections::HashSet, sync::Arc};
+
+use pattoo_base::{clock::unix_millis, text::one_line};
+use pattoo_measurement::{Batch, Candidate, Metadatum, Reason, Value};
+
+use super::{Account, Assignment, Charge, Host, LimitReached, Limits, bindings::pattoo::agent::datapoints};
+
+/// How many times a collection's trouble with datapoints is logged; the rest is only counted.
+const MAX_LOGGED: u32 = 10;
+/// How much of the target's name is shown in such a line, in bytes.
+const MAX_LOGGED_TARGET: usize = 128;
+
+/// How much work of [`Candidate::weight`] is done before others have their turn: some two milliseconds.
+const WORK_PER_TURN: usize = 4_096;
+
+/// What one collection has emitted so far.
+#[derive(Debug)]
+pub struct Emission {
+    /// The datapoints that stand.
+    pub batch: Batch,
+    /// How many were not taken.
+    pub rejected: usize,
+    /// How many log lines said why.
+    logged: u32,
+    /// The targets for which it was called, by their names as they count: as they are given they could be of any length.
+    targets: HashSet<String>,
+    /// Whether a datapoint was refused for want of room.
+    lacked_room: bool,
+    /// What the batch holds.
+    charge: Charge,
+}
+
+impl Emission {
+    pub(super) fn new(assignment: &Assignment, account: &Account) -> Self {
+        let Assignment { agent, memory, limits, .. } = assignment;
+        let batch = Batch::remembering(Arc::clone(agent), limits.timestamp_ahead, memory.clone());
+        // What is remembered of earlier collections has a bound of its own and must not end this one: it is charged with the first
+        // datapoint.
+        Self {
+            batch: batch.within(limits.datapoint_bytes),
+            rejected: 0,
+            logged: 0,
+            targets: HashSet::new(),
+            lacked_room: false,
+            charge: account.nothing(),
+        }
+    }
+
+    /// What it holds in memory, in bytes.
+    fn held(&self) -> usize {
+        /// The longest name, and its place in the set.
+        const PER_TARGET: usize = 512 + 64;
+        self.batch.held().saturating_add(self.targets.len().saturating_mul(PER_TARGET))
+    }
+
+    /// Counts datapoints that were not taken, and says whether there is a line left to say why.
+    fn reject(&mut self, datapoints: usize) -> bool {
+        self.rejected = self.rejected.saturating_add(datapoints);
+        self.logged = self.logged.saturating_add(1);
+        self.logged <= MAX_LOGGED
+    }
+
+    /// Whether `more` datapoints of `target` may still be emitted.
+    fn admit(&self, target: &str, more: usize, limits: &Limits) -> Result<(), LimitReached> {
+        let is_known = || Batch::target_name(target).is_none_or(|name| self.targets.contains(name));
+        if self.targets.len() >= limits.targets && !is_known() {
+            let (what, value) = ("targets of one collection", limits.targets.to_string());
+            return Err(LimitReached { what, value, setting: "targets" });
+        }
+        if self.batch.datapoints().saturating_add(more) > limits.datapoints {
+            return Err(LimitReached {
+                what: "datapoints of one collection",
+                value: limits.datapoints.to_string(),
+                setting: "datapoints",
+            });
+        }
+        // One datapoint that is too large says nothing about the next; several that fill all but an eighth do.
+        let is_full = self.batch.bytes() >= limits.datapoint_bytes.saturating_sub(limits.datapoint_bytes / 8);
+        if self.lacked_room && is_full { Err(full(limits)) } else { Ok(()) }
+    }
+}
+
+/// The limit on the bytes of all datapoints.
+fn full(limits: &Limits) -> LimitReached {
+    LimitReached::of_bytes("the datapoints of one collection", limits.datapoint_bytes, "datapoint_bytes")
+}
+
+/// The first of `points` whose work is one turn's, at least one of them.
+fn turn(points: &mut Vec<datapoints::Datapoint>) -> Vec<Candidate> {
+    let mut work = 0_usize;
+    let mut fits = |point: &Candidate| {
+        let first = work == 0;
+        work = work.saturating_add(point.weight());
+        first || work <= WORK_PER_TURN
+    };
+    // They come last first, so that taking some moves no others.
+    let mut taken = Vec::with_capacity(points.len().min(WORK_PER_TURN));
+    while let Some(point) = points.pop() {
+        let point = Candidate::from(point);
+        let fits = fits(&point);
+        taken.push(point);
+        if !fits {
+            break;
+        }
+    }
+    taken
+}
+
+impl datapoints::Host for Host {
+    async fn emit(
+        &mut self,
+        target: String,
+        mut points: Vec<datapoints::Datapoint>,
+    ) -> wasmtime::Result<Result<Vec<datapoints::Rejection>, datapoints::Error>> {
+        let assignment = Arc::clone(&self.assignment);
+        let program = &assignment.agent.program;
+        let count = points.len();
+        if let Err(limit) = self.emission.admit(&target, count, &assignment.limits) {
+            if self.emission.reject(count) {
+                tracing::warn!("{program}: {count} datapoints not taken: {limit}");
+            }
+            return Ok(Err(datapoints::Error::Quota(limit.to_string())));
+        }
+        let now = unix_millis();
+        points.reverse();
+        let mut rejected = Vec::new();
+        let mut done = 0_u32;
+        loop {
+            let candidates = turn(&mut points);
+            let taken = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
+            let rejections = match self.emission.batch.emit(&target, candidates, now) {
+                Ok(rejections) => rejections,
+                Err(error) => {
+                    if self.emission.reject(count) {
+                        tracing::warn!("{program}: {count} datapoints not taken: {error}");
+                    }
+                    return Ok(Err(datapoints::Error::Target(error.to_string())));
+                }
+            };
+            if let Some(name) = Batch::target_name(&target).filter(|name| !self.emission.targets.contains(*name)) {
+                self.emission.targets.insert(name.to_owned());
+            }
+            self.emission.charge.resize(self.emission.held())?;
+            for mut rejection in rejections {
+                rejection.index = rejection.index.saturating_add(done);
+                let is_logged = self.emission.reject(1);
+                let limit = (rejection.reason == Reason::Room).then(|| full(&assignment.limits));
+                self.emission.lacked_room |= limit.is_some();
+                if is_logged {
+                    let target = one_line(&target, MAX_LOGGED_TARGET);
+                    let why = limit.as_ref().map_or_else(String::new, |limit| format!(": {limit}"));
+                    tracing::warn!("{program}: of {count} datapoints of `{target}` not taken: {rejection}{why}");
+                }
+                rejected.push(to_guest(rejection, limit.as_ref()));
+            }
+            done = done.saturating_add(taken);
+            if points.is_empty() {
+                return Ok(Ok(rejected));
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl From<datapoints::Datapoint> for Candidate {
+    fn from(point: datapoints::Datapoint) -> Self {
+        Self {
+            key: point.key,
+            value: point.value.into(),
+            timestamp: point.timestamp,
+            metadata: point
+                .metadata
+                .into_iter()
+                .map(|datum| Metadatum { key: datum.key, value: datum.value, identifying: datum.identifying })
+                .collect(),
+        }
+    }
+}
+
+impl From<super::bindings::pattoo::agent::types::Value> for Value {
+    fn from(value: super::bindings::pattoo::agent::types::Value) -> Self {
+        use super::bindings::pattoo::agent::types::Value as Wit;
+        match value {
+            Wit::Integer(number) => Self::Integer(number),
+            Wit::Scaled(number) => Self::Scaled(number),
+            Wit::Float(number) => Self::Float(number),
+            Wit::Counter32(count) => Self::Counter32(count),
+            Wit::Counter64(count) => Self::Counter64(count),
+            Wit::Text(text) => Self::Text(text),
+        }
+    }
+}
+
+/// A rejection as the guest gets it, with the limit that was in the way.
+fn to_guest(rejection: pattoo_measurement::Rejection, limit: Option<&LimitReached>) -> datapoints::Rejection {
+    let reason = match rejection.reason {
+        Reason::Key(why) => datapoints::Reason::Key(why),
+        Reason::Value(why) => datapoints::Reason::Value(why),
+        Reason::Metadata(why) => datapoints::Reason::Metadata(why),
+        Reason::Timestamp(why) => datapoints::Reason::Timestamp(why),
+        Reason::Duplicate => datapoints::Reason::Duplicate,
+        Reason::Room => datapoints::Reason::Other(limit.map_or_else(String::new, ToString::to_string)),
+    };
+    datapoints::Rejection { index: rejection.index, reason }
+}

@@ -1,0 +1,303 @@
+//! One collection's way to the web: counted, bounded, and the same whichever interface the guest takes.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Instant,
+};
+
+use pattoo_fetch::{Cap, Denied, Error, Exhausted, Limits, Meter, Request, Response, Wait};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::capability::{Account, Assignment, Calls, Charge, Denial, Denials, LimitReached, limits::Reached};
+
+/// What a fetch takes while it is under way, beside the texts of its request and its response: the HTTP library's buffer for one
+/// connection, at its largest, and what it keeps of one request.
+const PER_FETCH: usize = 448 << 10;
+
+/// What a collection can do on the web, and what it has done. Clones are the same one: a request that is under way has its own.
+#[derive(Debug, Clone)]
+pub(in crate::capability) struct Web(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    assignment: Arc<Assignment>,
+    account: Account,
+    denials: Denials,
+    reached: Reached,
+    /// Places for requests under way.
+    places: Semaphore,
+    used: Mutex<Used>,
+    /// The limit that ends the collection, if a request reached one that no call of the guest waits for.
+    ended: OnceLock<LimitReached>,
+}
+
+/// How much of the web one collection has used.
+#[derive(Debug, Default)]
+struct Used {
+    fetches: u32,
+    bytes: usize,
+    calls: Calls,
+}
+
+/// A response, and what it holds of the collection's account.
+#[derive(Debug)]
+pub(in crate::capability) struct Received {
+    pub(in crate::capability) response: Response,
+    pub(in crate::capability) charge: Charge,
+}
+
+/// Why a guest gets no response.
+#[derive(Debug)]
+pub(in crate::capability) enum Refusal {
+    /// A limit of the collection.
+    Quota(LimitReached),
+    /// A limit that ends the collection.
+    End(LimitReached),
+    /// Anything about the request or the site.
+    Fault(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Fault(error)
+    }
+}
+
+/// Counts one fetch, against what the collection may fetch and what the host may hold for it.
+struct FetchMeter<'a> {
+    web: &'a Web,
+    charge: Mutex<Charge>,
+    /// Which limit ended it.
+    stopped: Mutex<Option<Refusal>>,
+}
+
+impl FetchMeter<'_> {
+    fn stop(&self, refusal: Refusal) -> Exhausted {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+        Exhausted
+    }
+}
+
+impl Meter for FetchMeter<'_> {
+    fn arrived(&self, bytes: usize) -> Result<(), Exhausted> {
+        let limit = self.web.0.assignment.limits.fetched_bytes;
+        let mut used = self.web.used();
+        used.bytes = used.bytes.saturating_add(bytes);
+        if used.bytes <= limit {
+            return Ok(());
+        }
+        drop(used);
+        Err(self.stop(Refusal::Quota(fetched_bytes(limit))))
+    }
+
+    fn held(&self, bytes: usize) -> Result<(), Exhausted> {
+        let mut charge = self.charge.lock().unwrap_or_else(PoisonError::into_inner);
+        charge.resize(bytes.saturating_add(PER_FETCH)).map_err(|reached| self.stop(Refusal::End(reached)))
+    }
+}
+
+/// The limit on all responses together.
+fn fetched_bytes(limit: usize) -> LimitReached {
+    LimitReached::of_bytes("the responses of one collection", limit, "fetched_bytes")
+}
+
+impl Web {
+    pub(in crate::capability) fn new(
+        assignment: &Arc<Assignment>,
+        account: &Account,
+        denials: &Denials,
+        reached: &Reached,
+    ) -> Self {
+        let places = Semaphore::new(assignment.limits.concurrent_fetches.max(1));
+        let (assignment, denials, reached) = (Arc::clone(assignment), denials.clone(), reached.clone());
+        let account = account.clone();
+        Self(Arc::new(Shared {
+            assignment,
+            account,
+            denials,
+            reached,
+            places,
+            used: Mutex::default(),
+            ended: OnceLock::new(),
+        }))
+    }
+
+    /// What it used, once the collection has ended.
+    pub(in crate::capability) fn take_calls(&self) -> Calls {
+        std::mem::take(&mut self.used().calls)
+    }
+
+    /// The limits of one fetch.
+    pub(in crate::capability) fn limits(&self) -> &Limits {
+        self.0.assignment.http.limits()
+    }
+
+    /// The program, for its operator's eyes.
+    pub(in crate::capability) fn program(&self) -> &str {
+        self.0.assignment.agent.program.as_str()
+    }
+
+    /// The limit that ends the collection at the next call that is about a response.
+    pub(in crate::capability) fn ended(&self) -> Option<&LimitReached> {
+        self.0.ended.get()
+    }
+
+    /// Ends the collection as soon as it asks for a response.
+    pub(in crate::capability) fn end(&self, reached: LimitReached) {
+        // The first one is said.
+        let _ = self.0.ended.set(reached);
+    }
+
+    /// The account of the collection.
+    pub(in crate::capability) fn account(&self) -> &Account {
+        &self.0.account
+    }
+
+    /// Counts one more fetch, or says that there were too many.
+    pub(in crate::capability) fn count(&self) -> Result<(), Refusal> {
+        let limit = self.0.assignment.limits.fetches;
+        let mut used = self.used();
+        if used.fetches >= limit {
+            let what = "the HTTP requests of one collection";
+            return Err(self.reached(LimitReached { what, value: limit.to_string(), setting: "fetches" }));
+        }
+        used.fetches = used.fetches.saturating_add(1);
+        let (bytes, limit) = (used.bytes, self.0.assignment.limits.fetched_bytes);
+        drop(used);
+        // Whatever came, nothing more would be taken.
+        if bytes >= limit { Err(self.reached(fetched_bytes(limit))) } else { Ok(()) }
+    }
+
+    /// Waits for a place among the requests under way. Nothing of a request is held in memory before it has one.
+    pub(in crate::capability) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(place) = self.0.places.try_acquire() {
+            return Some(place);
+        }
+        self.wait();
+        // It is never closed.
+        self.0.places.acquire().await.ok()
+    }
+
+    /// Says that there are more requests than may be under way. Nothing is lost by that, so it is for those who ask why it takes
+    /// so long.
+    pub(in crate::capability) fn wait(&self) {
+        let (what, value) = ("HTTP requests at the same time", self.0.assignment.limits.concurrent_fetches.to_string());
+        self.0.reached.note(&LimitReached { what, value, setting: "concurrent_fetches" });
+    }
+
+    /// Sends a request that was counted and has a place. What was denied is remembered for the operator.
+    pub(in crate::capability) async fn send(&self, request: Request) -> Result<Received, Refusal> {
+        let began = Instant::now();
+        let http = &self.0.assignment.http;
+        let origin = http.granted_origin(&request.url);
+        let recorder = self.0.assignment.recorder.as_ref();
+        let charge = self.0.account.charge(PER_FETCH).map_err(Refusal::End)?;
+        let meter = FetchMeter { web: self, charge: Mutex::new(charge), stopped: Mutex::default() };
+        let watch = |visit: pattoo_fetch::Visit<'_>| {
+            if let Some(recorder) = recorder {
+                recorder.visit(&visit);
+            }
+        };
+        let result = http.fetch_watched(request, &watch, &meter).await;
+        let FetchMeter { charge, stopped, .. } = meter;
+        let mut used = self.used();
+        used.calls.time = used.calls.time.saturating_add(began.elapsed());
+        // One of an origin that was not granted is counted for none.
+        if let Some(origin) = origin {
+            used.calls.count(origin, 1, u64::from(result.is_err()));
+        }
+        drop(used);
+        match result {
+            Ok(response) => {
+                let mut charge = charge.into_inner().unwrap_or_else(PoisonError::into_inner);
+                charge.resize(size(&response)).map_err(Refusal::End)?;
+                Ok(Received { response, charge })
+            }
+            Err(Error::Exhausted) => Err(match stopped.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                Some(Refusal::Quota(reached)) => self.reached(reached),
+                Some(other) => other,
+                None => Error::Exhausted.into(),
+            }),
+            Err(error) => {
+                if let Error::Denied(denied) = &error {
+                    if let Some(recorder) = recorder {
+                        recorder.denied(denied);
+                    }
+                    self.0.denials.add(denial(denied));
+                }
+                Err(self.refused(error).into())
+            }
+        }
+    }
+
+    /// Says which limit of one fetch an error is about, if it is about one: the errors of the contract have no room for names.
+    pub(in crate::capability) fn refused(&self, error: Error) -> Error {
+        let reached = match &error {
+            Error::TooLarge { cap, limit } => Some(too_large(*cap, *limit)),
+            Error::Timeout { wait, after } => wait.setting().map(|setting| {
+                let value = humantime::format_duration(*after).to_string();
+                LimitReached { what: time_of(*wait), value, setting }
+            }),
+            Error::Redirects(limit) => Some(LimitReached {
+                what: "the redirects of one fetch",
+                value: limit.to_string(),
+                setting: "redirects",
+            }),
+            Error::Denied(_) | Error::Invalid(_) | Error::Connection(_) | Error::Tls(_) | Error::Exhausted => None,
+        };
+        if let Some(reached) = reached {
+            self.0.reached.say(reached);
+        }
+        error
+    }
+
+    fn reached(&self, reached: LimitReached) -> Refusal {
+        Refusal::Quota(self.0.reached.say(reached))
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a response takes in memory.
+fn size(response: &Response) -> usize {
+    let fields = response.headers.iter().map(|(name, value)| field(name.capacity(), value.capacity()));
+    fields.fold(response.body.capacity(), usize::saturating_add)
+}
+
+/// What a header field takes in memory, in whatever form it is kept: its texts, and what holds them in a map that has grown.
+pub(in crate::capability) fn field(name: usize, value: usize) -> usize {
+    const FRAME: usize = 320;
+    name.saturating_add(value).saturating_add(FRAME)
+}
+
+/// A size or count of one fetch.
+fn too_large(cap: Cap, limit: u64) -> LimitReached {
+    match cap {
+        Cap::ResponseHeaders | Cap::RequestHeaders => {
+            LimitReached { what: cap.words(), value: limit.to_string(), setting: cap.setting() }
+        }
+        _ => LimitReached::of_bytes(cap.words(), limit, cap.setting()),
+    }
+}
+
+/// What a time limit is on.
+fn time_of(wait: Wait) -> &'static str {
+    match wait {
+        Wait::Total | Wait::Guest => "the time of one fetch",
+        Wait::Connect => "the time of one connection",
+        Wait::Idle => "the silence of a site",
+    }
+}
+
+/// What would have to be granted, for the operator's eyes.
+fn denial(denied: &Denied) -> Denial {
+    let hint = denied.grant_hint();
+    // Its lines as one flow mapping: `- { origin: …, methods: [POST] }`.
+    let line = hint.as_ref().map(|hint| {
+        let entries: Vec<&str> = hint.yaml.trim_start_matches("- ").lines().map(str::trim).collect();
+        format!("http: [{{ {} }}]", entries.join(", "))
+    });
+    Denial { what: denied.to_string(), flag: hint.and_then(|hint| hint.flag), line }
+}

@@ -1,0 +1,264 @@
+//! What may stand in a file: forms of keys, and the check that a tree has the right form.
+//!
+//! A form says of each key what it holds, what it is for, its default and an example. From the same forms come the reading, the help in every
+//! message, the schema for editors, the tables of the reference page and the effective settings.
+
+use std::borrow::Cow;
+
+use super::{
+    quantity::{Quantity, Unit},
+    report::{Report, shown},
+    yaml::{Entry, Node},
+};
+
+/// A mapping with known keys.
+pub struct Form {
+    /// What it describes: `a collector`.
+    pub what: &'static str,
+    /// The keys that may stand in it.
+    pub keys: Vec<Key>,
+    /// Whether other keys may stand beside them: they are other programs'.
+    pub open: bool,
+    /// Whether exactly one of the keys is given.
+    pub one_of: bool,
+}
+
+/// A key of a form.
+#[derive(Clone)]
+pub struct Key {
+    /// As it is written in a file.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether it must be there.
+    pub required: bool,
+    /// What holds without it, as it is written in a file; empty if that cannot be written so.
+    pub default: Cow<'static, str>,
+    /// What it is for: the end of a sentence that begins with the key.
+    pub doc: &'static str,
+    /// A value, as it is written in a file.
+    pub example: Cow<'static, str>,
+}
+
+/// What a key holds.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    /// A text, or anything that is written like one.
+    Text,
+    /// One of these texts.
+    Choice(&'static [&'static str]),
+    /// A whole number in this range.
+    Integer(u64, u64),
+    /// A number with its unit in this range.
+    Quantity(Unit, u64, u64),
+    /// `true` or `false`.
+    Flag,
+    /// An address, or a range of them: `5`, `"0-99"`.
+    Addresses,
+    /// Any mapping, which is handed on as JSON.
+    Object,
+    /// A list.
+    List(&'static Kind),
+    /// A mapping with known keys.
+    Form(fn() -> Form),
+    /// A mapping of names, which the operator chooses, to mappings with known keys.
+    Named(fn() -> Form),
+}
+
+impl Key {
+    /// A key that may be left out.
+    pub fn new(name: &'static str, kind: Kind, doc: &'static str, example: &'static str) -> Self {
+        Self { name, kind, required: false, default: "".into(), doc, example: example.into() }
+    }
+
+    /// The same with a default.
+    #[must_use]
+    pub fn or(mut self, default: &'static str) -> Self {
+        self.default = default.into();
+        self
+    }
+
+    /// The same, but it must be there.
+    #[must_use]
+    pub fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    /// A key for each quantity, with the value in `default` as its default.
+    pub fn of_quantities<T>(quantities: &'static [Quantity<T>], default: &T) -> Vec<Self> {
+        let key = |quantity: &'static Quantity<T>| Self {
+            name: quantity.name,
+            kind: Kind::Quantity(quantity.unit, quantity.min, quantity.max),
+            required: false,
+            default: quantity.show(default).into(),
+            doc: quantity.doc,
+            example: quantity.show(default).into(),
+        };
+        quantities.iter().map(key).collect()
+    }
+
+    /// How to mend what is wrong with its value.
+    pub fn help(&self) -> String {
+        format!("write for example `{}: {}`: {}", self.name, self.example, self.doc)
+    }
+}
+
+impl Kind {
+    /// What it is, in words: `a list of texts`.
+    pub fn words(self) -> String {
+        match self {
+            Self::Text => "a text".to_owned(),
+            Self::Choice(texts) => format!("one of {}", quoted(texts)),
+            Self::Integer(least, most) | Self::Quantity(Unit::Count, least, most) => {
+                format!("a whole number from {least} to {most}")
+            }
+            Self::Quantity(unit, least, most) => {
+                format!("{}, from {} to {}", unit.words(), unit.show(least), unit.show(most))
+            }
+            Self::Flag => "true or false".to_owned(),
+            Self::Addresses => "an address or a range such as \"0-99\"".to_owned(),
+            Self::Object => "a mapping".to_owned(),
+            Self::List(kind) => format!("a list, each of it {}", kind.words()),
+            Self::Form(form) => form().what.to_owned(),
+            Self::Named(form) => format!("a mapping of names, each to {}", form().what),
+        }
+    }
+}
+
+fn quoted(texts: &[&str]) -> String {
+    texts.iter().map(|text| format!("`{text}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl Form {
+    /// A form in which every key is known.
+    pub fn new(what: &'static str, keys: Vec<Key>) -> Self {
+        Self { what, keys, open: false, one_of: false }
+    }
+
+    /// The same, with keys of other programs beside.
+    #[must_use]
+    pub fn open(mut self) -> Self {
+        self.open = true;
+        self
+    }
+
+    /// The same, with exactly one of its keys.
+    #[must_use]
+    pub fn one_of(mut self) -> Self {
+        self.one_of = true;
+        self
+    }
+
+    /// The key of this name.
+    pub fn key(&self, name: &str) -> Option<&Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// Reports everything about `node` that is not of this form. `entry` is the entry whose value it is, if any: what is missing in
+    /// it is reported there.
+    pub fn check(&self, report: &Report, node: &Node, entry: Option<&Entry>) {
+        let span = entry.map_or(&node.span, |entry| &entry.key_span);
+        let nothing = Vec::new();
+        let entries = match node.map() {
+            Some(entries) => entries,
+            None if node.is_null() => &nothing,
+            None => {
+                let help = format!("write the keys of {}: {}", self.what, self.names());
+                report.error(
+                    node.span.clone(),
+                    format!("{} is a mapping, and this is {}", self.what, node.kind()),
+                    help,
+                );
+                return;
+            }
+        };
+        for entry in entries {
+            match self.key(&entry.key) {
+                Some(key) => key.check(report, entry),
+                None if self.open => {}
+                None => report.error(
+                    entry.key_span.clone(),
+                    format!("`{}` is not a key of {}", shown(&entry.key), self.what),
+                    self.suggestion(&entry.key),
+                ),
+            }
+        }
+        let given = |key: &&Key| entries.iter().any(|entry| entry.key == key.name && !entry.node.is_null());
+        for key in self.keys.iter().filter(|key| key.required && !given(key)) {
+            let help = format!("add `{}: {}`: {}", key.name, key.example, key.doc);
+            report.error(span.clone(), format!("`{}` is missing in {}", key.name, self.what), help);
+        }
+        if self.one_of && self.keys.iter().filter(given).count() != 1 {
+            let help = format!("keep one of {}", self.names());
+            report.error(span.clone(), format!("{} has exactly one key", self.what), help);
+        }
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<_> = self.keys.iter().map(|key| key.name).collect();
+        quoted(&names)
+    }
+
+    /// What may have been meant by a key that is not known.
+    pub fn suggestion(&self, unknown: &str) -> String {
+        let likeness = |key: &&Key| strsim::jaro_winkler(key.name, &unknown.to_lowercase().replace('-', "_"));
+        let closest = self.keys.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+        match closest.filter(|key| likeness(key) >= 0.8) {
+            Some(key) => format!("did you mean `{}`? the keys here are {}", key.name, self.names()),
+            None => format!("leave it out; the keys here are {}", self.names()),
+        }
+    }
+}
+
+impl Key {
+    /// Reports what of an entry is not of its kind.
+    fn check(&self, report: &Report, entry: &Entry) {
+        // A key without a value is a key left out.
+        if entry.node.is_null() {
+            return;
+        }
+        self.check_kind(report, self.kind, &entry.node, Some(entry));
+    }
+
+    fn check_kind(&self, report: &Report, kind: Kind, node: &Node, entry: Option<&Entry>) {
+        let fits = match kind {
+            // What addresses they are is for the reader of the device to say.
+            Kind::Text | Kind::Addresses => node.text().is_some(),
+            Kind::Choice(texts) => node.text().is_some_and(|text| texts.contains(&text.to_lowercase().as_str())),
+            Kind::Integer(least, most) => {
+                node.text().and_then(|text| text.parse().ok()).is_some_and(|number| (least..=most).contains(&number))
+            }
+            Kind::Quantity(unit, least, most) => {
+                node.text().and_then(|text| unit.parse(text)).is_some_and(|value| (least..=most).contains(&value))
+            }
+            Kind::Flag => node.flag().is_some(),
+            Kind::Object => match node.to_json() {
+                Ok(_) if node.map().is_some() => true,
+                Ok(_) => false,
+                Err(number) => {
+                    let what = format!("JSON has no number `{}`", shown(number.text().unwrap_or_default()));
+                    report.error(number.span.clone(), what, "put it in quotes, and it is a text".to_owned());
+                    return;
+                }
+            },
+            Kind::List(kind) => {
+                node.list().into_iter().flatten().for_each(|node| self.check_kind(report, *kind, node, None));
+                node.list().is_some()
+            }
+            Kind::Form(form) => {
+                form().check(report, node, entry);
+                true
+            }
+            Kind::Named(form) => {
+                let entries = node.map().into_iter().flatten();
+                entries.for_each(|entry| form().check(report, &entry.node, Some(entry)));
+                node.map().is_some()
+            }
+        };
+        if !fits {
+            let found = node.text().map_or_else(|| node.kind().to_owned(), |text| format!("`{}`", shown(text)));
+            report.error(node.span.clone(), format!("`{}` is {}, not {found}", self.name, kind.words()), self.help());
+        }
+    }
+}
