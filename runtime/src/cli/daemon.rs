@@ -201,7 +201,7 @@ async fn reload(
         }
         Err(_) => return Err("it could not be read".to_owned()),
     };
-    for key in configuration.stay_as(started) {
+    for key in configuration.keep_from_start(started) {
         tracing::warn!("`{key}` is another now, and that takes a restart: until then it stays as it was");
     }
     plan(outlet, &configuration).await.map_err(|error| error.to_string())

@@ -107,7 +107,8 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
 
 /// What no guest may talk to: the server that we post to, and the endpoints of the configuration that is there.
 pub(super) async fn own_endpoints(server: Option<&ServerUrl>) -> OwnEndpoints {
-    let found = tokio::task::spawn_blocking(|| config::own(&ConfigDirectory::find())).await.unwrap_or_default();
+    let found =
+        tokio::task::spawn_blocking(|| config::own_addresses(&ConfigDirectory::find())).await.unwrap_or_default();
     let servers = server.into_iter().chain(&found.servers).map(ServerUrl::url);
     OwnEndpoints::of_all(servers, found.status).await
 }

@@ -13,7 +13,7 @@ use pattoo_settings::{
 use super::{
     devices::device,
     forms,
-    load::{Source, SourceError},
+    source::{Source, SourceError},
 };
 
 /// What one collector may reach. The default is nothing.

@@ -10,7 +10,7 @@ use pattoo_settings::{ConfigError, Fields, Reported, read};
 use super::{
     ConfigDirectory, forms,
     grants::secret,
-    load::{FILE, Source},
+    source::{FILE, Source},
     spool::{SPOOL, SpoolBounds},
 };
 

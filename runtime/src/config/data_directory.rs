@@ -1,4 +1,4 @@
-//! Where the configuration is, and where our own data lies.
+//! The directories of agent ids and of our own data.
 //!
 //! Beside a pattoo installation our data lies in pattoo's `daemon_directory`, so that an agent keeps the id that it had under
 //! Python. Without one it lies in the user's own state directory.
@@ -11,56 +11,15 @@ use std::{
 
 use pattoo_settings::{ConfigError, Problem};
 
-use super::pattoo::PattooFiles;
+use super::{
+    config_directory::{ConfigDirectory, DEFAULT_CONFIGDIR},
+    pattoo::PattooFiles,
+};
 
-/// The variable that names pattoo's configuration directory.
-const CONFIGDIR: &str = "PATTOO_CONFIGDIR";
-/// The configuration directory when the variable is not set.
-const DEFAULT_CONFIGDIR: &str = "/etc/pattoo";
 /// The directory of our own data within pattoo's.
 const OWN: &str = "pattoo_wasm";
 /// The directory of compiled modules within that.
 const COMPILED: &str = "compiled";
-
-/// The directory that has pattoo's configuration files and ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigDirectory {
-    path: PathBuf,
-    /// Whether somebody named it: then it must hold a configuration.
-    named: bool,
-}
-
-impl ConfigDirectory {
-    /// The one that `PATTOO_CONFIGDIR` names, else `/etc/pattoo`. A `~` at the beginning is the user's home.
-    pub fn find() -> Self {
-        let named = env::var_os(CONFIGDIR).filter(|dir| !dir.is_empty());
-        let path = named.as_deref().map_or_else(|| PathBuf::from(DEFAULT_CONFIGDIR), |dir| expand_home(Path::new(dir)));
-        Self { path, named: named.is_some() }
-    }
-
-    /// This very directory.
-    pub fn at(path: &Path) -> Self {
-        Self { path: path.to_owned(), named: true }
-    }
-
-    /// Its path.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(super) fn is_named(&self) -> bool {
-        self.named
-    }
-}
-
-/// A path with a `~` at its beginning replaced by the user's home, as Python's `os.path.expanduser` does.
-pub(super) fn expand_home(path: &Path) -> PathBuf {
-    let home = || env::var_os("HOME").filter(|home| !home.is_empty());
-    match path.strip_prefix("~") {
-        Ok(rest) => home().map_or_else(|| path.to_owned(), |home| Path::new(&home).join(rest)),
-        Err(_) => path.to_owned(),
-    }
-}
 
 /// Where agent ids and our own data are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
