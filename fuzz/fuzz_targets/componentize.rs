@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pattoo_wasm::fuzzing::lift;
+use pattoo_wasm::fuzzing::componentize;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((kind, rest)) = bytes.split_first() else { return };
@@ -12,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
         let Ok(module) = smith::module(rest) else { return };
         module
     };
-    match lift(&module) {
+    match componentize(&module) {
         // Bytes 6 and 7: a component.
         Ok(component) => assert_eq!(component.get(6..8), Some(&[1, 0][..])),
         Err(error) => assert!(!error.contains('\n'), "{error}"),

@@ -1,15 +1,17 @@
-//! Parts of the runtime one by one, for people who tune them (`docs/performance.md` says how to run it).
+//! Parts of the runtime one by one, for people who tune them (`docs/performance.md` says how to run
+//! it).
 //!
-//! The other benchmarks measure the figures in the project's table, against rivals and targets; here criterion shows whether a change
-//! made something faster.
+//! The other benchmarks measure the figures in the project's table, against rivals and targets;
+//! here criterion shows whether a change made something faster.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may fail as a test may")]
 
 use std::{path::Path, sync::Arc};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use pattoo_measurement::{Batch, Candidate, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_measurement::{Candidate, DEFAULT_FUTURE_BOUND};
 use pattoo_modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table};
+use pattoo_output::pattoo::{Batch, Memory};
 use pattoo_sandbox::{Compiler, Module, Sandbox};
 use pattoo_tests::{NOW, agent, assignment_without_grants, candidates, emitter::emitter, libmodbus_device_quiet};
 

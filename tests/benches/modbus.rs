@@ -1,7 +1,9 @@
-//! The Modbus reader in figures, for `cargo xtask bench modbus`: each as a line of JSON on standard output.
+//! The Modbus reader in figures, for `cargo xtask bench modbus`: each as a line of JSON on standard
+//! output.
 //!
-//! Everything that is compared runs in one process, in turns, and medians are compared, so that load affects both.
-//! Devices, pollers and collectd are processes of their own; their CPU time is what `/proc` says of them.
+//! Everything that is compared runs in one process, in turns, and medians are compared, so that
+//! load affects both. Devices, pollers and collectd are processes of their own; their CPU time is
+//! what `/proc` says of them.
 
 #![expect(
     clippy::unwrap_used,
@@ -71,8 +73,8 @@ fn tell(name: &str, ours: f64) {
     println!("{}", json!({ "name": name, "ours": ours, "other": null, "ratio": null, "target": "-", "met": null }));
 }
 
-/// How many requests a device gets for registers that are wanted one by one and lie in runs. Fewer than one request for each 125 of a run
-/// cannot be, since none may reach over a hole.
+/// How many requests a device gets for registers that are wanted one by one and lie in runs. Fewer
+/// than one request for each 125 of a run cannot be, since none may reach over a hole.
 fn fewest_requests() {
     const RUNS: [(u16, u16); 5] = [(0, 126), (130, 10), (145, 1), (150, 125), (280, 20)];
     let device = libmodbus_device(None);
@@ -102,7 +104,8 @@ fn fewest_requests() {
     );
 }
 
-/// Reads of 100 registers over one connection, against a loop in C over libmodbus and the same server.
+/// Reads of 100 registers over one connection, against a loop in C over libmodbus and the same
+/// server.
 fn back_to_back() {
     const READS: u32 = 500;
     let device = libmodbus_device_quiet();
@@ -151,10 +154,12 @@ fn back_to_back() {
     );
 }
 
-/// 1 000 endpoints, all due at the same moment of each second; the connecting, which is in the first, counts, and is told by itself.
+/// 1 000 endpoints, all due at the same moment of each second; the connecting, which is in the
+/// first, counts, and is told by itself.
 ///
-/// How late they are is also a matter of what else the machine does. What they cost is not: when all of a second's work takes less
-/// time of one processor than the lateness allows, nothing but others can make it later.
+/// How late they are is also a matter of what else the machine does. What they cost is not: when
+/// all of a second's work takes less time of one processor than the lateness allows, nothing but
+/// others can make it later.
 fn many_endpoints() {
     const ENDPOINTS: usize = 1000;
     const SECONDS: u32 = 30;
@@ -206,7 +211,8 @@ fn many_endpoints() {
     tell("modbus: the same of their devices", of_devices);
 }
 
-/// Four devices of 100 registers, read as often as can be, by collectd's modbus plugin and by ours in turns.
+/// Four devices of 100 registers, read as often as can be, by collectd's modbus plugin and by ours
+/// in turns.
 fn beside_collectd() {
     const DEVICES: usize = 4;
     let seconds = Duration::from_secs(4);
@@ -237,7 +243,8 @@ fn beside_collectd() {
     say("modbus: us of CPU a register, against collectd", ours, Some(other), ours / other, "< 1", ours < other);
 }
 
-/// Registers a second that the devices served to the command, and the microseconds of CPU that each cost it.
+/// Registers a second that the devices served to the command, and the microseconds of CPU that each
+/// cost it.
 fn measured(command: &mut Command, devices: &DeviceProcess, time: Duration) -> (f64, f64) {
     let child = Ended(command.spawn().unwrap());
     std::thread::sleep(Duration::from_secs(1));

@@ -1,10 +1,13 @@
-//! Instructions, counted by valgrind: this program is started again under it, and does the work there.
+//! Instructions, counted by valgrind: this program is started again under it, and does the work
+//! there.
 //!
-//! The counted build is a development build on a processor without instructions for SHA-256: the bounds are on work, not on time.
+//! The counted build is a development build on a processor without instructions for SHA-256: the
+//! bounds are on work, not on time.
 
 use std::{env, process::Command};
 
-use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_measurement::DEFAULT_FUTURE_BOUND;
+use pattoo_output::pattoo::{Batch, Memory};
 use pattoo_tests::{NOW, agent, candidates, has_program};
 
 use super::BOUNDS;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_measurement::DEFAULT_FUTURE_BOUND;
+use pattoo_output::pattoo::{Batch, Memory};
 use pattoo_sandbox::capability::Assignment;
 use pattoo_tests::{
     Collecting, NOW, RawSite, agent, assignment_with_grants, candidates,

@@ -1,4 +1,5 @@
-//! System calls, counted by `strace`: this program is started again under it, and does the work there.
+//! System calls, counted by `strace`: this program is started again under it, and does the work
+//! there.
 
 use std::{
     collections::BTreeMap,
@@ -9,8 +10,9 @@ use std::{
     sync::Arc,
 };
 
-use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND};
+use pattoo_measurement::DEFAULT_FUTURE_BOUND;
 use pattoo_modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table};
+use pattoo_output::pattoo::Batch;
 use pattoo_output::{ServerUrl, Spool, SpoolLimits};
 use pattoo_tests::{
     Collecting, NOW, agent, candidates, emitter::emitter, has_program, libmodbus_device_quiet,
@@ -24,8 +26,8 @@ const TIMES: usize = 200;
 const BEGIN: &str = "/the counting begins";
 const END: &str = "/the counting ends";
 
-/// Calls for each of [`TIMES`] pieces of work, and which they are. Of threads that only tick beside the work nothing is counted,
-/// if `alone`.
+/// Calls for each of [`TIMES`] pieces of work, and which they are. Of threads that only tick beside
+/// the work nothing is counted, if `alone`.
 fn calls_of(work: &str, alone: bool, argument: &str) -> Option<(f64, BTreeMap<String, usize>)> {
     if !has_program("strace") {
         assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "strace is missing");

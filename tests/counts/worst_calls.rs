@@ -1,5 +1,5 @@
-//! Every host function, called with the largest arguments that a guest can make: how much memory the host holds for it, and how many
-//! instructions it takes.
+//! Every host function, called with the largest arguments that a guest can make: how much memory
+//! the host holds for it, and how many instructions it takes.
 //!
 //! What the calls are is in [`pattoo_tests::worst_calls`].
 
@@ -34,7 +34,8 @@ const TIMES: usize = 40;
 /// How many handles of `wasi:http` may be open.
 const HANDLES: usize = 128;
 
-/// Guests that make requests and fields, and hold them: with the longest texts that are taken, and with longer ones.
+/// Guests that make requests and fields, and hold them: with the longest texts that are taken, and
+/// with longer ones.
 fn handles() -> Vec<(&'static str, usize, String)> {
     let calls = [
         ("path", "(call $path (local.get $r) (i32.const 1) (i32.const 65536) (i32.const SIZE))"),
@@ -106,7 +107,8 @@ impl tracing::Subscriber for Watch {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
-/// What a collection of this guest came to, how much was held after its last call, and at the peak of any.
+/// What a collection of this guest came to, how much was held after its last call, and at the peak
+/// of any.
 fn run(collecting: &Collecting, guest: &str, state: &StateStore) -> (Outcome, i64, i64) {
     // What handles that are not there count would hide what is there.
     let limits = Limits { timeout: Duration::from_mins(5), resources: HANDLES, ..Limits::default() };
@@ -159,7 +161,8 @@ fn host_memory_held_for_a_collector_is_accounted() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// Instructions beyond those of a guest that does nothing: what they are for less is constant, such as setting up a function.
+/// Instructions beyond those of a guest that does nothing: what they are for less is constant, such
+/// as setting up a function.
 const CONSTANT: u64 = 5_000_000;
 
 /// What is wrong with a case, if anything.

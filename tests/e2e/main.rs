@@ -1,4 +1,5 @@
-//! The whole of pattoo-wasm against real peers: devices of pymodbus and libmodbus, Python's web server, and `pattoo_shared`.
+//! The whole of pattoo-wasm against real peers: devices of pymodbus and libmodbus, Python's web
+//! server, and `pattoo_shared`.
 //!
 //! Each folder holds the tests of one kind of claim:
 //!

@@ -5,7 +5,8 @@ use wasmtime::{Config, Engine, Linker, Module, Store};
 /// A stack that no guest's recursion exhausts.
 const STACK: usize = 256 << 20;
 
-/// Instantiates and calls a core module. Each imported function accepts any arguments, does nothing and returns 0.
+/// Instantiates and calls a core module. Each imported function accepts any arguments, does nothing
+/// and returns 0.
 pub(crate) fn run(text: &str) -> Result<(), String> {
     let text = text.to_owned();
     let thread = std::thread::Builder::new().stack_size(STACK.saturating_mul(2));

@@ -11,20 +11,24 @@ use crate::{
     machine::{Run, SLACK, Worker},
 };
 
-/// The controls that the guests in `guests/` name. Most are limits, by their names; a test removes them by the largest value. The
-/// rest cannot be set:
+/// The controls that the guests in `guests/` name. Most are limits, by their names; a test removes
+/// them by the largest value. The rest cannot be set:
 ///
-/// - `stack`, `boundary` (rules of the canonical ABI on pointers, lengths, text, discriminants) and `exit`: removed by the
-///   bare engine, which has a larger stack and host functions that check nothing.
-/// - `trap` (rules of WebAssembly on memory, tables, arithmetic) is part of the compiled code in every engine, `pool` (room
-///   for memories, tables, instances) is part of the engine's layout, and `world` means that nothing else is linked. Here the
-///   hostile part of the guest is replaced by a harmless one: that guest succeeds, so nothing else of it was stopped.
-/// - `features`: what the engine does not offer. It is shown that the module is valid where it is offered.
+/// - `stack`, `boundary` (rules of the canonical ABI on pointers, lengths, text, discriminants) and
+///   `exit`: removed by the bare engine, which has a larger stack and host functions that check
+///   nothing.
+/// - `trap` (rules of WebAssembly on memory, tables, arithmetic) is part of the compiled code in
+///   every engine, `pool` (room for memories, tables, instances) is part of the engine's layout,
+///   and `world` means that nothing else is linked. Here the hostile part of the guest is replaced
+///   by a harmless one: that guest succeeds, so nothing else of it was stopped.
+/// - `features`: what the engine does not offer. It is shown that the module is valid where it is
+///   offered.
 pub(crate) fn controls() -> impl Iterator<Item = &'static str> {
     ERRORS.into_iter().chain(OTHERS)
 }
 
-/// Limits that the guest sees as an error or as waiting; a guest that tries one fails if it got less than it requested.
+/// Limits that the guest sees as an error or as waiting; a guest that tries one fails if it got
+/// less than it requested.
 const ERRORS: [&str; 22] = [
     "datapoints",
     "datapoint_bytes",
@@ -149,7 +153,8 @@ pub(crate) fn stops(guest: &Guest, worker: &Worker<'_>) -> Result<(), String> {
     }
 }
 
-/// Runs the guest as it is, and says how long after its deadline it was stopped, if that is what stopped it.
+/// Runs the guest as it is, and says how long after its deadline it was stopped, if that is what
+/// stopped it.
 pub(crate) fn lateness(guest: &Guest, worker: &Worker<'_>) -> Option<Duration> {
     match worker.run(&guest.text, &limits(guest), Duration::from_mins(1)) {
         Run::Ended(outcome, _) if matches!(outcome.ending, Ending::Stopped(Stop::Deadline(_))) => {

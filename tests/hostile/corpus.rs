@@ -151,7 +151,8 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// A short form of the long test, in its own process, because other tests in this process use memory too.
+/// A short form of the long test, in its own process, because other tests in this process use
+/// memory too.
 #[test]
 fn hostile_guests_do_not_leak_host_memory() {
     let long = "corpus::hostile_guests_end_by_their_deadline_without_leaking_memory";
@@ -165,8 +166,8 @@ fn hostile_guests_do_not_leak_host_memory() {
     assert!(run.status.success() && said.contains("1 passed"), "{said}\n{}", String::from_utf8_lossy(&run.stderr));
 }
 
-/// One at a time, so that only the guest can cause lateness. `HOSTILE_ROUNDS` is the number of rounds, `HOSTILE_LATE_MS` the largest
-/// allowed lateness.
+/// One at a time, so that only the guest can cause lateness. `HOSTILE_ROUNDS` is the number of
+/// rounds, `HOSTILE_LATE_MS` the largest allowed lateness.
 #[test]
 #[ignore = "a minute long, and wants a machine of its own: `cargo xtask soak hostile` runs it"]
 fn hostile_guests_end_by_their_deadline_without_leaking_memory() {

@@ -18,8 +18,8 @@ fn timers_and_sockets_are_served_between_slices_of_an_endless_guest() {
         runtime.spawn(async move { sandbox.collect(&collector, Arc::new(assignment)).await })
     };
     runtime.block_on(async {
-        // It yields every 10 ms, 400 times in all. Were timers looked at only now and then, as the runtime does while
-        // tasks are ready, these ten would outlast it.
+        // It yields every 10 ms, 400 times in all. Were timers looked at only now and then, as the
+        // runtime does while tasks are ready, these ten would outlast it.
         for _ in 0..10 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

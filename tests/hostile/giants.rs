@@ -3,12 +3,12 @@
 use std::{path::Path, time::Duration};
 
 use pattoo_sandbox::{CompileError, CompileLimits, Compiler, LoadError, Module, Sandbox};
-use pattoo_tests::binary;
+use pattoo_tests::{binary, dependent_branches};
 
 use crate::machine::Machine;
 
-/// The limits of a compilation here. A small collector is compiled within them; each of [`GIANTS`] exceeds the one limit that
-/// stops it.
+/// The limits of a compilation here. A small collector is compiled within them; each of [`GIANTS`]
+/// exceeds the one limit that stops it.
 const TIME: Duration = Duration::from_secs(1);
 const MEMORY: u64 = 224 << 20;
 
@@ -26,9 +26,7 @@ enum Stopped {
 
 const GIANTS: [Giant; 5] = [
     ("twenty thousand branches that all depend on each other", Stopped::OutOfTime, || {
-        let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
-                      (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
-        format!("(func (param i32 i32 i32) {})", branch.repeat(20_000))
+        format!("(func (param i32 i32 i32) {})", dependent_branches(20_000))
     }),
     ("sixty thousand functions", Stopped::OutOfTime, || {
         let function = |n| format!("(func (param i32) (result i32) (i32.add (local.get 0) (i32.const {n})))");

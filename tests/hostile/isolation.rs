@@ -2,8 +2,9 @@
 
 use pattoo_tests::{Collecting, long_assignment_without_grants};
 
-/// A guest that has a memory of so many pages, and emits if anything is in it, or in its table, that it did not put there. It puts
-/// something in every `step` bytes and in all of the table: before it looks, or after.
+/// A guest that has a memory of so many pages, and emits if anything is in it, or in its table,
+/// that it did not put there. It puts something in every `step` bytes and in all of the table:
+/// before it looks, or after.
 fn scribbler(pages: usize, step: usize, first: &str, then: &str) -> String {
     let end = pages * 65536;
     format!(

@@ -121,7 +121,7 @@ impl Worker<'_> {
     pub(crate) fn good_collection(&self) -> Result<(), String> {
         let began = Instant::now();
         match self.run(GOOD, &CollectorLimits::default(), Duration::from_mins(1)) {
-            Run::Ended(outcome, _) => match (&outcome.ending, outcome.emission.batch.datapoints()) {
+            Run::Ended(outcome, _) => match (&outcome.ending, outcome.emission.sink.datapoints()) {
                 (Ending::Completed, 1) if outcome.duration < SLACK => Ok(()),
                 (ending, datapoints) => Err(format!(
                     "the good collector after it: {ending:?}, {datapoints} datapoints, {:?}",

@@ -10,11 +10,13 @@ use std::{
 /// The port in the text of guests that talk to the site: the real one is put there.
 pub(crate) const SITE_PORT: &str = "54321";
 
-/// The delay of the slow responses: longer than the limits of the guests that must reach those limits.
+/// The delay of the slow responses: longer than the limits of the guests that must reach those
+/// limits.
 const SLOW: Duration = Duration::from_millis(500);
 /// How long it waits for concurrent requests.
 const CROWD_WITHIN: Duration = Duration::from_secs(1);
-/// How many concurrent requests `/crowd` waits for: all that the guest sends. With fewer, some would be answered before the last one comes.
+/// How many concurrent requests `/crowd` waits for: all that the guest sends. With fewer, some
+/// would be answered before the last one comes.
 const CROWD: usize = 4;
 
 /// Twenty thousand zeros, in gzip.

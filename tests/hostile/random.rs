@@ -1,8 +1,8 @@
-//! Random modules are componentized, compiled, linked and run like any collector. Each ends with a known outcome, in time and within
-//! its memory.
+//! Random modules are componentized, compiled, linked and run like any collector. Each ends with a
+//! known outcome, in time and within its memory.
 //!
-//! They are made by wasm-smith (`tests/smith`), with our imports and exports. The compiler runs in this process: a child process for
-//! each would take most of the time and test nothing more.
+//! They are made by wasm-smith (`tests/smith`), with our imports and exports. The compiler runs in
+//! this process: a child process for each would take most of the time and test nothing more.
 
 use std::{
     io::{BufReader, Read},

@@ -3,8 +3,9 @@
 use std::{fmt::Display, net::SocketAddr, sync::Arc};
 
 use pattoo_fetch::{OriginGrant, OwnEndpoints};
-use pattoo_measurement::{Agent, Memory, PollingInterval};
+use pattoo_measurement::{Agent, PollingInterval};
 use pattoo_modbus::Endpoints;
+use pattoo_output::pattoo::Memory;
 use pattoo_sandbox::{
     capability::{
         Assignment, Limits,
@@ -32,14 +33,14 @@ pub fn assignment_without_grants(agent: Arc<Agent>) -> Assignment {
         http: pattoo_fetch::Client::new(Vec::new(), pattoo_fetch::Limits::default(), OwnEndpoints::default())
             .expect("nothing to refuse"),
         state: StateStore::forgetful(),
-        memory: Memory::default(),
+        sinks: Arc::new(Memory::default()),
         recorder: None,
         limits: Limits::default(),
     }
 }
 
-/// An assignment that grants a device, named `plc1`, and a web site. The device is an address, with a query if its unit is not 1.
-/// Must be called in a runtime.
+/// An assignment that grants a device, named `plc1`, and a web site. The device is an address, with
+/// a query if its unit is not 1. Must be called in a runtime.
 pub fn assignment_with_grants(agent: Arc<Agent>, device: impl Display, site: SocketAddr) -> Assignment {
     let url = format!("tcp://{device}").parse().expect("a device");
     let grants = vec![DeviceGrant::new("plc1".parse().expect("a name"), &url)];

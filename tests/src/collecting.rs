@@ -2,7 +2,8 @@
 
 use std::{ops::Range, path::Path, sync::Arc, time::Duration};
 
-use pattoo_measurement::{Body, Candidate, Value};
+use pattoo_measurement::{Candidate, Value};
+use pattoo_output::pattoo::{Batch, Body};
 use pattoo_sandbox::{
     Collector, CompileLimits, Compiler, Ending, Module, Outcome, Sandbox,
     capability::{Assignment, Limits},
@@ -28,7 +29,8 @@ impl Collecting {
         Self::with(Compiler::new(binary(), CompileLimits::default()))
     }
 
-    /// A new sandbox that compiles in this process, for emulated processors with fewer features than the real one.
+    /// A new sandbox that compiles in this process, for emulated processors with fewer features
+    /// than the real one.
     pub fn compiling_here() -> Self {
         Self::with(Compiler::unbounded())
     }
@@ -59,7 +61,7 @@ impl Collecting {
     pub fn collect(&self, collector: &Collector, assignment: &Arc<Assignment>) -> Option<Body> {
         let outcome = self.outcome(collector, assignment);
         assert!(matches!(outcome.ending, Ending::Completed), "{:?}", outcome.ending);
-        outcome.emission.batch.into_body(NOW)
+        Batch::of(outcome.emission.sink)?.into_body(NOW)
     }
 }
 

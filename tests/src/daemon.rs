@@ -135,7 +135,8 @@ impl Daemon {
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 all.lock().expect("no thread panics while it holds the lock").push(line.clone());
-                // Keep reading when no test waits for lines, so that the daemon never blocks on its pipe.
+                // Keep reading when no test waits for lines, so that the daemon never blocks on its
+                // pipe.
                 let _ = sender.send(line);
             }
         });

@@ -10,7 +10,8 @@ const POINT: usize = 48;
 ///
 /// # Panics
 ///
-/// When the datapoints cannot be divided into equal calls, or do not fit into the memory of a module.
+/// When the datapoints cannot be divided into equal calls, or do not fit into the memory of a
+/// module.
 pub fn emitter(points: usize, calls: usize, first_key: usize) -> String {
     assert!(points.is_multiple_of(calls), "equal calls");
     let each = points.checked_div(calls).expect("at least one call");

@@ -1,7 +1,8 @@
 //! Figures of benchmarks, compared with a rival and a target.
 //!
-//! Everything that is compared runs in one process, in turns, and medians are compared, so that load on the machine affects both. Work
-//! that only computes is measured by the processor time of its thread.
+//! Everything that is compared runs in one process, in turns, and medians are compared, so that
+//! load on the machine affects both. Work that only computes is measured by the processor time of
+//! its thread.
 
 use std::time::{Duration, Instant};
 

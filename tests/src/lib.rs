@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the command under test, the built collectors, and the peers.
 //!
-//! `cargo xtask test` builds what is needed and says where it is; a test that finds it missing says so.
+//! `cargo xtask test` builds what is needed and says where it is; a test that finds it missing says
+//! so.
 
 #![expect(
     clippy::expect_used,
@@ -13,8 +14,10 @@ mod assignment;
 mod collecting;
 mod daemon;
 pub mod emitter;
+mod environment;
 pub mod figures;
 mod guests;
+mod payload;
 mod raw_site;
 mod receiver_proxy;
 pub mod request_modules;
@@ -36,7 +39,9 @@ pub use self::{
     assignment::{agent, assignment_with_grants, assignment_without_grants},
     collecting::{Collecting, NOW, candidates, long_assignment_without_grants, long_timeout},
     daemon::{Daemon, Killer, Site, get, resident_kib},
-    guests::{COMPOSED, IDLE, SPINNING, component, emits_and},
+    environment::{in_environment_of, setting, wrapped},
+    guests::{COMPOSED, IDLE, SPINNING, component, dependent_branches, emits_and},
+    payload::value_of,
     raw_site::{RawSite, http_ok, http_redirect},
     receiver_proxy::{Moment, ReceiverProxy, Scenario},
     station_peers::StationPeers,
@@ -69,8 +74,8 @@ pub fn guest(name: &str) -> PathBuf {
     path
 }
 
-/// Whether a program is installed. Where it is not, `cargo xtask test` reports that its tests are skipped, which is a failure
-/// with `CI=true`.
+/// Whether a program is installed. Where it is not, `cargo xtask test` reports that its tests are
+/// skipped, which is a failure with `CI=true`.
 pub fn has_program(name: &str) -> bool {
     let found = Command::new("sh").args(["-c", &format!("command -v {name}")]).stdout(Stdio::null()).status();
     found.is_ok_and(|status| status.success())
@@ -122,7 +127,8 @@ impl Cli {
         Self { home: tempfile::tempdir().expect("a temporary folder") }
     }
 
-    /// Writes a file into the folder where commands run, atomically: a concurrent reader gets the old content or the new one.
+    /// Writes a file into the folder where commands run, atomically: a concurrent reader gets the
+    /// old content or the new one.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.home.path().join(name);
         let fresh = self.home.path().join(format!("{name}.fresh"));
@@ -156,7 +162,8 @@ impl Cli {
         self.command(arguments).output().expect("the command starts").into()
     }
 
-    /// Starts `receive` on a free port, storing into `received.sqlite3`, with the scenario of `scenario.yaml` if that exists.
+    /// Starts `receive` on a free port, storing into `received.sqlite3`, with the scenario of
+    /// `scenario.yaml` if that exists.
     pub fn receive(&self) -> Running {
         self.receive_at("127.0.0.1:0")
     }
@@ -295,8 +302,8 @@ pub fn modbus_device_on(tables: &Value, transport: &str) -> Running {
 
 /// A Modbus device of libmodbus that prints every request, on a free port or on a serial line.
 ///
-/// It holds 300 addresses in each table, holding register n being `n * 257 % 65536`, input register n one more, coil n
-/// whether 3 divides n, discrete input n whether it does not.
+/// It holds 300 addresses in each table, holding register n being `n * 257 % 65536`, input register
+/// n one more, coil n whether 3 divides n, discrete input n whether it does not.
 pub fn libmodbus_device(line: Option<&str>) -> Running {
     let mut command = Command::new(compiled("libmodbus_device.c", &["-lmodbus"]));
     command.args(line);
@@ -325,7 +332,8 @@ pub fn compiled(source: &str, libraries: &[&str]) -> PathBuf {
     let test = env::current_exe().expect("a running test");
     let binary = test.with_file_name(source.file_stem().expect("a file name"));
     if modified(&binary).is_none_or(|built| modified(&source).is_none_or(|changed| built < changed)) {
-        // Another test process may compile the same file now: renaming makes sure that the binary is always complete.
+        // Another test process may compile the same file now: renaming makes sure that the binary
+        // is always complete.
         let fresh =
             tempfile::NamedTempFile::new_in(binary.parent().expect("a folder")).expect("a writable target folder");
         let built = fresh.into_temp_path();
@@ -432,8 +440,9 @@ pub fn pattoo_records_of_all(bodies: &[Value]) -> Vec<Vec<Value>> {
 
 /// A loopback address where no process listens until a test starts one there.
 ///
-/// While this process lives, a socket that does not listen keeps the port: the system gives it to no other program, and a listener
-/// that asks for this port (with `SO_REUSEADDR`, as all listeners do) gets it.
+/// While this process lives, a socket that does not listen keeps the port: the system gives it to
+/// no other program, and a listener that asks for this port (with `SO_REUSEADDR`, as all listeners
+/// do) gets it.
 pub fn unused_address() -> SocketAddr {
     let placeholder = tokio::net::TcpSocket::new_v4().expect("a socket");
     placeholder.set_reuseaddr(true).expect("an option that every system has");
@@ -443,7 +452,8 @@ pub fn unused_address() -> SocketAddr {
     address
 }
 
-/// Asserts the exit code, that the message contains all of `words`, and that standard output is empty.
+/// Asserts the exit code, that the message contains all of `words`, and that standard output is
+/// empty.
 #[track_caller]
 pub fn assert_refused(run: &Finished, code: i32, words: &[&str]) {
     assert_eq!((run.code, run.stdout.as_str()), (Some(code), ""), "{run:#?}");

@@ -14,8 +14,8 @@ pub struct RawSite {
 }
 
 impl RawSite {
-    /// A site that calls `script` for each request, after its head and announced body have been read. The script gets the whole
-    /// request as text, and the connection.
+    /// A site that calls `script` for each request, after its head and announced body have been
+    /// read. The script gets the whole request as text, and the connection.
     ///
     /// # Panics
     ///

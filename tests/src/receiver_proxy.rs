@@ -1,5 +1,6 @@
-//! `pattoo-wasm receive` behind a proxy that a test controls: the receiver follows its scenario file, stops and starts again, and at an
-//! exact moment of a request the test can act on the sender, for example kill it.
+//! `pattoo-wasm receive` behind a proxy that a test controls: the receiver follows its scenario
+//! file, stops and starts again, and at an exact moment of a request the test can act on the
+//! sender, for example kill it.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

@@ -1,4 +1,5 @@
-//! Collectors that only send requests, so that a measurement shows the cost of the runtime. Each traps if a result is an error.
+//! Collectors that only send requests, so that a measurement shows the cost of the runtime. Each
+//! traps if a result is an error.
 
 use std::fmt::Write as _;
 
@@ -8,14 +9,15 @@ pub const SPANS_OF_A_TABLE: usize = 250;
 const TABLES: usize = 4;
 /// The address of the list of arguments.
 const LIST: usize = 4096;
-/// The size of a `span` and of its result; of a `request` and of its result (see `docs/guests/abi.md`).
+/// The size of a `span` and of its result; of a `request` and of its result (see
+/// `docs/guests/abi.md`).
 const SPAN: usize = 16;
 const WORDS: usize = 16;
 const REQUEST: usize = 44;
 const RESPONSE: usize = 32;
 
-/// A core module that reads the first 250 addresses of each table of the device `plc1`, a span each, in `calls` equal calls of
-/// `read-many`.
+/// A core module that reads the first 250 addresses of each table of the device `plc1`, a span
+/// each, in `calls` equal calls of `read-many`.
 ///
 /// # Panics
 ///
@@ -53,7 +55,8 @@ pub fn fetcher(url: &str, fetches: usize, calls: usize) -> String {
     )
 }
 
-/// A module that passes `list`, of items of this size, to the function in `calls` calls; `texts` is stored at 16.
+/// A module that passes `list`, of items of this size, to the function in `calls` calls; `texts` is
+/// stored at 16.
 fn asker(texts: &str, module: &str, function: &str, list: &[u8], item: usize, result: usize, calls: usize) -> String {
     let items = list.len().checked_div(item).expect("a size");
     assert!(items.is_multiple_of(calls), "equal calls");

@@ -1,8 +1,10 @@
-//! The peers of a station of `guests/station`: a device and a web site with constant values, for measurements over many collections.
+//! The peers of a station of `guests/station`: a device and a web site with constant values, for
+//! measurements over many collections.
 
 use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 
 use pattoo_measurement::{Agent, AgentId, PollingInterval, Program};
+use pattoo_output::pattoo::Batch;
 use pattoo_sandbox::{
     Ending, Outcome,
     capability::{Assignment, Limits},
@@ -69,12 +71,13 @@ impl StationPeers {
         }
     }
 
-    /// Checks that a collection completed with all its datapoints, stores its state, and returns the number that it counted.
+    /// Checks that a collection completed with all its datapoints, stores its state, and returns
+    /// the number that it counted.
     pub async fn counted(outcome: Outcome, about: &str) -> u64 {
         assert!(matches!(outcome.ending, Ending::Completed), "{about}: {:?}", outcome.ending);
-        assert_eq!((outcome.emission.batch.datapoints(), outcome.emission.rejected), (11, 0), "{about}");
+        assert_eq!((outcome.emission.sink.datapoints(), outcome.emission.rejected), (11, 0), "{about}");
         outcome.state.expect("it ended well").keep().await.expect("a writable folder");
-        let body = outcome.emission.batch.into_body(0).expect("it has datapoints");
+        let body = Batch::of(outcome.emission.sink).and_then(|batch| batch.into_body(0)).expect("it has datapoints");
         let body: Value = serde_json::from_slice(body.json()).expect("a body is JSON");
         let pattoo = |member: &str| body.pointer(&format!("/pattoo_datapoints/{member}"));
         // The last datapoint is the number of collections.

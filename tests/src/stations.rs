@@ -31,7 +31,8 @@ pub fn weather_site(folder: &Path) -> Running {
     })
 }
 
-/// A command of the tools installed with pip, such as `go`. Where it is missing, its language was skipped.
+/// A command of the tools installed with pip, such as `go`. Where it is missing, its language was
+/// skipped.
 pub fn python_tool(name: &str) -> Option<PathBuf> {
     let path = station_folder().join("../tools/python/bin").join(name);
     path.exists().then_some(path)

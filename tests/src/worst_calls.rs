@@ -1,7 +1,7 @@
 //! Every host function, called with the largest arguments that a guest can make.
 //!
-//! A case is a guest that makes one call again and again, each time with other bytes, and logs a line between the calls. Sizes are in
-//! bytes of the guest's memory.
+//! A case is a guest that makes one call again and again, each time with other bytes, and logs a
+//! line between the calls. Sizes are in bytes of the guest's memory.
 
 /// The address of the arguments.
 const AT: usize = 65_536;
@@ -12,7 +12,8 @@ pub const LARGEST: usize = 16_700_000;
 pub struct Case {
     /// The function and its arguments.
     pub name: &'static str,
-    /// The most instructions for each byte of its size, of a development build: unoptimised where it copies lists out of the guest's memory.
+    /// The most instructions for each byte of its size, of a development build: unoptimised where
+    /// it copies lists out of the guest's memory.
     pub bound: u64,
     /// A module of the contract with a function and its type.
     import: &'static str,
@@ -209,7 +210,8 @@ pub fn cases() -> Vec<Case> {
     all.into_iter().map(|case| Case { bound: bound(case.name), ..case }).collect()
 }
 
-/// Bounds on instructions that differ from the usual one, which holds for host functions that only copy and refuse their arguments.
+/// Bounds on instructions that differ from the usual one, which holds for host functions that only
+/// copy and refuse their arguments.
 const BOUNDS: [(&str, u64); 12] = [
     ("emit-text", 1500),
     ("emit-metadata", 120),

@@ -1,12 +1,12 @@
 //! The hostile collectors of `tests/hostile/tenants`, each in one or several variants.
 //!
-//! A file there is the middle of a core module. Its function `attack` is called after a datapoint was emitted, because a collector that
-//! emits does not back off, however it ends. The file may not use memory below 1024 and from 65536 to 131072. A file that holds a
-//! component is used as it is.
+//! A file there is the middle of a core module. Its function `attack` is called after a datapoint
+//! was emitted, because a collector that emits does not back off, however it ends. The file may not
+//! use memory below 1024 and from 65536 to 131072. A file that holds a component is used as it is.
 
-use std::{env, fmt::Write as _, fs, net::SocketAddr, path::Path};
+use std::{env, fs, net::SocketAddr, path::Path};
 
-use pattoo_tests::Site;
+use pattoo_tests::{Site, dependent_branches};
 use serde_json::{Value, json};
 
 /// The bytes of settings that fit into a configuration file.
@@ -15,7 +15,8 @@ const SETTINGS: usize = 3_500_000;
 /// The port of the web site in the text of modules that talk to it.
 const SITE_PORT: &str = "54321";
 
-/// The kinds, each with its file. What follows the `-` is a function of a component, or the answer of the server.
+/// The kinds, each with its file. What follows the `-` is a function of a component, or the answer
+/// of the server.
 const KINDS: [(&str, &str); 20] = [
     ("idna", "idna"),
     ("methods", "methods"),
@@ -39,10 +40,12 @@ const KINDS: [(&str, &str); 20] = [
     (GIANT, ""),
 ];
 
-/// The kind that is generated here, since it is too large for a file: it takes the compiler half a minute.
+/// The kind that is generated here, since it is too large for a file: it takes the compiler half a
+/// minute.
 const GIANT: &str = "giant";
 
-/// `many` hostile collectors, each every second: one of each kind, or those that `TENANTS_HOSTILE` names.
+/// `many` hostile collectors, each every second: one of each kind, or those that `TENANTS_HOSTILE`
+/// names.
 pub(crate) fn collectors(site: &Site, many: usize, web_site: SocketAddr) -> Vec<Value> {
     let wanted = env::var("TENANTS_HOSTILE").unwrap_or_else(|_| KINDS.map(|(name, _)| name).join(","));
     if wanted == "none" {
@@ -111,11 +114,5 @@ fn module(kind: &str, file: &str) -> String {
 
 /// A function of many branches that all depend on each other.
 fn giant() -> String {
-    let mut text = String::from("(memory (export \"memory\") 4)\n(func $attack (local i32 i32 i32)\n");
-    for _ in 0..60_000 {
-        let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
-                      (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
-        let _ = writeln!(text, "{branch}");
-    }
-    text + ")"
+    format!("(memory (export \"memory\") 4)\n(func $attack (local i32 i32 i32)\n{})", dependent_branches(60_000))
 }

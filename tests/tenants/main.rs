@@ -1,7 +1,9 @@
-//! Twenty hostile collectors beside twenty good ones, in one daemon with default limits and 512 MiB: the good ones are not affected.
+//! Twenty hostile collectors beside twenty good ones, in one daemon with default limits and 512
+//! MiB: the good ones are not affected.
 //!
-//! This is a test binary of its own because it measures lateness, so no other test may run beside it. It takes a minute, three with
-//! `CI=true`, ten in `cargo xtask soak tenants`. Variables of the environment:
+//! This is a test binary of its own because it measures lateness, so no other test may run beside
+//! it. It takes a minute, three with `CI=true`, ten in `cargo xtask soak tenants`. Variables of the
+//! environment:
 //!
 //! | variable | |
 //! |---|---|
@@ -27,14 +29,12 @@ mod server;
 
 use std::{
     env,
-    fmt::Display,
-    str::FromStr,
     time::{Duration, Instant},
 };
 
 use cgroup::Memory;
 use measure::{Measured, Window};
-use pattoo_tests::{Cli, ReadyLine, Running, Site, binary, guest, unused_address};
+use pattoo_tests::{Cli, ReadyLine, Running, Site, binary, guest, setting, unused_address};
 use process::{Process, size_of};
 use serde_json::{Value, json};
 use server::{Receiver, WebSite};
@@ -45,12 +45,6 @@ const TENANTS: usize = 20;
 const START: Duration = Duration::from_secs(20);
 /// How long payloads of good collectors may take to arrive after the end.
 const DRAIN: Duration = Duration::from_mins(1);
-
-/// A setting of the environment.
-fn setting<T: FromStr<Err: Display>>(name: &str) -> Option<T> {
-    let text = env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
-}
 
 /// What good collectors read: a few registers of each of two units.
 const DEVICE: &str = "devices: [{ listen: '127.0.0.1:0', units: { 1: { holding: { 0: [1, 2, 3, 4] } }, \
@@ -108,11 +102,11 @@ fn twenty_hostile_collectors_do_not_delay_or_lose_collections_of_twenty_others()
     let window = Window::opens_now();
     let mut daemon = Process::start(&mut memory.confine(&site.command_with(&[])), status);
     let began = Instant::now();
-    // The server is away for a sixth of the time, in the middle.
+    // The server is unavailable for a sixth of the time, in the middle.
     let mut outage = Some((duration / 3, duration / 6));
     while began.elapsed() < duration && daemon.is_alive() {
         if let Some((at, length)) = outage.take_if(|(at, _)| began.elapsed() > *at) {
-            println!("{:>4} s: the server is away for {} s", at.as_secs(), length.as_secs());
+            println!("{:>4} s: the server is unavailable for {} s", at.as_secs(), length.as_secs());
             receiver.close();
             daemon.wait_at_most(length);
             receiver.open();

@@ -1,4 +1,5 @@
-//! Results of the good collectors, from the payloads that arrived at the server and from the daemon's metrics.
+//! Results of the good collectors, from the payloads that arrived at the server and from the
+//! daemon's metrics.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,13 +13,15 @@ use crate::server::{Collection, Receiver};
 
 /// The interval of all collectors, in milliseconds.
 const INTERVAL: u64 = 1000;
-/// How far the two clocks of the daemon may be apart, in milliseconds: a collection that is early by less is on time.
+/// How far the two clocks of the daemon may be apart, in milliseconds: a collection that is early
+/// by less is on time.
 const CLOCKS: u64 = 100;
 /// How late 99 of a hundred collections may begin, in milliseconds.
 const LATE: u64 = 100;
 /// What was begun so shortly before the end need not be finished, in milliseconds.
 const UNDER_WAY: u64 = 3000;
-/// How often a hostile collector collects at least, in milliseconds: each is stopped after ten seconds.
+/// How often a hostile collector collects at least, in milliseconds: each is stopped after ten
+/// seconds.
 const LEAST_OFTEN: u64 = 30_000;
 
 type Metrics = BTreeMap<String, f64>;
@@ -50,7 +53,8 @@ fn ended(metrics: &Metrics, program: &str, outcome: &str) -> f64 {
     metrics.get(&name).copied().unwrap_or(0.0)
 }
 
-/// The samples of a family that are about a program, by the last of their labels; those that are zero left out.
+/// The samples of a family that are about a program, by the last of their labels; those that are
+/// zero left out.
 fn of_program(metrics: &Metrics, family: &str, program: &str) -> Vec<(String, f64)> {
     let begin = format!("{family}{{program=\"{program}\",");
     let samples = metrics.iter().filter(|(_, value)| **value != 0.0);
@@ -81,16 +85,19 @@ fn distinct(collections: &[Collection]) -> BTreeSet<&Collection> {
 #[derive(Debug)]
 struct Program {
     name: String,
-    /// How long after the start of the daemon it collected for the first time; never, if not at all.
+    /// How long after the start of the daemon it collected for the first time; never, if not at
+    /// all.
     first: Option<u64>,
     arrived: usize,
     /// Intervals without a collection that arrived, from the first one on.
     missed: u64,
-    /// Collections that the daemon says it completed, and that had not arrived a minute after the end.
+    /// Collections that the daemon says it completed, and that had not arrived a minute after the
+    /// end.
     lost: f64,
     /// How late each began, in milliseconds.
     late: Vec<u64>,
-    /// Collections that did not complete, and times when it did not collect, as the daemon counts them.
+    /// Collections that did not complete, and times when it did not collect, as the daemon counts
+    /// them.
     failures: Vec<(String, f64)>,
     /// Whether numbers of a counter are missing or not in their order.
     disordered: bool,
@@ -160,7 +167,8 @@ impl fmt::Display for Measured {
 
 impl Program {
     fn of(name: &str, collections: &[Collection], window: Window, metrics: &Metrics) -> Self {
-        // As `daemon/schedule.rs` has it: at the multiples of the interval, shifted by an offset that comes from the name.
+        // As `daemon/schedule.rs` has it: at the multiples of the interval, shifted by an offset
+        // that comes from the name.
         let digest = Sha256::digest(name);
         let offset = u64::from_be_bytes(*digest.first_chunk().expect("32 bytes")) % INTERVAL;
         let since = |at: u64| at - offset + CLOCKS;

@@ -1,4 +1,5 @@
-//! The daemon under test. Its output is counted and not kept, since some collectors make it log gigabytes.
+//! The daemon under test. Its output is counted and not kept, since some collectors make it log
+//! gigabytes.
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -137,7 +137,8 @@ pub(crate) struct Collection {
     pub(crate) count: Option<u64>,
 }
 
-/// The pattoo server. It records the collections of programs that begin with `GOOD`, and responds to others as their names say.
+/// The pattoo server. It records the collections of programs that begin with `GOOD`, and responds
+/// to others as their names say.
 pub(crate) struct Receiver {
     address: SocketAddr,
     inner: Arc<Inner>,

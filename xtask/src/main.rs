@@ -28,7 +28,8 @@ Usage: cargo xtask COMMAND
   test [PART [FILTER ...]]
            format, lints, licences, every test, or one part of these; `test --help` lists the parts
   ci       what continuous integration runs: `test`, where a skipped step is a failure
-  words    check texts and identifiers against the terms of STYLE.md, and the sizes of files
+  words [PATH ...]
+           check texts and identifiers against the terms of STYLE.md, and the sizes of files
   soak     what takes long, by name: crash, fairness, guests, hostile, queue, scale, systemd,
            tenants, or fuzz [TARGET]; with the program that PATTOO_WASM_BINARY names, if it does
   bench [NAME] [--profile dev]
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
         ["bench", name, "--profile", profile] => bench::run(Some(name), profile),
         ["compare"] => compare::write(),
         ["wit"] => wit::write(),
-        ["words"] => words::check(),
+        ["words", ref below @ ..] => words::check(below),
         ["baseline"] => baseline::build(None, "dev"),
         ["baseline", "--profile", profile] => baseline::build(None, profile),
         ["baseline", revision] => baseline::build(Some(revision), "dev"),

@@ -7,7 +7,8 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use pattoo_base::{clock::unix_millis, invariant::Invariant as _};
-use pattoo_measurement::{Body, Program};
+use pattoo_measurement::Program;
+use pattoo_output::pattoo::{Batch, Body};
 use pattoo_sandbox::{
     Collector, Ending, Outcome, Sandbox, Stop,
     capability::{Assignment, Denial},
@@ -110,13 +111,13 @@ impl CollectionTask {
             tracing::warn!("{program}: not granted: {what}{fix}");
         }
         let (mut reason, mut message) = termination_of(&outcome.ending);
-        let accepted = outcome.emission.batch.datapoints() as u64;
+        let accepted = outcome.emission.sink.datapoints() as u64;
         let rejected = outcome.emission.rejected as u64;
         message = format!("{message}, {accepted} datapoints taken");
         if rejected > 0 {
             message = format!("{message}, {rejected} rejected");
         }
-        if let Some(body) = outcome.emission.batch.into_body(unix_millis())
+        if let Some(body) = Batch::of(outcome.emission.sink).and_then(|batch| batch.into_body(unix_millis()))
             && let Err(error) = self.store(Arc::new(body)).await
         {
             reason = TerminationReason::NotStored;

@@ -49,34 +49,34 @@ macro_rules! families {
 }
 
 families! {
-    BUILD "pattoo_wasm_build_info" "gauge" ["version"] "Always 1; the version is in the label.";
+    BUILD "pattoo_wasm_build_info" "gauge" ["version"] "Always 1; the label has the version.";
     STARTED "pattoo_wasm_start_time_seconds" "gauge" [] "When the daemon started, in Unix seconds.";
     RELOADS "pattoo_wasm_reloads_total" "counter" ["result"] "Reloads: taken, or refused because the configuration could not be used.";
-    JUMPS "pattoo_wasm_clock_jumps_total" "counter" [] "Times that the wall clock jumped and all scheduled runs were aligned again.";
+    JUMPS "pattoo_wasm_clock_jumps_total" "counter" [] "How often the wall clock jumped and all scheduled runs were aligned to it again.";
     RUNNING "pattoo_wasm_collections_running" was "pattoo_wasm_collections_under_way" "gauge" [] "Running collections.";
-    LATE "pattoo_wasm_lateness_seconds" "histogram" [] "How long after their scheduled time collections began, all collectors together.";
+    LATE "pattoo_wasm_lateness_seconds" "histogram" [] "How long after their scheduled time collections began, of all collectors.";
     COLLECTORS "pattoo_wasm_collectors" "gauge" ["state"] "Collectors: ok, failing (the last collection did not complete), not_loaded (no module could be loaded), loading (its first module is being loaded), new (not run yet).";
     COLLECTIONS "pattoo_wasm_collections_total" "counter" ["program", "outcome"] "Collections that ended, by outcome: completed, failed, trap, deadline, limit, interrupted, not_stored, fault (an internal error).";
-    SKIPPED "pattoo_wasm_collections_skipped_total" was "pattoo_wasm_departures_skipped_total" "counter" ["program", "reason"] "Scheduled runs that were skipped: overrun (the previous collection was still running), backoff, not_loaded, missed (the machine was suspended or busy).";
+    SKIPPED "pattoo_wasm_collections_skipped_total" was "pattoo_wasm_departures_skipped_total" "counter" ["program", "reason"] "Scheduled runs that were skipped: overrun (the previous collection was still running), backoff, not_loaded, missed (the daemon was delayed).";
     DURATION "pattoo_wasm_collection_duration_seconds" "summary" ["program"] "How long collections took.";
-    LATENESS "pattoo_wasm_collection_lateness_seconds_total" "counter" ["program"] "How long after their scheduled time collections began, all together.";
+    LATENESS "pattoo_wasm_collection_lateness_seconds_total" "counter" ["program"] "The sum of the time by which collections began after their scheduled time.";
     DATAPOINTS "pattoo_wasm_datapoints_total" "counter" ["program", "result"] "Datapoints emitted: taken or rejected.";
-    HOST_TIME "pattoo_wasm_host_call_seconds_total" "counter" ["program", "interface"] "How long collectors waited for devices (modbus) and web sites (http).";
+    HOST_TIME "pattoo_wasm_host_call_seconds_total" "counter" ["program", "interface"] "How long collections waited for devices (modbus) and web sites (http).";
     MEMORY "pattoo_wasm_peak_memory_bytes" "gauge" ["program"] "The peak of linear memory in the last collection.";
     COMPLETED "pattoo_wasm_last_completed_timestamp_seconds" "gauge" ["program"] "When a collection last completed, in Unix seconds.";
-    FAILURES "pattoo_wasm_consecutive_failures" "gauge" ["program"] "Collections that failed without a datapoint since the last one that completed or emitted a datapoint.";
-    READS "pattoo_wasm_modbus_reads_total" "counter" ["program", "device"] "Spans of registers or bits that were requested from a device.";
+    FAILURES "pattoo_wasm_consecutive_failures" "gauge" ["program"] "Collections that failed and emitted nothing, since the last one that emitted something.";
+    READS "pattoo_wasm_modbus_reads_total" "counter" ["program", "device"] "Spans of registers or bits that were read from a device.";
     READ_ERRORS "pattoo_wasm_modbus_read_errors_total" "counter" ["program", "device"] "Spans that could not be read: timeouts, broken connections, exceptions.";
-    FETCHES "pattoo_wasm_http_fetches_total" "counter" ["program", "origin"] "Requests to a web origin, redirects not counted.";
+    FETCHES "pattoo_wasm_http_fetches_total" "counter" ["program", "origin"] "Requests to a web origin, without redirects.";
     FETCH_ERRORS "pattoo_wasm_http_fetch_errors_total" "counter" ["program", "origin"] "Requests without a response of any status: timeouts, refused or denied requests, responses that are too large.";
-    QUEUED "pattoo_wasm_spool_payloads" was "pattoo_wasm_spool_bodies" "gauge" [] "Payloads in the queues of the spool.";
+    QUEUED "pattoo_wasm_spool_payloads" was "pattoo_wasm_spool_bodies" "gauge" [] "Payloads in the spool that wait for the server.";
     QUEUED_BYTES "pattoo_wasm_spool_bytes" "gauge" [] "Their size.";
     QUEUED_AGE "pattoo_wasm_spool_oldest_seconds" "gauge" [] "The age of the oldest of them; 0 if there is none.";
-    QUARANTINED "pattoo_wasm_spool_quarantined_payloads" was "pattoo_wasm_spool_quarantined_bodies" "gauge" [] "Payloads in quarantine, which the server refused while it accepted others.";
+    QUARANTINED "pattoo_wasm_spool_quarantined_payloads" was "pattoo_wasm_spool_quarantined_bodies" "gauge" [] "Payloads in quarantine, which the server refused while it took others.";
     QUARANTINED_BYTES "pattoo_wasm_spool_quarantined_bytes" "gauge" [] "Their size.";
-    DELIVERED "pattoo_wasm_spool_delivered_total" "counter" [] "Payloads that the server accepted, over the life of the spool.";
+    DELIVERED "pattoo_wasm_spool_delivered_total" "counter" [] "Payloads that the server took, over the life of the spool.";
     REFUSED "pattoo_wasm_spool_refusals_total" "counter" [] "Responses of the server that refused a payload, over the life of the spool.";
-    DROPPED "pattoo_wasm_spool_dropped_total" "counter" [] "Payloads that were evicted from the spool at its limit of size or age, or that a person dropped, over its life.";
+    DROPPED "pattoo_wasm_spool_dropped_total" "counter" [] "Payloads that were evicted at a limit of size or age, or dropped by an operator, over the life of the spool.";
 }
 
 /// The page. The metrics of the spool are left out if the spool could not be read.

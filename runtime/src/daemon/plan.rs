@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use pattoo_fetch::{Client, OwnEndpoints, SetupError};
-use pattoo_measurement::{Agent, AgentId, AgentIdError, Budget, Memory, Program};
+use pattoo_measurement::{Agent, AgentId, AgentIdError, Program};
 use pattoo_modbus::Endpoints;
+use pattoo_output::pattoo::{Budget, Memory};
 use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, take_over};
 use pattoo_sandbox::{
     capability::{
@@ -170,7 +171,7 @@ fn desired(
         http,
         limits: settings.limits.collection.clone(),
         state: resources.state.clone(),
-        memory: Memory::new(&resources.memory),
+        sinks: Arc::new(Memory::new(&resources.memory)),
         recorder: None,
     };
     Ok(DesiredCollector {

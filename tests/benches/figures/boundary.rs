@@ -1,4 +1,5 @@
-//! What a call costs that goes through the sandbox's boundary, for each item of it: many in one call, against a call for each.
+//! What a call costs that goes through the sandbox's boundary, for each item of it: many in one
+//! call, against a call for each.
 
 use std::sync::Arc;
 

@@ -1,6 +1,8 @@
-//! How long a host function may keep a thread: the longest turn of a collection that makes one call with the largest arguments.
+//! How long a host function may keep a thread: the longest turn of a collection that makes one call
+//! with the largest arguments.
 //!
-//! A computing guest yields every 10 ms, and a call may begin at the end of such a slice and take another 10 ms.
+//! A computing guest yields every 10 ms, and a call may begin at the end of such a slice and take
+//! another 10 ms.
 
 use std::{
     future::poll_fn,

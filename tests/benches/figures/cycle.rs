@@ -1,8 +1,10 @@
-//! One collection without I/O: against the same component on bare wasmtime, against a plugin of Extism, and against a Python process.
+//! One collection without I/O: against the same component on bare wasmtime, against a plugin of
+//! Extism, and against a Python process.
 
 use std::{env, process::Command, sync::Arc};
 
-use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_measurement::DEFAULT_FUTURE_BOUND;
+use pattoo_output::pattoo::{Batch, Memory};
 use pattoo_tests::{
     Collecting, NOW, agent, candidates,
     emitter::emitter,
@@ -72,8 +74,8 @@ pub(crate) fn figures() {
     say("cycle: us for the same in a fresh process of pattoo_shared", &ours, Some(&python), Target::None);
 }
 
-/// A component on wasmtime with its pooling allocator and copy-on-write memory, and nothing else: no limits, no deadline, nothing
-/// asynchronous; its host counts what is emitted.
+/// A component on wasmtime with its pooling allocator and copy-on-write memory, and nothing else:
+/// no limits, no deadline, nothing asynchronous; its host counts what is emitted.
 struct Bare {
     engine: Engine,
     collector: bindings::CollectorPre<Counted>,

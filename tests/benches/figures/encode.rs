@@ -1,8 +1,10 @@
-//! Normalising, checksums and encoding, compared with the bare chain of SHA-256 and with `pattoo_shared`.
+//! Normalising, checksums and encoding, compared with the bare chain of SHA-256 and with
+//! `pattoo_shared`.
 
 use std::{hint::black_box, process::Command};
 
-use pattoo_measurement::{Agent, Batch, Body, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_measurement::{Agent, DEFAULT_FUTURE_BOUND};
+use pattoo_output::pattoo::{Batch, Body, Memory};
 use pattoo_tests::{
     NOW, agent, candidates,
     figures::{Target, cpu_seconds, interleaved, repeated, say},
@@ -71,7 +73,8 @@ fn against_pattoo_shared() {
     say("encode: datapoints/s never seen, 5000 a body, against pattoo_shared", &never, Some(&other), Target::None);
 }
 
-/// One collection's seconds of a processor, and what came of it. The datapoints come in calls, as they do from a guest.
+/// One collection's seconds of a processor, and what came of it. The datapoints come in calls, as
+/// they do from a guest.
 fn collection(points: usize, memory: &Memory) -> (f64, Body) {
     let mut seconds = 0.0;
     let mut batch = None;

@@ -1,4 +1,5 @@
-//! The station of `guests/station` in every language: its size, and the cost of its start and of its collections.
+//! The station of `guests/station` in every language: its size, and the cost of its start and of
+//! its collections.
 //!
 //! Each language has a process of its own, so that one's memory is not another's.
 
@@ -19,7 +20,8 @@ use serde_json::json;
 
 /// How often it is compiled.
 const COMPILATIONS: u32 = 3;
-/// How often an instance is made, and how often it collects; as many again come before, and do not count.
+/// How often an instance is made, and how often it collects; as many again come before, and do not
+/// count.
 const COLLECTIONS: u32 = 100;
 
 pub(crate) fn figures() {

@@ -1,4 +1,5 @@
-//! The cost of the runtime in figures, for `cargo xtask bench`: each is a line of JSON on standard output.
+//! The cost of the runtime in figures, for `cargo xtask bench`: each is a line of JSON on standard
+//! output.
 //!
 //! Each benchmark has a file of its name. `pattoo_tests` holds how figures are sampled and printed.
 

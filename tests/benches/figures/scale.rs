@@ -27,7 +27,7 @@ pub(crate) fn figures(sizes: &[usize]) {
 }
 
 fn figures_of(collectors: usize) {
-    // The server is away all the time, so all of it stays in the spool.
+    // The server is unavailable all the time, so all of it stays in the spool.
     let site = Site::new(unused_address());
     let modules: Vec<_> =
         (0..MODULES).map(|number| site.file(&format!("emitter_{number}.wat"), emitter(10, 1, 10 * number))).collect();
@@ -52,7 +52,8 @@ fn figures_of(collectors: usize) {
     };
     let one = |value: f64| Samples::new(vec![value]);
     let departures = grown("pattoo_wasm_lateness_seconds_count", "");
-    let skipped = grown("pattoo_wasm_collections_skipped_total", "");
+    // words: keep, the name that a binary of the previous release has as well
+    let skipped = grown("pattoo_wasm_departures_skipped_total", "");
     let timely = 100.0 * grown("pattoo_wasm_lateness_seconds_bucket", "le=\"0.1\"") / (departures + skipped);
     let bound = collectors <= 10_000;
     let target = |target: Target| if bound { target } else { Target::None };
@@ -64,7 +65,7 @@ fn figures_of(collectors: usize) {
         target(Target::AtLeast(99.0)),
     );
     say(&format!("scale: MiB resident, {what}"), &one(resident), None, target(Target::AtMost(1024.0)));
-    let committed = grown("pattoo_wasm_spool_payloads", "") / SECONDS as f64;
+    let committed = grown("pattoo_wasm_spool_bodies", "") / SECONDS as f64;
     say(&format!("scale: bodies/s committed, {what}"), &one(committed), None, Target::None);
     say(&format!("scale: us of processors a collection, {what}"), &one(1e6 * cpu / departures), None, Target::None);
 }

@@ -1,8 +1,10 @@
-//! The spool: payloads committed per second, the time to open a full one, and how fast it is drained.
+//! The spool: payloads committed per second, the time to open a full one, and how fast it is
+//! drained.
 
 use std::{sync::Arc, time::Duration};
 
-use pattoo_measurement::{Agent, Batch, Body, Candidate, DEFAULT_FUTURE_BOUND, Value};
+use pattoo_measurement::{Agent, Candidate, DEFAULT_FUTURE_BOUND, Value};
+use pattoo_output::pattoo::{Batch, Body};
 use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, SpoolLimits};
 use pattoo_tests::{
     Cli, agent,

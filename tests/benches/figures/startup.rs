@@ -1,4 +1,5 @@
-//! Start-up times: one collection from exec to exit, the compilation of a module, a daemon with many collectors.
+//! Start-up times: one collection from exec to exit, the compilation of a module, a daemon with
+//! many collectors.
 
 use std::{
     fs,

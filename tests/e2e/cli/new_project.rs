@@ -1,4 +1,5 @@
-//! `pattoo-wasm new` and `build`: from an empty folder to a payload, in each language that has an SDK.
+//! `pattoo-wasm new` and `build`: from an empty folder to a payload, in each language that has an
+//! SDK.
 #![expect(clippy::expect_used, reason = "helpers of tests may do what tests may do")]
 
 use std::{
@@ -31,7 +32,8 @@ impl Project {
         self.cli.folder().join("greenhouse-2")
     }
 
-    /// Runs a command in the environment of a user who has the language's tools, without variables of this test.
+    /// Runs a command in the environment of a user who has the language's tools, without variables
+    /// of this test.
     fn at_home(&self, command: &mut Command) -> Finished {
         let path = env::var_os("PATH").unwrap_or_default();
         let path = self.tools.iter().cloned().chain(env::split_paths(&path));
@@ -54,7 +56,8 @@ impl Project {
         }
     }
 
-    /// Fills `node_modules` like `npm install`, without the network: with the SDK, and the packages that built the stations.
+    /// Fills `node_modules` like `npm install`, without the network: with the SDK, and the packages
+    /// that built the stations.
     fn has_its_packages(&self, installed: &Path) {
         let modules = self.folder().join("node_modules");
         fs::create_dir_all(modules.join(".bin")).expect("a new folder");

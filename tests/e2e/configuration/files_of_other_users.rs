@@ -1,4 +1,5 @@
-//! Files that other users can create, replace or write: the program never waits for them and never trusts them.
+//! Files that other users can create, replace or write: the program never waits for them and never
+//! trusts them.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that panics has failed, as it should")]
 
 use std::{
@@ -273,7 +274,8 @@ fn configuration_and_secrets_that_others_can_write_are_refused_with_a_fix() {
     mode(&at("."), 0o1777);
     mode(&at("pattoo_wasm.yaml"), 0o664);
     assert_eq!(check(&cli).code, Some(0), "{:#?}", check(&cli));
-    // A secret that all can read and a module that all can write cause warnings; a group may write on purpose.
+    // A secret that all can read and a module that all can write cause warnings; a group may write
+    // on purpose.
     mode(&at("token"), 0o644);
     mode(&at("a.wat"), 0o666);
     let run = check(&cli);

@@ -1,4 +1,5 @@
-//! The configuration: each error is reported with its place and a fix, and the documented examples are valid.
+//! The configuration: each error is reported with its place and a fix, and the documented examples
+//! are valid.
 #![expect(clippy::expect_used, reason = "a test that panics has failed, as it should")]
 
 use std::{
@@ -43,8 +44,8 @@ fn said(cli: &Cli, arguments: &[&str]) -> String {
     said
 }
 
-/// The output about a file of `tests/config`: one whose name begins with `pattoo-` is `pattoo.yaml`, with `grants-` a
-/// `--grants` file, any other `pattoo_wasm.yaml`.
+/// The output about a file of `tests/config`: one whose name begins with `pattoo-` is
+/// `pattoo.yaml`, with `grants-` a `--grants` file, any other `pattoo_wasm.yaml`.
 fn said_about(name: &str, text: &str) -> String {
     if name.starts_with("pattoo-") {
         said(&configured(text, "pattoo_wasm: { hostname: gateway-7 }\n"), &["check"])
@@ -59,7 +60,8 @@ fn said_about(name: &str, text: &str) -> String {
     }
 }
 
-/// With `PATTOO_BLESS=1` the outputs are written instead of compared: read them before you commit them.
+/// With `PATTOO_BLESS=1` the outputs are written instead of compared: read them before you commit
+/// them.
 #[test]
 fn every_invalid_configuration_gets_its_recorded_message() {
     let bless = std::env::var_os("PATTOO_BLESS").is_some();
@@ -110,7 +112,8 @@ fn every_documented_example_configuration_is_valid() {
         let mut command = cli.command(&["check", "--effective"]);
         let command = command.env("PATTOO_CONFIGDIR", ".").env("PATTOO_TOKEN", "t").env("SITE_A_TOKEN", "t");
         let output = command.output().expect("the command starts");
-        // If it is valid, its settings are printed, even if files that it names do not exist on this machine.
+        // If it is valid, its settings are printed, even if files that it names do not exist on
+        // this machine.
         assert!(output.stdout.starts_with(b"pattoo:"), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
         read += 1;
     }

@@ -1,4 +1,5 @@
-//! `pattoo-wasm daemon`: each collector runs on its schedule, whatever happens to others, and its datapoints arrive.
+//! `pattoo-wasm daemon`: each collector runs on its schedule, whatever happens to others, and its
+//! datapoints arrive.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -14,8 +15,8 @@ use serde_json::json;
 
 use super::{counter, counts, site, wait_for_counts};
 
-/// How far a collection may deviate from its schedule, in milliseconds: the lateness and duration that the daemon itself counts on a busy
-/// machine, and a margin.
+/// How far a collection may deviate from its schedule, in milliseconds: the lateness and duration
+/// that the daemon itself counts on a busy machine, and a margin.
 fn slack(daemon: &Daemon, program: &str) -> u64 {
     let metrics = daemon.metrics();
     let seconds = |name: &str| metrics[&format!("pattoo_wasm_collection_{name}{{program=\"{program}\"}}")];

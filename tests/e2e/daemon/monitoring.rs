@@ -1,4 +1,5 @@
-//! The daemon as other programs see it: Prometheus' own client parses its metrics, and systemd checks its unit.
+//! The daemon as other programs see it: Prometheus' own client parses its metrics, and systemd
+//! checks its unit.
 #![expect(
     clippy::expect_used,
     clippy::float_cmp,
@@ -140,7 +141,8 @@ fn systemd_accepts_the_unit_and_rates_it_hardened() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/pattoo-wasm.service");
     let text = fs::read_to_string(unit).expect("the unit");
-    // The system calls of a usual service do not include `seccomp`, and without it modules are compiled unconfined.
+    // The system calls of a usual service do not include `seccomp`, and without it modules are
+    // compiled unconfined.
     assert!(text.lines().any(|line| line == "SystemCallFilter=@system-service seccomp"), "{text}");
     assert!(text.lines().any(|line| line == "OOMPolicy=continue"), "{text}");
     let copy = folder.path().join("pattoo-wasm.service");

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use pattoo_tests::{Daemon, IDLE, RawSite, guest, http_ok};
+use pattoo_tests::{Daemon, IDLE, RawSite, dependent_branches, guest, http_ok};
 use serde_json::{Value, json};
 
 use super::{counter, counts, heard, site, wait_for_counts};
@@ -61,9 +61,7 @@ fn sighup_adds_removes_and_replaces_collectors_without_loss() {
 
 /// A module that takes a compiler minutes; a different one for each number.
 fn giant(number: u32) -> Vec<u8> {
-    let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
-                  (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
-    let function = format!("(func (param i32 i32 i32) (drop (i32.const {number})) {})", branch.repeat(60_000));
+    let function = format!("(func (param i32 i32 i32) (drop (i32.const {number})) {})", dependent_branches(60_000));
     wat::parse_str(IDLE.replacen("(memory", &format!("{function} (memory"), 1)).expect("a module")
 }
 
@@ -99,7 +97,8 @@ fn slow_compilations_delay_no_other_collector_at_start_or_reload() {
     let ready = heard(&manager, "READY=1");
     assert!(ready.contains("STATUS=ready: 5 of 8 collectors, and 3 being loaded"), "{ready}");
 
-    // The same at a reload: one collector is removed, one changed, one added, and the giants are still compiled.
+    // The same at a reload: one collector is removed, one changed, one added, and the giants are
+    // still compiled.
     all.pop();
     all.push(json!({"program": "ADDED", "module": "good.wasm", "polling_interval": 1}));
     site.file("other.wat", IDLE);
@@ -163,7 +162,8 @@ fn settings_that_need_a_restart_are_kept_and_named_at_a_reload() {
     for key in ["status", "concurrent"] {
         daemon.wait_for(&format!("`{key}` is another now, and that takes a restart: until then it stays as it was"));
     }
-    // The rest of the configuration is applied; a key with an equal value in another notation is no change.
+    // The rest of the configuration is applied; a key with an equal value in another notation is no
+    // change.
     daemon.wait_for("2 of 2 collectors run");
     wait_for_counts(&daemon, &cli, "B", 1);
     assert_eq!(daemon.page("/healthz").0, 200);

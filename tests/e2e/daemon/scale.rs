@@ -1,22 +1,18 @@
 //! A thousand collectors for a while: no drift, flat memory, no growth of open files.
 //!
-//! `cargo xtask soak scale` runs it for ten minutes; `SCALE_SECONDS`, `SCALE_COLLECTORS` and `SCALE_INTERVAL` say otherwise.
+//! `cargo xtask soak scale` runs it for ten minutes; `SCALE_SECONDS`, `SCALE_COLLECTORS` and
+//! `SCALE_INTERVAL` say otherwise.
 #![expect(
     clippy::expect_used,
     clippy::float_cmp,
     clippy::indexing_slicing,
-    clippy::panic,
     reason = "a test that panics has failed, as it should; counters are whole numbers"
 )]
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
-use pattoo_tests::{Cli, Daemon, Site, guest, resident_kib};
+use pattoo_tests::{Cli, Daemon, Site, guest, resident_kib, setting};
 use serde_json::{Value, json};
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
 
 /// Resident memory in KiB, and open files.
 fn size(daemon: &Daemon) -> (u64, usize) {
@@ -39,8 +35,8 @@ fn timestamps(taken: &[Value]) -> BTreeMap<String, Vec<u64>> {
 #[test]
 #[ignore = "minutes long: `cargo xtask soak scale` runs it"]
 fn thousand_collectors_neither_drift_nor_grow_in_memory() {
-    let (seconds, collectors) = (setting("SCALE_SECONDS", 600), setting("SCALE_COLLECTORS", 1000));
-    let interval = setting("SCALE_INTERVAL", 10);
+    let (seconds, collectors) = (setting("SCALE_SECONDS").unwrap_or(600), setting("SCALE_COLLECTORS").unwrap_or(1000));
+    let interval = setting("SCALE_INTERVAL").unwrap_or(10);
     let cli = Cli::new();
     let receiver = cli.receive();
     let site = Site::new(receiver.address());
@@ -68,7 +64,8 @@ fn thousand_collectors_neither_drift_nor_grow_in_memory() {
     let queued = metrics["pattoo_wasm_spool_payloads"];
     assert!(daemon.end("TERM").success());
 
-    // How far each program's collections deviate from multiples of the interval after its first one.
+    // How far each program's collections deviate from multiples of the interval after its first
+    // one.
     let millis = interval * 1000;
     let mut drift: Vec<u64> = Vec::new();
     for times in timestamps(&cli.received()).values() {
@@ -85,7 +82,7 @@ fn thousand_collectors_neither_drift_nor_grow_in_memory() {
     println!(
         "{collectors} collectors every {interval} s for {seconds} s: {completed} collections, {skipped} departures skipped, \
          {:.2} % began within 20 ms of their time, {:.2} % within 100 ms; half of them within {typical} ms of the first one's beat, all within {:?} ms; \
-         {queued} bodies waiting; resident KiB and open files at most {:?} in the second quarter, {:?} in the last",
+         {queued} payloads waiting; resident KiB and open files at most {:?} in the second quarter, {:?} in the last",
         within("0.02") * 100.0,
         within("0.1") * 100.0,
         drift.last(),

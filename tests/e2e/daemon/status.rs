@@ -1,4 +1,5 @@
-//! What the daemon says about itself: the status address, metrics, the service manager, and log files.
+//! What the daemon says about itself: the status address, metrics, the service manager, and log
+//! files.
 #![expect(clippy::float_cmp, reason = "a test that panics has failed, as it should; counters are whole numbers")]
 
 use std::{fs, os::unix::net::UnixDatagram, time::Duration};
@@ -33,7 +34,8 @@ fn healthz_responds_at_once_despite_many_stalled_connections() {
     for number in 0..200 {
         let mut stream = std::net::TcpStream::connect(daemon.status_address()).expect("it listens");
         stream.set_nonblocking(true).expect("a socket");
-        // More responses than all buffers hold, and none is read; every third connection sends an incomplete request.
+        // More responses than all buffers hold, and none is read; every third connection sends an
+        // incomplete request.
         if number % 3 == 0 {
             let _ = stream.write_all(b"GET /metrics HT");
         } else {
@@ -43,7 +45,8 @@ fn healthz_responds_at_once_despite_many_stalled_connections() {
         if number % 20 == 19 {
             let began = std::time::Instant::now();
             assert_eq!(daemon.page("/healthz"), (200, "ok\n".to_owned()));
-            // A tenth of that is usual; waiting for a stalled connection would take ten seconds or more.
+            // A tenth of that is usual; waiting for a stalled connection would take ten seconds or
+            // more.
             assert!(began.elapsed() < Duration::from_secs(3), "{:?} with {number} others", began.elapsed());
         }
     }

@@ -309,7 +309,8 @@ async fn twenty_endless_collectors_do_not_delay_other_collections() {
     wanted.extend(programs.iter().map(|program| fixture.wanted(program, &good, Duration::from_secs(10))));
     fixture.supervisor.follow(wanted);
     fixture.until(|fixture| programs.iter().all(|program| fixture.stats(program).ended() >= 5)).await;
-    // From the scheduled time to the end of a collection; without fair shares of the processors it was 60 ms, and 85 ms at most.
+    // From the scheduled time to the end of a collection; without fair shares of the processors it
+    // was 60 ms, and 85 ms at most.
     let mut delays: Vec<Duration> = programs
         .iter()
         .map(|program| {

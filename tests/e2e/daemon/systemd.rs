@@ -4,7 +4,7 @@
 
 use std::{fs, process::Command};
 
-use pattoo_tests::{IDLE, binary, guest};
+use pattoo_tests::{IDLE, binary, dependent_branches, guest};
 use serde_json::json;
 
 /// A script that prints properties of the service as lines of `name=value`.
@@ -40,9 +40,8 @@ fn unit_runs_under_systemd_and_its_compiler_is_confined() {
     for folder in [&config, &out] {
         fs::create_dir(folder).expect("a new folder");
     }
-    let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
-                  (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
-    let giant = IDLE.replacen("(memory", &format!("(func (param i32 i32 i32) {}) (memory", branch.repeat(60_000)), 1);
+    let giant =
+        IDLE.replacen("(memory", &format!("(func (param i32 i32 i32) {}) (memory", dependent_branches(60_000)), 1);
     fs::write(config.join("giant.wasm"), wat::parse_str(giant).expect("a module")).expect("a file");
     fs::copy(guest("counter"), config.join("counter.wasm")).expect("a file");
     let pattoo = json!({"pattoo": {"daemon_directory": "/var/lib/pattoo", "log_directory": "/var/log/pattoo"}});

@@ -1,4 +1,5 @@
-//! Data of version 0.1.0: its modules run, its spool is delivered, its state, agent ids and configurations are read.
+//! Data of version 0.1.0: its modules run, its spool is delivered, its state, agent ids and
+//! configurations are read.
 //!
 //! `tests/fixtures/0.1.0/README.md` describes the files. Each test works on a copy.
 #![expect(
@@ -17,7 +18,9 @@ use std::{
     time::SystemTime,
 };
 
-use pattoo_tests::{Cli, Daemon, Finished, RawSite, ReadyLine, Running, STATIONS, http_ok, python, repository};
+use pattoo_tests::{
+    Cli, Daemon, Finished, RawSite, ReadyLine, Running, STATIONS, http_ok, python, repository, value_of,
+};
 use serde_json::{Value, json};
 
 use crate::languages::station::{self, Inputs, StationSetup, seed};
@@ -69,7 +72,8 @@ impl Release {
         release
     }
 
-    /// Shifts the times at which payloads were stored so that the newest was stored now; otherwise all would become too old.
+    /// Shifts the times at which payloads were stored so that the newest was stored now; otherwise
+    /// all would become too old.
     fn stored_now(&self) {
         let now = i64::try_from(SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_millis()).expect("a time");
         let path = self.cli.folder().join("daemon/pattoo_wasm/spool/spool.sqlite3");
@@ -136,11 +140,6 @@ fn expected() -> Value {
     serde_json::from_str(&text).expect("it is JSON")
 }
 
-fn value(body: &Value, key: &str) -> Value {
-    let pairs = body["pattoo_datapoints"]["key_value_pairs"].as_object().expect("pairs");
-    pairs.values().find(|pair| pair[0] == key).map_or(Value::Null, |pair| pair[1].clone())
-}
-
 /// The device of the configurations.
 fn device(release: &Release) -> Running {
     let mut simulate = release.command(&["simulate"]);
@@ -194,7 +193,8 @@ fn data_is_taken_over(shape: &str) {
     let daemon = Daemon::start(&mut release.command(&["daemon", "-v"]));
     daemon.wait_for("collectors run");
 
-    // Queued payloads arrive first, in order; then the backlog of a Python agent; then new collections.
+    // Queued payloads arrive first, in order; then the backlog of a Python agent; then new
+    // collections.
     let mut agents: Vec<String> = release.expected["agent_ids"].as_object().expect("ids").keys().cloned().collect();
     for agent in &mut agents {
         *agent = release.agent_id(agent.trim_end_matches(".agent_id"));
@@ -223,12 +223,12 @@ fn data_is_taken_over(shape: &str) {
         match program {
             "COUNTER" => {
                 let counted = release.expected["counts"]["COUNTER"].as_u64().expect("a number");
-                let counts: Vec<Value> = fresh.iter().map(|body| value(body, "pattoo_value")).collect();
+                let counts: Vec<Value> = fresh.iter().map(|body| value_of(body, "pattoo_value")).collect();
                 let continued: Vec<Value> = (counted + 1..).map(|count| json!(count)).take(counts.len()).collect();
                 assert_eq!(counts, continued, "{shape}");
             }
-            "PLANT" => assert_eq!(value(&fresh[0], "pattoo_agent_polled_target"), "plc1", "{shape}"),
-            _ => assert_eq!(value(&fresh[0], "pattoo_agent_polled_target"), "SITE_A", "{shape}"),
+            "PLANT" => assert_eq!(value_of(&fresh[0], "pattoo_agent_polled_target"), "plc1", "{shape}"),
+            _ => assert_eq!(value_of(&fresh[0], "pattoo_agent_polled_target"), "SITE_A", "{shape}"),
         }
     }
 

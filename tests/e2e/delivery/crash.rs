@@ -1,16 +1,17 @@
-//! The daemon is killed many times, at critical moments and at random ones, while `pattoo-wasm receive` stops, starts and changes its
-//! scenario. At the end every number of every finished collection has arrived, as `pattoo_shared` reads it.
+//! The daemon is killed many times, at critical moments and at random ones, while `pattoo-wasm
+//! receive` stops, starts and changes its scenario. At the end every number of every finished
+//! collection has arrived, as `pattoo_shared` reads it.
 //!
-//! The collectors count (`guests/counter`): a number increases only when the datapoint is durable. So, for each program, the numbers that
-//! arrived must be 1, 2, 3 … in order and without a gap; a number may repeat only where a kill fell between two steps that cannot be atomic.
+//! The collectors count (`guests/counter`): a number increases only when the datapoint is durable.
+//! So, for each program, the numbers that arrived must be 1, 2, 3 … in order and without a gap; a
+//! number may repeat only where a kill fell between two steps that cannot be atomic.
 //!
-//! The spool after a kill shows whether the kill hit its moment. `CRASH_KILLS` is the number of kills, `CRASH_COLLECTORS` the number of
-//! collectors; `cargo xtask soak crash` sets both high.
+//! The spool after a kill shows whether the kill hit its moment. `CRASH_KILLS` is the number of
+//! kills, `CRASH_COLLECTORS` the number of collectors; `cargo xtask soak crash` sets both high.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::float_cmp,
-    clippy::panic,
     reason = "a test that panics has failed, as it should; counters are whole numbers"
 )]
 
@@ -23,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_tests::{Daemon, Moment, ReceiverProxy, Scenario, Site, binary, guest, pattoo_records_of_all};
+use pattoo_tests::{Daemon, Moment, ReceiverProxy, Scenario, Site, binary, guest, pattoo_records_of_all, setting};
 use serde_json::{Value, json};
 
 /// The moment at which the daemon is to be killed.
@@ -44,7 +45,8 @@ enum KillPoint {
 const KILL_POINTS: [KillPoint; 5] =
     [KillPoint::BeforeCommit, KillPoint::AfterCommit, KillPoint::DuringPost, KillPoint::AfterAnswer, KillPoint::Random];
 
-/// The scenarios of the receiver while the daemon runs; before a kill it gets the scenario that the kill needs.
+/// The scenarios of the receiver while the daemon runs; before a kill it gets the scenario that the
+/// kill needs.
 const SCENARIOS: [Scenario; 8] = [
     Scenario::Accepts,
     Scenario::FromFile("answer: 500"),
@@ -66,18 +68,14 @@ fn wanted_hits(kills: usize) -> usize {
     (HITS * kills / ENOUGH_KILLS).max(1)
 }
 
-/// The moment of the next kill: each in turn; after `kills` kills, those that were not hit often enough, since kills come late on a
-/// busy machine.
+/// The moment of the next kill: each in turn; after `kills` kills, those that were not hit often
+/// enough, since kills come late on a busy machine.
 fn next_kill_point(rounds: usize, kills: usize, report: &BTreeMap<KillPoint, (usize, usize)>) -> Option<KillPoint> {
     if rounds < kills {
         return KILL_POINTS.get(rounds % KILL_POINTS.len()).copied();
     }
     let lacks = |point: &KillPoint| report.get(point).is_none_or(|(_, hits)| *hits < wanted_hits(kills));
     KILL_POINTS.into_iter().find(lacks).filter(|_| rounds < kills * 4)
-}
-
-fn setting(name: &str, default: usize) -> usize {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
 /// A small generator, so that a run can be repeated: its seed is printed.
@@ -97,7 +95,8 @@ impl Rng {
     }
 }
 
-/// The number of collections that the log reports as finished, by program, and the programs whose collection began and did not end.
+/// The number of collections that the log reports as finished, by program, and the programs whose
+/// collection began and did not end.
 fn log_of_collections(heard: &[String]) -> (BTreeMap<String, u64>, BTreeSet<String>) {
     let (mut finished, mut begun) = (BTreeMap::new(), BTreeSet::new());
     for line in heard {
@@ -151,7 +150,8 @@ impl SpoolAfterKill {
     }
 }
 
-/// Lets the daemon run to the moment, and kills it. Returns whether that hit, and the daemon's log lines.
+/// Lets the daemon run to the moment, and kills it. Returns whether that hit, and the daemon's log
+/// lines.
 fn kill(
     daemon: Daemon,
     site: &Site,
@@ -214,8 +214,9 @@ fn kill(
     (hit, heard)
 }
 
-/// With scenarios that change so often the receiver may refuse one payload five times while it accepts others. Such a payload is
-/// quarantined, and retried here as an operator does. Returns the programs concerned: their payloads may arrive out of order.
+/// With scenarios that change so often the receiver may refuse one payload five times while it
+/// accepts others. Such a payload is quarantined, and retried here as an operator does. Returns the
+/// programs concerned: their payloads may arrive out of order.
 fn retry_quarantined(site: &Site) -> BTreeSet<String> {
     let spool = |arguments: &[&str]| {
         let mut command = Command::new(binary());
@@ -237,8 +238,9 @@ fn retry_quarantined(site: &Site) -> BTreeSet<String> {
 
 #[test]
 fn finished_collections_survive_any_number_of_kills() {
-    let (kills, collectors) = (setting("CRASH_KILLS", ENOUGH_KILLS), setting("CRASH_COLLECTORS", 12));
-    let seed = setting("CRASH_SEED", usize::try_from(std::process::id()).unwrap_or(1));
+    let (kills, collectors) =
+        (setting("CRASH_KILLS").unwrap_or(ENOUGH_KILLS), setting("CRASH_COLLECTORS").unwrap_or(12));
+    let seed = setting("CRASH_SEED").unwrap_or(usize::try_from(std::process::id()).unwrap_or(1));
     let mut rng = Rng(u64::try_from(seed).unwrap_or(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut proxy = ReceiverProxy::start();
     let site = Site::new(proxy.address());
@@ -248,8 +250,8 @@ fn finished_collections_survive_any_number_of_kills() {
 
     let mut finished: BTreeMap<String, u64> = BTreeMap::new();
     let mut report: BTreeMap<KillPoint, (usize, usize)> = BTreeMap::new();
-    // A kill between the commit and the state repeats a number; a kill between response and deletion repeats a payload. Both may
-    // happen at each kill, for each program.
+    // A kill between the commit and the state repeats a number; a kill between response and
+    // deletion repeats a payload. Both may happen at each kill, for each program.
     let mut repeated_at_most: BTreeMap<String, u64> = BTreeMap::new();
     let mut rounds = 0;
     while let Some(point) = next_kill_point(rounds, kills, &report) {

@@ -1,6 +1,7 @@
 //! The daemon on a disk that is full, read-only, or damages what was written.
 //!
-//! Full and read-only file systems are real ones, in a mount namespace of the daemon's own (`unshare --map-root-user --mount`).
+//! Full and read-only file systems are real ones, in a mount namespace of the daemon's own
+//! (`unshare --map-root-user --mount`).
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -19,7 +20,7 @@ use std::{
 };
 
 use pattoo_output::ServerUrl;
-use pattoo_tests::{Cli, Daemon, Site, emits_and, guest, unused_address};
+use pattoo_tests::{Cli, Daemon, Site, emits_and, guest, unused_address, value_of, wrapped};
 use serde_json::{Value, json};
 
 use crate::delivery::long_queue::{self, STAMP, agent_of, fill};
@@ -27,7 +28,8 @@ use crate::delivery::long_queue::{self, STAMP, agent_of, fill};
 /// Bytes of a page of the spool.
 const PAGE: u64 = 8192;
 
-/// Whether an unprivileged user can create a mount namespace here. Elsewhere these tests are skipped, but never with `CI=true`.
+/// Whether an unprivileged user can create a mount namespace here. Elsewhere these tests are
+/// skipped, but never with `CI=true`.
 pub(crate) fn has_namespaces() -> bool {
     let tried = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).stderr(Stdio::null()).status();
     let has = tried.is_ok_and(|status| status.success());
@@ -38,19 +40,12 @@ pub(crate) fn has_namespaces() -> bool {
     has
 }
 
-/// The command in its own mount namespace, after the script `setup`, in which `"$0" "$@"` is the command.
+/// The command in its own mount namespace, after the script `setup`, in which `"$0" "$@"` is the
+/// command.
 pub(crate) fn in_namespace(setup: &str, command: &Command) -> Command {
     let mut inside = Command::new("unshare");
     inside.args(["--map-root-user", "--mount", "sh", "-c", &format!("set -e; {setup}; exec \"$0\" \"$@\"")]);
-    inside.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => inside.env(name, value),
-            None => inside.env_remove(name),
-        };
-    }
-    inside.current_dir(command.get_current_dir().expect("the folder of a site"));
-    inside
+    wrapped(inside, command)
 }
 
 /// A path as the daemon sees it.
@@ -69,8 +64,7 @@ fn fill_up(path: &Path) {
 fn counts(bodies: &[Value]) -> BTreeMap<String, Vec<u64>> {
     let mut counts: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for body in bodies {
-        let pairs = body["pattoo_datapoints"]["key_value_pairs"].as_object().expect("pairs");
-        let value = |key: &str| pairs.values().find(|pair| pair[0] == key).map_or(Value::Null, |pair| pair[1].clone());
+        let value = |key: &str| value_of(body, key);
         let program = value("pattoo_agent_program").as_str().expect("a name").to_owned();
         counts.entry(program).or_default().push(value("pattoo_value").as_u64().expect("a number"));
     }
@@ -112,11 +106,13 @@ fn full_disk_loses_no_collection_that_was_reported_complete() {
     let after = cli.received().len();
     daemon.wait_until("fresh bodies", |_| cli.received().len() >= after + 6);
     let heard = daemon.log_lines();
-    // Every collection that was logged as complete by now was stored before, and has arrived when the spool is empty.
+    // Every collection that was logged as complete by now was stored before, and has arrived when
+    // the spool is empty.
     daemon.wait_until("an empty spool", |daemon| daemon.metrics()["pattoo_wasm_spool_payloads"] == 0.0);
     assert!(daemon.end("TERM").success());
 
-    // A lost number was not counted, so the next collection emitted it again: nothing is missing or out of order.
+    // A lost number was not counted, so the next collection emitted it again: nothing is missing or
+    // out of order.
     for (program, counts) in counts(&cli.received()) {
         let mut last = 0;
         for count in &counts {
@@ -190,8 +186,9 @@ impl Rng {
     }
 }
 
-/// The pages whose rows may be lost by damage at `place` of a file: its own page, and for a page of the pointer map (the second page, which
-/// describes the next 1638, and so on) the pages that it describes there.
+/// The pages whose rows may be lost by damage at `place` of a file: its own page, and for a page of
+/// the pointer map (the second page, which describes the next 1638, and so on) the pages that it
+/// describes there.
 fn concerned(place: u64) -> Vec<u64> {
     let page = place / PAGE + 1;
     if page >= 2 && (page - 2).is_multiple_of(PAGE / 5 + 1) {

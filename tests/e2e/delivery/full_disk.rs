@@ -1,6 +1,8 @@
-//! A file system that is full to its last block, where another writer takes every block that becomes free.
+//! A file system that is full to its last block, where another writer takes every block that
+//! becomes free.
 //!
-//! The file systems are real: a tmpfs in a mount namespace, and an ext4 image where the tests run as root and may mount it.
+//! The file systems are real: a tmpfs in a mount namespace, and an ext4 image where the tests run
+//! as root and may mount it.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -25,7 +27,7 @@ use std::{
 };
 
 use pattoo_output::ServerUrl;
-use pattoo_tests::{Cli, Daemon, Site, unused_address};
+use pattoo_tests::{Cli, Daemon, Site, unused_address, wrapped};
 use serde_json::{Value, json};
 
 use crate::delivery::long_queue::fill;
@@ -62,15 +64,8 @@ impl Namespace {
         if self.own_user {
             inside.args(["--user", "--preserve-credentials"]);
         }
-        inside.arg("--").arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => inside.env(name, value),
-                None => inside.env_remove(name),
-            };
-        }
-        inside.current_dir(command.get_current_dir().expect("the folder of a site"));
-        inside
+        inside.arg("--");
+        wrapped(inside, command)
     }
 
     fn path(&self, path: &Path) -> PathBuf {
@@ -174,7 +169,8 @@ fn everything_is_delivered(file_system: &str, mount: &str, own_user: bool) {
     let ballast = namespace.path(&disk.join("ballast"));
     let writer = CompetingWriter::at(ballast.clone());
 
-    // The `spool` command works beside the daemon and without it, after a clean end and after a kill.
+    // The `spool` command works beside the daemon and without it, after a clean end and after a
+    // kill.
     let drop_one = || {
         let listed = spool(&["list", "--limit", "1", "--json"]);
         let id = serde_json::from_str::<Value>(&listed).expect("JSON")["id"].to_string();

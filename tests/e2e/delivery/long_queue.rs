@@ -20,14 +20,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_measurement::{Agent, AgentId, Batch, Body, Candidate, Hostname, PollingInterval, Program, Value};
+use pattoo_measurement::{Agent, AgentId, Candidate, Hostname, PollingInterval, Program, Value};
+use pattoo_output::pattoo::{Batch, Body};
 use pattoo_output::{ServerUrl, Spool, SpoolLimits};
 use pattoo_tests::{Cli, Daemon, ReadyLine, Running, Site, resident_kib};
 use serde_json::json;
 
 /// How many agents share a queue.
 const AGENTS: u64 = 20;
-/// How many bodies of an agent are stored at the same time.
+/// How many payloads of an agent are stored at the same time.
 const AT_ONCE: u64 = 32;
 
 /// The timestamp before that of the first payload, in Unix milliseconds.
@@ -58,7 +59,8 @@ pub(crate) fn body(agent: &Arc<Agent>, number: u64) -> Body {
     batch.into_body(STAMP + number).expect("a datapoint")
 }
 
-/// Stores `bodies` bodies in the spool at `path`, those of each agent numbered from 1 in their order.
+/// Stores `bodies` bodies in the spool at `path`, those of each agent numbered from 1 in their
+/// order.
 pub(crate) fn fill(path: &Path, server: &ServerUrl, bodies: u64) {
     let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("a runtime");
     runtime.block_on(async {
@@ -104,14 +106,16 @@ async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output>
     done.into_iter().flatten().collect()
 }
 
-/// The progress by the lines that `receive` prints: the next expected number of each program, and unexpected lines.
+/// The progress by the lines that `receive` prints: the next expected number of each program, and
+/// unexpected lines.
 #[derive(Debug, Default)]
 struct Heard {
     next: BTreeMap<String, u64>,
     wrong: Vec<String>,
 }
 
-/// A receiver without a store, with the scenario of `scenario.yaml`, and its progress; the thread ends when all its output is read.
+/// A receiver without a store, with the scenario of `scenario.yaml`, and its progress; the thread
+/// ends when all its output is read.
 fn receiver(cli: &Cli) -> (Running, Arc<Mutex<Heard>>, JoinHandle<()>) {
     let mut command = cli.command(&["receive", "--listen", "127.0.0.1:0", "--mood", "scenario.yaml"]);
     command.stdout(Stdio::piped());
@@ -137,7 +141,8 @@ fn receiver(cli: &Cli) -> (Running, Arc<Mutex<Heard>>, JoinHandle<()>) {
     (receiver, heard, hears)
 }
 
-/// How many payloads a second a receiver accepts over one connection for each agent, from clients without a spool.
+/// How many payloads a second a receiver accepts over one connection for each agent, from clients
+/// without a spool.
 fn pace(address: SocketAddr) -> f64 {
     let began = Instant::now();
     let posting = (0..AGENTS).map(|number| {

@@ -1,9 +1,11 @@
-//! Our payloads against pattoo's: the same datapoints go through `pattoo_shared` and through [`pattoo_measurement`], and both payloads must
-//! hold the same datapoints. Then pattoo's reading side reads our payload.
+//! Our payloads against pattoo's: the same datapoints go through `pattoo_shared` and through
+//! [`pattoo_output::pattoo`], and both payloads must hold the same datapoints. Then pattoo's reading
+//! side reads our payload.
 //!
-//! `tests/peers/pattoo_oracle.py` holds the intended differences in one place: we refuse what pattoo would silently drop or its server could
-//! not store, and these verdicts are compared too. Our values keep the type in which they were emitted, while pattoo writes 1.0 as a 1
-//! that it saw before: numbers are compared with pattoo's by value, and with the emitted ones by type and bit.
+//! `tests/peers/pattoo_oracle.py` holds the intended differences in one place: we refuse what
+//! pattoo would silently drop or its server could not store, and these verdicts are compared too.
+//! Our values keep the type in which they were emitted, while pattoo writes 1.0 as a 1 that it saw
+//! before: numbers are compared with pattoo's by value, and with the emitted ones by type and bit.
 //!
 //! `PATTOO_SEED` repeats a run; a failure prints it.
 
@@ -18,9 +20,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use pattoo_measurement::{
-    Agent, Batch, Candidate, Hostname, Memory, Metadatum, PollingInterval, Program, Reason, Rejection, Value,
-};
+use pattoo_measurement::{Agent, Candidate, Hostname, Metadatum, PollingInterval, Program, Reason, Rejection, Value};
+use pattoo_output::pattoo::{Batch, Memory};
 use serde_json::{Value as Json, json};
 
 pub(crate) mod random_cases;
@@ -60,7 +61,8 @@ impl Oracle {
         let (answers, pipe) = thread::scope(|scope| {
             let writing = scope.spawn(move || {
                 for question in questions {
-                    // One string for each case: writing it in pieces would cost a system call for each.
+                    // One string for each case: writing it in pieces would cost a system call for
+                    // each.
                     let line = format!("{question}\n");
                     pipe.write_all(line.as_bytes()).unwrap();
                 }
@@ -143,7 +145,8 @@ fn build(case: &Case) -> Ours {
     Ours { verdicts: Json::from(verdicts), values, body }
 }
 
-/// The payload of a collector that emitted some of the same datapoints before, in reverse order and without those of one call.
+/// The payload of a collector that emitted some of the same datapoints before, in reverse order and
+/// without those of one call.
 fn remembered_body(case: &Case, agent: &Arc<Agent>, bound: Duration) -> Option<String> {
     let memory = Memory::default();
     let collect = |calls: &mut dyn Iterator<Item = (&String, Vec<Candidate>)>| {
@@ -293,7 +296,8 @@ fn values_that_are_equal_to_pattoo_are_equal_to_us() {
     for verdicts in compare(&mut oracle, &collisions.map(case)) {
         assert_eq!(verdicts, ["ok", "duplicate"]);
     }
-    // The order of identifying metadata matters, and refused datapoints do not affect accepted ones.
+    // The order of identifying metadata matters, and refused datapoints do not affect accepted
+    // ones.
     let apart = vec![int(&[("x", "1", true), ("y", "2", true)]), int(&[("y", "2", true), ("x", "1", true)])];
     let refused = vec![point("a", Value::Float(f64::NAN), &[]), point("a", Value::Float(1.0), &[])];
     assert_eq!(compare(&mut oracle, &[apart, refused].map(case)), [["ok", "ok"], ["value", "ok"]]);
@@ -302,8 +306,8 @@ fn values_that_are_equal_to_pattoo_are_equal_to_us() {
 #[test]
 fn every_character_is_normalised_as_in_python() {
     let mut oracle = Oracle::start();
-    // Each character alone, at the edges of a key, and around a capital sigma, whose lower case depends on whether
-    // its neighbours are cased and whether they are ignored in looking for such.
+    // Each character alone, at the edges of a key, and around a capital sigma, whose lower case
+    // depends on whether its neighbours are cased and whether they are ignored in looking for such.
     let mut calls: Vec<Call> = Vec::new();
     let characters: Vec<char> = oracle.unicode.all().collect();
     assert!(characters.len() > 140_000, "{}", characters.len());

@@ -1,9 +1,9 @@
-//! `pattoo-wasm run --post`: a command delivers through the spool like the daemon, also beside a daemon.
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test that panics has failed, as it should")]
+//! `pattoo-wasm run --post`: a command delivers through the spool like the daemon, also beside a
+//! daemon.
 
 use std::collections::BTreeSet;
 
-use pattoo_tests::{Cli, Site, assert_refused, assert_says, emits_and, guest, unused_address};
+use pattoo_tests::{Cli, Site, assert_refused, assert_says, emits_and, guest, unused_address, value_of};
 use serde_json::{Value, json};
 
 const GOOD: &str = "i32.const 512";
@@ -65,12 +65,6 @@ fn missing_token_is_reported_before_anything_runs() {
     assert!(!cli.folder().join(".local").exists(), "nothing was made");
 }
 
-/// The value of a key in the only datapoint of a body.
-fn value(body: &Value, key: &str) -> Value {
-    let pairs = body["pattoo_datapoints"]["key_value_pairs"].as_object().expect("pairs");
-    pairs.values().find(|pair| pair[0] == key).map_or(Value::Null, |pair| pair[1].clone())
-}
-
 #[test]
 fn command_and_daemon_share_one_queue_without_loss_or_duplicates() {
     let cli = Cli::new();
@@ -88,7 +82,7 @@ fn command_and_daemon_share_one_queue_without_loss_or_duplicates() {
         let output = command.env("PATTOO_CONFIGDIR", site.folder()).output().expect("it starts");
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    let counted = |bodies: &[Value]| bodies.iter().filter(|body| value(body, "pattoo_key") == "count").count();
+    let counted = |bodies: &[Value]| bodies.iter().filter(|body| value_of(body, "pattoo_key") == "count").count();
     daemon.wait_until("five collections of its own", |_| counted(&cli.received()) >= 5);
     assert!(daemon.end("TERM").success());
 
@@ -100,8 +94,8 @@ fn command_and_daemon_share_one_queue_without_loss_or_duplicates() {
     assert_eq!(bodies.len() - counted(&bodies), runs);
     let counts: Vec<u64> = bodies
         .iter()
-        .filter(|body| value(body, "pattoo_key") == "count")
-        .filter_map(|body| value(body, "pattoo_value").as_u64())
+        .filter(|body| value_of(body, "pattoo_key") == "count")
+        .filter_map(|body| value_of(body, "pattoo_value").as_u64())
         .collect();
     assert!(counts.iter().zip(1..).all(|(count, expected)| *count == expected), "{counts:?}");
 }

@@ -1,8 +1,9 @@
-//! The guides for collectors, followed literally: their files are written and their commands run in a folder beside the checkout,
-//! as they say.
+//! The guides for collectors, followed literally: their files are written and their commands run in
+//! a folder beside the checkout, as they say.
 //!
-//! Commands that install tools are left out, since `cargo xtask test` installed them, or replaced by ones without the network. Ports
-//! are replaced, so that guides can be followed at the same time.
+//! Commands that install tools are left out, since `cargo xtask test` installed them, or replaced
+//! by ones without the network. Ports are replaced, so that guides can be followed at the same
+//! time.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may do what tests may do")]
 
 use std::{
@@ -25,7 +26,8 @@ enum Step<'a> {
     Commands(&'a str),
 }
 
-/// The steps of a page, in their order. A block is a file if the line before it is only a name in backticks and a colon.
+/// The steps of a page, in their order. A block is a file if the line before it is only a name in
+/// backticks and a colon.
 fn steps(page: &str) -> Vec<Step<'_>> {
     let mut steps = Vec::new();
     let mut rest = page;
@@ -48,8 +50,8 @@ const PROLOGUE: &str = "set -eum\ntrap 'for group in $(jobs -p); do kill -- -$gr
 
 const INSTALLERS: [&str; 4] = ["apt install", "pip install", "npm install", "rustup target add"];
 
-/// Follows a page and returns the payload that its last command printed. `tools` are folders of programs that the page installs, and
-/// `install` is a command that replaces its installer.
+/// Follows a page and returns the payload that its last command printed. `tools` are folders of
+/// programs that the page installs, and `install` is a command that replaces its installer.
 fn follow(page: &str, tools: &[PathBuf], install: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(repository(), folder.path().join("pattoo-wasm")).unwrap();
@@ -99,7 +101,8 @@ fn follow(page: &str, tools: &[PathBuf], install: &str) -> Value {
     serde_json::from_slice(&output.stdout).expect("the last command prints a body")
 }
 
-/// A folder of Rust's tools: the value of a variable, or a folder in the home of the user who runs the tests.
+/// A folder of Rust's tools: the value of a variable, or a folder in the home of the user who runs
+/// the tests.
 fn home(variable: &str, usual: &str) -> PathBuf {
     let elsewhere = || Path::new(&env::var_os("HOME").unwrap_or_default()).join(usual);
     env::var_os(variable).map_or_else(elsewhere, PathBuf::from)
@@ -186,7 +189,8 @@ fn assemblyscript_guide_leads_to_a_working_collector() {
     }
 }
 
-/// The folder into which `cargo xtask guests` installs the tools of a language; without them its station was not built.
+/// The folder into which `cargo xtask guests` installs the tools of a language; without them its
+/// station was not built.
 fn tools(folder: &str) -> PathBuf {
     station_folder().join("../tools").join(folder)
 }

@@ -1,4 +1,5 @@
-//! The guide on Modbus, executed: its files are read, its devices are simulated, and its commands print what it shows.
+//! The guide on Modbus, executed: its files are read, its devices are simulated, and its commands
+//! print what it shows.
 #![expect(clippy::expect_used, reason = "a test that panics has failed, as it should")]
 
 use std::process::Command;

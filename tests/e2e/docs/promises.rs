@@ -1,7 +1,9 @@
-//! Pages that make promises: each claim on them names its tests, and each named test exists and runs.
+//! Pages that make promises: each claim on them names its tests, and each named test exists and
+//! runs.
 //!
-//! A claim is a paragraph, a list item or a row of a table below a heading of the second level. It names a test in backticks, in itself or
-//! in the block that follows it and begins with a name. A paragraph that ends in a colon leaves it to the list or table behind it.
+//! A claim is a paragraph, a list item or a row of a table below a heading of the second level. It
+//! names a test in backticks, in itself or in the block that follows it and begins with a name. A
+//! paragraph that ends in a colon leaves it to the list or table behind it.
 #![expect(clippy::expect_used, reason = "a test that panics has failed, as it should")]
 
 use std::{

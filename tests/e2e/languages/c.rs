@@ -17,8 +17,8 @@ fn sdk() -> PathBuf {
     repository().join("guest-sdk/c")
 }
 
-/// Builds a program of these sources, the SDK and its native test host, and returns its output. The sanitizers end it at a fault of
-/// memory or arithmetic.
+/// Builds a program of these sources, the SDK and its native test host, and returns its output. The
+/// sanitizers end it at a fault of memory or arithmetic.
 fn native(sources: &[PathBuf], arguments: &[PathBuf]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("program");

@@ -48,7 +48,8 @@ fn allocating_collector(cli: &Cli, settings: &[&str]) -> Option<pattoo_tests::Fi
 #[test]
 fn go_collection_may_allocate_more_than_its_memory_limit_in_total() {
     let cli = Cli::new();
-    // 200 MiB in total under the default limit of 64 MiB, with host calls in between that allocate memory.
+    // 200 MiB in total under the default limit of 64 MiB, with host calls in between that allocate
+    // memory.
     let Some(run) = allocating_collector(&cli, &["megabytes=200", "calls=2000"]) else { return };
     assert_eq!(run.code, Some(0), "{run:#?}");
     let body = run.body();

@@ -29,7 +29,8 @@ fn python_tests(folder: &str) {
     passes(command.env("PYTHONPATH", sdk).env("PYTHONDONTWRITEBYTECODE", "1"), &root().join(folder));
 }
 
-/// Runs the tests of a station in a folder where the SDK and the tools for JavaScript are installed.
+/// Runs the tests of a station in a folder where the SDK and the tools for JavaScript are
+/// installed.
 fn node_tests(name: &str, commands: &[(&str, &[&str])]) {
     let sdk = root().join("guest-sdk/javascript");
     let folder = tempfile::tempdir().unwrap();
@@ -38,7 +39,8 @@ fn node_tests(name: &str, commands: &[(&str, &[&str])]) {
     symlink(sdk, modules.join("pattoo")).unwrap();
     let installed = station_folder().join("../tools/javascript/node_modules");
     if !installed.exists() {
-        // `cargo xtask test` reports that this language is skipped; with `CI=true` that is a failure.
+        // `cargo xtask test` reports that this language is skipped; with `CI=true` that is a
+        // failure.
         return;
     }
     for entry in fs::read_dir(installed).unwrap().map(Result::unwrap) {

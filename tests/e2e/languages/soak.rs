@@ -1,7 +1,9 @@
-//! The station in every language, thousands of times in one process: nothing fails, and memory stays flat.
+//! The station in every language, thousands of times in one process: nothing fails, and memory
+//! stays flat.
 //!
-//! `cargo xtask soak guests` runs it. `GUEST_COLLECTIONS` is the number of collections (20 000 unless set; a tenth of
-//! that in languages with an interpreter), `GUEST_LANGUAGES` the languages, separated by commas.
+//! `cargo xtask soak guests` runs it. `GUEST_COLLECTIONS` is the number of collections (20 000
+//! unless set; a tenth of that in languages with an interpreter), `GUEST_LANGUAGES` the languages,
+//! separated by commas.
 
 use std::{sync::Arc, time::Instant};
 

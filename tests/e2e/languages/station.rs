@@ -1,5 +1,5 @@
-//! The station of `guests/station` in every language: for the same inputs all give the same payload, the one that their page
-//! specifies.
+//! The station of `guests/station` in every language: for the same inputs all give the same
+//! payload, the one that their page specifies.
 //!
 //! The inputs are random. `PATTOO_SEED` repeats one; every failure prints it.
 
@@ -102,8 +102,8 @@ impl StationSetup {
     }
 }
 
-/// Runs a station with one cache of compiled code for all tests and runs: only the first one in a language waits for the
-/// compiler, which takes long for some.
+/// Runs a station with one cache of compiled code for all tests and runs: only the first one in a
+/// language waits for the compiler, which takes long for some.
 fn run_compiled(cli: &Cli, module: &Path, arguments: &[&str]) -> Finished {
     static COMPILED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,8 +112,8 @@ fn run_compiled(cli: &Cli, module: &Path, arguments: &[&str]) -> Finished {
     cli.command(arguments).env("XDG_CACHE_HOME", cache).output().expect("the command starts").into()
 }
 
-/// The languages that were built. Where a tool is missing, `cargo xtask test` reports what is skipped; with `CI=true` that is a
-/// failure.
+/// The languages that were built. Where a tool is missing, `cargo xtask test` reports what is
+/// skipped; with `CI=true` that is a failure.
 fn languages() -> Vec<&'static str> {
     let (built, skipped): (Vec<&str>, Vec<&str>) = STATIONS.iter().partition(|language| station(language).is_some());
     if !skipped.is_empty() {
@@ -124,7 +124,8 @@ fn languages() -> Vec<&'static str> {
     built
 }
 
-/// The records as pattoo itself reads them, without the timestamp, which must be the same in all and lie within the run.
+/// The records as pattoo itself reads them, without the timestamp, which must be the same in all
+/// and lie within the run.
 fn resolved(run: &Finished, earliest: u64) -> Vec<Value> {
     assert_eq!(run.code, Some(0), "{run:#?}");
     let mut records = pattoo_records(&run.body());
@@ -150,7 +151,8 @@ fn measured(records: &[Value]) -> Vec<Value> {
     records.iter().map(part).collect()
 }
 
-/// Runs every language in turn and compares each payload with the expected one and with the other languages.
+/// Runs every language in turn and compares each payload with the expected one and with the other
+/// languages.
 fn all_give(setup: &StationSetup, settings: &Value, collections: u64, expected: &[Value], words: &[&str]) {
     let mut first: Option<(&str, Vec<Value>)> = None;
     for language in &setup.languages {

@@ -1,4 +1,5 @@
-//! The simulator's faults, for our reader and for the client of pymodbus: the result of each, and that the next read is correct.
+//! The simulator's faults, for our reader and for the client of pymodbus: the result of each, and
+//! that the next read is correct.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,7 +17,8 @@ use pattoo_tests::{peer, python};
 use pattoo_wasm::simulate::{BoundDevice, Simulation};
 use serde_json::{Value, json};
 
-/// Longer than delays of a busy machine; a reply that is late by half of it arrives while the line still waits for it.
+/// Longer than delays of a busy machine; a reply that is late by half of it arrives while the line
+/// still waits for it.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Simulated devices, served until this is dropped.
@@ -96,7 +98,8 @@ impl Outcome {
     }
 }
 
-/// One read meets the fault, and others follow; all cases run at the same time, each on its own device.
+/// One read meets the fault, and others follow; all cases run at the same time, each on its own
+/// device.
 fn each_has_its_outcome_and_the_next_reads_are_right(place: impl Fn(usize) -> String, cases: &[(&str, Outcome)]) {
     std::thread::scope(|scope| {
         for (number, &(fault, expected)) in cases.iter().enumerate() {
@@ -134,7 +137,8 @@ fn each_fault_over_tcp_has_one_outcome_and_later_reads_are_correct() {
     each_has_its_outcome_and_the_next_reads_are_right(|_| "listen: 0".to_owned(), &cases);
 }
 
-/// The faults on a serial line, on each transport: a frame that begins with another unit is treated as that unit's late reply.
+/// The faults on a serial line, on each transport: a frame that begins with another unit is treated
+/// as that unit's late reply.
 const FAULTS_OF_A_LINE: [(&str, Outcome); 9] = [
     ("silence", Outcome::Timeout),
     ("{ delay: 1500ms }", Outcome::Timeout),
@@ -204,7 +208,8 @@ fn device_with_smaller_limits_than_specified_is_still_read() {
     }
 }
 
-/// The values that the client of pymodbus reads from unit 1 of a device, two registers from each address, without retries.
+/// The values that the client of pymodbus reads from unit 1 of a device, two registers from each
+/// address, without retries.
 fn pymodbus(place: &str, addresses: &[u16]) -> Vec<Value> {
     let spans: Vec<_> = addresses.iter().map(|address| json!([1, "holding", address, 2])).collect();
     let output = Command::new(python())

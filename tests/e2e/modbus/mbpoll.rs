@@ -1,4 +1,5 @@
-//! Our reader on every transport, on devices of pymodbus and libmodbus, compared with what `mbpoll` reads.
+//! Our reader on every transport, on devices of pymodbus and libmodbus, compared with what `mbpoll`
+//! reads.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may do what tests may do")]
 
@@ -16,7 +17,8 @@ fn holding(unit: u8, address: u16, count: u16) -> Span {
     span(unit, Table::HoldingRegisters, address, count)
 }
 
-/// Reads with our reader, and closes the connection. Timeouts are long, so that no device is too slow on a busy machine.
+/// Reads with our reader, and closes the connection. Timeouts are long, so that no device is too
+/// slow on a busy machine.
 fn read(url: &str, spans: &[Span]) -> Vec<Result<Words, ReadError>> {
     read_within(Duration::from_secs(20), url, spans)
 }
@@ -146,8 +148,8 @@ fn silent_unit_on_a_line_costs_one_timeout_and_other_units_none() {
     assert_eq!(requests(&device, 1), [json!([7, 3, 0, 2])]);
 }
 
-/// Prints the speed of a line, and whether it has two stop bits and a parity (`TCGETS2` of Linux: `stty` cannot show a speed that is
-/// set as a number).
+/// Prints the speed of a line, and whether it has two stop bits and a parity (`TCGETS2` of Linux:
+/// `stty` cannot show a speed that is set as a number).
 const SETTINGS_OF_A_LINE: &str = "
 import fcntl, os, struct, sys
 line = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)

@@ -1,4 +1,5 @@
-//! The collector `modbus-tcp` compared with pattoo's own agent for Modbus TCP, on the same file and devices.
+//! The collector `modbus-tcp` compared with pattoo's own agent for Modbus TCP, on the same file and
+//! devices.
 
 #![expect(
     clippy::unwrap_used,
@@ -50,7 +51,8 @@ impl Devices {
         run.body()
     }
 
-    /// The datapoints that the agent posts under the same id, with or without its two faults, as pairs.
+    /// The datapoints that the agent posts under the same id, with or without its two faults, as
+    /// pairs.
     fn theirs(&self, file: &Value, agent_id: &Value, faulty: bool) -> Vec<Value> {
         let ports: serde_json::Map<_, _> =
             self.devices.iter().map(|(name, device)| ((*name).to_owned(), device.address().port().into())).collect();
@@ -141,7 +143,8 @@ fn groups_targets_and_units_give_what_the_agent_is_documented_to_give() {
     let unit = |datapoint: &Value| pair(datapoint, "unit").clone();
     let holding = |datapoint: &Value| key(datapoint).starts_with("s:holding");
     let (same, different): (Vec<_>, Vec<_>) = given.iter().partition(|datapoint| ours.contains(datapoint));
-    // It reads none of 130 adjacent input registers, and only the first of adjacent holding registers.
+    // It reads none of 130 adjacent input registers, and only the first of adjacent holding
+    // registers.
     assert_eq!(same.len(), 2 * (5 + 1));
     assert!(same.iter().all(|datapoint| unit(datapoint) == "s:000"));
     // And that one comes from unit 0 under the name of unit 7.

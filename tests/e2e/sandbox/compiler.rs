@@ -9,7 +9,7 @@ use std::{
 };
 
 use pattoo_sandbox::{CompileError, CompileLimits, Compiler, LoadError, Module, Sandbox};
-use pattoo_tests::{COMPOSED, Cli, binary};
+use pattoo_tests::{COMPOSED, Cli, binary, dependent_branches};
 
 /// A collector that fails with this text, which shows which module ran.
 fn failing(text: &str) -> String {
@@ -89,11 +89,10 @@ fn refusal(text: &str, limits: CompileLimits) -> CompileError {
     }
 }
 
-/// A module whose one function has twenty thousand branches that all depend on each other: seconds of work.
+/// A module whose one function has twenty thousand branches that all depend on each other: seconds
+/// of work.
 fn bomb() -> String {
-    let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
-                  (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
-    let body = branch.repeat(20_000);
+    let body = dependent_branches(20_000);
     let collect = r#"(memory (export "memory") 1) (func (export "collect") (result i32) i32.const 0)"#;
     format!("(module {collect} (func (param i32 i32 i32) {body}))")
 }
@@ -112,10 +111,8 @@ fn compilation_that_takes_too_much_memory_is_stopped() {
 
 /// A module that takes a compiler minutes.
 fn giant() -> Vec<u8> {
-    let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
-                  (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
     let collect = r#"(memory (export "memory") 1) (func (export "collect") (result i32) i32.const 0)"#;
-    let text = format!("(module {collect} (func (param i32 i32 i32) {}))", branch.repeat(60_000));
+    let text = format!("(module {collect} (func (param i32 i32 i32) {}))", dependent_branches(60_000));
     wat::parse_str(text).expect("a module")
 }
 
@@ -149,7 +146,8 @@ impl Drop for Parent {
     }
 }
 
-/// A process that compiles a giant module, and its child process, which has confined itself and compiles.
+/// A process that compiles a giant module, and its child process, which has confined itself and
+/// compiles.
 fn compiling(cli: &Cli) -> (Parent, u32) {
     cli.file("giant.wasm", giant());
     let mut command = cli.command(&["run", "giant.wasm"]);

@@ -71,7 +71,7 @@ fn core_module_of_another_contract_is_refused_with_the_reason() {
     let cli = Cli::new();
     for (text, words) in [
         ("(module)", "does not export a function `collect`"),
-        (r#"(module (import "env" "print" (func)))"#, "`print` from `env`, which nobody provides"),
+        (r#"(module (import "env" "print" (func)))"#, "`print` from `env`, which no collector can import"),
         (
             r#"(module (import "pattoo:agent/log@0.1.0" "log" (func (param i32))))"#,
             "has the signature (i32) -> (), and must have (i32, i32, i32) -> ()",

@@ -1,24 +1,16 @@
 //! A hundred good collectors stay on schedule beside endless ones.
 //!
-//! `cargo xtask soak fairness` runs it for two minutes; `FAIRNESS_SECONDS` and `FAIRNESS_COLLECTORS` override
-//! duration and number.
-#![expect(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that panics has failed, as it should"
-)]
+//! `cargo xtask soak fairness` runs it for two minutes; `FAIRNESS_SECONDS` and
+//! `FAIRNESS_COLLECTORS` override duration and number.
+#![expect(clippy::arithmetic_side_effects, clippy::expect_used, reason = "a test that panics has failed, as it should")]
 
 use std::{collections::BTreeMap, thread::available_parallelism, time::Duration};
 
-use pattoo_tests::{Cli, SPINNING, Site, guest};
+use pattoo_tests::{Cli, SPINNING, Site, guest, setting};
 use serde_json::{Value, json};
 
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
-/// How far each collection of the good collectors deviates from the schedule of its program, in milliseconds.
+/// How far each collection of the good collectors deviates from the schedule of its program, in
+/// milliseconds.
 fn strays(taken: &[Value], interval: u64) -> Vec<u64> {
     let mut by_program: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for body in taken {
@@ -36,7 +28,8 @@ fn strays(taken: &[Value], interval: u64) -> Vec<u64> {
         off.min(interval - off)
     };
     let beat = |times: Vec<u64>| {
-        // Any collection may be late: the schedule is taken from the one to which the others are nearest.
+        // Any collection may be late: the schedule is taken from the one to which the others are
+        // nearest.
         let from = |first: u64| times.iter().map(|at| apart(*at, first)).collect::<Vec<_>>();
         times
             .iter()
@@ -53,7 +46,8 @@ fn strays(taken: &[Value], interval: u64) -> Vec<u64> {
 #[test]
 #[ignore = "minutes long: `cargo xtask soak fairness` runs it"]
 fn hundred_collectors_stay_on_schedule_beside_endless_collectors() {
-    let (seconds, collectors) = (setting("FAIRNESS_SECONDS", 120), setting("FAIRNESS_COLLECTORS", 100));
+    let (seconds, collectors) =
+        (setting("FAIRNESS_SECONDS").unwrap_or(120), setting("FAIRNESS_COLLECTORS").unwrap_or(100));
     let spinning = available_parallelism().expect("processors").get();
     let cli = Cli::new();
     let receiver = cli.receive();

@@ -1,8 +1,10 @@
-//! The limits of a collector: each has an effect, and the message names it with its value when it is reached.
+//! The limits of a collector: each has an effect, and the message names it with its value when it
+//! is reached.
 #![expect(clippy::string_slice, reason = "helpers of tests may do what tests may do")]
 
 use pattoo_tests::{
-    Cli, Finished, RawSite, assert_refused, assert_says, guest, http_ok, modbus_device, pattoo_records,
+    Cli, Finished, RawSite, assert_refused, assert_says, dependent_branches, guest, http_ok, modbus_device,
+    pattoo_records,
 };
 use serde_json::json;
 
@@ -52,10 +54,11 @@ fn module_with_too_many_functions_is_not_compiled() {
 #[test]
 fn time_and_memory_of_the_compiler_are_configurable() {
     let cli = Cli::new();
-    let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
-                  (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
-    let text =
-        core("", "").replacen("(memory", &format!("(func (param i32 i32 i32) {}) (memory", branch.repeat(20_000)), 1);
+    let text = core("", "").replacen(
+        "(memory",
+        &format!("(func (param i32 i32 i32) {}) (memory", dependent_branches(20_000)),
+        1,
+    );
     let module = wat::parse_str(text).unwrap();
     assert_refused(
         &run(&cli, &module, &["compile_time=1s"]),
@@ -155,8 +158,8 @@ fn stack_overflow_names_the_size_of_the_stack() {
     assert_refused(&deep, 4, &["call stack exhausted: it has 512.0 KiB"]);
 }
 
-/// Every function that takes a text or a list gets one that is too long. The numbers are the flat parameters of the canonical ABI;
-/// `L` is the long length.
+/// Every function that takes a text or a list gets one that is too long. The numbers are the flat
+/// parameters of the canonical ABI; `L` is the long length.
 #[test]
 fn every_host_function_enforces_the_limit_on_one_call() {
     let functions = [

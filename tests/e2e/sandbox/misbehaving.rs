@@ -1,4 +1,5 @@
-//! Collectors that misbehave or exceed their grants: how they are stopped or denied, and what the operator reads.
+//! Collectors that misbehave or exceed their grants: how they are stopped or denied, and what the
+//! operator reads.
 
 use pattoo_tests::{
     Cli, Daemon, Site, assert_refused, assert_says, component, faulty_site, guest, modbus_device, pattoo_records,
@@ -47,7 +48,8 @@ fn error_text_of_a_collector_is_shown_and_cannot_forge_log_lines() {
     assert!(!run.stderr.contains('\x1b'), "{:?}", run.stderr);
 }
 
-/// Writes the same 20 bytes to the log, to its standard output, and as the name of an invalid target.
+/// Writes the same 20 bytes to the log, to its standard output, and as the name of an invalid
+/// target.
 const FORGER: &str = r#"(module
   (import "pattoo:agent/log@0.1.0" "log" (func $log (param i32 i32 i32)))
   (import "pattoo:agent/datapoints@0.1.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))

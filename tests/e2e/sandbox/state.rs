@@ -2,7 +2,8 @@
 
 use pattoo_tests::{Cli, Finished};
 
-/// A collector in text format that counts its collections under the key `n`, logs the count, and ends as `end` says.
+/// A collector in text format that counts its collections under the key `n`, logs the count, and
+/// ends as `end` says.
 fn counter(end: &str) -> String {
     format!(
         r#"(component

@@ -1,4 +1,5 @@
-//! Endpoints of pattoo-wasm itself are refused to collectors under every address, unless a grant says `own: true`.
+//! Endpoints of pattoo-wasm itself are refused to collectors under every address, unless a grant
+//! says `own: true`.
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 

@@ -322,7 +322,8 @@ fn server_that_is_posted_to_is_unreachable_over_wasi_http() {
     let port = receiver.address().port();
     let request = json!({"scheme": "http", "authority": format!("localhost:{port}"), "path": "/"});
     let (by_name, by_address) = (format!("http://localhost:{port}"), format!("http://127.0.0.1:{port}"));
-    // A grant of it is refused before anything runs, since it is on this machine; without a grant the request is denied.
+    // A grant of it is refused before anything runs, since it is on this machine; without a grant
+    // the request is denied.
     let run = ask(&cli, std::slice::from_ref(&request), &["--http", &by_name, "--post", &by_address]);
     assert_refused(&run, 2, &["names an endpoint of pattoo-wasm or its pattoo server"]);
     let run = ask(&cli, &[request], &["--post", &by_address]);

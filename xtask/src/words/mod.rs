@@ -25,9 +25,16 @@ struct Source {
     text: String,
 }
 
-/// Checks all files; prints what is found, and at the end how often each term was.
-pub(crate) fn check() -> Result<()> {
-    let files = sources(&tools::root())?;
+/// Checks all files, or those below some paths; prints what is found, and at the end how often each term was.
+pub(crate) fn check(below: &[&str]) -> Result<()> {
+    let mut files = sources(&tools::root())?;
+    files.retain(|file| below.is_empty() || below.iter().any(|path| Path::new(&file.path).starts_with(path)));
+    if files.is_empty() {
+        return Err(format!(
+            "no file to check below {}\nhelp: give paths from the root of the repository",
+            below.join(", ")
+        ));
+    }
     let terms = Terms::all()?;
     let mut counts = vec![0_usize; terms.0.len()];
     for file in &files {

@@ -23,6 +23,7 @@ mod courier;
 mod lanes;
 mod lock;
 mod news;
+pub mod pattoo;
 mod poster;
 mod service;
 mod spool;

@@ -161,7 +161,7 @@ impl RunReport {
         Self {
             ending: termination_of(&outcome.ending).1,
             completed: matches!(outcome.ending, pattoo_sandbox::Ending::Completed),
-            datapoints: outcome.emission.batch.datapoints(),
+            datapoints: outcome.emission.sink.datapoints(),
             rejected: outcome.emission.rejected,
             asked: web.chain(devices).collect(),
             beyond: asked.beyond.iter().cloned().collect(),

@@ -1,9 +1,11 @@
 //! Cases for the comparison with pattoo: what a collection could emit, reasonable and not.
 
 use pattoo_measurement::{Candidate, Metadatum, Value};
+use pattoo_output::pattoo::DataType;
 use serde_json::{Value as Json, json};
 
-/// A small generator of numbers (`SplitMix64`), so that a seed gives the same cases everywhere and always.
+/// A small generator of numbers (`SplitMix64`), so that a seed gives the same cases everywhere and
+/// always.
 pub(crate) struct Rng(u64);
 
 impl Rng {
@@ -48,11 +50,12 @@ impl Rng {
     }
 }
 
-/// Characters whose class a later version of Unicode changed. Whether a capital sigma next to them becomes the
-/// final form then depends on the version; nothing else about them does.
+/// Characters whose class a later version of Unicode changed. Whether a capital sigma next to them
+/// becomes the final form then depends on the version; nothing else about them does.
 const RECLASSED: [char; 2] = ['\u{295}', '\u{1171e}'];
 
-/// The characters that both sides treat alike: Rust's Unicode tables may be newer than those of the Python beside it.
+/// The characters that both sides treat alike: Rust's Unicode tables may be newer than those of the
+/// Python beside it.
 #[derive(Default)]
 pub(crate) struct Unicode {
     unassigned: Vec<(u32, u32)>,
@@ -154,7 +157,7 @@ impl Case {
         let point = |p: &Candidate| {
             json!({
                 "key": p.key,
-                "type": p.value.data_type().number(),
+                "type": DataType::of(&p.value).number(),
                 "value": typed(&p.value),
                 "timestamp": p.timestamp,
                 "metadata": p.metadata.iter().map(metadata).collect::<Vec<Json>>(),
@@ -252,7 +255,7 @@ impl Points<'_> {
             1 => self.of_bytes(self.room),
             2 => "\u{a0}".to_owned(),
             3..=6 => self.text(),
-            _ => self.rng.pick(&["x", "xy", "unit", "Unit ", "desk", "x z", "o'clock", "\u{df}\u{1e9e}"]).to_owned(),
+            _ => self.rng.pick(&["x", "xy", "unit", "Unit ", "room", "x z", "o'clock", "\u{df}\u{1e9e}"]).to_owned(),
         };
         let value = match self.rng.below(24) {
             0 => self.of_bytes(512),

@@ -1,4 +1,5 @@
-//! Random inputs of a station, and the datapoints that must follow from them: derived from the page, not from a station's code.
+//! Random inputs of a station, and the datapoints that must follow from them: derived from the
+//! page, not from a station's code.
 
 #![expect(clippy::arithmetic_side_effects, reason = "numbers that were just chosen small")]
 
@@ -155,8 +156,8 @@ impl Inputs {
         escaped
     }
 
-    /// A datapoint of the device: target, key, value, type of pattoo, metadata as pattoo sorts it. (The order in which it
-    /// was given is in the checksum.)
+    /// A datapoint of the device: target, key, value, type of pattoo, metadata as pattoo sorts it.
+    /// (The order in which it was given is in the checksum.)
     pub(crate) fn of_device(&self, span: &str, key: &str, value: &Value, kind: u8) -> Value {
         let metadata = json!([["note", self.note], ["span", span], ["unit", self.unit.to_string()]]);
         json!([self.device, key, value, kind, metadata])

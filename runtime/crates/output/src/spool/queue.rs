@@ -6,8 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::pattoo::Body;
 use pattoo_base::clock::unix_millis;
-use pattoo_measurement::{Body, Program};
+use pattoo_measurement::Program;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 

@@ -227,8 +227,8 @@ async fn a_full_disk_is_said_costs_only_what_does_not_fit_and_is_over_when_there
     let spool = open(folder.path());
     // As SQLite says it when the file system has no more blocks.
     spool.write(|db| db.pragma_update(None, "max_page_count", 60)).await.unwrap();
-    let body = pattoo_measurement::Body::of_test(agent('a'), "x".repeat(20_000));
-    let small = pattoo_measurement::Body::of_test(agent('b'), "small");
+    let body = crate::pattoo::Body::of_test(agent('a'), "x".repeat(20_000));
+    let small = crate::pattoo::Body::of_test(agent('b'), "small");
     let mut stored = 0;
     let error = loop {
         match spool.store(&body, &super::program(), &server.url).await {

@@ -129,7 +129,7 @@ async fn apply(spool: &mut Spool, model: &mut Model, folder: &Path, step: usize,
     match op {
         Op::Store { lane: number, size } => {
             let (to, text) = (lane(number), format!("{step} {}", "x".repeat(size)));
-            let body = pattoo_measurement::Body::of_test(to.agent, text.clone());
+            let body = crate::pattoo::Body::of_test(to.agent, text.clone());
             let id = spool.store(&body, &super::program(), &to.server).await.unwrap();
             model.store(number, text);
             assert_eq!(id, StoredId(model.last), "numbers grow");

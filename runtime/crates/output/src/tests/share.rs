@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pattoo_measurement::Body;
+use crate::pattoo::Body;
 use proptest::prelude::*;
 
 use super::{agent, open_with, program, put};

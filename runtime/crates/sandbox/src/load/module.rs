@@ -17,8 +17,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{CompileLimits, LoadError, compile::is_core_module};
 
-/// How much text is taken for a module, in bytes. What reads it takes a hundred times as much memory, and is no child of ours that could
-/// be stopped; whoever writes by hand writes less.
+/// The largest module in the text format, in bytes. The parser takes a hundred times as much memory and runs in this process, where it
+/// cannot be stopped; text that a person writes is shorter.
 pub(super) const MAX_TEXT: usize = 1 << 20;
 /// The largest binary file that is held, in bytes, if it can be read once more.
 const MAX_HELD: usize = 1 << 20;
@@ -210,7 +210,7 @@ mod tests {
             assert_eq!(module.sha256(), hex(Sha256::new_with_prefix(&bytes)), "{length} bytes");
             assert_eq!(module.size(), length as u64);
             assert_eq!(matches!(module.bytes, Bytes::Held(_)), length < MAX_HELD, "{length} bytes");
-            // Twice, for what is read from a file is read anew.
+            // Twice: a module that is not held is read from the file each time.
             assert!(module.bytes().unwrap() == bytes && module.bytes().unwrap() == bytes, "{length} bytes");
         }
     }

@@ -9,7 +9,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-use super::{checksum::Checksum, datapoint::Datapoint, table::Table, text::make_room};
+use super::{checksum::Checksum, datapoint::Datapoint, table::Table, text::make_room, value::DataType};
 
 /// What is known of one target's series.
 #[derive(Debug)]
@@ -120,11 +120,6 @@ impl Series {
         }
     }
 
-    /// Announces a checksum that will be added: until then the memory where it is looked for is fetched.
-    pub(super) fn announce(&self, checksum: Checksum) {
-        self.by_checksum.fetch(self.hasher.hash_one(checksum.head()));
-    }
-
     /// Counts a datapoint in whose series was in none of these places. Another series can have its checksum.
     pub(super) fn add(&mut self, point: &Datapoint, checksum: Checksum) -> Found {
         let hash = self.hasher.hash_one(checksum.head());
@@ -179,7 +174,7 @@ fn index(place: u32) -> usize {
 /// What a datapoint's checksum is made of, but for what all of its target share. The parts end with a byte that is in no text.
 fn write(out: &mut Vec<u8>, point: &Datapoint) {
     const END: u8 = 0xff;
-    out.push(point.value.data_type().number());
+    out.push(DataType::of(&point.value).number());
     let parts = point.identifying().flat_map(|metadatum| [metadatum.key.as_str(), metadatum.value.as_str()]);
     for part in std::iter::once(point.key.as_str()).chain(parts) {
         out.extend_from_slice(part.as_bytes());

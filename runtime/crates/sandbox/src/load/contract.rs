@@ -1,29 +1,29 @@
 //! The functions of the contract, word by word as `wit/` has them, for messages about components that have others. (Core modules
-//! are told the same in the words of the ABI, by `lift.rs`.)
+//! are told the same in the words of the ABI, by `componentize.rs`.)
 
 /// The interfaces and the world, each with the text that says it.
 const TEXTS: [(&str, &str); 8] = [
-    ("pattoo:agent/agent@0.1.0", include_str!("../../../../wit/agent.wit")),
-    ("pattoo:agent/clock@0.1.0", include_str!("../../../../wit/clock.wit")),
-    ("pattoo:agent/datapoints@0.1.0", include_str!("../../../../wit/datapoints.wit")),
-    ("pattoo:agent/http@0.1.0", include_str!("../../../../wit/http.wit")),
-    ("pattoo:agent/log@0.1.0", include_str!("../../../../wit/log.wit")),
-    ("pattoo:agent/modbus@0.1.0", include_str!("../../../../wit/modbus.wit")),
-    ("pattoo:agent/state@0.1.0", include_str!("../../../../wit/state.wit")),
-    (WORLD, include_str!("../../../../wit/world.wit")),
+    ("pattoo:agent/agent@0.1.0", include_str!("../../../../../wit/agent.wit")),
+    ("pattoo:agent/clock@0.1.0", include_str!("../../../../../wit/clock.wit")),
+    ("pattoo:agent/datapoints@0.1.0", include_str!("../../../../../wit/datapoints.wit")),
+    ("pattoo:agent/http@0.1.0", include_str!("../../../../../wit/http.wit")),
+    ("pattoo:agent/log@0.1.0", include_str!("../../../../../wit/log.wit")),
+    ("pattoo:agent/modbus@0.1.0", include_str!("../../../../../wit/modbus.wit")),
+    ("pattoo:agent/state@0.1.0", include_str!("../../../../../wit/state.wit")),
+    (WORLD, include_str!("../../../../../wit/world.wit")),
 ];
 
 const WORLD: &str = "pattoo:agent/collector@0.1.0";
 
 /// What a function should be that the engine refused, if its message names one.
-pub(super) fn should_be(refusal: &str) -> Option<String> {
-    if let Some(name) = quoted(refusal, "export func `") {
+pub(super) fn should_be(failure: &str) -> Option<String> {
+    if let Some(name) = quoted(failure, "export func `") {
         return of(WORLD, name).map(|function| format!("it must be `{function}`"));
     }
-    let interface = quoted(refusal, "imports instance `")?;
-    match of(interface, quoted(refusal, "instance export `")?) {
+    let interface = quoted(failure, "imports instance `")?;
+    match of(interface, quoted(failure, "instance export `")?) {
         Some(function) => Some(format!("it must be `{function}`")),
-        None if refusal.ends_with("is missing") => {
+        None if failure.ends_with("is missing") => {
             let names: Vec<_> = functions(interface).filter_map(|function| function.split(": func(").next()).collect();
             (!names.is_empty()).then(|| format!("the interface has {}", names.join(", ")))
         }

@@ -1,9 +1,9 @@
 //! What the compiling child gives up before it reads a module.
 //!
-//! A compiler reads bytes from one pipe, computes, and writes bytes to two others. Whatever else a process can do, this one takes away
-//! from itself, for good and for all its threads: a filter of system calls (seccomp) allows memory, threads, time and those three
-//! pipes, and answers everything else with EPERM. So there is no file, no socket, no other process and no new executable memory,
-//! whoever has taken the compiler over. The filter needs no privilege and works beneath another one, such as that of the systemd unit.
+//! A compiler reads bytes from one pipe, computes, and writes bytes to two others. The child gives up every other privilege,
+//! permanently and for all its threads: a filter of system calls (seccomp) allows memory, threads, time and those three
+//! pipes, and answers everything else with EPERM. So a module that takes over the compiler gets no file, no socket, no other process
+//! and no new executable memory. The filter needs no privilege and works beneath another one, such as that of the systemd unit.
 
 use std::collections::BTreeMap;
 
@@ -22,14 +22,14 @@ const NICE: i32 = 5;
 /// Of all processes of a control group that has no memory left, the kernel kills the one with the highest score.
 const OOM_SCORE: &str = "1000";
 
-/// Takes from this process what a compiler does not need; `data` is how many bytes of memory it may write to. An error says why the filter of system calls is not there; all else is.
+/// Gives up the privileges of this process that a compiler does not need; `data` is how many bytes of memory it may write to. An error says why the filter of system calls is not there; all else is.
 ///
 /// # Errors
 ///
 /// The outer one when a limit cannot be set, without which nothing may be compiled.
 pub(super) fn confine(limits: &CompileLimits, data: u64) -> std::io::Result<Result<(), String>> {
     let limit = |resource, soft, hard| setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) });
-    // Where these two cannot be had, the child competes with collections. It is as safe.
+    // Without these two, the child competes with collections for time and memory; it is as safe.
     let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     let _ = setpriority_process(None, NICE);
     close_inherited();
@@ -44,7 +44,7 @@ pub(super) fn confine(limits: &CompileLimits, data: u64) -> std::io::Result<Resu
     Ok(filter())
 }
 
-/// Closes what came along from whoever started the parent, beside the three pipes. An older kernel keeps it; the filter allows no
+/// Closes descriptors that the parent inherited, beside the three pipes. An older kernel cannot; the filter allows no
 /// call on it.
 fn close_inherited() {
     const FIRST: libc::c_long = 3;

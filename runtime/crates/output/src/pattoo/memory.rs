@@ -12,7 +12,9 @@ use std::{
     },
 };
 
-use super::{agent::Agent, series::Series};
+use pattoo_measurement::Agent;
+
+use super::series::Series;
 
 /// How many bytes the memories of all collectors may take together.
 #[derive(Debug, Clone)]

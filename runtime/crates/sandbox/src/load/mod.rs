@@ -1,4 +1,13 @@
-//! From a file to a collector that can be run: what it is, what it imports, whether it can be served.
+//! Loading: makes a collector that can be run of a module file, or says why that is not possible.
+
+mod cache;
+mod compile;
+mod componentize;
+mod confine;
+mod contract;
+mod failures;
+mod module;
+mod preview1;
 
 use std::{
     borrow::Cow,
@@ -10,13 +19,22 @@ use std::{
 use pattoo_base::text::one_line;
 use wasmtime::component::Component;
 
-use super::{CompileError, CompileLimits, Module, Sandbox, collection::Cell, contract, module::MAX_TEXT};
-use crate::capability::{CollectorPre, Interface, our_interfaces};
+use self::module::MAX_TEXT;
+pub use self::{
+    cache::Cache,
+    compile::{CompileError, CompileLimits, Compiler, serve},
+    module::{Kind, Module},
+};
+use crate::{
+    Sandbox,
+    capability::{CollectorPre, Interface, our_interfaces},
+    collection::Cell,
+};
 
 /// How much of a foreign message is shown, in bytes.
 const MAX_DETAIL: usize = 1000;
 
-/// A collector that was compiled and whose imports are all there.
+/// A collector that is compiled and whose imports are all available.
 pub struct Collector {
     pub(super) pre: CollectorPre<Cell>,
     sha256: String,
@@ -25,7 +43,7 @@ pub struct Collector {
     pub(super) last_peak: AtomicUsize,
 }
 
-/// How the compiled form of a module was come by.
+/// Where the compiled code of a module came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compilation {
     /// Whether it was taken from the cache.
@@ -79,7 +97,7 @@ pub enum LoadError {
         /// What about it is not so.
         detail: String,
     },
-    /// The compiler did not get to its end.
+    /// The module was not compiled.
     #[error("{}: {error}", path.display())]
     NotCompiled {
         /// The file.
@@ -95,7 +113,7 @@ pub enum LoadError {
         /// What the compiler said, on one line.
         detail: String,
     },
-    /// It imports what nobody provides.
+    /// It imports a function or interface that does not exist here.
     #[error("{} imports `{import}`, which this runtime does not provide", path.display())]
     UnknownImport {
         /// The file.
@@ -137,7 +155,7 @@ impl LoadError {
                 "what a core module imports and exports is on the page docs/guests/abi.md; or build a component".into()
             }
             Self::NotCompiled { error, .. } => error.help().into(),
-            Self::Invalid { .. } => "build the module anew; if it was copied, compare its size and digest".into(),
+            Self::Invalid { .. } => "build the module again; if it was copied, compare its size and digest".into(),
             Self::UnknownImport { import, .. } if Interface::is_of_wasi(import) => {
                 "provided is WASI 0.2 (0.2.0 and later, not 0.3): wasi:cli, clocks, filesystem, http (outgoing only), io, random \
                  and sockets; build it for that"
@@ -183,14 +201,14 @@ impl Collector {
         world.exports(pre.engine()).map(|(name, _)| name.to_owned()).collect()
     }
 
-    /// How its compiled form was come by.
+    /// Where its compiled code came from.
     pub fn compilation(&self) -> Compilation {
         self.compilation
     }
 }
 
 impl Sandbox {
-    /// Compiles a module and checks that everything it imports is there.
+    /// Compiles a module and checks that everything it imports is available.
     ///
     /// # Errors
     ///
@@ -224,8 +242,8 @@ impl Sandbox {
             let compilation = Compilation { cached: true, time: began.elapsed() };
             return self.collector(module, component, compilation).map(Some);
         }
-        let refusal = cache.refusal(&self.engine, module.sha256());
-        match refusal.and_then(|refusal| self.compiler.refuses(refusal, limits)) {
+        let failure = cache.failure(&self.engine, module.sha256());
+        match failure.and_then(|failure| self.compiler.known_failure(failure, limits)) {
             Some(error) => Err(not_compiled(module, error)),
             None => Ok(None),
         }
@@ -251,7 +269,7 @@ impl Sandbox {
         let code = match compiled {
             Err(error) if error.is_worth_more(attempt, limits) => return Ok(None),
             Err(error) => {
-                self.keep_refusal(module, &error, limits);
+                self.keep_failure(module, &error, limits);
                 return Err(not_compiled(module, error));
             }
             Ok(code) => code,
@@ -285,10 +303,10 @@ impl Sandbox {
         compiled.ok_or_else(|| not_compiled(module, CompileError::OutOfTime(limits.time)))
     }
 
-    fn keep_refusal(&self, module: &Module, error: &CompileError, limits: &CompileLimits) {
+    fn keep_failure(&self, module: &Module, error: &CompileError, limits: &CompileLimits) {
         if let Some(cache) = &self.cache
-            && let Some(refusal) = self.compiler.refusal(error, limits)
-            && let Err(error) = cache.put_refusal(&self.engine, module.sha256(), &refusal)
+            && let Some(failure) = self.compiler.failure(error, limits)
+            && let Err(error) = cache.put_failure(&self.engine, module.sha256(), &failure)
         {
             tracing::warn!("{}: that it was refused is not kept: {error}", module.path().display());
         }
@@ -319,7 +337,7 @@ impl Sandbox {
         Ok(Collector { pre, sha256: module.sha256().to_owned(), compilation, last_peak: AtomicUsize::new(0) })
     }
 
-    /// Names the first import that nobody provides, or the export that is missing.
+    /// Names the first import that does not exist here, or the export that is missing.
     fn check_world(&self, path: &Path, component: &Component) -> Result<(), LoadError> {
         let world = component.component_type();
         for (name, _) in world.imports(&self.engine) {
@@ -334,6 +352,12 @@ impl Sandbox {
         }
         Ok(())
     }
+}
+
+/// What `fuzz/` calls: makes a component of a core module, or says why it is no collector.
+#[cfg(fuzzing)]
+pub fn componentized(module: &[u8]) -> Result<Vec<u8>, String> {
+    componentize::componentize(module).map_err(|error| error.to_string())
 }
 
 /// What a failure of the compiler means for a module.

@@ -4,19 +4,18 @@
 //! Cost per datapoint does not depend on how many there are. What the checksums were made of goes into the collector's
 //! [`Memory`], so that the next collection need not compute them again.
 
-use std::{collections::HashMap, mem, sync::Arc, time::Duration};
+use std::{any::Any, collections::HashMap, mem, sync::Arc, time::Duration};
 
-use thiserror::Error;
+use pattoo_measurement::{Agent, Bounds, Candidate, Reason, Rejection, Sink, SinkFactory, TargetError, target_name};
 
 use super::{
-    agent::Agent,
     body::Body,
     checksum::{AT_ONCE, Chains, Checksum},
-    datapoint::{COLUMN, Candidate, Datapoint, GIVEN, Reason, Rejection, Rules},
+    datapoint::{Datapoint, Rules},
     memory::{Memory, remembered_bytes},
     pairs::{Announced, Head, Pairs},
     series::{Found, Series},
-    text::{make_room, most_json_length, push_json, shown, strip},
+    text::{make_room, most_json_length, push_json},
     value::{DataType, Scalar},
 };
 
@@ -37,10 +36,6 @@ const LONGEST_ROW: usize = 4 << 10;
 
 /// What a row takes, by and large.
 const ROW: usize = 128;
-
-/// How far ahead of now a datapoint may be dated unless its operator says otherwise: enough for clocks that differ,
-/// far less than what would silence a series for long.
-pub const DEFAULT_FUTURE_BOUND: Duration = Duration::from_mins(5);
 
 /// The datapoints of one collection, grouped by target in the order in which targets first had one taken.
 #[derive(Debug)]
@@ -112,7 +107,7 @@ impl Prepared {
 
 impl Batch {
     /// An empty one. `future_bound` is how far ahead of now a datapoint may be dated, as a rule
-    /// [`DEFAULT_FUTURE_BOUND`].
+    /// [`DEFAULT_FUTURE_BOUND`](pattoo_measurement::DEFAULT_FUTURE_BOUND).
     pub fn new(agent: Arc<Agent>, future_bound: Duration) -> Self {
         Self::remembering(agent, future_bound, Memory::default())
     }
@@ -158,7 +153,7 @@ impl Batch {
         candidates: Vec<Candidate>,
         now_ms: u64,
     ) -> Result<Vec<Rejection>, TargetError> {
-        let name = parse_target(target)?;
+        let name = target_name(target)?;
         let agent = Arc::clone(&self.agent);
         let latest = now_ms.saturating_add(self.future_bound);
         let rules = Rules { program: &agent.program, now: now_ms, latest };
@@ -197,9 +192,6 @@ impl Batch {
                 }
             }
             target.chains.end(group.iter_mut().filter_map(Prepared::chain));
-            for chain in group.iter_mut().filter_map(Prepared::chain) {
-                target.series.announce(*chain);
-            }
             for prepared in group.drain(..) {
                 let index = prepared.index;
                 if let Err(reason) = self.take(&agent, name, &mut target, prepared) {
@@ -244,6 +236,12 @@ impl Batch {
             .find(|more| taken.saturating_add(*more) <= self.max_bytes)
     }
 
+    /// What a sink is, if it is one of these.
+    pub fn of(sink: Box<dyn Sink>) -> Option<Self> {
+        let sink: Box<dyn Any> = sink;
+        sink.downcast().ok().map(|batch| *batch)
+    }
+
     #[cfg(test)]
     pub(super) fn agent(&self) -> &Arc<Agent> {
         &self.agent
@@ -257,11 +255,6 @@ impl Batch {
     /// Targets with at least one datapoint.
     pub fn targets(&self) -> usize {
         self.targets.len()
-    }
-
-    /// The name of a target as it counts: without the white space around it. None if no datapoint can be of such a target.
-    pub fn target_name(target: &str) -> Option<&str> {
-        parse_target(target).ok()
     }
 
     /// What the body would take in bytes, but for its frame of some 200.
@@ -358,7 +351,7 @@ impl Batch {
         }
         rows.extend_from_slice(common);
         push_id(rows, self.pairs.id_of_announced(Head::KEY, Scalar::Text(&point.key), key));
-        push_id(rows, self.data_type_id(point.value.data_type()));
+        push_id(rows, self.data_type_id(DataType::of(&point.value)));
         push_id(rows, self.pairs.id_of_announced(Head::VALUE, Scalar::from(&point.value), value));
         push_id(rows, self.timestamp_id(point.timestamp));
         // Unique in the body: it is in its target, and the target is part of it.
@@ -407,6 +400,34 @@ impl Batch {
     }
 }
 
+impl SinkFactory for Memory {
+    fn sink(&self, agent: &Arc<Agent>, bounds: Bounds) -> Box<dyn Sink> {
+        Box::new(Batch::remembering(Arc::clone(agent), bounds.future, self.clone()).within(bounds.bytes))
+    }
+}
+
+impl Sink for Batch {
+    fn emit(&mut self, target: &str, candidates: Vec<Candidate>, now_ms: u64) -> Result<Vec<Rejection>, TargetError> {
+        Self::emit(self, target, candidates, now_ms)
+    }
+
+    fn datapoints(&self) -> usize {
+        Self::datapoints(self)
+    }
+
+    fn targets(&self) -> usize {
+        Self::targets(self)
+    }
+
+    fn bytes(&self) -> usize {
+        Self::bytes(self)
+    }
+
+    fn held(&self) -> usize {
+        Self::held(self)
+    }
+}
+
 impl Target {
     fn new(order: usize, series: Series, agent: &Agent, name: &str) -> Self {
         // Pattoo looks for duplicates before these are added. They are the same for all of a target, and each follows on digits of
@@ -444,32 +465,4 @@ fn head(agent: &Agent, built_at_ms: u64) -> Vec<u8> {
 fn push_id(row: &mut Vec<u8>, id: usize) {
     row.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
     row.push(b',');
-}
-
-fn parse_target(target: &str) -> Result<&str, TargetError> {
-    // The length first: looking for white space takes time.
-    let name = if target.len() > GIVEN { target } else { strip(target) };
-    if name.is_empty() {
-        return Err(TargetError::Empty);
-    }
-    if name.len() > COLUMN {
-        return Err(TargetError::TooLong { target: shown(name), bytes: name.len() });
-    }
-    Ok(name)
-}
-
-/// A target that cannot be.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum TargetError {
-    /// Nothing but white space.
-    #[error("the target is empty; it names the device or site that was polled")]
-    Empty,
-    /// More than the server's column holds.
-    #[error("the target {target} takes {bytes} bytes; the server has room for {COLUMN}")]
-    TooLong {
-        /// The target, quoted and cut.
-        target: String,
-        /// Its length.
-        bytes: usize,
-    },
 }

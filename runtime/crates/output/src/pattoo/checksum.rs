@@ -7,7 +7,7 @@
 
 use sha2::compress256;
 
-use super::{datapoint::Datapoint, text::write_hex};
+use super::{datapoint::Datapoint, text::write_hex, value::DataType};
 
 /// How many bytes SHA-256 takes in at a time. As many are the digits of a link, so that these are a block of their own.
 const BLOCK: usize = 64;
@@ -111,7 +111,7 @@ impl Chains {
 
     /// The links that are a datapoint's own: its key and data type, then its identifying metadata.
     pub(super) fn begin(&mut self, point: &Datapoint) -> Checksum {
-        let rest = self.rest.lay_out(0, [&point.key, point.value.data_type().digits()]);
+        let rest = self.rest.lay_out(0, [&point.key, DataType::of(&point.value).digits()]);
         let first = Checksum::START.end(rest);
         point.identifying().fold(first, |chain, metadatum| {
             chain.next().end(self.rest.lay_out(BLOCK, [&metadatum.key, &metadatum.value]))
@@ -138,13 +138,11 @@ impl Chains {
 
 #[cfg(test)]
 mod tests {
+    use pattoo_measurement::{Metadatum, Value};
     use proptest::prelude::*;
     use sha2::{Digest as _, Sha256};
 
-    use super::{
-        super::{datapoint::Metadatum, value::Value},
-        *,
-    };
+    use super::*;
 
     fn point(key: &str, value: Value, identifying: &[(&str, &str)]) -> Datapoint {
         let metadatum =
@@ -172,7 +170,7 @@ mod tests {
             write_hex(&mut digits, &bytes);
             String::from_utf8(digits.to_vec()).unwrap()
         };
-        let start = Sha256::new().chain_update(&point.key).chain_update(point.value.data_type().digits());
+        let start = Sha256::new().chain_update(&point.key).chain_update(DataType::of(&point.value).digits());
         let own = point.identifying().map(|metadatum| (&metadatum.key, &metadatum.value));
         let links = own.chain(ending.iter().map(|(key, value)| (key, value)));
         links.fold(hex(start.finalize().into()), |digits, (key, value)| {

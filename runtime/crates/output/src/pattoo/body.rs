@@ -1,6 +1,6 @@
 //! A finished body: the JSON that is posted, and what delivery needs to know about it.
 
-use super::agent_id::AgentId;
+use pattoo_measurement::AgentId;
 
 /// One collection's datapoints as one line of JSON, ready to be stored and posted.
 ///

@@ -60,13 +60,12 @@ impl Pairs {
         self.text.capacity().saturating_add(self.table.bytes())
     }
 
-    /// Announces a pair of a key that is ours: until it is asked for, the memory where it is looked for is fetched.
+    /// The hash of a pair of a key that is ours.
     pub(super) fn announce(&self, head: Head, value: Scalar<'_>) -> Announced {
         let mut hasher = self.hasher.build_hasher();
         hasher.write_u8(head.1);
         value.hash(&mut hasher);
         let hash = hasher.finish();
-        self.table.fetch(hash);
         Announced(hash)
     }
 

@@ -4,6 +4,9 @@
 
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
+use pattoo_measurement::{
+    Agent, AgentId, Candidate, DEFAULT_FUTURE_BOUND, Metadatum, PollingInterval, Reason, Rejection, TargetError, Value,
+};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 

@@ -1,11 +1,11 @@
-//! Making a component of a core module, in memory, with the contract of `wit/`.
+//! Componentizing: makes a component of a core module, in memory, with the contract of `wit/`.
 //!
-//! Languages that know nothing of components (C with plain clang, Go's wasip1, AssemblyScript, Zig, a text file written by
-//! hand) give a core module that imports our functions under their canonical names and exports `collect`. What such a
-//! module must look like is the page `docs/guests/abi.md`; this file says what about it is not so.
+//! Toolchains without component support (C with plain clang, Go's wasip1, AssemblyScript, Zig, a text file written by hand)
+//! produce a core module that imports the contract's functions under their canonical names and exports `collect`. The page
+//! `docs/guests/abi.md` describes such a module; the errors of this file name each difference from that description.
 //!
-//! A module that carries the description of its world itself, as bindings generators leave it, is taken at its word; to any
-//! other ours is added.
+//! A module that carries a description of its world, as bindings generators write it, is encoded with that description; any
+//! other module gets ours.
 
 use std::fmt;
 
@@ -27,14 +27,14 @@ const WASI: &str = "wasi_snapshot_preview1";
 /// How much of a name or message out of the module is shown, in bytes.
 const MAX_SHOWN: usize = 300;
 
-/// Why a core module is no collector.
+/// Why a core module cannot be made a collector.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LiftError {
+pub(super) enum ComponentizeError {
     /// It is damaged, or uses what the engine does not offer.
     #[error("it is not valid: {0}")]
     Invalid(String),
-    /// It imports from a module that nobody provides.
-    #[error("it imports `{function}` from `{module}`, which nobody provides")]
+    /// It imports from a module that does not exist for collectors.
+    #[error("it imports `{function}` from `{module}`, which no collector can import")]
     UnknownModule {
         /// The first part of the import.
         module: String,
@@ -109,14 +109,14 @@ impl fmt::Display for Signature {
     }
 }
 
-/// The bytes of a component that does what this core module does.
+/// The bytes of a component with the behaviour of this core module.
 ///
 /// # Errors
 ///
-/// When the module is damaged, or an import or export of it is not what the contract says.
-pub(super) fn lift(module: &[u8]) -> Result<Vec<u8>, LiftError> {
-    let (resolve, world) =
-        wit_parser::decoding::decode_world(COMPONENT_TYPE).map_err(|error| LiftError::World(error.to_string()))?;
+/// When the module is damaged, or one of its imports or exports does not follow the contract.
+pub(super) fn componentize(module: &[u8]) -> Result<Vec<u8>, ComponentizeError> {
+    let (resolve, world) = wit_parser::decoding::decode_world(COMPONENT_TYPE)
+        .map_err(|error| ComponentizeError::World(error.to_string()))?;
     let found = CoreModule::parse(module)?;
     let mut module = module.to_vec();
     if !found.describes_its_world {
@@ -125,16 +125,17 @@ pub(super) fn lift(module: &[u8]) -> Result<Vec<u8>, LiftError> {
     }
     let mut encoder = ComponentEncoder::default().validate(true).module(&module).map_err(encoder_error)?;
     if found.imports.iter().any(|import| import.module == WASI) {
-        encoder = encoder.adapter(WASI, &preview1::adapter().map_err(LiftError::World)?).map_err(encoder_error)?;
+        encoder =
+            encoder.adapter(WASI, &preview1::adapter().map_err(ComponentizeError::World)?).map_err(encoder_error)?;
     }
     encoder.encode().map_err(encoder_error)
 }
 
-fn encoder_error(error: impl fmt::Display) -> LiftError {
-    LiftError::Encoder(one_line(&format!("{error:#}"), MAX_SHOWN))
+fn encoder_error(error: impl fmt::Display) -> ComponentizeError {
+    ComponentizeError::Encoder(one_line(&format!("{error:#}"), MAX_SHOWN))
 }
 
-/// What of a core module matters here.
+/// The imports and exports of a core module.
 struct CoreModule {
     /// Whether it carries the description of its world.
     describes_its_world: bool,
@@ -152,9 +153,9 @@ struct Import {
 }
 
 impl CoreModule {
-    fn parse(module: &[u8]) -> Result<Self, LiftError> {
+    fn parse(module: &[u8]) -> Result<Self, ComponentizeError> {
         let invalid =
-            |error: wasmparser::BinaryReaderError| LiftError::Invalid(one_line(&error.to_string(), MAX_SHOWN));
+            |error: wasmparser::BinaryReaderError| ComponentizeError::Invalid(one_line(&error.to_string(), MAX_SHOWN));
         let mut found = Self { describes_its_world: false, imports: Vec::new(), collect: None, has_memory: false };
         // The signature of each type and of each function, by their indices.
         let mut types: Vec<Option<Signature>> = Vec::new();
@@ -211,9 +212,9 @@ impl CoreModule {
         Ok(found)
     }
 
-    /// Holds the imports and exports against the contract.
-    fn check(&self, resolve: &Resolve, world: WorldId) -> Result<(), LiftError> {
-        let world = resolve.worlds.get(world).ok_or_else(|| LiftError::World("it has no world".to_owned()))?;
+    /// Compares the imports and exports with the contract.
+    fn check(&self, resolve: &Resolve, world: WorldId) -> Result<(), ComponentizeError> {
+        let world = resolve.worlds.get(world).ok_or_else(|| ComponentizeError::World("it has no world".to_owned()))?;
         for import in self.imports.iter().filter(|import| import.module != WASI) {
             let shown = |name: &str| one_line(name, MAX_SHOWN);
             let interface = world.imports.iter().find_map(|(key, item)| match item {
@@ -223,44 +224,48 @@ impl CoreModule {
                 _ => None,
             });
             let (module, function) = (shown(&import.module), shown(&import.function));
-            let Some(interface) = interface else { return Err(LiftError::UnknownModule { module, function }) };
+            let Some(interface) = interface else { return Err(ComponentizeError::UnknownModule { module, function }) };
             let Some(known) = interface.functions.get(&import.function) else {
                 let known = interface.functions.keys().map(|name| format!("`{name}`")).collect();
-                return Err(LiftError::UnknownFunction { interface: module, function, known });
+                return Err(ComponentizeError::UnknownFunction { interface: module, function, known });
             };
             let expected = Signature::of(resolve, known, AbiVariant::GuestImport);
             if import.signature != expected {
                 let what = format!("its import `{function}` from `{module}`");
-                return Err(LiftError::Signature { what, found: import.signature.clone(), expected });
+                return Err(ComponentizeError::Signature { what, found: import.signature.clone(), expected });
             }
         }
-        let collect = self.collect.clone().ok_or(LiftError::NoExport("a function `collect`"))?;
+        let collect = self.collect.clone().ok_or(ComponentizeError::NoExport("a function `collect`"))?;
         let exported = world.exports.iter().find_map(|(key, item)| match item {
             WorldItem::Function(function) if resolve.name_world_key(key) == COLLECT => Some(function),
             _ => None,
         });
-        let exported = exported.ok_or_else(|| LiftError::World("it has no `collect`".to_owned()))?;
+        let exported = exported.ok_or_else(|| ComponentizeError::World("it has no `collect`".to_owned()))?;
         let expected = Signature::of(resolve, exported, AbiVariant::GuestExport);
         if collect != expected {
-            return Err(LiftError::Signature { what: "its export `collect`".to_owned(), found: collect, expected });
+            return Err(ComponentizeError::Signature {
+                what: "its export `collect`".to_owned(),
+                found: collect,
+                expected,
+            });
         }
-        if self.has_memory { Ok(()) } else { Err(LiftError::NoExport("a memory `memory`")) }
+        if self.has_memory { Ok(()) } else { Err(ComponentizeError::NoExport("a memory `memory`")) }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::lift;
+    use super::componentize;
 
     fn fault(text: &str) -> String {
-        lift(&wat::parse_str(text).unwrap()).unwrap_err().to_string()
+        componentize(&wat::parse_str(text).unwrap()).unwrap_err().to_string()
     }
 
     const IDLE: &str = r#"(memory (export "memory") 1) (func (export "collect") (result i32) i32.const 0)"#;
 
     #[test]
     fn a_module_without_any_metadata_becomes_a_component() {
-        let component = lift(&wat::parse_str(format!("(module {IDLE})")).unwrap()).unwrap();
+        let component = componentize(&wat::parse_str(format!("(module {IDLE})")).unwrap()).unwrap();
         assert_eq!(component.get(6..8), Some(&[1, 0][..]), "the layer of a component");
     }
 
@@ -269,7 +274,7 @@ mod tests {
         let import = |module: &str, name: &str, signature: &str| {
             fault(&format!(r#"(module (import "{module}" "{name}" (func {signature})) {IDLE})"#))
         };
-        assert_eq!(import("env", "print", ""), "it imports `print` from `env`, which nobody provides");
+        assert_eq!(import("env", "print", ""), "it imports `print` from `env`, which no collector can import");
         assert_eq!(
             import("pattoo:agent/clock@0.1.0", "time", "(result i64)"),
             "it imports `time` from `pattoo:agent/clock@0.1.0`, which has `now`, `monotonic`"
@@ -301,15 +306,15 @@ mod tests {
         let whole = wat::parse_str(format!("(module {IDLE})")).unwrap();
         for length in 8..whole.len() {
             // What is cut between two sections may still be a module, but none with `collect`.
-            assert!(lift(&whole[..length]).is_err(), "{length} bytes of {}", whole.len());
+            assert!(componentize(&whole[..length]).is_err(), "{length} bytes of {}", whole.len());
         }
     }
 
     proptest::proptest! {
         #[test]
-        fn whatever_the_bytes_are_lifting_ends_in_a_result(bytes: Vec<u8>) {
-            let _ = lift(&bytes);
-            let _ = lift(&[b"\0asm\x01\0\0\0".as_slice(), &bytes].concat());
+        fn any_bytes_are_componentized_or_refused_without_a_panic(bytes: Vec<u8>) {
+            let _ = componentize(&bytes);
+            let _ = componentize(&[b"\0asm\x01\0\0\0".as_slice(), &bytes].concat());
         }
     }
 }

@@ -16,7 +16,7 @@ const OF_THE_MACHINE: Duration = Duration::from_hours(1);
 
 /// A compilation that failed.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Refusal {
+pub(super) struct CompileFailure {
     /// The program that compiled; see [`identity`].
     program: String,
     /// When, in seconds since 1970.
@@ -53,7 +53,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Refusal {
+impl CompileFailure {
     /// What is to be kept of a failure; nothing of one that costs nothing, or is not the module's.
     pub(super) fn of(
         error: &CompileError,
@@ -119,7 +119,7 @@ impl Refusal {
 mod tests {
     use std::time::Duration;
 
-    use super::{CompileError, CompileLimits, Refusal};
+    use super::{CompileError, CompileFailure, CompileLimits};
 
     const GIB: u64 = 1 << 30;
     const NOW: Duration = Duration::from_hours(500_000);
@@ -130,11 +130,11 @@ mod tests {
 
     /// Whether a failure under 120 s, 1 GiB and a ceiling of 2 GiB counts under others.
     fn counts(error: CompileError, program: &str, seconds: u64, memory: u64, ceiling: u64, after: u64) -> bool {
-        let refusal = Refusal::of(&error, "1", &limits(120, GIB), 2 * GIB, NOW).unwrap();
+        let failure = CompileFailure::of(&error, "1", &limits(120, GIB), 2 * GIB, NOW).unwrap();
         // As it is kept.
-        let refusal: Refusal = serde_json::from_slice(&serde_json::to_vec(&refusal).unwrap()).unwrap();
+        let failure: CompileFailure = serde_json::from_slice(&serde_json::to_vec(&failure).unwrap()).unwrap();
         let now = NOW + Duration::from_secs(after);
-        refusal.counts(program, &limits(seconds, memory), ceiling, now).is_some()
+        failure.counts(program, &limits(seconds, memory), ceiling, now).is_some()
     }
 
     #[test]
@@ -164,14 +164,14 @@ mod tests {
         assert!(counts(killed(), "1", 120, GIB, 2 * GIB, 3599));
         assert!(!counts(killed(), "1", 120, GIB, 2 * GIB, 3600));
         let child = CompileError::Child(std::io::ErrorKind::NotFound.into());
-        assert!(Refusal::of(&child, "1", &limits(120, GIB), GIB, NOW).is_none());
+        assert!(CompileFailure::of(&child, "1", &limits(120, GIB), GIB, NOW).is_none());
     }
 
     #[test]
     fn a_clock_that_was_set_back_forgets_only_what_the_machine_may_be_to_blame_for() {
         let before = |error: CompileError| {
-            let refusal = Refusal::of(&error, "1", &limits(120, GIB), GIB, NOW).unwrap();
-            refusal.counts("1", &limits(120, GIB), GIB, Duration::from_secs(1)).is_some()
+            let failure = CompileFailure::of(&error, "1", &limits(120, GIB), GIB, NOW).unwrap();
+            failure.counts("1", &limits(120, GIB), GIB, Duration::from_secs(1)).is_some()
         };
         assert!(before(CompileError::OutOfMemory(GIB)));
         assert!(!before(CompileError::Killed { for_memory: false, limit: GIB }));

@@ -1,12 +1,12 @@
-//! Compilation of untrusted modules, in a process of its own.
+//! Compilation of untrusted modules, in a child process.
 //!
-//! The compiler cannot be cancelled, and a module can be made to cost it minutes and gigabytes. So it runs in a child (this very
-//! program, under a hidden command) that has limits on its processor time and memory, an empty environment, and nothing
-//! but the module; what exceeds a limit is killed with the child. The child also lifts core modules, since that reads them. What
-//! else it could do it gives up before it reads the module: see [`confine`](super::confine).
+//! The compiler cannot be cancelled, and a hostile module can make it use minutes and gigabytes. So it runs in a child process (this
+//! program, under a hidden command) that has limits on its processor time and memory, an empty environment, and no input
+//! but the module; the system kills the child when it exceeds a limit. The child also componentizes core modules, because that reads
+//! untrusted bytes too. Before it reads the module, it gives up every other privilege: see [`confine`](super::confine).
 //!
-//! The child's standard input stays open until its answer was read, and a thread of the child waits for its end. So it
-//! ends with the process that started it, however that ended.
+//! The child's standard input stays open until its answer was read, and a thread of the child waits for its end. So the child
+//! ends with the process that started it, even if that process is killed.
 
 use std::{
     borrow::Cow,
@@ -25,13 +25,11 @@ use wasmparser::{Parser, Payload};
 use wasmtime::Engine;
 
 use super::{
+    componentize::componentize,
     confine::confine,
-    control_group,
-    engine::compiler_config,
-    lift::lift,
-    memory::for_compilers,
-    refusals::{Refusal, identity},
+    failures::{CompileFailure, identity},
 };
+use crate::{control_group, engine::compiler_config, memory::for_compilers};
 
 /// The hidden command under which the child runs.
 pub(super) const COMMAND: &str = "compile";
@@ -60,10 +58,10 @@ const NO_MEMORY: [&str; 4] = ["memory allocation of ", "os error 11)", "os error
 /// How modules are compiled.
 #[derive(Debug, Clone)]
 pub struct Compiler {
-    /// The program that has the hidden command, ours; or none, to compile in this process.
+    /// The program that has the hidden command; none compiles in this process.
     program: Option<PathBuf>,
     limits: CompileLimits,
-    /// What tells the program from others that were installed in its place.
+    /// Identifies the program, so that a failure of an earlier version is not taken over.
     identity: String,
     /// How much data any compilation may have in memory, in bytes.
     ceiling: u64,
@@ -100,7 +98,7 @@ impl Default for CompileLimits {
 /// Why a module was not compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
-    /// A core module is not what the contract says.
+    /// A core module does not follow the contract.
     #[error("{0}")]
     NotACollector(String),
     /// The module is damaged, or uses what the engine does not offer.
@@ -153,7 +151,7 @@ pub enum CompileError {
     /// It defines more functions than it may.
     #[error("it defines more than {0} functions (limit module_functions)")]
     TooManyFunctions(u32),
-    /// The compiler failed at it, or was not what it should be.
+    /// The compiler failed, or the child is not our compiler.
     #[error("the compiler failed at it: {0}")]
     Fault(String),
     /// The same failed before, and is not tried again.
@@ -164,7 +162,7 @@ pub enum CompileError {
         /// How long ago.
         age: Duration,
     },
-    /// The child could not be started or talked to.
+    /// The child could not be started, or the pipes to it failed.
     #[error("the compiler does not run: {0}")]
     Child(io::Error),
 }
@@ -208,7 +206,7 @@ impl CompileError {
     }
 }
 
-/// What a child said, and how it ended.
+/// What a child answered, and how it ended.
 struct Ended {
     sent: io::Result<()>,
     answer: io::Result<Vec<u8>>,
@@ -228,22 +226,22 @@ impl Compiler {
         }
     }
 
-    /// A compiler in this very process: nothing bounds it. For tests and fuzzing, which load thousands of small modules.
+    /// A compiler in this process, without limits. For tests and fuzzing, which load thousands of small modules.
     pub fn unbounded() -> Self {
         Self { program: None, limits: CompileLimits::default(), identity: String::new(), ceiling: u64::MAX }
     }
 
     /// What is to be kept of a failure under these limits, if anything.
-    pub(super) fn refusal(&self, error: &CompileError, limits: &CompileLimits) -> Option<Refusal> {
-        self.program.as_ref().and_then(|_| Refusal::of(error, &self.identity, limits, self.ceiling, now()))
+    pub(super) fn failure(&self, error: &CompileError, limits: &CompileLimits) -> Option<CompileFailure> {
+        self.program.as_ref().and_then(|_| CompileFailure::of(error, &self.identity, limits, self.ceiling, now()))
     }
 
     /// The failure that a compilation under these limits would come to, by what is kept of one before.
-    pub(super) fn refuses(&self, refusal: Refusal, limits: &CompileLimits) -> Option<CompileError> {
-        refusal.counts(&self.identity, limits, self.ceiling, now())
+    pub(super) fn known_failure(&self, failure: CompileFailure, limits: &CompileLimits) -> Option<CompileError> {
+        failure.counts(&self.identity, limits, self.ceiling, now())
     }
 
-    /// The limits that hold where no others are given.
+    /// The default limits.
     pub(super) fn limits(&self) -> &CompileLimits {
         &self.limits
     }
@@ -328,7 +326,7 @@ impl Compiler {
     }
 }
 
-/// How a child ended that has no answer, in words.
+/// How a child ended that did not answer, in words.
 fn fault(status: ExitStatus, said: &str) -> String {
     let said = said.trim();
     one_line(&if said.is_empty() { status.to_string() } else { format!("{status}: {said}") }, MAX_FAULT)
@@ -392,7 +390,7 @@ type Exchange = (io::Result<()>, io::Result<Vec<u8>>, String, ExitStatus);
 /// Sends the module, reads the answer and waits for the end.
 fn exchange(mut child: Child, module: &[u8], most: u64) -> Result<Exchange, CompileError> {
     let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
-    // The child answers only when it has read everything, so that one direction after the other is enough.
+    // The child answers only when it has read everything, so the two directions can follow each other.
     let mut stdin = child.stdin.take();
     let sent = stdin.as_mut().map_or_else(
         || Err(gone()),
@@ -402,7 +400,7 @@ fn exchange(mut child: Child, module: &[u8], most: u64) -> Result<Exchange, Comp
         },
     );
     let mut bytes = Vec::new();
-    // A child that has more to say than is read notices that nobody listens, and ends.
+    // A child that writes more than is read gets an error when it writes, and ends.
     let read = child
         .stdout
         .take()
@@ -434,7 +432,7 @@ pub fn serve(limits: CompileLimits, data: u64) -> io::Result<()> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     drop(stdin);
-    // Nothing more comes; what ends the wait is the end of whoever would read the answer.
+    // No more input comes; the wait ends when the process that reads the answer ends.
     thread::Builder::new().name("end".into()).spawn(|| {
         let _ = io::stdin().lock().read(&mut [0]);
         std::process::exit(1);
@@ -479,7 +477,7 @@ pub(super) fn is_core_module(module: &[u8]) -> bool {
 
 fn compile(module: &[u8]) -> Result<Vec<u8>, CompileError> {
     let component = if is_core_module(module) {
-        Cow::Owned(lift(module).map_err(|error| CompileError::NotACollector(error.to_string()))?)
+        Cow::Owned(componentize(module).map_err(|error| CompileError::NotACollector(error.to_string()))?)
     } else {
         Cow::Borrowed(module)
     };
