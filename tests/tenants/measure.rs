@@ -181,7 +181,7 @@ impl Program {
         let counts: Vec<u64> = distinct.iter().filter_map(|collection| collection.count).collect();
         let mut failures: Vec<(String, f64)> = of_program(metrics, "pattoo_wasm_collections_total", name);
         failures.retain(|(outcome, _)| outcome != "completed");
-        let skipped = of_program(metrics, "pattoo_wasm_departures_skipped_total", name);
+        let skipped = of_program(metrics, "pattoo_wasm_collections_skipped_total", name);
         // While its module is compiled it is not there yet: that is what `first` is about.
         failures.extend(skipped.into_iter().filter(|(reason, _)| reason != "not_loaded"));
         Self {
@@ -223,7 +223,7 @@ impl Program {
 pub(crate) fn print_hostile(programs: &[String], metrics: &Metrics) {
     for program in programs {
         let mut ended = of_program(metrics, "pattoo_wasm_collections_total", program);
-        ended.extend(of_program(metrics, "pattoo_wasm_departures_skipped_total", program));
+        ended.extend(of_program(metrics, "pattoo_wasm_collections_skipped_total", program));
         let ended: Vec<String> = ended.iter().map(|(how, times)| format!("{times} {how}")).collect();
         if !ended.is_empty() {
             println!("{program}: {}", ended.join(", "));

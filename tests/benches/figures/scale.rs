@@ -52,6 +52,7 @@ fn figures_of(collectors: usize) {
     };
     let one = |value: f64| Samples::new(vec![value]);
     let departures = grown("pattoo_wasm_lateness_seconds_count", "");
+    // words: keep, the name that a binary of the previous release has as well
     let skipped = grown("pattoo_wasm_departures_skipped_total", "");
     let timely = 100.0 * grown("pattoo_wasm_lateness_seconds_bucket", "le=\"0.1\"") / (departures + skipped);
     let bound = collectors <= 10_000;

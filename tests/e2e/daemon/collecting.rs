@@ -70,11 +70,11 @@ fn trapping_collector_affects_no_other_and_its_status_says_why() {
     wait_for_counts(&daemon, &cli, "A", 3);
     let traps = daemon.status_of("TRAPS").expect("it is listed");
     assert_eq!((&traps["state"], &traps["last"]["outcome"]), (&"failing".into(), &"trap".into()));
-    let words = traps["last"]["words"].as_str().expect("words");
+    let words = traps["last"]["message"].as_str().expect("words");
     assert!(words.starts_with("the guest trapped: wasm `unreachable` instruction executed"), "{words}");
     let gone = daemon.status_of("GONE").expect("it is listed");
     assert_eq!(gone["state"], "not_loaded");
-    assert!(gone["trouble"].as_str().is_some_and(|trouble| trouble.contains("gone.wasm")), "{gone}");
+    assert!(gone["load_error"].as_str().is_some_and(|trouble| trouble.contains("gone.wasm")), "{gone}");
     // It recovers when its file appears.
     site.file("gone.wasm", fs::read(guest("counter")).expect("a module"));
     wait_for_counts(&daemon, &cli, "GONE", 1);
@@ -91,7 +91,7 @@ fn module_with_another_digest_than_pinned_is_refused() {
     let daemon = site.start();
     wait_for_counts(&daemon, &cli, "B", 1);
     let status = daemon.status_of("A").expect("it is listed");
-    assert!(status["trouble"].as_str().is_some_and(|trouble| trouble.contains("`sha256` is 0000")), "{status}");
+    assert!(status["load_error"].as_str().is_some_and(|trouble| trouble.contains("`sha256` is 0000")), "{status}");
     assert_eq!(counts(&cli, "A"), []);
 }
 
@@ -115,7 +115,7 @@ fn payloads_wait_for_an_unavailable_server_and_are_delivered_later() {
     let site = Site::new(address);
     site.configure(&json!([counter("A")]));
     let daemon = site.start();
-    daemon.wait_until("three bodies in the spool", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] >= 3.0);
+    daemon.wait_until("three bodies in the spool", |daemon| daemon.metrics()["pattoo_wasm_spool_payloads"] >= 3.0);
     assert!(daemon.end("TERM").success());
     // A closed spool is a single file.
     let spool = site.folder().join("daemon/pattoo_wasm/spool");
@@ -135,7 +135,7 @@ fn second_sigterm_abandons_a_running_collection_and_exits_cleanly() {
         {"program": "SPINS", "module": "spin.wat", "polling_interval": 1, "limits": {"timeout": "10m"}},
     ]));
     let daemon = site.start();
-    daemon.wait_until("a collection", |daemon| daemon.metrics()["pattoo_wasm_collections_under_way"] >= 1.0);
+    daemon.wait_until("a collection", |daemon| daemon.metrics()["pattoo_wasm_collections_running"] >= 1.0);
     daemon.signal("TERM");
     daemon.wait_for("stopping: 1 collection under way");
     // A second signal stops it at once.
@@ -166,7 +166,7 @@ fn datapoints_emitted_before_a_failure_are_delivered() {
         let ended = format!("pattoo_wasm_collections_total{{program=\"{program}\",outcome=\"{outcome}\"}}");
         daemon.wait_until("three collections", |daemon| daemon.metrics()[&ended] >= 3.0);
         wait_for_counts(&daemon, &cli, program, 3);
-        let backoff = format!("pattoo_wasm_departures_skipped_total{{program=\"{program}\",reason=\"backoff\"}}");
+        let backoff = format!("pattoo_wasm_collections_skipped_total{{program=\"{program}\",reason=\"backoff\"}}");
         assert_eq!(daemon.metrics()[&backoff], 0.0);
     }
 }

@@ -34,7 +34,7 @@ fn sighup_adds_removes_and_replaces_collectors_without_loss() {
     daemon.wait_for("collectors run");
     // The unusable module did not replace the running one, and the status says why.
     let status = daemon.status_of("B").expect("it is listed");
-    assert!(status["trouble"].as_str().is_some_and(|trouble| trouble.contains("b.wasm")), "{status}");
+    assert!(status["load_error"].as_str().is_some_and(|trouble| trouble.contains("b.wasm")), "{status}");
     let before = counts(&cli, "B").len();
     wait_for_counts(&daemon, &cli, "B", before + 2);
     wait_for_counts(&daemon, &cli, "ADDED", 1);
@@ -44,7 +44,7 @@ fn sighup_adds_removes_and_replaces_collectors_without_loss() {
     daemon.signal("HUP");
     daemon.wait_for("B: runs");
     daemon.wait_for("collectors run");
-    assert!(daemon.status_of("B").is_some_and(|status| status["trouble"].is_null()));
+    assert!(daemon.status_of("B").is_some_and(|status| status["load_error"].is_null()));
 
     // A configuration that cannot be used changes nothing.
     site.file("pattoo_wasm.yaml", "pattoo_wasm: { colectors: [] }");
@@ -136,7 +136,7 @@ fn collection_running_at_a_reload_finishes_with_its_old_module() {
     site.file("a.wasm", fs::read(guest("counter")).expect("a module"));
     daemon.signal("HUP");
     daemon.wait_for("1 of 1 collectors run");
-    assert_eq!(daemon.metrics()["pattoo_wasm_collections_under_way"], 1.0, "it goes on");
+    assert_eq!(daemon.metrics()["pattoo_wasm_collections_running"], 1.0, "it goes on");
     assert!(cli.received().is_empty());
     answer.send(()).expect("the site waits for it");
     let keys = || {

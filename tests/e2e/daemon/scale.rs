@@ -56,12 +56,12 @@ fn thousand_collectors_neither_drift_nor_grow_in_memory() {
         metrics.iter().filter(|(key, _)| key.starts_with(name) && key.contains(label)).map(|(_, value)| value).sum()
     };
     let completed = sum("pattoo_wasm_collections_total", "outcome=\"completed\"");
-    let skipped = sum("pattoo_wasm_departures_skipped_total", "reason");
+    let skipped = sum("pattoo_wasm_collections_skipped_total", "reason");
     let within = |bound: &str| {
         metrics[&format!("pattoo_wasm_lateness_seconds_bucket{{le=\"{bound}\"}}")]
             / metrics["pattoo_wasm_lateness_seconds_count"]
     };
-    let queued = metrics["pattoo_wasm_spool_bodies"];
+    let queued = metrics["pattoo_wasm_spool_payloads"];
     assert!(daemon.end("TERM").success());
 
     // How far each program's collections deviate from multiples of the interval after its first

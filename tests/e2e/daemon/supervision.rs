@@ -21,7 +21,9 @@ use pattoo_sandbox::{
     capability::{Assignment, Limits},
 };
 use pattoo_tests::{assignment_without_grants, binary, component, emits_and, guest};
-use pattoo_wasm::daemon::{Board, Figures, Reason, Skip, Store, Supervisor, Wanted};
+use pattoo_wasm::daemon::{
+    DaemonStatus, DesiredCollector, SkipReason, StatsSnapshot, StorePayload, Supervisor, TerminationReason,
+};
 
 const GOOD: &str = r#"(func (export "collect") (result i32) i32.const 0)"#;
 const TRAPS: &str = r#"(func (export "collect") (result i32) unreachable)"#;
@@ -32,7 +34,7 @@ const TRAPS_AT_START: &str =
 /// A supervisor with a folder for modules and ids.
 struct Fixture {
     folder: tempfile::TempDir,
-    board: Arc<Board>,
+    status: Arc<DaemonStatus>,
     supervisor: Supervisor,
 }
 
@@ -42,17 +44,17 @@ impl Fixture {
     }
 
     /// A supervisor that stores payloads with `store`.
-    fn storing(store: Store) -> Self {
+    fn storing(store: StorePayload) -> Self {
         Self::of(store, 4)
     }
 
     /// A supervisor with this many concurrent collections.
-    fn of(store: Store, concurrent: u32) -> Self {
-        let board = Arc::new(Board::default());
+    fn of(store: StorePayload, concurrent: u32) -> Self {
+        let status = Arc::new(DaemonStatus::default());
         let compiler = Compiler::new(binary(), CompileLimits::default());
         let sandbox = Arc::new(Sandbox::with_trials(concurrent, compiler, None).unwrap());
-        let supervisor = Supervisor::new(sandbox, concurrent, Arc::clone(&board), store);
-        Self { folder: tempfile::tempdir().unwrap(), board, supervisor }
+        let supervisor = Supervisor::new(sandbox, concurrent, Arc::clone(&status), store);
+        Self { folder: tempfile::tempdir().unwrap(), status, supervisor }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -66,7 +68,7 @@ impl Fixture {
     }
 
     /// A program that collects every second, for at most `timeout`.
-    fn wanted(&self, program: &str, module: &Path, timeout: Duration) -> Wanted {
+    fn wanted(&self, program: &str, module: &Path, timeout: Duration) -> DesiredCollector {
         let program = program.parse().unwrap();
         let agent = Agent {
             id: AgentId::load_or_create(self.folder.path(), &program).unwrap(),
@@ -76,7 +78,7 @@ impl Fixture {
         };
         let limits = Limits { timeout, ..Limits::default() };
         let assignment = Assignment { limits, ..assignment_without_grants(Arc::new(agent)) };
-        Wanted {
+        DesiredCollector {
             module: module.to_owned(),
             pin: None,
             compile: CompileLimits::default(),
@@ -84,18 +86,18 @@ impl Fixture {
         }
     }
 
-    fn simple(&self, program: &str, code: &str) -> Wanted {
+    fn simple(&self, program: &str, code: &str) -> DesiredCollector {
         let module = self.module(&format!("{program}.wat"), code);
         self.wanted(program, &module, Duration::from_secs(10))
     }
 
-    async fn adopt(&mut self, wanted: Vec<Wanted>) {
+    async fn adopt(&mut self, wanted: Vec<DesiredCollector>) {
         self.supervisor.follow(wanted);
         self.until(|fixture| fixture.supervisor.pending() == 0).await;
     }
 
-    fn figures(&self, program: &str) -> Figures {
-        self.board.ledger(&program.parse().unwrap()).figures()
+    fn stats(&self, program: &str) -> StatsSnapshot {
+        self.status.collector(&program.parse().unwrap()).snapshot()
     }
 
     /// Lets the supervisor work until `done` says so.
@@ -120,20 +122,20 @@ async fn failing_collector_does_not_affect_others() {
     fixture.adopt(wanted).await;
     fixture
         .until(|fixture| {
-            fixture.figures("good").ended() >= 3
-                && fixture.figures("traps").collections(Reason::Trap) >= 2
-                && fixture.figures("spins").collections(Reason::Deadline) >= 2
+            fixture.stats("good").ended() >= 3
+                && fixture.stats("traps").collections(TerminationReason::Trap) >= 2
+                && fixture.stats("spins").collections(TerminationReason::Deadline) >= 2
         })
         .await;
-    let good = fixture.figures("good");
-    assert_eq!(good.collections(Reason::Completed), good.ended());
-    assert_eq!((good.skipped(Skip::Overrun), good.skipped(Skip::Backoff)), (0, 0));
-    let words = |program| fixture.figures(program).last.unwrap().words;
+    let good = fixture.stats("good");
+    assert_eq!(good.collections(TerminationReason::Completed), good.ended());
+    assert_eq!((good.skipped(SkipReason::Overrun), good.skipped(SkipReason::Backoff)), (0, 0));
+    let words = |program| fixture.stats(program).last.unwrap().message;
     assert_eq!(words("good"), "completed, 0 datapoints taken");
     assert!(words("traps").starts_with("the guest trapped: wasm `unreachable`"), "{}", words("traps"));
     assert!(words("spins").contains("deadline of 300ms"), "{}", words("spins"));
-    let gone = fixture.figures("gone");
-    assert!(gone.trouble.unwrap().contains("gone.wasm"), "the file is named");
+    let gone = fixture.stats("gone");
+    assert!(gone.load_error.unwrap().contains("gone.wasm"), "the file is named");
     assert_eq!(gone.sha256, None);
 }
 
@@ -142,8 +144,8 @@ async fn collector_that_keeps_failing_backs_off() {
     let mut fixture = Fixture::new();
     let traps = fixture.simple("traps", TRAPS);
     fixture.adopt(vec![traps]).await;
-    fixture.until(|fixture| fixture.figures("traps").skipped(Skip::Backoff) >= 1).await;
-    assert!(fixture.figures("traps").ended() >= 2, "the first failure costs nothing");
+    fixture.until(|fixture| fixture.stats("traps").skipped(SkipReason::Backoff) >= 1).await;
+    assert!(fixture.stats("traps").ended() >= 2, "the first failure costs nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,11 +156,11 @@ async fn overrun_skips_runs_and_never_runs_a_collector_twice_at_once() {
     fixture.adopt(vec![spins]).await;
     fixture
         .until(|fixture| {
-            assert!(fixture.board.under_way() <= 1);
-            fixture.figures("spins").ended() >= 1
+            assert!(fixture.status.running() <= 1);
+            fixture.stats("spins").ended() >= 1
         })
         .await;
-    assert!(fixture.figures("spins").skipped(Skip::Overrun) >= 2);
+    assert!(fixture.stats("spins").skipped(SkipReason::Overrun) >= 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,19 +168,19 @@ async fn module_that_fails_to_start_does_not_replace_a_running_one() {
     let mut fixture = Fixture::new();
     let first = fixture.simple("a", GOOD);
     fixture.adopt(vec![first]).await;
-    let running = fixture.figures("a").sha256;
+    let running = fixture.stats("a").sha256;
     for code in [TRAPS_AT_START, "(func (export \"wrong\"))", "not even text"] {
         let next = fixture.simple("a", code);
         fixture.adopt(vec![next]).await;
-        let figures = fixture.figures("a");
-        assert_eq!(figures.sha256, running);
-        assert!(figures.trouble.unwrap().contains("a.wat"), "{code}");
+        let stats = fixture.stats("a");
+        assert_eq!(stats.sha256, running);
+        assert!(stats.load_error.unwrap().contains("a.wat"), "{code}");
     }
     let next = fixture.simple("a", TRAPS);
     fixture.adopt(vec![next]).await;
-    assert_ne!(fixture.figures("a").sha256, running);
-    assert_eq!(fixture.figures("a").trouble, None);
-    assert_eq!(fixture.figures("a").ended(), 0, "it was tried without being run");
+    assert_ne!(fixture.stats("a").sha256, running);
+    assert_eq!(fixture.stats("a").load_error, None);
+    assert_eq!(fixture.stats("a").ended(), 0, "it was tried without being run");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,13 +190,13 @@ async fn pinned_module_is_loaded_when_it_appears_and_only_with_its_digest() {
     let mut wanted = fixture.wanted("a", &fixture.path("a.wat"), Duration::from_secs(1));
     wanted.pin = Some(Module::read(&good).unwrap().sha256().parse().unwrap());
     fixture.adopt(vec![wanted]).await;
-    assert_eq!(fixture.figures("a").sha256, None);
+    assert_eq!(fixture.stats("a").sha256, None);
     fixture.module("a.wat", TRAPS);
-    fixture.until(|fixture| fixture.figures("a").trouble.is_some_and(|trouble| trouble.contains("`sha256` is"))).await;
-    assert_eq!(fixture.figures("a").sha256, None);
+    fixture.until(|fixture| fixture.stats("a").load_error.is_some_and(|trouble| trouble.contains("`sha256` is"))).await;
+    assert_eq!(fixture.stats("a").sha256, None);
     fixture.module("a.wat", GOOD);
-    fixture.until(|fixture| fixture.figures("a").collections(Reason::Completed) >= 1).await;
-    assert_eq!(fixture.figures("a").trouble, None);
+    fixture.until(|fixture| fixture.stats("a").collections(TerminationReason::Completed) >= 1).await;
+    assert_eq!(fixture.stats("a").load_error, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,13 +204,13 @@ async fn unpinned_module_changes_only_with_a_reload() {
     let mut fixture = Fixture::new();
     let wanted = fixture.simple("a", GOOD);
     fixture.adopt(vec![wanted.clone()]).await;
-    let before = fixture.figures("a").sha256;
+    let before = fixture.stats("a").sha256;
     fixture.module("a.wat", TRAPS);
-    fixture.until(|fixture| fixture.figures("a").ended() >= 3).await;
-    assert_eq!(fixture.figures("a").collections(Reason::Completed), fixture.figures("a").ended());
-    assert_eq!(fixture.figures("a").sha256, before);
+    fixture.until(|fixture| fixture.stats("a").ended() >= 3).await;
+    assert_eq!(fixture.stats("a").collections(TerminationReason::Completed), fixture.stats("a").ended());
+    assert_eq!(fixture.stats("a").sha256, before);
     fixture.adopt(vec![wanted]).await;
-    assert_ne!(fixture.figures("a").sha256, before);
+    assert_ne!(fixture.stats("a").sha256, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,16 +218,16 @@ async fn refused_unpinned_module_is_loaded_only_by_the_next_reload() {
     let mut fixture = Fixture::new();
     let wanted = fixture.simple("a", GOOD);
     fixture.adopt(vec![wanted.clone()]).await;
-    let before = fixture.figures("a").sha256;
+    let before = fixture.stats("a").sha256;
     fixture.module("a.wat", "not even text");
     fixture.adopt(vec![wanted.clone()]).await;
-    assert!(fixture.figures("a").trouble.is_some());
+    assert!(fixture.stats("a").load_error.is_some());
     fixture.module("a.wat", TRAPS);
     // Long enough for the supervisor to check the file.
-    fixture.until(|fixture| fixture.figures("a").ended() >= 4).await;
-    assert_eq!((fixture.figures("a").sha256, fixture.figures("a").trouble.is_some()), (before.clone(), true));
+    fixture.until(|fixture| fixture.stats("a").ended() >= 4).await;
+    assert_eq!((fixture.stats("a").sha256, fixture.stats("a").load_error.is_some()), (before.clone(), true));
     fixture.adopt(vec![wanted]).await;
-    assert!(fixture.figures("a").sha256 != before && fixture.figures("a").trouble.is_none());
+    assert!(fixture.stats("a").sha256 != before && fixture.stats("a").load_error.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,12 +235,15 @@ async fn removed_collector_is_not_scheduled_and_others_keep_their_counts() {
     let mut fixture = Fixture::new();
     let (a, b) = (fixture.simple("a", GOOD), fixture.simple("b", GOOD));
     fixture.adopt(vec![a.clone(), b]).await;
-    fixture.until(|fixture| fixture.figures("a").ended() >= 1 && fixture.figures("b").ended() >= 1).await;
+    fixture.until(|fixture| fixture.stats("a").ended() >= 1 && fixture.stats("b").ended() >= 1).await;
     let c = fixture.simple("c", GOOD);
     fixture.adopt(vec![a, c]).await;
-    assert_eq!(fixture.board.ledgers().iter().map(|(program, _)| program.as_str()).collect::<Vec<_>>(), ["a", "c"]);
-    assert!(fixture.figures("a").ended() >= 1);
-    fixture.until(|fixture| fixture.figures("c").ended() >= 2).await;
+    assert_eq!(
+        fixture.status.all_collectors().iter().map(|(program, _)| program.as_str()).collect::<Vec<_>>(),
+        ["a", "c"]
+    );
+    assert!(fixture.stats("a").ended() >= 1);
+    fixture.until(|fixture| fixture.stats("c").ended() >= 2).await;
     assert_eq!(fixture.supervisor.count(), (2, 2));
 }
 
@@ -259,22 +264,22 @@ async fn endless_collection_is_interrupted_at_shutdown() {
     let spins = fixture.module("spins.wat", SPINS);
     let spins = fixture.wanted("spins", &spins, Duration::from_mins(10));
     fixture.adopt(vec![spins]).await;
-    fixture.until(|fixture| fixture.board.under_way() == 1).await;
+    fixture.until(|fixture| fixture.status.running() == 1).await;
     let began = std::time::Instant::now();
-    let board = Arc::clone(&fixture.board);
+    let status = Arc::clone(&fixture.status);
     assert_eq!(fixture.supervisor.finish(Duration::from_millis(200)).await, 1);
     // Its own deadline is ten minutes.
     assert!(began.elapsed() < Duration::from_secs(20));
-    assert_eq!(board.under_way(), 0);
-    let figures = board.ledger(&"spins".parse().unwrap()).figures();
-    assert_eq!(figures.collections(Reason::Interrupted), 1);
+    assert_eq!(status.running(), 0);
+    let stats = status.collector(&"spins".parse().unwrap()).snapshot();
+    assert_eq!(stats.collections(TerminationReason::Interrupted), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn storing_a_payload_is_retried_before_it_is_lost() {
     let (attempts, full) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let (counted, disk) = (Arc::clone(&attempts), Arc::clone(&full));
-    let store: Store = Arc::new(move |_, _| {
+    let store: StorePayload = Arc::new(move |_, _| {
         let first = counted.fetch_add(1, Ordering::SeqCst) == 0;
         let stored = if first || disk.load(Ordering::SeqCst) { Err("no space left".to_owned()) } else { Ok(()) };
         Box::pin(async { stored })
@@ -282,13 +287,13 @@ async fn storing_a_payload_is_retried_before_it_is_lost() {
     let mut fixture = Fixture::storing(store);
     let wanted = fixture.wanted("counter", &guest("counter"), Duration::from_secs(10));
     fixture.adopt(vec![wanted]).await;
-    fixture.until(|fixture| fixture.figures("counter").ended() >= 1).await;
-    assert_eq!(fixture.figures("counter").collections(Reason::Completed), 1, "it was stored the second time");
+    fixture.until(|fixture| fixture.stats("counter").ended() >= 1).await;
+    assert_eq!(fixture.stats("counter").collections(TerminationReason::Completed), 1, "it was stored the second time");
     assert!(attempts.load(Ordering::SeqCst) >= 2);
 
     full.store(true, Ordering::SeqCst);
-    fixture.until(|fixture| fixture.figures("counter").collections(Reason::NotStored) >= 1).await;
-    let words = fixture.figures("counter").last.unwrap().words;
+    fixture.until(|fixture| fixture.stats("counter").collections(TerminationReason::NotStored) >= 1).await;
+    let words = fixture.stats("counter").last.unwrap().message;
     assert_eq!(words, "completed, 1 datapoints taken, and lost: no space left");
 }
 
@@ -297,25 +302,25 @@ async fn twenty_endless_collectors_do_not_delay_other_collections() {
     let mut fixture = Fixture::of(Arc::new(|_, _| Box::pin(async { Ok(()) })), 64);
     let (spins, good) = (fixture.module("spins.wat", SPINS), fixture.module("good.wat", GOOD));
     let spinning = |number| fixture.wanted(&format!("spins-{number}"), &spins, Duration::from_mins(10));
-    let mut wanted: Vec<Wanted> = (0..20).map(spinning).collect();
+    let mut wanted: Vec<DesiredCollector> = (0..20).map(spinning).collect();
     fixture.supervisor.follow(wanted.clone());
-    fixture.until(|fixture| fixture.board.under_way() == 20).await;
+    fixture.until(|fixture| fixture.status.running() == 20).await;
     let programs: Vec<String> = (0..10).map(|number| format!("good-{number}")).collect();
     wanted.extend(programs.iter().map(|program| fixture.wanted(program, &good, Duration::from_secs(10))));
     fixture.supervisor.follow(wanted);
-    fixture.until(|fixture| programs.iter().all(|program| fixture.figures(program).ended() >= 5)).await;
+    fixture.until(|fixture| programs.iter().all(|program| fixture.stats(program).ended() >= 5)).await;
     // From the scheduled time to the end of a collection; without fair shares of the processors it
     // was 60 ms, and 85 ms at most.
     let mut delays: Vec<Duration> = programs
         .iter()
         .map(|program| {
-            let Figures { tally, .. } = fixture.figures(program);
-            (tally.lateness + tally.duration) / u32::try_from(fixture.figures(program).ended()).unwrap()
+            let StatsSnapshot { totals, .. } = fixture.stats(program);
+            (totals.lateness + totals.duration) / u32::try_from(fixture.stats(program).ended()).unwrap()
         })
         .collect();
     delays.sort_unstable();
     assert!(delays[5] < Duration::from_millis(20), "{delays:?}");
-    assert!(programs.iter().all(|program| fixture.figures(program).skipped(Skip::Overrun) == 0));
+    assert!(programs.iter().all(|program| fixture.stats(program).skipped(SkipReason::Overrun) == 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -325,17 +330,17 @@ async fn collectors_that_use_their_whole_timeout_leave_half_of_the_permits_to_ot
     // They emit datapoints, so none of them backs off.
     let spins = fixture.path("spins.wat");
     std::fs::write(&spins, emits_and("(loop br 0) unreachable")).unwrap();
-    let mut wanted: Vec<Wanted> = (0..12)
+    let mut wanted: Vec<DesiredCollector> = (0..12)
         .map(|number| fixture.wanted(&format!("spins-{number}"), &spins, Duration::from_millis(1_500)))
         .collect();
     fixture.supervisor.follow(wanted.clone());
     let ended =
-        |fixture: &Fixture, count| (0..12).all(|number| fixture.figures(&format!("spins-{number}")).ended() >= count);
+        |fixture: &Fixture, count| (0..12).all(|number| fixture.stats(&format!("spins-{number}")).ended() >= count);
     fixture.until(|fixture| ended(fixture, 1)).await;
     // Now the scheduler knows that they are slow, and most of them wait for their next collection.
     wanted.push(fixture.wanted("good", &good, Duration::from_secs(10)));
     fixture.supervisor.follow(wanted);
-    fixture.until(|fixture| fixture.figures("good").ended() >= 3).await;
-    let lateness = fixture.figures("good").tally.lateness / 3;
+    fixture.until(|fixture| fixture.stats("good").ended() >= 3).await;
+    let lateness = fixture.stats("good").totals.lateness / 3;
     assert!(lateness < Duration::from_millis(500), "{lateness:?}");
 }

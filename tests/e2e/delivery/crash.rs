@@ -281,8 +281,8 @@ fn finished_collections_survive_any_number_of_kills() {
     let quarantined = retry_quarantined(&site);
     let daemon = Daemon::start(&mut site.command());
     daemon.wait_for("collectors run");
-    daemon.wait_until("an empty spool", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] == 0.0);
-    assert_eq!(daemon.metrics()["pattoo_wasm_spool_quarantined_bodies"], 0.0);
+    daemon.wait_until("an empty spool", |daemon| daemon.metrics()["pattoo_wasm_spool_payloads"] == 0.0);
+    assert_eq!(daemon.metrics()["pattoo_wasm_spool_quarantined_payloads"], 0.0);
     assert_eq!(daemon.metrics()["pattoo_wasm_spool_dropped_total"], 0.0);
     assert!(daemon.end("TERM").success());
 

@@ -86,7 +86,7 @@ fn full_disk_loses_no_collection_that_was_reported_complete() {
     let mount = format!("mount -t tmpfs -o size=2m tmpfs '{}'", disk.display());
     let daemon = Daemon::start(&mut in_namespace(&mount, &site.command()));
     daemon.wait_for("collectors run");
-    daemon.wait_until("two bodies in the spool", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] >= 2.0);
+    daemon.wait_until("two bodies in the spool", |daemon| daemon.metrics()["pattoo_wasm_spool_payloads"] >= 2.0);
     let ballast = seen_by(&daemon, &disk.join("ballast"));
     fill_up(&ballast);
     let said = daemon.wait_for("not durable yet, trying again");
@@ -94,7 +94,7 @@ fn full_disk_loses_no_collection_that_was_reported_complete() {
     let lost =
         |daemon: &Daemon| daemon.metrics()["pattoo_wasm_collections_total{program=\"A\",outcome=\"not_stored\"}"];
     daemon.wait_until("a loss that is counted", |daemon| lost(daemon) >= 1.0);
-    let words = daemon.status_of("A").expect("it is listed")["last"]["words"].to_string();
+    let words = daemon.status_of("A").expect("it is listed")["last"]["message"].to_string();
     assert!(words.contains("lost") && words.contains("no space left"), "{words}");
 
     // Payloads that were stored before are delivered, once.
@@ -108,7 +108,7 @@ fn full_disk_loses_no_collection_that_was_reported_complete() {
     let heard = daemon.log_lines();
     // Every collection that was logged as complete by now was stored before, and has arrived when
     // the spool is empty.
-    daemon.wait_until("an empty spool", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] == 0.0);
+    daemon.wait_until("an empty spool", |daemon| daemon.metrics()["pattoo_wasm_spool_payloads"] == 0.0);
     assert!(daemon.end("TERM").success());
 
     // A lost number was not counted, so the next collection emitted it again: nothing is missing or
@@ -251,8 +251,8 @@ fn intact_payloads_of_a_randomly_damaged_spool_are_delivered_in_order() {
 
         let _receiver = cli.receive_at(&address.to_string());
         let daemon = site.start();
-        daemon.wait_until("an empty queue", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] == 0.0);
-        let quarantined = daemon.metrics()["pattoo_wasm_spool_quarantined_bodies"];
+        daemon.wait_until("an empty queue", |daemon| daemon.metrics()["pattoo_wasm_spool_payloads"] == 0.0);
+        let quarantined = daemon.metrics()["pattoo_wasm_spool_quarantined_payloads"];
         let heard = daemon.log_lines().join("\n");
         assert!(daemon.end("TERM").success());
 

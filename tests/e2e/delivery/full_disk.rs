@@ -165,7 +165,7 @@ fn everything_is_delivered(file_system: &str, mount: &str, own_user: bool) {
     let queued = || serde_json::from_str::<Value>(&spool(&["stats", "--json"])).expect("JSON")["queued"].as_u64();
 
     let daemon = start();
-    daemon.wait_until("all is there", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] == 2000.0);
+    daemon.wait_until("all is there", |daemon| daemon.metrics()["pattoo_wasm_spool_payloads"] == 2000.0);
     let ballast = namespace.path(&disk.join("ballast"));
     let writer = CompetingWriter::at(ballast.clone());
 
@@ -206,7 +206,7 @@ fn everything_is_delivered(file_system: &str, mount: &str, own_user: bool) {
         kills += u64::from(signal == "KILL");
     }
     let daemon = start();
-    daemon.wait_until("all are delivered", |daemon| daemon.metrics()["pattoo_wasm_spool_bodies"] == 0.0);
+    daemon.wait_until("all are delivered", |daemon| daemon.metrics()["pattoo_wasm_spool_payloads"] == 0.0);
     let heard = daemon.log_lines().join("\n");
     assert!(!heard.contains("cannot be deleted"), "{file_system}: {heard}");
     let bodies = cli.received();

@@ -205,7 +205,7 @@ fn long_queue_needs_little_memory_and_drains_at_the_speed_of_the_receiver() {
     let (mut resident, mut slowest_page) = (Vec::new(), Duration::ZERO);
     loop {
         let asked = Instant::now();
-        let queued = daemon.metrics()["pattoo_wasm_spool_bodies"];
+        let queued = daemon.metrics()["pattoo_wasm_spool_payloads"];
         slowest_page = slowest_page.max(asked.elapsed());
         resident.push(resident_kib(daemon.pid()));
         if queued == 0.0 {

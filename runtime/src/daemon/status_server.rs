@@ -1,8 +1,8 @@
-//! The status address: how the daemon is, for people, for probes and for Prometheus.
+//! The status address: the state of the daemon for people, for probes and for Prometheus.
 //!
-//! It answers three questions and takes nothing: `/metrics`, `/healthz` and `/status`. On loopback it answers to `localhost` and to
-//! addresses only, so that a web page somewhere cannot have a browser read it under a name of its own (DNS rebinding): see
-//! [`listen`]. How much it does at once is bounded; what is beyond waits, but for `/healthz`.
+//! It serves `/metrics`, `/healthz` and `/status`, and accepts no data. On loopback it responds only to `localhost` and to
+//! addresses, so that a web page cannot make a browser read it under a name of its own (DNS rebinding): see
+//! [`listen`]. The number of pages that are made at once is limited; further requests wait, except those for `/healthz`.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -14,14 +14,19 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
+use pattoo_measurement::Program;
 use pattoo_output::Spool;
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::Semaphore};
 
-use super::{board::Board, ledger::Skip, metrics};
+use super::{
+    collector_stats::{CollectorStats, SkipReason},
+    daemon_status::DaemonStatus,
+    metrics,
+};
 use crate::listen::{self, Replaced};
 
-/// How long one request may take to arrive and be answered.
+/// The time for receiving and answering one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How many pages are made at the same time.
 const AT_ONCE: usize = 4;
@@ -33,38 +38,38 @@ pub struct StatusServer {
     address: SocketAddr,
 }
 
-/// What the pages are made of.
+/// The data of the pages.
 #[derive(Clone)]
 struct Source {
-    board: Arc<Board>,
+    status: Arc<DaemonStatus>,
     spool: Spool,
-    seats: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl StatusServer {
-    /// Binds `address`; port 0 is any free one.
+    /// Binds `address`; port 0 means any free port.
     ///
     /// # Errors
     ///
-    /// When the address is not free or not ours.
+    /// When the address is in use, or is not one of this machine.
     pub async fn bind(address: SocketAddr) -> std::io::Result<Self> {
         let (listener, address) = listen::bind(address).await?;
         Ok(Self { listener, address })
     }
 
-    /// The address that is bound, with its real port.
+    /// The bound address, with its real port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Serves until the future is dropped.
-    pub async fn serve(self, board: Arc<Board>, spool: Spool) {
-        let source = Source { board, spool, seats: Arc::new(Semaphore::new(AT_ONCE)) };
+    pub async fn serve(self, status: Arc<DaemonStatus>, spool: Spool) {
+        let source = Source { status, spool, permits: Arc::new(Semaphore::new(AT_ONCE)) };
         let router = Router::new()
             .route("/metrics", get(metrics_page))
             .route("/status", get(status_page))
-            .layer(middleware::from_fn_with_state(Arc::clone(&source.seats), bounded))
-            // A probe waits for no page: it is answered from memory.
+            .layer(middleware::from_fn_with_state(Arc::clone(&source.permits), bounded))
+            // A probe waits for no page: its response comes from memory.
             .route("/healthz", get(health_page))
             .layer(DefaultBodyLimit::max(0))
             .layer(middleware::from_fn_with_state(self.address, only_for_us))
@@ -73,10 +78,10 @@ impl StatusServer {
     }
 }
 
-async fn bounded(State(seats): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+async fn bounded(State(permits): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     let answer = async {
         // Never closed.
-        let _seat = seats.acquire().await;
+        let _permit = permits.acquire().await;
         next.run(request).await
     };
     tokio::time::timeout(TIMEOUT, answer).await.unwrap_or_else(|_| StatusCode::SERVICE_UNAVAILABLE.into_response())
@@ -89,14 +94,14 @@ async fn only_for_us(State(address): State<SocketAddr>, request: Request, next: 
 async fn metrics_page(State(source): State<Source>) -> Response {
     let stats = source.spool.stats().await;
     if let Err(error) = &stats {
-        tracing::warn!("the spool does not say how it is: {error}");
+        tracing::warn!("the state of the spool cannot be read: {error}");
     }
-    let page = metrics::page(&source.board, stats.as_ref().ok());
+    let page = metrics::page(&source.status, stats.as_ref().ok());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }
 
 async fn health_page(State(source): State<Source>) -> Response {
-    if source.board.is_alive() {
+    if source.status.is_alive() {
         (StatusCode::OK, "ok\n").into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the schedule stands still\n").into_response()
@@ -105,7 +110,7 @@ async fn health_page(State(source): State<Source>) -> Response {
 
 async fn status_page(State(source): State<Source>) -> Response {
     let spool = match source.spool.stats().await {
-        Ok(stats) => Some(SpoolStatus {
+        Ok(stats) => Some(SpoolPage {
             queued: stats.queued,
             queued_bytes: stats.queued_bytes,
             oldest_seconds: stats.oldest.map(|age| age.as_secs()),
@@ -115,32 +120,36 @@ async fn status_page(State(source): State<Source>) -> Response {
         }),
         Err(_) => None,
     };
-    let collectors = source.board.ledgers().into_iter().map(|(program, ledger)| CollectorStatus::of(&program, &ledger));
-    let status = Status {
+    let all = source.status.all_collectors();
+    let running = source.status.running();
+    let page = StatusPage {
         version: env!("CARGO_PKG_VERSION"),
-        started: source.board.started,
-        under_way: source.board.under_way(),
+        started: source.status.started,
+        running,
+        under_way: running,
         spool,
-        collectors: collectors.collect(),
+        collectors: all.into_iter().map(|(program, stats)| CollectorPage::of(&program, &stats)).collect(),
     };
-    match serde_json::to_vec_pretty(&status) {
+    match serde_json::to_vec_pretty(&page) {
         Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
 #[derive(Serialize)]
-struct Status {
+struct StatusPage {
     version: &'static str,
     /// Unix milliseconds.
     started: u64,
+    running: u64,
+    /// The previous name of `running`.
     under_way: u64,
-    spool: Option<SpoolStatus>,
-    collectors: Vec<CollectorStatus>,
+    spool: Option<SpoolPage>,
+    collectors: Vec<CollectorPage>,
 }
 
 #[derive(Serialize)]
-struct SpoolStatus {
+struct SpoolPage {
     queued: u64,
     queued_bytes: u64,
     oldest_seconds: Option<u64>,
@@ -150,49 +159,58 @@ struct SpoolStatus {
 }
 
 #[derive(Serialize)]
-struct CollectorStatus {
+struct CollectorPage {
     program: String,
     state: &'static str,
     interval_seconds: u32,
     sha256: Option<String>,
     /// Why it does not run as configured.
+    load_error: Option<String>,
+    /// The previous name of `load_error`.
     trouble: Option<String>,
-    last: Option<LastStatus>,
+    last: Option<LastCollectionPage>,
     last_completed: Option<u64>,
     collections: u64,
     overruns: u64,
-    /// Departures that will be let pass, since it failed.
+    /// Scheduled runs that will be skipped, since it backs off.
+    runs_to_skip: u32,
+    /// The previous name of `runs_to_skip`.
     resting: u32,
 }
 
 #[derive(Serialize)]
-struct LastStatus {
+struct LastCollectionPage {
     /// Unix milliseconds.
     at: u64,
     outcome: &'static str,
+    message: String,
+    /// The previous name of `message`.
     words: String,
     milliseconds: u64,
 }
 
-impl CollectorStatus {
-    fn of(program: &pattoo_measurement::Program, ledger: &super::ledger::Ledger) -> Self {
-        let figures = ledger.figures();
+impl CollectorPage {
+    fn of(program: &Program, stats: &CollectorStats) -> Self {
+        let stats = stats.snapshot();
         Self {
             program: program.to_string(),
-            state: metrics::State::of(&figures).name(),
-            interval_seconds: figures.interval.seconds(),
-            collections: figures.ended(),
-            overruns: figures.skipped(Skip::Overrun),
-            resting: figures.resting,
-            last_completed: figures.last_completed,
-            last: figures.last.map(|last| LastStatus {
+            state: metrics::CollectorState::of(&stats).name(),
+            interval_seconds: stats.interval.seconds(),
+            collections: stats.ended(),
+            overruns: stats.skipped(SkipReason::Overrun),
+            runs_to_skip: stats.runs_to_skip,
+            resting: stats.runs_to_skip,
+            last_completed: stats.last_completed,
+            last: stats.last.map(|last| LastCollectionPage {
                 at: last.at,
                 outcome: last.reason.name(),
-                words: last.words,
+                words: last.message.clone(),
+                message: last.message,
                 milliseconds: u64::try_from(last.duration.as_millis()).unwrap_or(u64::MAX),
             }),
-            sha256: figures.sha256,
-            trouble: figures.trouble,
+            sha256: stats.sha256,
+            trouble: stats.load_error.clone(),
+            load_error: stats.load_error,
         }
     }
 }
