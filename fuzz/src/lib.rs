@@ -8,7 +8,7 @@ use std::{
 
 use pattoo_fetch::{Client, Method, OriginGrant, OwnEndpoints};
 use pattoo_measurement::{Agent, PollingInterval};
-use pattoo_output::pattoo::Memory;
+use pattoo_output::pattoo::BatchFactory;
 use pattoo_modbus::{EndpointSettings, Endpoints};
 use pattoo_sandbox::{
     Collector, Compiler, Ending, Sandbox,
@@ -63,7 +63,7 @@ impl Machine {
             modbus: Devices::new(vec![device], &Endpoints::new()),
             http: Client::new(vec![origin], Default::default(), OwnEndpoints::default()).expect("a client"),
             state: StateStore::forgetful(),
-            sinks: Arc::new(Memory::default()),
+            sinks: Arc::new(BatchFactory),
             recorder: None,
             limits,
         };

@@ -5,7 +5,7 @@ use std::{fmt::Display, net::SocketAddr, sync::Arc};
 use pattoo_fetch::{OriginGrant, OwnEndpoints};
 use pattoo_measurement::{Agent, PollingInterval};
 use pattoo_modbus::Endpoints;
-use pattoo_output::pattoo::Memory;
+use pattoo_output::pattoo::BatchFactory;
 use pattoo_sandbox::{
     capability::{
         Assignment, Limits,
@@ -33,7 +33,7 @@ pub fn assignment_without_grants(agent: Arc<Agent>) -> Assignment {
         http: pattoo_fetch::Client::new(Vec::new(), pattoo_fetch::Limits::default(), OwnEndpoints::default())
             .expect("nothing to refuse"),
         state: StateStore::forgetful(),
-        sinks: Arc::new(Memory::default()),
+        sinks: Arc::new(BatchFactory),
         recorder: None,
         limits: Limits::default(),
     }

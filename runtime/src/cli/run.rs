@@ -8,7 +8,7 @@ use pattoo_fetch::{self as http, OwnEndpoints};
 use pattoo_measurement::AgentId;
 use pattoo_modbus::Endpoints;
 use pattoo_output::ServerUrl;
-use pattoo_output::pattoo::{Batch, Body, Memory};
+use pattoo_output::pattoo::{Batch, BatchFactory, Body};
 use pattoo_sandbox::{
     Collector, Ending, Module, Outcome, Sandbox,
     capability::{
@@ -100,7 +100,7 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     let post = plan.map(|plan| plan.open(&directory)).transpose()?;
     let ids = directory.agent_ids();
     let agent = Arc::new(args.collection.agent(&args.module, |program| AgentId::load_or_create(&ids, program))?);
-    let (sinks, limits) = (Arc::new(Memory::default()), limits.collection);
+    let (sinks, limits) = (Arc::new(BatchFactory), limits.collection);
     let assignment = Arc::new(Assignment { agent, settings, modbus, http, state, sinks, limits, recorder: None });
     Ok(Job { sandbox, collector, assignment, post, pretty: args.pretty })
 }

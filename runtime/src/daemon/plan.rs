@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use pattoo_fetch::{Client, OwnEndpoints, SetupError};
 use pattoo_measurement::{Agent, AgentId, AgentIdError, Program};
 use pattoo_modbus::Endpoints;
-use pattoo_output::pattoo::{Budget, Memory};
+use pattoo_output::pattoo::BatchFactory;
 use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, take_over};
 use pattoo_sandbox::{
     capability::{
@@ -61,8 +61,6 @@ pub struct DaemonResources {
     spool: Spool,
     endpoints: Endpoints,
     state: StateStore,
-    /// For what all collectors remember of their series, together.
-    memory: Budget,
     status: Option<SocketAddr>,
     delivery: Mutex<Option<(Server, Delivery)>>,
 }
@@ -70,14 +68,7 @@ pub struct DaemonResources {
 impl DaemonResources {
     /// Resources that post nothing yet. `status` is our own address, which no collector may reach.
     pub fn new(spool: Spool, state: StateStore, endpoints: Endpoints, status: Option<SocketAddr>) -> Self {
-        Self {
-            spool,
-            endpoints,
-            state,
-            memory: Budget::within(pattoo_sandbox::available_memory()),
-            status,
-            delivery: Mutex::new(None),
-        }
+        Self { spool, endpoints, state, status, delivery: Mutex::new(None) }
     }
 
     /// Posts what is in the spool to `server` from now on. A delivery to the same server goes on.
@@ -171,7 +162,7 @@ fn desired(
         http,
         limits: settings.limits.collection.clone(),
         state: resources.state.clone(),
-        sinks: Arc::new(Memory::new(&resources.memory)),
+        sinks: Arc::new(BatchFactory),
         recorder: None,
     };
     Ok(DesiredCollector {

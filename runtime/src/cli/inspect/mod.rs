@@ -11,7 +11,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use pattoo_fetch as http;
 use pattoo_measurement::AgentId;
-use pattoo_output::pattoo::Memory;
+use pattoo_output::pattoo::BatchFactory;
 use pattoo_sandbox::{
     Collector, Module, Sandbox,
     capability::{Assignment, Recorder},
@@ -91,7 +91,7 @@ async fn collect(args: &Args, sandbox: &Sandbox, collector: &Collector) -> Resul
         modbus: devices(grants.modbus, &own)?,
         http: http::Client::new(grants.http, limits.http, own).map_err(Failure::usage)?,
         state: StateStore::forgetful(),
-        sinks: Arc::new(Memory::default()),
+        sinks: Arc::new(BatchFactory),
         limits: limits.collection,
         recorder: Some(recorder.clone()),
     };

@@ -11,9 +11,7 @@ mod batch;
 mod body;
 mod checksum;
 mod datapoint;
-mod memory;
 mod pairs;
-mod series;
 mod table;
 mod text;
 mod value;
@@ -22,8 +20,7 @@ mod value;
 mod tests;
 
 pub use self::{
-    batch::Batch,
+    batch::{Batch, BatchFactory},
     body::Body,
-    memory::{Budget, Memory},
     value::DataType,
 };

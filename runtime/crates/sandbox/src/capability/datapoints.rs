@@ -38,8 +38,6 @@ impl Emission {
     pub(super) fn new(assignment: &Assignment, account: &Account) -> Self {
         let Assignment { agent, sinks, limits, .. } = assignment;
         let bounds = Bounds { bytes: limits.datapoint_bytes, future: limits.timestamp_ahead };
-        // What is remembered of earlier collections has a bound of its own and must not end this one: it is charged with the first
-        // datapoint.
         Self {
             sink: sinks.sink(agent, bounds),
             rejected: 0,
