@@ -286,7 +286,7 @@ fn of_a_spool_that_is_damaged_at_random_what_is_intact_is_delivered_in_order_and
         let aside = fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
         let aside: Vec<_> = aside.filter(|path| path.to_string_lossy().contains("damaged-")).collect();
         if round % 2 == 0 || format!("{}", missing.len()) != quarantined.to_string() {
-            assert!(heard.contains("is damaged") && heard.contains("intact bodies were taken over"), "{heard}");
+            assert!(heard.contains("is damaged") && heard.contains("intact payloads were taken over"), "{heard}");
             assert_eq!(aside.len(), 1, "{aside:?}");
             // But for counters in its header, which whoever opens it writes.
             assert!(

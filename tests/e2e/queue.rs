@@ -21,7 +21,7 @@ use std::{
 };
 
 use pattoo_measurement::{Agent, AgentId, Batch, Body, Candidate, Hostname, PollingInterval, Program, Value};
-use pattoo_output::{ServerUrl, Spool, SpoolLimits};
+use pattoo_output::{ServerUrl, Spool, SpoolLimits, store_body};
 use pattoo_tests::{Cli, Daemon, Running, Said, Site, resident_kib};
 use serde_json::json;
 
@@ -71,7 +71,7 @@ pub(crate) fn fill(path: &Path, server: &ServerUrl, bodies: u64) {
                     // Stored in the order in which they are asked for, and committed together.
                     let end = (next + AT_ONCE).min(bodies / AGENTS + 1);
                     let these: Vec<Body> = (next..end).map(|number| body(&agent, number)).collect();
-                    let storing = these.iter().map(|body| spool.store(body, &agent.program, &server));
+                    let storing = these.iter().map(|body| store_body(&spool, body, &agent.program, &server));
                     for stored in join_all(storing).await {
                         stored.expect("it is stored");
                     }

@@ -5,7 +5,7 @@
 
 use std::{fmt::Write as _, sync::atomic::Ordering, time::Duration};
 
-use pattoo_output::Stats;
+use pattoo_output::SpoolStats;
 
 use super::{
     board::{Board, LATENESS_BOUNDS},
@@ -65,7 +65,7 @@ families! {
 }
 
 /// The page. The spool's figures are left out when the spool did not give them.
-pub fn page(board: &Board, spool: Option<&Stats>) -> String {
+pub fn page(board: &Board, spool: Option<&SpoolStats>) -> String {
     let mut page = Page::default();
     page.daemon(board);
     page.collectors(board);
@@ -212,7 +212,7 @@ impl Page {
         }
     }
 
-    fn spool(&mut self, stats: &Stats) {
+    fn spool(&mut self, stats: &SpoolStats) {
         self.single(QUEUED, stats.queued);
         self.single(QUEUED_BYTES, stats.queued_bytes);
         self.single(QUEUED_AGE, seconds(stats.oldest.unwrap_or_default()));
