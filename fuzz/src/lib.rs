@@ -7,7 +7,8 @@ use std::{
 };
 
 use pattoo_fetch::{Client, Method, OriginGrant, OwnEndpoints};
-use pattoo_measurement::{Agent, Memory, PollingInterval};
+use pattoo_measurement::{Agent, PollingInterval};
+use pattoo_output::pattoo::Memory;
 use pattoo_modbus::{EndpointSettings, Endpoints};
 use pattoo_sandbox::{
     Collector, Compiler, Ending, Sandbox,
@@ -62,7 +63,7 @@ impl Machine {
             modbus: Devices::new(vec![device], &Endpoints::new()),
             http: Client::new(vec![origin], Default::default(), OwnEndpoints::default()).expect("a client"),
             state: StateStore::forgetful(),
-            memory: Memory::default(),
+            sinks: Arc::new(Memory::default()),
             recorder: None,
             limits,
         };
@@ -82,7 +83,7 @@ impl Machine {
         // A loaded machine makes everything late; libFuzzer itself has a bound on what hangs.
         assert!(outcome.duration < limits.timeout + Duration::from_secs(20), "{:?}", outcome.duration);
         assert!(outcome.peak_memory <= limits.memory);
-        assert!(outcome.emission.batch.datapoints() <= limits.datapoints);
+        assert!(outcome.emission.sink.datapoints() <= limits.datapoints);
         match &outcome.ending {
             Ending::Completed => {}
             Ending::Failed(text) => assert_one_line(text),

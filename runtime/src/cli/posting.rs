@@ -4,7 +4,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use pattoo_base::secret::Secret;
-use pattoo_measurement::{Body, Program};
+use pattoo_measurement::Program;
+use pattoo_output::pattoo::Body;
 use pattoo_output::{DeliverySettings, ServerUrl, Spool, SpoolLimits, deliver_now, store_body};
 
 use super::{Exit, Failure};

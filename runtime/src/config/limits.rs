@@ -8,8 +8,6 @@ use pattoo_settings::{
     quantity,
 };
 
-use super::forms;
-
 /// How much one collection may use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CollectorLimits {
@@ -294,11 +292,6 @@ pub static LIMITS: &[Limit] = &[
 /// The limit of this name.
 pub fn limit_named(name: &str) -> Option<&'static Limit> {
     LIMITS.iter().find(|limit| limit.name == name)
-}
-
-/// What to say about a name that no limit has.
-pub(crate) fn unknown_limit(name: &str) -> String {
-    format!("`{name}` is not a limit; {}", forms::limits().suggestion(name))
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
-//! The spool: how many bodies a second are committed, each before it counts; how soon a full one is open; how fast they leave.
+//! The spool: payloads committed per second, the time to open a full one, and how fast it is
+//! drained.
 
 use std::{sync::Arc, time::Duration};
 
-use pattoo_measurement::{Agent, Batch, Body, Candidate, DEFAULT_FUTURE_BOUND, Value};
+use pattoo_measurement::{Agent, Candidate, DEFAULT_FUTURE_BOUND, Value};
+use pattoo_output::pattoo::{Batch, Body};
 use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, SpoolLimits, store_body};
 use pattoo_tests::{
     Cli, agent,
@@ -10,7 +12,7 @@ use pattoo_tests::{
 };
 use tokio::runtime::Runtime;
 
-/// Who stores at the same time.
+/// The number of concurrent writers.
 const CALLERS: usize = 128;
 /// What one sample stores.
 const SAMPLE: usize = 20_000;

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use pattoo_measurement::{AgentId, Body, Program};
+use pattoo_measurement::{AgentId, Program};
 use pattoo_spool::{AgentKey, InvalidName, NewPayload, OutputId, QueueId, Spool, SpoolError, StoredId};
 
-use crate::ServerUrl;
+use crate::{ServerUrl, pattoo::Body};
 
 /// What waits in a row: the payloads of one agent for one server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

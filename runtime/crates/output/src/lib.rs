@@ -21,6 +21,7 @@ mod courier;
 mod lane;
 mod lanes;
 mod news;
+pub mod pattoo;
 mod poster;
 mod service;
 mod takeover;

@@ -10,7 +10,8 @@ mod report;
 use std::{path::PathBuf, sync::Arc};
 
 use pattoo_fetch as http;
-use pattoo_measurement::{AgentId, Memory};
+use pattoo_measurement::AgentId;
+use pattoo_output::pattoo::Memory;
 use pattoo_sandbox::{
     Collector, Module, Sandbox,
     capability::{Assignment, Recorder},
@@ -90,7 +91,7 @@ async fn collect(args: &Args, sandbox: &Sandbox, collector: &Collector) -> Resul
         modbus: devices(grants.modbus, &own)?,
         http: http::Client::new(grants.http, limits.http, own).map_err(Failure::usage)?,
         state: StateStore::forgetful(),
-        memory: Memory::default(),
+        sinks: Arc::new(Memory::default()),
         limits: limits.collection,
         recorder: Some(recorder.clone()),
     };

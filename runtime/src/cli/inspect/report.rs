@@ -9,7 +9,7 @@ use pattoo_sandbox::{
 };
 use serde::Serialize;
 
-use crate::{config::grants_of, daemon::words_of};
+use crate::{config::grants_of, daemon::termination_of};
 
 /// How much of a name out of a module is shown, in bytes.
 const MAX_SHOWN: usize = 200;
@@ -159,9 +159,9 @@ impl RunReport {
             })
         });
         Self {
-            ending: words_of(&outcome.ending).1,
+            ending: termination_of(&outcome.ending).1,
             completed: matches!(outcome.ending, pattoo_sandbox::Ending::Completed),
-            datapoints: outcome.emission.batch.datapoints(),
+            datapoints: outcome.emission.sink.datapoints(),
             rejected: outcome.emission.rejected,
             asked: web.chain(devices).collect(),
             beyond: asked.beyond.iter().cloned().collect(),

@@ -7,7 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_measurement::{AgentId, Body};
+use crate::pattoo::Body;
+use pattoo_measurement::AgentId;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},

@@ -9,7 +9,8 @@ mod sharing;
 
 use std::path::Path;
 
-use pattoo_measurement::{AgentId, Body, Program};
+use crate::pattoo::Body;
+use pattoo_measurement::{AgentId, Program};
 
 use super::{DeliverySettings, ServerUrl, Spool, SpoolLimits, StoredId, store_body};
 

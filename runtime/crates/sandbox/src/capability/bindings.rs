@@ -27,7 +27,7 @@ wasmtime::component::bindgen!({
         default: trappable,
     },
     exports: { default: async },
-    // For making components of core modules: see `sandbox::lift`.
+    // For making components of core modules: see `load::componentize`.
     include_component_type: true,
 });
 

@@ -1,11 +1,11 @@
-//! `pattoo:agent/datapoints`: the way of a measurement to pattoo.
+//! `pattoo:agent/datapoints`: the way of a measurement to its outputs.
 //!
 //! What is emitted is normalised as it arrives and outlives the guest: a collection that is stopped keeps what it emitted.
 
 use std::{collections::HashSet, sync::Arc};
 
 use pattoo_base::{clock::unix_millis, text::one_line};
-use pattoo_measurement::{Batch, Candidate, Metadatum, Reason, Value};
+use pattoo_measurement::{Bounds, Candidate, Metadatum, Reason, Sink, Value, target_name};
 
 use super::{Account, Assignment, Charge, Host, LimitReached, Limits, bindings::pattoo::agent::datapoints};
 
@@ -21,7 +21,7 @@ const WORK_PER_TURN: usize = 4_096;
 #[derive(Debug)]
 pub struct Emission {
     /// The datapoints that stand.
-    pub batch: Batch,
+    pub sink: Box<dyn Sink>,
     /// How many were not taken.
     pub rejected: usize,
     /// How many log lines said why.
@@ -30,18 +30,18 @@ pub struct Emission {
     targets: HashSet<String>,
     /// Whether a datapoint was refused for want of room.
     lacked_room: bool,
-    /// What the batch holds.
+    /// What the sink holds.
     charge: Charge,
 }
 
 impl Emission {
     pub(super) fn new(assignment: &Assignment, account: &Account) -> Self {
-        let Assignment { agent, memory, limits, .. } = assignment;
-        let batch = Batch::remembering(Arc::clone(agent), limits.timestamp_ahead, memory.clone());
+        let Assignment { agent, sinks, limits, .. } = assignment;
+        let bounds = Bounds { bytes: limits.datapoint_bytes, future: limits.timestamp_ahead };
         // What is remembered of earlier collections has a bound of its own and must not end this one: it is charged with the first
         // datapoint.
         Self {
-            batch: batch.within(limits.datapoint_bytes),
+            sink: sinks.sink(agent, bounds),
             rejected: 0,
             logged: 0,
             targets: HashSet::new(),
@@ -54,7 +54,7 @@ impl Emission {
     fn held(&self) -> usize {
         /// The longest name, and its place in the set.
         const PER_TARGET: usize = 512 + 64;
-        self.batch.held().saturating_add(self.targets.len().saturating_mul(PER_TARGET))
+        self.sink.held().saturating_add(self.targets.len().saturating_mul(PER_TARGET))
     }
 
     /// Counts datapoints that were not taken, and says whether there is a line left to say why.
@@ -66,12 +66,12 @@ impl Emission {
 
     /// Whether `more` datapoints of `target` may still be emitted.
     fn admit(&self, target: &str, more: usize, limits: &Limits) -> Result<(), LimitReached> {
-        let is_known = || Batch::target_name(target).is_none_or(|name| self.targets.contains(name));
+        let is_known = || target_name(target).ok().is_none_or(|name| self.targets.contains(name));
         if self.targets.len() >= limits.targets && !is_known() {
             let (what, value) = ("targets of one collection", limits.targets.to_string());
             return Err(LimitReached { what, value, setting: "targets" });
         }
-        if self.batch.datapoints().saturating_add(more) > limits.datapoints {
+        if self.sink.datapoints().saturating_add(more) > limits.datapoints {
             return Err(LimitReached {
                 what: "datapoints of one collection",
                 value: limits.datapoints.to_string(),
@@ -79,7 +79,7 @@ impl Emission {
             });
         }
         // One datapoint that is too large says nothing about the next; several that fill all but an eighth do.
-        let is_full = self.batch.bytes() >= limits.datapoint_bytes.saturating_sub(limits.datapoint_bytes / 8);
+        let is_full = self.sink.bytes() >= limits.datapoint_bytes.saturating_sub(limits.datapoint_bytes / 8);
         if self.lacked_room && is_full { Err(full(limits)) } else { Ok(()) }
     }
 }
@@ -132,7 +132,7 @@ impl datapoints::Host for Host {
         loop {
             let candidates = turn(&mut points);
             let taken = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
-            let rejections = match self.emission.batch.emit(&target, candidates, now) {
+            let rejections = match self.emission.sink.emit(&target, candidates, now) {
                 Ok(rejections) => rejections,
                 Err(error) => {
                     if self.emission.reject(count) {
@@ -141,7 +141,7 @@ impl datapoints::Host for Host {
                     return Ok(Err(datapoints::Error::Target(error.to_string())));
                 }
             };
-            if let Some(name) = Batch::target_name(&target).filter(|name| !self.emission.targets.contains(*name)) {
+            if let Some(name) = target_name(&target).ok().filter(|name| !self.emission.targets.contains(*name)) {
                 self.emission.targets.insert(name.to_owned());
             }
             self.emission.charge.resize(self.emission.held())?;

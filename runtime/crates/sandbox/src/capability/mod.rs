@@ -26,7 +26,7 @@ mod wasi;
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use pattoo_base::clock::unix_millis;
-use pattoo_measurement::{Agent, Memory};
+use pattoo_measurement::{Agent, SinkFactory};
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::WasiHttpCtx;
@@ -55,7 +55,7 @@ use crate::state::StateStore;
 /// Who a collector is, what it was granted and how much it may use: everything about it that outlives a collection.
 #[derive(Debug)]
 pub struct Assignment {
-    /// Its identity towards pattoo.
+    /// Its identity towards its outputs.
     pub agent: Arc<Agent>,
     /// What the operator set for it: a JSON object, given to the guest as it stands.
     pub settings: String,
@@ -65,8 +65,8 @@ pub struct Assignment {
     pub http: pattoo_fetch::Client,
     /// Where it keeps values from one collection to the next.
     pub state: StateStore,
-    /// The series that it emitted, so that their checksums need not be computed each time.
-    pub memory: Memory,
+    /// Makes what takes the datapoints of each of its collections.
+    pub sinks: Arc<dyn SinkFactory>,
     /// How much one collection may use.
     pub limits: Limits,
     /// Where it is kept what a collection asks for, if anybody wants to know.

@@ -185,7 +185,7 @@ mod tests {
             polling_interval: PollingInterval::from_seconds(20).unwrap(),
         };
         Arc::new(Assignment {
-            memory: pattoo_measurement::Memory::default(),
+            sinks: Arc::new(pattoo_measurement::Collected::default()),
             agent: Arc::new(agent),
             settings: "{}".to_owned(),
             modbus: Devices::new(Vec::new(), &Endpoints::new()),
