@@ -10,7 +10,7 @@ use std::{
 };
 
 use pattoo_measurement::Program;
-use pattoo_output::Stats;
+use pattoo_output::SpoolStats;
 
 use super::{
     collector_stats::{SkipReason, StatsSnapshot, TerminationReason},
@@ -80,7 +80,7 @@ families! {
 }
 
 /// The page. The metrics of the spool are left out if the spool could not be read.
-pub fn page(status: &DaemonStatus, spool: Option<&Stats>) -> String {
+pub fn page(status: &DaemonStatus, spool: Option<&SpoolStats>) -> String {
     let mut page = Page::default();
     page.daemon(status);
     page.collectors(status);
@@ -209,7 +209,7 @@ impl Page {
         });
     }
 
-    fn spool(&mut self, stats: &Stats) {
+    fn spool(&mut self, stats: &SpoolStats) {
         self.single(QUEUED, stats.queued);
         self.single(QUEUED_BYTES, stats.queued_bytes);
         self.single(QUEUED_AGE, seconds(stats.oldest.unwrap_or_default()));

@@ -6,7 +6,7 @@ use pattoo_fetch::{Client, OwnEndpoints, SetupError};
 use pattoo_measurement::{Agent, AgentId, AgentIdError, Program};
 use pattoo_modbus::Endpoints;
 use pattoo_output::pattoo::{Budget, Memory};
-use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, take_over};
+use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, store_body, take_over};
 use pattoo_sandbox::{
     capability::{
         Assignment,
@@ -106,9 +106,9 @@ impl DaemonResources {
         let (spool, url) = (self.spool.clone(), server.url.clone());
         Arc::new(move |body, program| {
             let (spool, url) = (spool.clone(), url.clone());
-            Box::pin(
-                async move { spool.store(&body, &program, &url).await.map(|_| ()).map_err(|error| error.to_string()) },
-            )
+            Box::pin(async move {
+                store_body(&spool, &body, &program, &url).await.map(|_| ()).map_err(|error| error.to_string())
+            })
         })
     }
 }

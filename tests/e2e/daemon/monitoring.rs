@@ -112,7 +112,7 @@ fn spool_metrics_match_the_content_of_the_spool() {
         2000,
     );
     let daemon = site.start();
-    daemon.wait_for("bodies were dropped, ");
+    daemon.wait_for("payloads were evicted, ");
     let metric = |name: &str| daemon.metrics()[&format!("pattoo_wasm_spool_{name}")];
     let (dropped, bytes) = (metric("dropped_total"), metric("bytes"));
     assert!(dropped > 100.0 && bytes <= 1_048_576.0 && bytes > 900_000.0, "{dropped} {bytes}");

@@ -4,12 +4,12 @@
 //! deleted, is written in the pages of the pointer map, which a file that gives back space has. Terms and numbers are those of
 //! <https://sqlite.org/fileformat2.html>.
 
-use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path};
+use std::{fs::File, io, ops::RangeInclusive, os::unix::fs::FileExt as _, path::Path};
 
 use rusqlite::types::Value;
 
 /// Bytes of a page.
-pub(super) const PAGE: usize = pattoo_base::database::PAGE;
+pub(crate) const PAGE: usize = pattoo_base::database::PAGE;
 /// The page that SQLite never uses, since locks are at that place.
 const LOCKS: u64 = (1 << 30) / PAGE as u64 + 1;
 /// Pages that one page of the pointer map speaks of, and itself.
@@ -24,7 +24,7 @@ const ROOM: u64 = PAGE as u64 - 4;
 const LARGEST: u64 = 1 << 30;
 
 /// Calls `found` with every row of `columns` columns that can be read from a leaf that is in use. The first column is the row's number.
-pub(super) fn rows(path: &Path, columns: usize, mut found: impl FnMut(Vec<Value>)) -> io::Result<()> {
+pub(crate) fn rows(path: &Path, columns: RangeInclusive<usize>, mut found: impl FnMut(Vec<Value>)) -> io::Result<()> {
     let file = File::open(path)?;
     let pages = file.metadata()?.len().div_euclid(PAGE as u64);
     let mut map = (0, [0; PAGE]);
@@ -41,7 +41,7 @@ pub(super) fn rows(path: &Path, columns: usize, mut found: impl FnMut(Vec<Value>
         let places = leaf.get(8..).unwrap_or_default().chunks_exact(2).take(count);
         for place in places.filter_map(integer::<u16>) {
             let row = leaf.get(usize::from(place)..).and_then(|cell| cell_of(&file, cell));
-            if let Some(row) = row.and_then(|(number, payload)| record(number, &payload, columns)) {
+            if let Some(row) = row.and_then(|(number, payload)| record(number, &payload, &columns)) {
                 found(row);
             }
         }
@@ -93,12 +93,12 @@ fn cell_of(file: &File, mut bytes: &[u8]) -> Option<(i64, Vec<u8>)> {
 }
 
 /// The columns of a row.
-fn record(number: i64, payload: &[u8], columns: usize) -> Option<Vec<Value>> {
+fn record(number: i64, payload: &[u8], columns: &RangeInclusive<usize>) -> Option<Vec<Value>> {
     let mut rest = payload;
     let length = usize::try_from(varint(&mut rest)?).ok()?;
     let mut head = payload.get(payload.len().saturating_sub(rest.len())..length)?;
     let mut body = payload.get(length..)?;
-    let mut row = Vec::with_capacity(columns);
+    let mut row = Vec::with_capacity(*columns.end());
     while !head.is_empty() {
         row.push(match varint(&mut head)? {
             0 => Value::Null,
@@ -121,7 +121,7 @@ fn record(number: i64, payload: &[u8], columns: usize) -> Option<Vec<Value>> {
     }
     // The number of a row is not in its record.
     *row.first_mut()? = Value::Integer(number);
-    (row.len() == columns).then_some(row)
+    columns.contains(&row.len()).then_some(row)
 }
 
 /// The next bytes.
@@ -191,7 +191,7 @@ mod tests {
         drop(select);
         db.close().unwrap();
         let mut found = Vec::new();
-        rows(&path, 4, |row| found.push(row)).unwrap();
+        rows(&path, 4..=4, |row| found.push(row)).unwrap();
         found.sort_by_key(|row| if let Value::Integer(id) = row[0] { id } else { 0 });
         assert!(found == expected, "{} of {}", found.len(), expected.len());
     }

@@ -10,12 +10,8 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{agent, open, open_with, put};
-use crate::{
-    Lane, Selection, ServerUrl, Spool, SpoolLimits, StoredId,
-    spool::{Judgement, Old, Refusal},
-    take_over,
-};
+use super::{agent, open, open_with, payload, put};
+use crate::{Expired, Judgement, OutputId, QueueId, Refusal, Selection, Spool, SpoolLimits, StoredId};
 
 /// How many strikes are enough here.
 const STRIKES: u32 = 3;
@@ -23,26 +19,26 @@ const STRIKES: u32 = 3;
 #[derive(Debug, Clone)]
 enum Op {
     Store {
-        lane: usize,
+        queue: usize,
         size: usize,
     },
-    /// The server takes the first of a lane.
+    /// The server takes the first of a queue.
     Deliver(usize),
-    /// The server does not take the first of a lane.
+    /// The server does not take the first of a queue.
     Refuse(usize),
     Retry,
     /// A person drops the n-th of what there is.
-    Drop(usize),
+    Delete(usize),
     /// The n-th of what there is turns out not to be what was stored.
-    SetAside(usize),
-    /// So many files of a Python agent are taken over, the last of them for a second time.
-    TakeOver {
-        lane: usize,
-        files: u64,
+    Quarantine(usize),
+    /// So many payloads are stored once, the last of them for a second time.
+    StoreOnce {
+        queue: usize,
+        payloads: u64,
     },
     /// What is as old as the n-th of what there is has lain there for too long.
     Age(usize),
-    /// So many numbers are given to bodies that are gone already.
+    /// So many numbers are given to payloads that are gone already.
     Skip(i64),
     /// The process is killed, and another begins with what is on disk.
     Crash,
@@ -50,23 +46,23 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        5 => (0usize..4, 1usize..9000).prop_map(|(lane, size)| Op::Store { lane, size }),
+        5 => (0usize..4, 1usize..9000).prop_map(|(queue, size)| Op::Store { queue, size }),
         4 => (0usize..4).prop_map(Op::Deliver),
         6 => (0usize..4).prop_map(Op::Refuse),
         1 => Just(Op::Retry),
-        1 => (0usize..8).prop_map(Op::Drop),
-        1 => (0usize..8).prop_map(Op::SetAside),
-        1 => (0usize..4, 1u64..4).prop_map(|(lane, files)| Op::TakeOver { lane, files }),
+        1 => (0usize..8).prop_map(Op::Delete),
+        1 => (0usize..8).prop_map(Op::Quarantine),
+        1 => (0usize..4, 1u64..4).prop_map(|(queue, payloads)| Op::StoreOnce { queue, payloads }),
         1 => (0usize..3).prop_map(Op::Age),
         2 => (0i64..9000).prop_map(Op::Skip),
         2 => Just(Op::Crash),
     ]
 }
 
-/// What a body of the model is.
+/// What a entry of the model is.
 #[derive(Debug, Clone, PartialEq)]
-struct Body {
-    lane: usize,
+struct Modelled {
+    queue: usize,
     text: String,
     quarantined: bool,
     attempts: i64,
@@ -74,7 +70,7 @@ struct Body {
     accepted_at_strike: u32,
 }
 
-impl Body {
+impl Modelled {
     fn size(&self) -> u64 {
         self.text.len() as u64
     }
@@ -82,8 +78,8 @@ impl Body {
 
 #[derive(Debug, Default)]
 struct Model {
-    bodies: BTreeMap<StoredId, Body>,
-    accepted: BTreeMap<ServerUrl, u32>,
+    payloads: BTreeMap<StoredId, Modelled>,
+    accepted: BTreeMap<OutputId, u32>,
     delivered: u64,
     refused: u64,
     dropped: u64,
@@ -91,126 +87,112 @@ struct Model {
     last: i64,
 }
 
-/// Small enough for bodies to fall off now and then.
+/// Small enough for payloads to fall off now and then.
 const LIMITS: SpoolLimits = SpoolLimits { bytes: 30_000, age: Duration::from_hours(24) };
 
-/// Two agents, each with bodies for two servers.
-fn lane(number: usize) -> Lane {
-    Lane { server: format!("http://server-{}", number / 2).parse().unwrap(), agent: agent(['a', 'b'][number % 2]) }
+/// Two agents, each with payloads for two outputs.
+fn queue(number: usize) -> QueueId {
+    QueueId { output: format!("http://server-{}", number / 2).parse().unwrap(), agent: agent(['a', 'b'][number % 2]) }
 }
 
 impl Model {
-    fn store(&mut self, lane: usize, text: String) {
-        let body = Body { lane, text, quarantined: false, attempts: 0, strikes: 0, accepted_at_strike: 0 };
+    fn store(&mut self, queue: usize, text: String) {
+        let entry = Modelled { queue, text, quarantined: false, attempts: 0, strikes: 0, accepted_at_strike: 0 };
         self.last += 1;
-        self.bodies.insert(StoredId(self.last), body);
-        while self.bodies.values().map(Body::size).sum::<u64>() > LIMITS.bytes {
+        self.payloads.insert(StoredId(self.last), entry);
+        while self.payloads.values().map(Modelled::size).sum::<u64>() > LIMITS.bytes {
             // Of the agent that holds the most; of two that hold the same, the one that the index has last.
             let most = (0..2).max_by_key(|agent| self.held_by(*agent)).unwrap();
-            let own = || self.bodies.iter().filter(|(_, body)| body.lane % 2 == most);
-            let set_aside = own().find(|(_, body)| body.quarantined);
-            let (id, _) = set_aside.or_else(|| own().next()).unwrap();
+            let own = || self.payloads.iter().filter(|(_, entry)| entry.queue % 2 == most);
+            let quarantined = own().find(|(_, entry)| entry.quarantined);
+            let (id, _) = quarantined.or_else(|| own().next()).unwrap();
             let id = *id;
-            self.bodies.remove(&id);
+            self.payloads.remove(&id);
             self.dropped += 1;
         }
     }
 
     fn held_by(&self, agent: usize) -> u64 {
-        self.bodies.values().filter(|body| body.lane % 2 == agent).map(Body::size).sum()
+        self.payloads.values().filter(|entry| entry.queue % 2 == agent).map(Modelled::size).sum()
     }
 
-    fn first(&self, lane: usize) -> Option<StoredId> {
-        self.bodies.iter().find(|(_, body)| body.lane == lane && !body.quarantined).map(|(id, _)| *id)
+    fn first(&self, queue: usize) -> Option<StoredId> {
+        self.payloads.iter().find(|(_, entry)| entry.queue == queue && !entry.quarantined).map(|(id, _)| *id)
     }
 }
 
 async fn apply(spool: &mut Spool, model: &mut Model, folder: &Path, step: usize, op: Op) {
     match op {
-        Op::Store { lane: number, size } => {
-            let (to, text) = (lane(number), format!("{step} {}", "x".repeat(size)));
-            let body = crate::pattoo::Body::of_test(to.agent, text.clone());
-            let id = spool.store(&body, &super::program(), &to.server).await.unwrap();
+        Op::Store { queue: number, size } => {
+            let text = format!("{step} {}", "x".repeat(size));
+            let ids = spool.store(vec![payload(queue(number), text.clone())]).await.unwrap();
             model.store(number, text);
-            assert_eq!(id, StoredId(model.last), "numbers grow");
+            assert_eq!(ids, [StoredId(model.last)], "numbers increase");
         }
         Op::Deliver(number) => {
             let Some(id) = model.first(number) else { return };
-            spool.delivered(id, &lane(number).server).await.unwrap();
-            model.bodies.remove(&id);
-            *model.accepted.entry(lane(number).server).or_default() += 1;
+            spool.delivered(id, &queue(number).output).await.unwrap();
+            model.payloads.remove(&id);
+            *model.accepted.entry(queue(number).output).or_default() += 1;
             model.delivered += 1;
         }
         Op::Refuse(number) => {
             let Some(id) = model.first(number) else { return };
-            let server = lane(number).server;
+            let server = queue(number).output;
             let accepted = model.accepted.get(&server).copied().unwrap_or(0);
-            let body = model.bodies.get_mut(&id).unwrap();
-            body.attempts += 1;
-            if body.strikes == 0 || accepted > body.accepted_at_strike {
-                body.strikes += 1;
-                body.accepted_at_strike = accepted;
+            let entry = model.payloads.get_mut(&id).unwrap();
+            entry.attempts += 1;
+            if entry.strikes == 0 || accepted > entry.accepted_at_strike {
+                entry.strikes += 1;
+                entry.accepted_at_strike = accepted;
             }
-            body.quarantined = body.strikes >= STRIKES;
+            entry.quarantined = entry.strikes >= STRIKES;
             model.refused += 1;
-            let refusal = Refusal { text: "no".to_owned(), of_the_body: true, first_counts: true, strikes: STRIKES };
+            let refusal = Refusal { text: "no".to_owned(), of_the_payload: true, first_counts: true, strikes: STRIKES };
             let judgement = spool.refused(id, &server, refusal).await.unwrap();
-            assert_eq!(judgement == Judgement::Quarantined, body.quarantined);
+            assert_eq!(judgement == Judgement::Quarantined, entry.quarantined);
         }
         Op::Retry => {
             let quarantined = Selection { quarantined: Some(true), ..Selection::default() };
             let retried = spool.retry(quarantined).await.unwrap();
-            let set_aside: Vec<_> = model.bodies.values_mut().filter(|body| body.quarantined).collect();
-            assert_eq!((retried.queued, retried.damaged.len()), (set_aside.len() as u64, 0));
-            for body in set_aside {
-                (body.quarantined, body.strikes, body.accepted_at_strike) = (false, 0, 0);
+            let quarantined: Vec<_> = model.payloads.values_mut().filter(|entry| entry.quarantined).collect();
+            assert_eq!((retried.queued, retried.damaged.len()), (quarantined.len() as u64, 0));
+            for entry in quarantined {
+                (entry.quarantined, entry.strikes, entry.accepted_at_strike) = (false, 0, 0);
             }
         }
-        Op::Drop(at) => {
-            let Some(id) = model.bodies.keys().nth(at).copied() else { return };
+        Op::Delete(at) => {
+            let Some(id) = model.payloads.keys().nth(at).copied() else { return };
             let this = Selection { ids: vec![id], ..Selection::default() };
-            assert_eq!(spool.drop_bodies(this).await.unwrap(), 1);
-            model.bodies.remove(&id);
+            assert_eq!(spool.delete(this).await.unwrap(), 1);
+            model.payloads.remove(&id);
             model.dropped += 1;
         }
-        Op::SetAside(at) => {
-            let Some((id, body)) = model.bodies.iter_mut().nth(at) else { return };
+        Op::Quarantine(at) => {
+            let Some((id, entry)) = model.payloads.iter_mut().nth(at) else { return };
             spool.quarantine(*id, "for a test").await.unwrap();
-            body.quarantined = true;
+            entry.quarantined = true;
         }
-        Op::TakeOver { lane: number, files } => {
-            let (to, cache) = (lane(number), folder.join(format!("cache-{step}")));
-            let of_agent = cache.join(to.agent.as_str());
-            std::fs::create_dir_all(&of_agent).unwrap();
-            let write = |stamp: u64| {
-                let text = format!(
-                    r#"{{"pattoo_agent_timestamp": {stamp}, "pattoo_agent_id": "{}", "pattoo_agent_polling_interval": 20000,
-                        "pattoo_datapoints": {{"key_value_pairs": {{"0": ["pattoo_value", {step}]}}, "datapoint_pairs": [[0]]}}}}"#,
-                    to.agent
-                );
-                std::fs::write(of_agent.join(format!("{stamp}_{}.json", to.agent)), &text).unwrap();
-                text
-            };
-            // By their numbers, and not by their names.
-            let texts: Vec<String> = (0..files).map(|file| write(9 + file)).collect();
-            let program = super::program();
-            let takeover = take_over(spool, &cache, &to.agent, &program, &to.server).await.unwrap();
-            assert_eq!(takeover.taken as u64, files);
-            for text in texts {
-                model.store(number, text);
+        Op::StoreOnce { queue: number, payloads } => {
+            for at in 0..payloads {
+                let text = format!("{step} {at}");
+                let new = || payload(queue(number), text.clone());
+                let id = spool.store_once(new()).await.unwrap();
+                model.store(number, text.clone());
+                assert_eq!(id, StoredId(model.last));
+                if at + 1 == payloads {
+                    assert_eq!(spool.store_once(new()).await.unwrap(), id, "it is there already");
+                }
             }
-            write(8 + files);
-            assert_eq!(take_over(spool, &cache, &to.agent, &program, &to.server).await.unwrap().taken, 1);
-            assert_eq!(std::fs::read_dir(&of_agent).unwrap().count(), 0);
         }
         Op::Age(at) => {
             let found = spool.list(Selection::default(), u32::MAX).await.unwrap();
             let Some(young) = found.get(at).map(|entry| entry.stored + 1) else { return };
-            let before = Old { up_to: 0, found: i64::MAX, stored_before: young };
+            let before = Expired { up_to: 0, found: i64::MAX, stored_before: young };
             let old: Vec<StoredId> =
                 found.iter().take_while(|entry| entry.stored < young).map(|entry| entry.id).collect();
             assert_eq!(spool.sweep(before).await.unwrap(), i64::try_from(old.len()).unwrap());
-            model.bodies.retain(|id, _| !old.contains(id));
+            model.payloads.retain(|id, _| !old.contains(id));
             model.dropped += old.len() as u64;
         }
         Op::Skip(numbers) => model.last += skip(spool, numbers).await,
@@ -231,28 +213,29 @@ async fn compare(spool: &Spool, model: &Model) {
     let found = spool.list(Selection::default(), u32::MAX).await.unwrap();
     assert_eq!(
         found.iter().map(|entry| (entry.id, entry.quarantined, entry.attempts)).collect::<Vec<_>>(),
-        model.bodies.iter().map(|(id, body)| (*id, body.quarantined, body.attempts)).collect::<Vec<_>>()
+        model.payloads.iter().map(|(id, entry)| (*id, entry.quarantined, entry.attempts)).collect::<Vec<_>>()
     );
-    for (id, body) in &model.bodies {
+    for (id, entry) in &model.payloads {
         let found = spool.show(*id).await.unwrap().unwrap();
-        assert!(found.intact && found.json == body.text.as_bytes());
+        assert!(found.intact && found.bytes == entry.text.as_bytes());
     }
-    let queued = |number: usize| model.bodies.values().filter(move |body| body.lane == number && !body.quarantined);
-    let mut lanes: Vec<Lane> = (0..4).filter(|number| queued(*number).count() > 0).map(lane).collect();
-    lanes.sort();
-    let mut found = spool.lanes().await.unwrap();
+    let queued =
+        |number: usize| model.payloads.values().filter(move |entry| entry.queue == number && !entry.quarantined);
+    let mut queues: Vec<QueueId> = (0..4).filter(|number| queued(*number).count() > 0).map(queue).collect();
+    queues.sort();
+    let mut found = spool.queues().await.unwrap();
     found.sort();
-    assert_eq!(found, lanes);
+    assert_eq!(found, queues);
     for number in 0..4 {
-        let next = spool.next(&lane(number)).await.unwrap();
-        let first: Vec<&[u8]> = queued(number).take(next.len()).map(|body| body.text.as_bytes()).collect();
-        assert_eq!(next.iter().map(|body| &*body.json).collect::<Vec<_>>(), first);
+        let next = spool.next(&queue(number)).await.unwrap();
+        let first: Vec<&[u8]> = queued(number).take(next.len()).map(|entry| entry.text.as_bytes()).collect();
+        assert_eq!(next.iter().map(|entry| &*entry.bytes).collect::<Vec<_>>(), first);
         assert_eq!(next.is_empty(), queued(number).count() == 0);
     }
     let stats = spool.stats().await.unwrap();
     let bytes = |quarantined: bool| {
-        let these = model.bodies.values().filter(move |body| body.quarantined == quarantined);
-        these.map(|body| body.text.len() as u64).fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes))
+        let these = model.payloads.values().filter(move |entry| entry.quarantined == quarantined);
+        these.map(|entry| entry.text.len() as u64).fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes))
     };
     assert_eq!((stats.queued, stats.queued_bytes), bytes(false));
     assert_eq!((stats.quarantined, stats.quarantined_bytes), bytes(true));
@@ -277,10 +260,10 @@ proptest! {
     }
 }
 
-/// Has the next body get a number that is higher by `numbers`, if there was a body. Returns by how much.
+/// Has the next entry get a number that is higher by `numbers`, if there was a entry. Returns by how much.
 async fn skip(spool: &Spool, numbers: i64) -> i64 {
     let skip = move |db: &rusqlite::Connection| {
-        db.execute("UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'body'", [numbers])
+        db.execute("UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'payload'", [numbers])
     };
     if spool.write(skip).await.unwrap() > 0 { numbers } else { 0 }
 }
@@ -295,13 +278,12 @@ fn victim() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let spool = open(Path::new(&folder));
-        let server: ServerUrl = "http://127.0.0.1:1".parse().unwrap();
         let tasks = (0..32).map(|task| {
-            let (spool, server) = (spool.clone(), server.clone());
+            let spool = spool.clone();
             tokio::spawn(async move {
                 for number in 0.. {
                     let text = format!("{task} {number} {}", "x".repeat(task * 100));
-                    let id = put(&spool, &server, 'a', &text).await;
+                    let id = put(&spool, 'a', &text).await;
                     let mut out = std::io::stdout().lock();
                     writeln!(out, "STORED {id} {task} {number}").unwrap();
                     out.flush().unwrap();
@@ -320,7 +302,7 @@ async fn what_was_said_to_be_stored_survives_a_kill_at_any_moment() {
     let mut said = BTreeMap::new();
     for round in 0..12usize {
         let mut victim = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "delivery::tests::model::victim", "--nocapture"])
+            .args(["--exact", "tests::model::victim", "--nocapture"])
             .env(VICTIM, folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -346,8 +328,8 @@ async fn what_was_said_to_be_stored_survives_a_kill_at_any_moment() {
         let spool = open(folder.path());
         let entries = spool.list(Selection::default(), u32::MAX).await.unwrap();
         for (id, what) in &said {
-            let found = spool.show(*id).await.unwrap().unwrap_or_else(|| panic!("body {id} is gone"));
-            assert!(found.intact && found.json.starts_with(format!("{what} ").as_bytes()));
+            let found = spool.show(*id).await.unwrap().unwrap_or_else(|| panic!("entry {id} is gone"));
+            assert!(found.intact && found.bytes.starts_with(format!("{what} ").as_bytes()));
         }
         // Beyond those only what was under way: stored, and not yet said.
         assert!(entries.len() <= said.len() + 32 * (round + 1));

@@ -1,15 +1,14 @@
 //! The limit of size between agents: who has to give up something.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use crate::pattoo::Body;
 use proptest::prelude::*;
 
-use super::{agent, open_with, program, put};
-use crate::{Lane, Selection, ServerUrl, Spool, SpoolLimits, StoredId};
+use super::{open_with, payload, put, queue, server};
+use crate::{Clocks, PayloadAges, Selection, Spool, SpoolLimits, StoredId};
 
 const AGENTS: [char; 4] = ['a', 'b', 'c', 'd'];
-const LIMITS: SpoolLimits = SpoolLimits { bytes: 40_000, age: std::time::Duration::from_hours(24) };
+const LIMITS: SpoolLimits = SpoolLimits { bytes: 40_000, age: Duration::from_hours(24) };
 const SHARE: u64 = LIMITS.bytes / AGENTS.len() as u64;
 
 #[derive(Debug, Clone)]
@@ -21,7 +20,7 @@ enum Op {
     /// The oldest of an agent is delivered.
     Deliver(usize),
     /// The oldest of an agent is put into quarantine.
-    SetAside(usize),
+    Quarantine(usize),
     Retry,
     Reopen,
 }
@@ -31,7 +30,7 @@ fn op() -> impl Strategy<Value = Op> {
         12 => (0..AGENTS.len(), prop_oneof![1usize..3_000, 5_000usize..12_000])
             .prop_map(|(agent, size)| Op::Store { agent, size }),
         2 => (0..AGENTS.len()).prop_map(Op::Deliver),
-        2 => (0..AGENTS.len()).prop_map(Op::SetAside),
+        2 => (0..AGENTS.len()).prop_map(Op::Quarantine),
         1 => Just(Op::Retry),
         1 => Just(Op::Reopen),
     ]
@@ -40,9 +39,9 @@ fn op() -> impl Strategy<Value = Op> {
 /// What each agent holds, as the file says.
 async fn held(spool: &Spool) -> BTreeMap<char, Vec<(StoredId, u64)>> {
     let mut held: BTreeMap<char, Vec<_>> = BTreeMap::new();
-    for entry in spool.list(Selection::default(), u32::MAX).await.unwrap() {
-        let digit = entry.agent.chars().next().unwrap();
-        held.entry(digit).or_default().push((entry.id, u64::try_from(entry.bytes).unwrap()));
+    for info in spool.list(Selection::default(), u32::MAX).await.unwrap() {
+        let digit = info.agent.chars().next().unwrap();
+        held.entry(digit).or_default().push((info.id, info.bytes));
     }
     held
 }
@@ -62,7 +61,6 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let folder = tempfile::tempdir().unwrap();
-            let server: ServerUrl = "http://127.0.0.1:1".parse().unwrap();
             let mut spools = [open_with(folder.path(), LIMITS), open_with(folder.path(), LIMITS)];
             let mut kept: Vec<StoredId> = Vec::new();
             for (op, first) in ops {
@@ -74,9 +72,8 @@ proptest! {
                         if digit == 'a' && bytes(&before, 'a') + size as u64 > SHARE {
                             continue;
                         }
-                        let body = Body::of_test(agent(digit), "x".repeat(size));
-                        match spools[at].store(&body, &program(), &server).await {
-                            Ok(id) if digit == 'a' => kept.push(id),
+                        match spools[at].store(vec![payload(queue(digit), "x".repeat(size))]).await {
+                            Ok(ids) if digit == 'a' => kept.extend(ids),
                             Ok(_) => {}
                             // Only what is more than a share can find no room, and then nothing was dropped for it.
                             Err(error) => {
@@ -86,13 +83,13 @@ proptest! {
                         }
                     }
                     Op::Deliver(number) => {
-                        let lane = Lane { server: server.clone(), agent: agent(AGENTS[number]) };
-                        if let Some(body) = spools[at].next(&lane).await.unwrap().first() {
-                            spools[at].delivered(body.id, &server).await.unwrap();
-                            kept.retain(|id| *id != body.id);
+                        let next = spools[at].next(&queue(AGENTS[number])).await.unwrap();
+                        if let Some(oldest) = next.first() {
+                            spools[at].delivered(oldest.id, &server()).await.unwrap();
+                            kept.retain(|id| *id != oldest.id);
                         }
                     }
-                    Op::SetAside(number) => {
+                    Op::Quarantine(number) => {
                         if let Some((id, _)) = before.get(&AGENTS[number]).and_then(|held| held.first()) {
                             spools[at].quarantine(*id, "for a test").await.unwrap();
                         }
@@ -130,13 +127,12 @@ proptest! {
 #[tokio::test]
 async fn greedy_agent_in_an_outage_drops_its_own_oldest_bodies_and_none_of_another() {
     let folder = tempfile::tempdir().unwrap();
-    let server: ServerUrl = "http://127.0.0.1:1".parse().unwrap();
     let spool = open_with(folder.path(), SpoolLimits { bytes: 1 << 20, ..SpoolLimits::default() });
     let mut good = Vec::new();
     for _ in 0..120 {
-        good.push(put(&spool, &server, 'a', "g".repeat(1000)).await);
+        good.push(put(&spool, 'a', "g".repeat(1000)).await);
         for _ in 0..3 {
-            put(&spool, &server, 'b', "x".repeat(20_000)).await;
+            put(&spool, 'b', "x".repeat(20_000)).await;
         }
     }
     let held = held(&spool).await;
@@ -144,4 +140,35 @@ async fn greedy_agent_in_an_outage_drops_its_own_oldest_bodies_and_none_of_anoth
     assert_eq!(of_good, good);
     let last = held[&'b'].iter().map(|(id, _)| id.0).collect::<Vec<_>>();
     assert!(last.windows(2).all(|two| two[1] - two[0] <= 2), "the newest are kept: {last:?}");
+}
+
+#[tokio::test]
+async fn what_is_beyond_a_limit_falls_off_oldest_first_and_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = SpoolLimits { bytes: 1000, age: Duration::from_hours(1) };
+    let spool = open_with(folder.path(), limits);
+    let first = put(&spool, 'a', "x".repeat(100)).await;
+    let quarantined = put(&spool, 'a', "q".repeat(100)).await;
+    spool.quarantine(quarantined, "for a test").await.unwrap();
+    for _ in 0..8 {
+        put(&spool, 'a', "y".repeat(100)).await;
+    }
+    assert_eq!(spool.stats().await.unwrap().dropped, 0);
+    put(&spool, 'a', "z".repeat(100)).await;
+    assert!(spool.show(quarantined).await.unwrap().is_none(), "quarantine goes first");
+    assert!(spool.show(first).await.unwrap().is_some());
+    put(&spool, 'a', "z".repeat(100)).await;
+    assert!(spool.show(first).await.unwrap().is_none(), "then the oldest");
+    let stats = spool.stats().await.unwrap();
+    assert_eq!((stats.queued, stats.queued_bytes, stats.quarantined, stats.dropped), (10, 1000, 0, 2));
+    let error = spool.store(vec![payload(queue('a'), "w".repeat(1001))]).await;
+    assert!(error.unwrap_err().to_string().contains("1001"));
+
+    let newest = spool.newest().await.unwrap();
+    let mut ages = PayloadAges::new(limits.age, Clocks { boot: 0, wall: 0 }, 0);
+    let later = |boot| Clocks { boot, wall: 0 };
+    assert_eq!(spool.sweep(ages.expired(later(120_000), newest, None)).await.unwrap(), 0);
+    assert_eq!(spool.sweep(ages.expired(later(3_719_000), newest, None)).await.unwrap(), 0);
+    assert_eq!(spool.sweep(ages.expired(later(3_721_000), newest, None)).await.unwrap(), 10);
+    assert_eq!(spool.stats().await.unwrap().dropped, 12);
 }
