@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, sync::watch};
 use super::{Cli, Command, Exit, Failure, interrupted, output::print_line, receive::line, run};
 use crate::{
     config::DataDirectory,
-    receive::{Moods, Received, Receiver, Sink},
+    receive::{PayloadHandler, ReceivedPayload, Receiver, ScenarioSource},
     simulate::{SAMPLE, Simulation},
 };
 
@@ -64,7 +64,7 @@ async fn show(args: Args) -> Result<Exit, Failure> {
     let received = Arc::new(Mutex::new(Vec::new()));
     let receiver = Receiver::bind((Ipv4Addr::LOCALHOST, 0).into()).await.map_err(Failure::fault)?;
     let server = receiver.address();
-    let receiver = tokio::spawn(receiver.serve(keep_in(&received), Moods::default(), stop_signal()));
+    let receiver = tokio::spawn(receiver.serve(keep_in(&received), ScenarioSource::default(), stop_signal()));
 
     say("Running on loopback: two Modbus devices, two web sites and a receiver that takes what pattoo would take.")?;
     let sources = json!([
@@ -127,11 +127,11 @@ async fn command(module: &str, flags: &[(&str, String)], directory: &DataDirecto
     Ok(())
 }
 
-/// A sink that keeps each datapoint as a line.
-fn keep_in(lines: &Arc<Mutex<Vec<String>>>) -> Sink {
+/// A handler that keeps each datapoint as a line.
+fn keep_in(lines: &Arc<Mutex<Vec<String>>>) -> PayloadHandler {
     let lines = Arc::clone(lines);
-    Arc::new(move |received: Received, _| {
-        lines.lock().unwrap_or_else(PoisonError::into_inner).extend(received.records.iter().map(line));
+    Arc::new(move |received: ReceivedPayload, _| {
+        lines.lock().unwrap_or_else(PoisonError::into_inner).extend(received.datapoints.iter().map(line));
         Box::pin(std::future::ready(Ok(())))
     })
 }
