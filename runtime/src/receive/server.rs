@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
 use super::{ReceivedError, ReceivedPayload, Scenario, ScenarioSource};
-use crate::listen::{self, Replaced};
+use crate::listen::{self, Evictable};
 
 /// The largest payload that is read, in bytes.
 const MAX_BODY: usize = 64 << 20;
@@ -65,7 +65,7 @@ impl Receiver {
             .layer(middleware::from_fn(within_time))
             .layer(middleware::from_fn_with_state(self.address, only_for_us))
             .with_state((handler, Arc::new(scenarios)));
-        listen::serve(self.listener, router, Replaced::Idle, stop).await;
+        listen::serve(self.listener, router, Evictable::Idle, stop).await;
         Ok(())
     }
 }
