@@ -53,11 +53,11 @@ pub(super) fn build(args: &Args) -> Result<Exit, Failure> {
     };
     (language.build)(&folder, &output)?;
     let size = fs::metadata(&output)
-        .map_err(|error| Failure::fault(format!("the tools wrote no module: {}: {error}", output.display())))?
+        .map_err(|error| Failure::internal(format!("the tools wrote no module: {}: {error}", output.display())))?
         .len();
     let shown = shown(&output);
     print_line(format!("{shown} ({}). Run it:\n\n  pattoo-wasm run {shown}", ByteSize(size).display().si()))?;
-    Ok(Exit::Good)
+    Ok(Exit::Success)
 }
 
 /// The path relative to the current folder.

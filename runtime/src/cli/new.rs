@@ -168,7 +168,7 @@ pub(super) fn new(args: &Args) -> Result<Exit, Failure> {
         "{name}/ is a collector in {}. Next steps:\n\n  cd {name}\n  {}\n  pattoo-wasm build\n  pattoo-wasm run {name}.wasm",
         language.title, language.test,
     ))?;
-    Ok(Exit::Good)
+    Ok(Exit::Success)
 }
 
 fn fill(folder: &Path, name: &str, language: &Language) -> Result<(), Failure> {

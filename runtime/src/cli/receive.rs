@@ -96,8 +96,8 @@ pub(super) async fn receive(args: Args) -> Result<Exit, Failure> {
     receiver
         .serve(handler(store), scenarios, stop)
         .await
-        .map_err(|error| Failure::fault(format!("the receiver ended: {error}")))?;
-    Ok(Exit::Good)
+        .map_err(|error| Failure::internal(format!("the receiver ended: {error}")))?;
+    Ok(Exit::Success)
 }
 
 /// Stores a payload, then prints its datapoints. A payload that cannot be stored is neither printed nor accepted.

@@ -119,7 +119,7 @@ impl Tool {
         if error.kind() == std::io::ErrorKind::NotFound {
             to_install(format!("`{name}` is not installed"), install)
         } else {
-            Failure::fault(format!("{name}: {error}"))
+            Failure::internal(format!("{name}: {error}"))
         }
     }
 }

@@ -39,7 +39,7 @@ fn build(folder: &Path, output: &Path) -> Result<(), Failure> {
     };
     let built = Path::new(&target).join(TARGET).join("release").join(library).with_extension("wasm");
     fs::copy(&built, output)
-        .map_err(|error| Failure::fault(format!("{} to {}: {error}", built.display(), output.display())))?;
+        .map_err(|error| Failure::internal(format!("{} to {}: {error}", built.display(), output.display())))?;
     Ok(())
 }
 
