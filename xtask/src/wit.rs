@@ -7,11 +7,11 @@ use wit_parser::{Docs, Function, Interface, Resolve, Type, TypeDef, TypeDefKind,
 use crate::{result::Result, tools};
 
 const INTRODUCTION: &str = "\
-# The contract, word by word
+# The WIT contract
 
-This page is generated from [`wit/`](../../wit/world.wit) by `cargo xtask wit`. It describes what a collector can call, in the
-terms of the component model. The SDK of each language documents its own spelling, and [the ABI](../guests/abi.md) the layout
-in memory.
+This page is the reference of the functions that a collector can call, in the terms of the component
+model. It is generated from [`wit/`](../../wit/world.wit) by `cargo xtask wit`. The SDK of each
+language documents its own spelling, and [the ABI](../guests/abi.md) the layout in memory.
 ";
 
 /// Writes the page.

@@ -2,7 +2,7 @@
 
 use pattoo_measurement::PollingInterval;
 use pattoo_modbus::EndpointSettings;
-use pattoo_settings::{Form, GIB, Key, Kind, MIB, Unit};
+use pattoo_settings::{Form, GIB, Key, Kind, MIB, Unit, secret};
 
 use super::{
     devices::ENDPOINT,
@@ -102,28 +102,12 @@ pub(super) fn server() -> Form {
             .required(),
             Key::new(
                 "token",
-                Kind::Form(secret),
+                Kind::Form(secret::form),
                 "what is sent to it as `Authorization: Bearer …`",
                 "{ secret: PATTOO_TOKEN }",
             ),
         ],
     )
-}
-
-pub(super) fn secret() -> Form {
-    Form::new(
-        "a secret",
-        vec![
-            Key::new("secret", Kind::Text, "the environment variable that has it", "SITE_A_TOKEN"),
-            Key::new(
-                "secret_file",
-                Kind::Text,
-                "the file that has it; a path is relative to the file that names it",
-                "secrets/site_a",
-            ),
-        ],
-    )
-    .one_of()
 }
 
 pub(super) fn collector() -> Form {
@@ -215,7 +199,7 @@ pub(super) fn origin() -> Form {
             Key::new("paths", TEXTS, "the beginnings of paths that are allowed; without it every path", "[/v1/]"),
             Key::new(
                 "headers",
-                Kind::Named(secret),
+                Kind::Named(secret::form),
                 "headers by their names, each with a secret that is added to every request and never shown to the collector",
                 "{ authorization: { secret: SITE_A_TOKEN } }",
             ),

@@ -6,7 +6,7 @@ use pattoo_base::secret::Secret;
 use pattoo_fetch::{HeaderName, Method, OriginGrant};
 use pattoo_sandbox::capability::modbus::DeviceGrant;
 use pattoo_settings::{
-    ConfigError, Fields, Reported, all, read, shown,
+    ConfigError, Fields, Reported, all, read, secret, shown,
     yaml::{Entry, Node},
 };
 
@@ -78,30 +78,9 @@ fn header(fields: Fields<'_>, entry: &Entry, folder: &Path) -> Result<(HeaderNam
         .key
         .parse()
         .map_err(|_| fields.wrong_key(entry, format!("`{}` is not the name of a header", shown(&entry.key)), help));
-    let form = forms::secret();
-    let value = secret(fields.of(&form, &entry.node), folder);
+    let form = secret::form();
+    let value = secret::read(fields.of(&form, &entry.node), folder);
     Ok((name?, value?))
-}
-
-/// Reads a secret; its file is relative to `folder`.
-pub(super) fn secret(fields: Fields<'_>, folder: &Path) -> Result<Secret, Reported> {
-    if let Some(node) = fields.node("secret") {
-        let variable = node.text().ok_or(Reported)?;
-        return Secret::from_env(variable).map_err(|error| {
-            let help = format!(
-                "set {variable} in the environment of this command and of the daemon, or write `secret_file: PATH`"
-            );
-            fields.wrong_with(node, error, help)
-        });
-    }
-    let node = fields.node("secret_file").ok_or(Reported)?;
-    let path = folder.join(node.text().ok_or(Reported)?);
-    Secret::from_file(&path).map_err(|error| {
-        let help = error.help().unwrap_or_else(|| {
-            "write the secret into that file, readable for the user that runs this, and nothing else".to_owned()
-        });
-        fields.wrong_with(node, error, help)
-    })
 }
 
 #[cfg(test)]

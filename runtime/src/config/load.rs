@@ -7,14 +7,14 @@ use std::{
 };
 
 use pattoo_measurement::{Hostname, PollingInterval};
-use pattoo_settings::{ConfigError, Fields, Place, Problem, Reported, all, read, shown, yaml::Node};
+use pattoo_settings::{ConfigError, Fields, Place, Problem, Reported, all, read, secret, shown, yaml::Node};
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use super::{
     CollectorLimits, CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, Server, forms,
     fully_qualified_hostname,
-    grants::{grants, secret},
+    grants::grants,
     interval,
     limits::LIMITS,
     log::{LOG, LogBounds},
@@ -174,8 +174,8 @@ fn ours(fields: Fields<'_>, folder: &Path, pattoo: &PattooFiles) -> Result<Ours,
 
 fn server(fields: Fields<'_>, folder: &Path) -> Result<Server, Reported> {
     let url = fields.required("url");
-    let form = forms::secret();
-    let token = fields.node("token").map(|node| secret(fields.of(&form, node), folder)).transpose();
+    let form = secret::form();
+    let token = fields.node("token").map(|node| secret::read(fields.of(&form, node), folder)).transpose();
     Ok(Server { url: url?, token: token? })
 }
 

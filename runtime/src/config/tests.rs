@@ -325,7 +325,7 @@ fn the_reference_has_every_key_as_it_is_read() {
         forms::grants(),
         forms::origin(),
         forms::device(),
-        forms::secret(),
+        pattoo_settings::secret::form(),
         forms::directories(),
         forms::polling(),
     ];

@@ -10,11 +10,12 @@ mod form;
 mod quantity;
 mod reader;
 mod report;
+pub mod secret;
 mod source;
 pub mod yaml;
 
 pub use self::{
-    form::{Form, Key, Kind},
+    form::{Form, Key, Kind, Variant, closest},
     quantity::{GIB, HOUR, KIB, MIB, Quantity, QuantityError, SECOND, Unit, convert},
     reader::{Fields, all, read},
     report::{Report, Reported, shown},
