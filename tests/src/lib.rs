@@ -170,8 +170,15 @@ impl Cli {
 
     /// Starts `receive` at this address.
     pub fn receive_at(&self, address: &str) -> Running {
-        let mut command =
-            self.command(&["receive", "--listen", address, "--store", "received.sqlite3", "--mood", "scenario.yaml"]);
+        let mut command = self.command(&[
+            "receive",
+            "--listen",
+            address,
+            "--store",
+            "received.sqlite3",
+            "--scenario",
+            "scenario.yaml",
+        ]);
         command.stdout(Stdio::null());
         Running::start(&mut command, ReadyLine::OnStderr, |line| {
             line.split_once("receiving on http://")?.1.trim().parse().ok()

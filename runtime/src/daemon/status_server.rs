@@ -24,7 +24,7 @@ use super::{
     daemon_status::DaemonStatus,
     metrics,
 };
-use crate::listen::{self, Replaced};
+use crate::listen::{self, Evictable};
 
 /// The time for receiving and answering one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -74,7 +74,7 @@ impl StatusServer {
             .layer(DefaultBodyLimit::max(0))
             .layer(middleware::from_fn_with_state(self.address, only_for_us))
             .with_state(source);
-        listen::serve(self.listener, router, Replaced::Any, std::future::pending()).await;
+        listen::serve(self.listener, router, Evictable::Any, std::future::pending()).await;
     }
 }
 

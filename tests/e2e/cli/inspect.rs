@@ -67,7 +67,7 @@ fn inspect_shows_kind_size_and_digest_of_the_file() {
     let core = r#"(module (memory (export "memory") 1) (func (export "collect") (result i32) i32.const 0))"#;
     assert_eq!(report(&cli, &cli.file("core.wat", core), &[])["kind"], "core-module");
     let page = inspect(&cli, &module, &[]).stdout;
-    assert!(page.contains("taken from the cache"), "{page}");
+    assert!(page.contains("read from the cache"), "{page}");
 }
 
 #[test]

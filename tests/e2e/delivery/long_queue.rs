@@ -117,7 +117,7 @@ struct Heard {
 /// A receiver without a store, with the scenario of `scenario.yaml`, and its progress; the thread
 /// ends when all its output is read.
 fn receiver(cli: &Cli) -> (Running, Arc<Mutex<Heard>>, JoinHandle<()>) {
-    let mut command = cli.command(&["receive", "--listen", "127.0.0.1:0", "--mood", "scenario.yaml"]);
+    let mut command = cli.command(&["receive", "--listen", "127.0.0.1:0", "--scenario", "scenario.yaml"]);
     command.stdout(Stdio::piped());
     let mut receiver = Running::start(&mut command, ReadyLine::OnStderr, |line| {
         line.split_once("receiving on http://")?.1.trim().parse().ok()

@@ -1,4 +1,4 @@
-//! What `inspect` finds, as it is printed in JSON.
+//! The report of `inspect`, as it is printed in JSON.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{config::grants_of, daemon::termination_of};
 
-/// How much of a name out of a module is shown, in bytes.
+/// How much of a name in a module is shown, in bytes.
 const MAX_SHOWN: usize = 200;
 
 /// Everything about a module.
@@ -20,24 +20,24 @@ pub(super) struct Report {
     /// The file.
     pub(super) module: String,
     pub(super) kind: Kind,
-    /// Bytes of what is compiled: the file, or the binary form of its text.
+    /// The size of what is compiled, in bytes: the file, or the binary form of its text.
     pub(super) size: u64,
     /// Its digest, as it is pinned in a configuration.
     pub(super) sha256: String,
     pub(super) compilation: Compilation,
     pub(super) exports: Vec<String>,
     pub(super) imports: Vec<Import>,
-    /// What it could do, if it were granted.
-    pub(super) could: Vec<Power>,
+    /// What it can do, if that is granted.
+    pub(super) could: Vec<ReachableCapability>,
     /// What one collection did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) run: Option<RunReport>,
 }
 
-/// How its compiled form was come by.
+/// How its compiled form was obtained.
 #[derive(Debug, Serialize)]
 pub(super) struct Compilation {
-    /// Whether it was taken from the cache.
+    /// Whether it was read from the cache.
     pub(super) cached: bool,
     pub(super) milliseconds: u64,
 }
@@ -51,14 +51,14 @@ pub(super) struct Import {
     pub(super) does: &'static str,
 }
 
-/// Something outside the sandbox, and whether the module can reach it at all.
+/// Something outside the sandbox, and whether the module can reach it.
 #[derive(Debug, Serialize)]
-pub(super) struct Power {
+pub(super) struct ReachableCapability {
     /// What is reached: `web`.
     pub(super) what: &'static str,
-    /// The imports that lead there. With none there is no way, whatever is granted.
+    /// The imports that lead there. Without one it cannot be reached, whatever is granted.
     pub(super) by: Vec<String>,
-    /// What is done there, in words.
+    /// What the module can do there.
     pub(super) does: &'static str,
     #[serde(skip)]
     pub(super) ways: Vec<&'static str>,
@@ -67,25 +67,25 @@ pub(super) struct Power {
 /// What one collection did.
 #[derive(Debug, Serialize)]
 pub(super) struct RunReport {
-    /// How it ended, in words.
+    /// How it ended, as text.
     pub(super) ending: String,
-    /// Whether it ended well.
+    /// Whether it completed.
     pub(super) completed: bool,
     pub(super) datapoints: usize,
     pub(super) rejected: usize,
-    /// What it asked for, each once.
-    pub(super) asked: Vec<Question>,
-    /// What is in no grant: cloud metadata services, and addresses that are nobody's.
+    /// The access that it requested, each once.
+    pub(super) asked: Vec<AccessRequest>,
+    /// Access that no grant allows: cloud metadata services, and reserved addresses.
     pub(super) beyond: Vec<String>,
-    /// How many requests were too many to be listed.
+    /// How many requests were not recorded, since there were too many.
     pub(super) left_out: usize,
     /// The grant that allows all of `asked` and nothing else, as the text of a `--grants` file.
     pub(super) grants: String,
 }
 
-/// Something that a collection asked for.
+/// Access that a collection requested.
 #[derive(Debug, Serialize)]
-pub(super) struct Question {
+pub(super) struct AccessRequest {
     /// A method with a URL, or a device with a unit, a table and addresses.
     pub(super) what: String,
     /// Whether it was granted on this command line.
@@ -105,7 +105,7 @@ impl Report {
                 milliseconds: u64::try_from(collector.compilation().time.as_millis()).unwrap_or(u64::MAX),
             },
             exports: collector.exports().iter().map(|name| one_line(name, MAX_SHOWN)).collect(),
-            could: powers(&imports),
+            could: capabilities(&imports),
             imports: imports
                 .into_iter()
                 .map(|name| Import { does: Interface::of(&name).map_or("", |interface| interface.does), name })
@@ -115,9 +115,9 @@ impl Report {
     }
 }
 
-/// What lies outside, and what of it these imports lead to.
-fn powers(imports: &[String]) -> Vec<Power> {
-    let power = |(what, reach, does): (&'static str, Reach, &'static str)| Power {
+/// What is outside the sandbox, and which of these imports lead to it.
+fn capabilities(imports: &[String]) -> Vec<ReachableCapability> {
+    let capability_of = |(what, reach, does): (&'static str, Reach, &'static str)| ReachableCapability {
         what,
         by: imports
             .iter()
@@ -131,11 +131,11 @@ fn powers(imports: &[String]) -> Vec<Power> {
         ("web", Reach::Web, "fetches from the web origins that are granted"),
         ("modbus", Reach::Modbus, "reads the Modbus devices that are granted"),
         ("pattoo", Reach::Datapoints, "emits datapoints, under its own program's name"),
-        ("state", Reach::State, "keeps values of its own from one collection to the next"),
+        ("state", Reach::State, "stores values of its own from one collection to the next"),
         ("log", Reach::Log, "writes lines to the log"),
     ]
     .into_iter()
-    .map(power)
+    .map(capability_of)
     .collect()
 }
 
@@ -143,7 +143,7 @@ impl RunReport {
     pub(super) fn new(outcome: &Outcome, asked: &Asked) -> Self {
         let web = asked.web.iter().flat_map(|(origin, of)| {
             let methods = of.paths.iter().flat_map(|(path, methods)| methods.iter().map(move |method| (method, path)));
-            methods.map(move |(method, path)| Question {
+            methods.map(move |(method, path)| AccessRequest {
                 what: format!("{method} {origin}{path}"),
                 granted: !of.denied.contains(&(method.clone(), path.clone())),
             })
@@ -152,7 +152,7 @@ impl RunReport {
             of.spans.iter().map(move |span| {
                 let (unit, table, first, last) = *span;
                 let addresses = if first == last { first.to_string() } else { format!("{first}-{last}") };
-                Question {
+                AccessRequest {
                     what: format!("{name}, unit {unit}, {} {addresses}", grant_key(table)),
                     granted: !of.denied.contains(span),
                 }

@@ -1,4 +1,4 @@
-//! A posted body, read as the pattoo server reads it (`converter.cache_to_keypairs` of pattoo_shared).
+//! A posted payload, read as the pattoo server reads it (`converter.cache_to_keypairs` of pattoo_shared).
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,7 +8,7 @@ use std::{
 use pattoo_base::text::one_line;
 use serde_json::{Map, Value};
 
-/// Pattoo's names for what every datapoint carries.
+/// The keys that every datapoint has.
 const REQUIRED: [&str; 10] = [
     "pattoo_agent_hostname",
     "pattoo_agent_id",
@@ -22,25 +22,25 @@ const REQUIRED: [&str; 10] = [
     "pattoo_value",
 ];
 
-/// A body that the server would take.
+/// A payload that the server would accept.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Received {
-    /// The agent that built it.
+pub struct ReceivedPayload {
+    /// The agent that created it.
     pub agent_id: String,
-    /// When it was built, in Unix milliseconds.
+    /// When it was created, in Unix milliseconds.
     pub timestamp: u64,
     /// The agent's polling interval in milliseconds.
     pub polling_interval: u64,
     /// Its datapoints, in their order.
-    pub records: Vec<Record>,
+    pub datapoints: Vec<ReceivedDatapoint>,
 }
 
-/// One datapoint with its ids resolved: pattoo's pairs and the guest's metadata, in their order. Datapoints share their
-/// pairs, as they do in the body: a large one that all refer to is held once.
+/// One datapoint with its ids resolved: pattoo's pairs and the collector's metadata, in their order. Datapoints share their
+/// pairs, as they do in the payload: a large pair that all refer to is held once.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Record(Vec<Arc<(String, Value)>>);
+pub struct ReceivedDatapoint(Vec<Arc<(String, Value)>>);
 
-impl Record {
+impl ReceivedDatapoint {
     /// The first value of a key, such as `pattoo_value`.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.iter().find(|pair| pair.0 == key).map(|pair| &pair.1)
@@ -61,7 +61,7 @@ impl Record {
     }
 }
 
-/// Why the server would not take a body.
+/// Why the server would not accept a payload.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceivedError {
     /// It is not JSON.
@@ -78,16 +78,16 @@ pub enum ReceivedError {
         /// The id.
         id: u64,
     },
-    /// A datapoint lacks what every datapoint carries.
+    /// A datapoint has not all keys that every datapoint has.
     #[error("datapoint {datapoint} has no `{key}`")]
     MissingPair {
         /// Its place in `datapoint_pairs`, from 0.
         datapoint: usize,
-        /// What it lacks.
+        /// The missing key.
         key: &'static str,
     },
-    /// The body was posted to the address of another agent.
-    #[error("the body is from the agent {found} and was posted to the address of {expected}")]
+    /// The payload was posted to the address of another agent.
+    #[error("the payload is from the agent {found} and was posted to the address of {expected}")]
     OtherAgent {
         /// The agent in the URL.
         expected: String,
@@ -105,7 +105,7 @@ fn take<'a>(object: &'a Map<String, Value>, key: &str) -> Result<&'a Value, Rece
     object.get(key).ok_or_else(|| shape(format!("`{key}`"), "is missing"))
 }
 
-/// The objects of a body have these keys and no others.
+/// Checks that an object has no other keys than these.
 fn exactly(object: &Map<String, Value>, keys: &[&str]) -> Result<(), ReceivedError> {
     match object.keys().find(|key| !keys.contains(&key.as_str())) {
         Some(other) => Err(shape(format!("{other:?}"), "does not belong there")),
@@ -113,21 +113,21 @@ fn exactly(object: &Map<String, Value>, keys: &[&str]) -> Result<(), ReceivedErr
     }
 }
 
-impl Received {
-    /// Reads a body that was posted to the address of `agent_id`.
+impl ReceivedPayload {
+    /// Reads a payload that was posted to the address of `agent_id`.
     ///
     /// # Errors
     ///
-    /// When the server would not take it.
+    /// When the server would not accept it.
     pub fn parse(agent_id: &str, json: &[u8]) -> Result<Self, ReceivedError> {
         let body: Value = serde_json::from_slice(json)?;
-        let body = body.as_object().ok_or_else(|| shape("the body", "is not an object"))?;
+        let body = body.as_object().ok_or_else(|| shape("the payload", "is not an object"))?;
         exactly(
             body,
             &["pattoo_agent_timestamp", "pattoo_agent_id", "pattoo_agent_polling_interval", "pattoo_datapoints"],
         )?;
         let number = |key: &str| {
-            take(body, key)?.as_u64().ok_or_else(|| shape(format!("`{key}`"), "is not a whole number of milliseconds"))
+            take(body, key)?.as_u64().ok_or_else(|| shape(format!("`{key}`"), "is not an integer of milliseconds"))
         };
         let found = take(body, "pattoo_agent_id")?.as_str().unwrap_or_default();
         if found != agent_id {
@@ -141,12 +141,12 @@ impl Received {
             agent_id: found.to_owned(),
             timestamp: number("pattoo_agent_timestamp")?,
             polling_interval: number("pattoo_agent_polling_interval")?,
-            records: records(datapoints)?,
+            datapoints: resolved_datapoints(datapoints)?,
         })
     }
 }
 
-fn records(datapoints: &Map<String, Value>) -> Result<Vec<Record>, ReceivedError> {
+fn resolved_datapoints(datapoints: &Map<String, Value>) -> Result<Vec<ReceivedDatapoint>, ReceivedError> {
     let pairs = take(datapoints, "key_value_pairs")?
         .as_object()
         .ok_or_else(|| shape("`key_value_pairs`", "is not an object"))?;
@@ -156,7 +156,7 @@ fn records(datapoints: &Map<String, Value>) -> Result<Vec<Record>, ReceivedError
         .collect::<Result<_, _>>()?;
     let lists =
         take(datapoints, "datapoint_pairs")?.as_array().ok_or_else(|| shape("`datapoint_pairs`", "is not a list"))?;
-    let record = |(datapoint, ids): (usize, &Value)| {
+    let resolve_one = |(datapoint, ids): (usize, &Value)| {
         let place = || format!("datapoint {datapoint}");
         let ids = ids.as_array().ok_or_else(|| shape(place(), "is not a list of ids"))?;
         let mut seen = HashSet::with_capacity(ids.len());
@@ -167,13 +167,13 @@ fn records(datapoints: &Map<String, Value>) -> Result<Vec<Record>, ReceivedError
             }
             resolved.get(id.to_string().as_str()).cloned().ok_or(ReceivedError::UnknownId { datapoint, id })
         });
-        let record = Record(found.collect::<Result<_, _>>()?);
-        match REQUIRED.into_iter().find(|key| record.get(key).is_none()) {
+        let resolved_one = ReceivedDatapoint(found.collect::<Result<_, _>>()?);
+        match REQUIRED.into_iter().find(|key| resolved_one.get(key).is_none()) {
             Some(key) => Err(ReceivedError::MissingPair { datapoint, key }),
-            None => Ok(record),
+            None => Ok(resolved_one),
         }
     };
-    lists.iter().enumerate().map(record).collect()
+    lists.iter().enumerate().map(resolve_one).collect()
 }
 
 /// A pair of `key_value_pairs`.
@@ -188,9 +188,9 @@ fn resolve(id: &str, pair: &Value) -> Result<(String, Value), ReceivedError> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{REQUIRED, Received};
+    use super::{REQUIRED, ReceivedPayload};
 
-    fn body(change: impl FnOnce(&mut Value)) -> Result<Received, String> {
+    fn body(change: impl FnOnce(&mut Value)) -> Result<ReceivedPayload, String> {
         let pairs: serde_json::Map<_, _> =
             REQUIRED.iter().enumerate().map(|(id, key)| (id.to_string(), json!([key, "x"]))).collect();
         let ids: Vec<_> = (0..REQUIRED.len()).collect();
@@ -199,20 +199,20 @@ mod tests {
             "pattoo_datapoints": {"key_value_pairs": pairs, "datapoint_pairs": [ids]},
         });
         change(&mut body);
-        Received::parse("a", body.to_string().as_bytes()).map_err(|error| error.to_string())
+        ReceivedPayload::parse("a", body.to_string().as_bytes()).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn a_body_that_pattoo_takes_is_taken() {
-        assert_eq!(body(|_| {}).unwrap().records.len(), 1);
+    fn valid_payload_is_accepted() {
+        assert_eq!(body(|_| {}).unwrap().datapoints.len(), 1);
     }
 
     #[test]
-    fn a_body_that_pattoo_does_not_take_is_refused_with_the_reason() {
+    fn invalid_payload_is_refused_with_the_reason() {
         type Change = fn(&mut Value);
         let cases: [(Change, &str); 8] = [
             (|body| body["more"] = json!(1), "\"more\" does not belong there"),
-            (|body| body["pattoo_agent_timestamp"] = json!("1"), "`pattoo_agent_timestamp` is not a whole number"),
+            (|body| body["pattoo_agent_timestamp"] = json!("1"), "`pattoo_agent_timestamp` is not an integer"),
             (|body| body["pattoo_agent_id"] = json!("b"), "is from the agent b"),
             (|body| body["pattoo_datapoints"] = json!([]), "`pattoo_datapoints` is not an object"),
             (|body| body["pattoo_datapoints"]["datapoint_pairs"] = json!([[99]]), "the id 99"),

@@ -1,56 +1,52 @@
-//! What libraries log, folded: at most so many lines of one place in their code in a while, then how many more there were.
+//! Limits what libraries log: for each place in their code a number of lines in a time window, then how many more there were.
 //!
-//! A guest decides how often a library below us warns of what it does: millions of times in seconds. Our own lines have limits where
-//! they come from; a library knows none.
+//! A collector can make a library log millions of warnings in seconds. Our own lines are limited where they are
+//! logged; a library has no limits.
 
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
 
-use pattoo_base::text::one_line;
+use pattoo_base::{lock::lock, text::one_line};
 use pattoo_sandbox::capability;
 use tracing::{Event, Subscriber, callsite::Identifier, field::Field};
 use tracing_subscriber::{Layer, layer::Context};
 
-/// How many lines of one place are let through in a window.
+/// How many lines of one place are logged in a window.
 const LINES: u64 = 20;
-/// How long a window is.
+/// The length of a window.
 const WINDOW: Duration = Duration::from_secs(10);
 /// How much of a message is shown again, in bytes.
 const MAX_SHOWN: usize = 200;
 
-/// Counts what libraries log.
+/// Counts and limits what libraries log.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Fold(Arc<Mutex<Counts>>);
+pub(super) struct Throttle(Arc<Mutex<Counts>>);
 
 #[derive(Debug, Default)]
 struct Counts {
     by_place: HashMap<Identifier, Count>,
-    /// Whether a thread will end the window.
+    /// Whether a thread waits for the end of the window.
     is_ending: bool,
 }
 
-/// Of one place, in this window.
+/// The lines of one place in this window.
 #[derive(Debug)]
 struct Count {
     lines: u64,
     target: &'static str,
-    /// The first message that was not let through.
+    /// The first message that was not logged.
     message: String,
 }
 
-impl Fold {
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+impl Throttle {
     fn admits(&self, event: &Event<'_>) -> bool {
         let metadata = event.metadata();
-        let mut counts = self.lock();
+        let mut counts = lock(&self.0);
         let count = counts.by_place.entry(metadata.callsite()).or_insert_with(|| Count {
             lines: 0,
             target: metadata.target(),
@@ -64,20 +60,20 @@ impl Fold {
             count.message = one_line(&message.0, MAX_SHOWN);
         }
         if !counts.is_ending {
-            let fold = self.clone();
+            let throttle = self.clone();
             let end = move || {
                 thread::sleep(WINDOW);
-                fold.end_window();
+                throttle.end_window();
             };
-            counts.is_ending = thread::Builder::new().name("log-fold".to_owned()).spawn(end).is_ok();
+            counts.is_ending = thread::Builder::new().name("log-throttle".to_owned()).spawn(end).is_ok();
         }
         admitted
     }
 
-    /// Says how many lines were not let through, and begins a new window.
+    /// Logs how many lines were not logged, and begins a new window.
     pub(super) fn end_window(&self) {
-        let counts = std::mem::take(&mut *self.lock());
-        // Not under the lock: this is logged as well.
+        let counts = std::mem::take(&mut *lock(&self.0));
+        // Without the lock, since this is logged as well.
         for count in counts.by_place.into_values().filter(|count| count.lines > LINES) {
             let more = count.lines.saturating_sub(LINES);
             tracing::warn!("{}: {more} more lines like this one within {WINDOW:?}: {}", count.target, count.message);
@@ -85,7 +81,7 @@ impl Fold {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Fold {
+impl<S: Subscriber> Layer<S> for Throttle {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let target = event.metadata().target();
         target.starts_with("pattoo_") || target == capability::GUEST_LOG || self.admits(event)
@@ -112,7 +108,7 @@ mod tests {
 
     use tracing_subscriber::layer::SubscriberExt as _;
 
-    use super::{Fold, LINES};
+    use super::{LINES, Throttle};
 
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
@@ -129,11 +125,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_library_logs_a_million_times_is_some_lines_and_a_number() {
-        let (fold, written) = (Fold::default(), Written::default());
+    fn million_lines_of_a_library_become_a_few_lines_and_a_count() {
+        let (throttle, written) = (Throttle::default(), Written::default());
         let writer = written.clone();
         let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(fold.clone()).with(layer), || {
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(throttle.clone()).with(layer), || {
             for number in 0..1_000_000 {
                 tracing::warn!(target: "wasmtime_wasi::p2", "dropped byte {number}");
                 if number % 100_000 == 0 {
@@ -142,20 +138,20 @@ mod tests {
                 }
             }
             (0..50).for_each(|_| tracing::warn!("ours, often"));
-            fold.end_window();
+            throttle.end_window();
             tracing::warn!(target: "wasmtime_wasi::p2", "in the next window");
         });
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         let lines = |words: &str| text.lines().filter(|line| line.contains(words)).count() as u64;
         assert_eq!(lines("WARN wasmtime_wasi::p2: dropped byte"), LINES);
         assert_eq!((lines("another place"), lines("ours, often"), lines("in the next window")), (10, 50, 1));
-        // A window may have ended by itself meanwhile, on a machine that has much to do.
-        let told = text
+        // On a busy machine a window may have ended in the meantime.
+        let counted = text
             .lines()
             .filter(|line| line.contains(" more lines like"))
             .filter_map(|line| line.split(" more lines").next()?.rsplit(' ').next()?.parse::<u64>().ok());
-        let told: u64 = told.sum();
-        assert!(told <= 1_000_000 - LINES && lines("more lines like this one") >= 1, "{told}");
+        let counted: u64 = counted.sum();
+        assert!(counted <= 1_000_000 - LINES && lines("more lines like this one") >= 1, "{counted}");
         assert!(text.lines().count() < 1000, "{}", text.lines().count());
     }
 }

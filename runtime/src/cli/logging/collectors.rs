@@ -1,15 +1,15 @@
-//! What libraries log in the name of a collection.
+//! Lines that libraries log during a collection.
 
 use pattoo_sandbox::capability;
 use tracing::Subscriber;
 use tracing_subscriber::{Layer, layer::Context};
 
-/// Writes what a library logs while a collection is at work into that collection's log, where it is counted.
-pub(super) struct OfGuests;
+/// Writes what a library logs during a collection to the log of that collection, where it is counted.
+pub(super) struct CollectorLogs;
 
-impl<S: Subscriber> Layer<S> for OfGuests {
+impl<S: Subscriber> Layer<S> for CollectorLogs {
     fn event_enabled(&self, event: &tracing::Event<'_>, _: Context<'_, S>) -> bool {
-        /// As much of a message as a guest's own line may have unless its limit is raised.
+        /// The longest part of a message: the default limit of a collector's own line.
         const LONGEST: usize = 4_096;
         let target = event.metadata().target();
         if target == capability::GUEST_LOG || target.starts_with("pattoo_") {
@@ -38,7 +38,7 @@ impl tracing::field::Visit for Message {
 }
 
 impl std::fmt::Write for Message {
-    /// Takes no more than there is room for, and ends the formatting then.
+    /// Takes text up to the limit, and ends the formatting then.
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         let kept = text.get(..text.floor_char_boundary(self.room)).unwrap_or_default();
         self.text.push_str(kept);
