@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use futures_util::future::BoxFuture;
 use pattoo_base::text::counted;
 use pattoo_modbus::Endpoints;
-use pattoo_output::{Spool, SpoolLimits};
+use pattoo_output::Spool;
 use pattoo_sandbox::{Sandbox, state::StateStore};
 use pattoo_settings::ConfigError;
 use tokio::{
@@ -213,7 +213,7 @@ async fn reload(
 
 async fn open_spool(configuration: &Configuration) -> Result<Spool, Failure> {
     let path = configuration.directories.daemon.spool();
-    let limits = SpoolLimits { bytes: configuration.spool_bytes, age: configuration.spool_age };
+    let limits = configuration.spool;
     let opened = tokio::task::spawn_blocking(move || Spool::open(&path, limits)).await;
     Ok(opened.map_err(|error| Failure::internal(format!("internal error while opening the spool: {error}")))??)
 }

@@ -60,8 +60,7 @@ impl PostArgs {
             Failure::usage(error).help(help.unwrap_or_else(usual))
         })?;
         let configured = Posting::find(&ConfigDirectory::find(), &server, given.is_none())?;
-        let limits = SpoolLimits { bytes: configured.spool_bytes, age: configured.spool_age };
-        Ok(Some(PostPlan { server, token: given.or(configured.token), limits }))
+        Ok(Some(PostPlan { server, token: given.or(configured.token), limits: configured.spool }))
     }
 }
 

@@ -1,10 +1,10 @@
 //! All that an operator configured, typed.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf};
 
 use pattoo_base::secret::Secret;
 use pattoo_measurement::{Hostname, PollingInterval, Program};
-use pattoo_output::ServerUrl;
+use pattoo_output::{ServerUrl, SpoolLimits};
 use tracing::level_filters::LevelFilter;
 
 use super::{CollectorLimits, DataDirectory, Digest, Grants, LogBounds};
@@ -32,10 +32,8 @@ pub struct Configuration {
     pub concurrent: u32,
     /// How many bytes of memory the process may have before the largest collections are stopped, if that was set.
     pub collection_memory: Option<u64>,
-    /// How many bytes may wait for the server.
-    pub spool_bytes: u64,
-    /// How long anything waits for the server before it falls off.
-    pub spool_age: Duration,
+    /// The limits of the spool.
+    pub spool: SpoolLimits,
     /// The collectors, each with a program name of its own, in the order of the file.
     pub collectors: Vec<CollectorSettings>,
 }
@@ -53,7 +51,7 @@ impl Configuration {
         if self.collection_memory != started.collection_memory {
             differ.push("collection_memory");
         }
-        if (self.spool_bytes, self.spool_age) != (started.spool_bytes, started.spool_age) {
+        if self.spool != started.spool {
             differ.push("spool");
         }
         if self.directories.daemon != started.directories.daemon {
@@ -61,7 +59,7 @@ impl Configuration {
         }
         (self.status, self.concurrent) = (started.status, started.concurrent);
         self.collection_memory = started.collection_memory;
-        (self.spool_bytes, self.spool_age) = (started.spool_bytes, started.spool_age);
+        self.spool = started.spool;
         self.directories.daemon = started.directories.daemon.clone();
         differ
     }

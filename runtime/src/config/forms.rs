@@ -2,13 +2,14 @@
 
 use pattoo_measurement::PollingInterval;
 use pattoo_modbus::EndpointSettings;
+use pattoo_output::SpoolLimits;
 use pattoo_settings::{Form, GIB, Key, Kind, MIB, Unit, secret};
 
 use super::{
     devices::ENDPOINT,
     limits::{CollectorLimits, LIMITS},
     log::{LOG, LogBounds},
-    spool::{SPOOL, SpoolBounds},
+    spool::SPOOL,
 };
 
 const SECONDS: Kind = Kind::Integer(1, PollingInterval::MAX_SECONDS as u64);
@@ -82,7 +83,7 @@ pub(super) fn pattoo_wasm() -> Form {
 }
 
 pub(super) fn spool() -> Form {
-    Form::new("the spool", Key::of_quantities(SPOOL, &SpoolBounds::default()))
+    Form::new("the spool", Key::of_quantities(SPOOL, &SpoolLimits::default()))
 }
 
 pub(super) fn log() -> Form {

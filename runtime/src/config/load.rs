@@ -7,6 +7,7 @@ use std::{
 };
 
 use pattoo_measurement::{Hostname, PollingInterval};
+use pattoo_output::SpoolLimits;
 use pattoo_settings::{ConfigError, Fields, Place, Problem, Reported, all, read, secret, shown, yaml::Node};
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
@@ -20,7 +21,7 @@ use super::{
     log::{LOG, LogBounds},
     pattoo::PattooFiles,
     source::{DEFAULT_STATUS, FILE, PathStep, Source},
-    spool::{SPOOL, SpoolBounds},
+    spool::SPOOL,
 };
 
 /// How many collections are under way at once, unless told otherwise.
@@ -99,8 +100,7 @@ impl Loaded {
             status: read.status,
             concurrent: read.concurrent,
             collection_memory: read.collection_memory,
-            spool_bytes: read.spool.bytes,
-            spool_age: read.spool.age,
+            spool: read.spool,
             collectors: read.collectors,
         };
         Ok(Self { configuration, ours, pattoos: pattoo.sources })
@@ -138,7 +138,7 @@ struct Ours {
     status: Option<SocketAddr>,
     concurrent: u32,
     collection_memory: Option<u64>,
-    spool: SpoolBounds,
+    spool: SpoolLimits,
     log: LogBounds,
     collectors: Vec<CollectorSettings>,
 }
@@ -149,7 +149,7 @@ fn ours(fields: Fields<'_>, folder: &Path, pattoo: &PattooFiles) -> Result<Ours,
     let status = status(fields);
     let concurrent = fields.integer("concurrent");
     let collection_memory = fields.size("collection_memory");
-    let mut spool = SpoolBounds::default();
+    let mut spool = SpoolLimits::default();
     let mut log = LogBounds::default();
     let log_bounds = fields.node("log").map(|node| fields.of(&forms::log(), node).quantities(LOG, &mut log));
     let bounds = fields.node("spool").map(|node| fields.of(&forms::spool(), node).quantities(SPOOL, &mut spool));

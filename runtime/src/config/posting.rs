@@ -1,16 +1,14 @@
 //! What a command that posts takes from the configuration, where there is one: so that it does to the spool what the daemon beside it
 //! does, and is known to the same server.
 
-use std::time::Duration;
-
 use pattoo_base::secret::Secret;
-use pattoo_output::ServerUrl;
+use pattoo_output::{ServerUrl, SpoolLimits};
 use pattoo_settings::{ConfigError, Fields, Reported, read, secret};
 
 use super::{
     ConfigDirectory, forms,
     source::{FILE, Source},
-    spool::{SPOOL, SpoolBounds},
+    spool::SPOOL,
 };
 
 /// The part of a configuration that concerns posting.
@@ -18,10 +16,8 @@ use super::{
 pub struct Posting {
     /// What is sent to the server as a bearer token, if it is the configured one.
     pub token: Option<Secret>,
-    /// How many bytes may wait for the server.
-    pub spool_bytes: u64,
-    /// How long anything waits for the server before it falls off.
-    pub spool_age: Duration,
+    /// The limits of the spool.
+    pub spool: SpoolLimits,
 }
 
 impl Posting {
@@ -34,24 +30,20 @@ impl Posting {
     pub fn find(directory: &ConfigDirectory, server: &ServerUrl, with_token: bool) -> Result<Self, ConfigError> {
         let source = match Source::read_trusted(&directory.path().join(FILE)) {
             Ok(source) => source,
-            Err(error) if error.is_missing() => return Ok(Self::of(None, &SpoolBounds::default())),
+            Err(error) if error.is_missing() => return Ok(Self { token: None, spool: SpoolLimits::default() }),
             Err(error) => return Err(error.into_problem().into()),
         };
         let posting = read(&source.file, &source.document, &forms::pattoo_wasm_yaml(), |fields| {
             let (form, node) = (forms::pattoo_wasm(), fields.node("pattoo_wasm").ok_or(Reported)?);
             let fields = fields.of(&form, node);
-            let mut spool = SpoolBounds::default();
+            let mut spool = SpoolLimits::default();
             if let Some(node) = fields.node("spool") {
                 fields.of(&forms::spool(), node).quantities(SPOOL, &mut spool)?;
             }
             let token = if with_token { token(fields, server, &source)? } else { None };
-            Ok(Self::of(token, &spool))
+            Ok(Self { token, spool })
         });
         Ok(posting?)
-    }
-
-    fn of(token: Option<Secret>, spool: &SpoolBounds) -> Self {
-        Self { token, spool_bytes: spool.bytes, spool_age: spool.age }
     }
 }
 
@@ -69,19 +61,19 @@ fn token(fields: Fields<'_>, server: &ServerUrl, source: &Source) -> Result<Opti
 mod tests {
     use std::time::Duration;
 
-    use super::{ConfigDirectory, Posting};
+    use super::{ConfigDirectory, Posting, SpoolLimits};
 
     #[test]
     fn a_token_is_read_for_the_configured_server_only_and_when_it_is_wanted() {
         let folder = tempfile::tempdir().unwrap();
         let directory = ConfigDirectory::at(folder.path());
         let (server, other) = ("http://192.0.2.5:20201/".parse().unwrap(), "http://192.0.2.6:20201".parse().unwrap());
-        let usual = Posting { token: None, spool_bytes: 1 << 30, spool_age: Duration::from_hours(30 * 24) };
+        let usual = Posting { token: None, spool: SpoolLimits { bytes: 1 << 30, age: Duration::from_hours(30 * 24) } };
         assert_eq!(Posting::find(&directory, &server, true).unwrap(), usual);
         let text = "pattoo_wasm: { server: { url: 'http://192.0.2.5:20201', token: { secret_file: token } },
             spool: { size: 5 GiB }, collectors: [{ program: A, module: a.wasm }] }";
         std::fs::write(folder.path().join("pattoo_wasm.yaml"), text).unwrap();
-        let larger = Posting { spool_bytes: 5 << 30, ..usual };
+        let larger = Posting { spool: SpoolLimits { bytes: 5 << 30, ..usual.spool }, ..usual };
         // The token's file is not there yet.
         assert_eq!(Posting::find(&directory, &other, true).unwrap(), larger);
         assert_eq!(Posting::find(&directory, &server, false).unwrap(), larger);

@@ -79,8 +79,8 @@ fn what_nobody_set_has_its_default() {
     assert_eq!(configuration.server, None);
     assert_eq!(configuration.log_level, LevelFilter::INFO);
     assert_eq!(configuration.status.unwrap().to_string(), "127.0.0.1:20203");
-    assert_eq!((configuration.concurrent, configuration.spool_bytes), (256, 1 << 30));
-    assert_eq!(configuration.spool_age, Duration::from_hours(720));
+    assert_eq!((configuration.concurrent, configuration.spool.bytes), (256, 1 << 30));
+    assert_eq!(configuration.spool.age, Duration::from_hours(720));
     assert!(configuration.collectors.is_empty());
 }
 
@@ -115,7 +115,7 @@ pattoo_wasm:
     let configuration = Configuration::load(&ConfigDirectory::at(folder.path())).unwrap();
     assert!(configuration.server.as_ref().is_some_and(|server| server.token.is_some()));
     assert_eq!((configuration.status, configuration.concurrent), (None, 8));
-    assert_eq!((configuration.spool_bytes, configuration.spool_age), (64 << 20, Duration::from_hours(48)));
+    assert_eq!((configuration.spool.bytes, configuration.spool.age), (64 << 20, Duration::from_hours(48)));
     let [collector] = &configuration.collectors[..] else { panic!("one collector") };
     assert_eq!(collector.program.as_str(), "LAVA_SCRIPT");
     assert_eq!(collector.module, folder.path().join("collectors/lava_script.wasm"));

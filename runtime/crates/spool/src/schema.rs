@@ -1,7 +1,7 @@
 //! The tables of the file, and the conversion from version 2.
 
 use pattoo_base::database::{Schema, Upgrade};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, params_from_iter};
 
 /// `totals` is kept by triggers, so that no reader has to count a million rows. A payload is kept with the digest of what
 /// was stored, by which damage is told from what was really stored.
@@ -72,7 +72,7 @@ pub(crate) const SCHEMA: Schema = Schema {
 pub(crate) const EMERGENCY_SPACE: u64 = 1 << 20;
 
 /// What made a file of version 2, text for text: by it such a file is recognised.
-const VERSION_2: &str = "
+pub(crate) const VERSION_2: &str = "
         CREATE TABLE body (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
             status INTEGER NOT NULL DEFAULT 0,         -- 0 queued, 1 quarantined
@@ -117,8 +117,9 @@ const VERSION_2: &str = "
         END;
     ";
 
-/// Tables and indexes of version 2, and what they are in version 3.
-const RENAMED: [(&str, &str); 3] = [("body", "payload"), ("waiting", "waiting"), ("server", "output")];
+/// Tables and indexes of version 2, what they are in version 3, and of which table.
+const RENAMED: [(&str, &str, &str); 3] =
+    [("body", "payload", "payload"), ("waiting", "waiting", "payload"), ("server", "output", "output")];
 const TRIGGERS: [&str; 3] = ["stored", "removed", "moved"];
 
 /// Converts a file of version 2 without a change to a single row, so that it takes no time and no room: names change, and
@@ -127,25 +128,31 @@ const TRIGGERS: [&str; 3] = ["stored", "removed", "moved"];
 ///
 /// `ALTER TABLE` is no alternative: it reads the whole table for each column that it adds to a strict one.
 fn from_version_2(db: &Connection) -> rusqlite::Result<()> {
+    for (sql, values) in steps_from_version_2()? {
+        db.execute(&sql, params_from_iter(values))?;
+    }
+    Ok(())
+}
+
+/// The statements of the conversion, with their values.
+pub(crate) fn steps_from_version_2() -> rusqlite::Result<Vec<(String, Vec<String>)>> {
     let model = Connection::open_in_memory()?;
     model.execute_batch(SCHEMA.sql)?;
     let made = |name: &str| -> rusqlite::Result<String> {
         model.query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [name], |row| row.get(0))
     };
-    for trigger in TRIGGERS {
-        db.execute_batch(&format!("DROP TRIGGER {trigger}"))?;
-    }
-    db.execute_batch("PRAGMA writable_schema = ON")?;
-    for (old, new) in RENAMED {
-        let table = if new == "waiting" { "payload" } else { new };
+    let plain = |sql: &str| (sql.to_owned(), Vec::new());
+    let mut steps: Vec<_> = TRIGGERS.iter().map(|trigger| plain(&format!("DROP TRIGGER {trigger}"))).collect();
+    steps.push(plain("PRAGMA writable_schema = ON"));
+    for (old, new, table) in RENAMED {
         let update = "UPDATE sqlite_schema SET name = ?2, tbl_name = ?3, sql = ?4 WHERE name = ?1";
-        db.execute(update, params![old, new, table, made(new)?])?;
+        steps.push((update.to_owned(), vec![old.to_owned(), new.to_owned(), table.to_owned(), made(new)?]));
     }
-    db.execute("UPDATE sqlite_sequence SET name = 'payload' WHERE name = 'body'", [])?;
+    steps.push(plain("UPDATE sqlite_sequence SET name = 'payload' WHERE name = 'body'"));
     // The connection reads the new text, and creating the triggers tells others to read it too.
-    db.execute_batch("PRAGMA writable_schema = RESET")?;
+    steps.push(plain("PRAGMA writable_schema = RESET"));
     for trigger in TRIGGERS {
-        db.execute_batch(&made(trigger)?)?;
+        steps.push(plain(&made(trigger)?));
     }
-    Ok(())
+    Ok(steps)
 }

@@ -1,23 +1,16 @@
 //! A file that is damaged, and a disk that is full.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::FileExt as _};
+use std::{collections::BTreeMap, fs, os::unix::fs::FileExt as _, path::Path};
 
 use pattoo_base::database::DatabaseError;
 
 use super::{Dice, kept_aside, open, payload, put, queue, server};
 use crate::{Selection, Spool, SpoolError, SpoolLimits, StoredId};
 
-#[tokio::test]
-async fn of_a_file_that_is_damaged_anywhere_what_is_intact_is_delivered_and_the_rest_is_kept_aside() {
-    let original = tempfile::tempdir().unwrap();
-    let mut stored: BTreeMap<StoredId, String> = BTreeMap::new();
-    let spool = open(original.path());
-    for number in 0..80usize {
-        let text = format!("{number} {}", "y".repeat(number * 97 % 7000));
-        stored.insert(put(&spool, 'a', &text).await, text);
-    }
-    spool.close();
-    let file = original.path().join("spool.sqlite3");
+/// Damages copies of the spool in `original`, which holds what was `stored` in the queue `a`, at many places: what is
+/// intact comes out of each as it was stored, in its order.
+pub(super) async fn damage_and_recover(original: &Path, stored: &BTreeMap<StoredId, String>) {
+    let file = original.join("spool.sqlite3");
     let size = fs::metadata(&file).unwrap().len();
     let mut dice = Dice(7);
     let (mut rounds, mut lost_in_all) = (0u64, 0);
@@ -38,12 +31,12 @@ async fn of_a_file_that_is_damaged_anywhere_what_is_intact_is_delivered_and_the_
         let spool = open(folder.path());
         spool.verify().await.unwrap();
         let mut found = 0;
-        for entry in spool.list(Selection::default(), u32::MAX).await.unwrap() {
-            let found_payload = spool.show(entry.id).await.unwrap().unwrap();
-            if found_payload.intact && !entry.quarantined {
+        for info in spool.list(Selection::default(), u32::MAX).await.unwrap() {
+            let payload = spool.show(info.id).await.unwrap().unwrap();
+            if payload.intact && !info.quarantined {
                 assert_eq!(
-                    stored.get(&entry.id).map(String::as_bytes),
-                    Some(&*found_payload.bytes),
+                    stored.get(&info.id).map(String::as_bytes),
+                    Some(&*payload.bytes),
                     "as it was stored, or not at all"
                 );
                 found += 1;
@@ -74,9 +67,22 @@ async fn of_a_file_that_is_damaged_anywhere_what_is_intact_is_delivered_and_the_
         rounds += 1;
         lost_in_all += lost;
     }
-    // A page holds the small bodies of a few rows; what lies on others must not go with it.
+    // A page holds the small payloads of a few rows; what is on others must not be lost with it.
     let average = lost_in_all as u64 * 100 / rounds;
     assert!(average < 200, "{average} of 100 x {} payloads were lost for each damaged place", stored.len());
+}
+
+#[tokio::test]
+async fn of_a_file_that_is_damaged_anywhere_what_is_intact_is_delivered_and_the_rest_is_kept_aside() {
+    let original = tempfile::tempdir().unwrap();
+    let mut stored: BTreeMap<StoredId, String> = BTreeMap::new();
+    let spool = open(original.path());
+    for number in 0..80usize {
+        let text = format!("{number} {}", "y".repeat(number * 97 % 7000));
+        stored.insert(put(&spool, 'a', &text).await, text);
+    }
+    spool.close();
+    damage_and_recover(original.path(), &stored).await;
 }
 
 #[tokio::test]
