@@ -151,7 +151,7 @@ pub async fn plan(outlet: &Outlet, configuration: &Configuration) -> Result<Plan
         }
     }
     outlet.deliver_to(server).await;
-    outlet.endpoints.refusing(move |address| own.has_address(address.ip(), address.port()));
+    outlet.endpoints.deny_addresses(move |address| own.has_address(address.ip(), address.port()));
     Ok(Plan { collectors, store: outlet.store(server) })
 }
 

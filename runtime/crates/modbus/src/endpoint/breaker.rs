@@ -1,90 +1,91 @@
-//! Units that are in trouble, so that they don't slow the others: a circuit breaker for each.
+//! Circuit breakers: units that do not answer must not slow the others down.
 //!
-//! A unit that was silent several times in a row is *set aside*: what is asked of it fails at once. When its time is over,
-//! one request goes out as a *probe*, and what else is asked of it waits for what that comes to: an answer, and the unit
-//! is as if nothing had been; silence, and it is set aside again.
+//! After several requests in a row without a reply, the circuit breaker of a unit *opens*: requests
+//! to the unit fail at once. When its time is over, a single request goes out as a *probe*, and
+//! other requests to the unit wait for its outcome. A reply closes the breaker; no reply opens it
+//! again.
 //!
-//! On a serial line a unit is also *held* after a fault, until its late reply can no longer come.
+//! On a serial line a unit is also *held* after a fault, until its late reply can no longer arrive.
 
 use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use super::{error::ReadError, settings::EndpointSettings};
+use crate::{error::ReadError, model::Unit, settings::EndpointSettings};
 
-/// The units of an endpoint that are in trouble; others are not listed.
+/// The circuit breakers of an endpoint. Units without a fault have no entry.
 #[derive(Debug, Default)]
-pub(super) struct Units {
-    troubled: BTreeMap<u8, Trouble>,
+pub(super) struct CircuitBreakers {
+    units: BTreeMap<Unit, CircuitBreaker>,
 }
 
 #[derive(Debug, Default)]
-struct Trouble {
-    /// Silences in a row.
-    silences: u32,
-    /// The last one, and until when nothing is asked.
-    aside: Option<(ReadError, Instant)>,
-    /// Whether the one request is under way that tries the unit.
+struct CircuitBreaker {
+    /// Requests in a row without a reply.
+    failures: u32,
+    /// The last error, and until when the breaker is open.
+    open: Option<(ReadError, Instant)>,
+    /// Whether the probe is in progress.
     probing: bool,
-    /// When it may be asked again.
-    held: Option<Instant>,
+    /// The earliest time of the next request.
+    held_until: Option<Instant>,
 }
 
-impl Units {
-    /// Whether any unit is in trouble.
+impl CircuitBreakers {
+    /// Whether any unit has an entry.
     pub(super) fn any(&self) -> bool {
-        !self.troubled.is_empty()
+        !self.units.is_empty()
     }
 
-    /// Why nothing is asked of the unit now, if it is set aside.
-    pub(super) fn set_aside(&self, unit: u8, now: Instant) -> Option<ReadError> {
-        let (error, until) = self.troubled.get(&unit)?.aside.as_ref()?;
+    /// The error for requests to the unit, if its breaker is open.
+    pub(super) fn open(&self, unit: Unit, now: Instant) -> Option<ReadError> {
+        let (error, until) = self.units.get(&unit)?.open.as_ref()?;
         (now < *until).then(|| error.clone())
     }
 
-    /// When the unit may be asked again, if it is held.
-    pub(super) fn not_before(&self, unit: u8) -> Option<Instant> {
-        self.troubled.get(&unit)?.held
+    /// The earliest time of the next request to the unit, if it is held.
+    pub(super) fn held_until(&self, unit: Unit) -> Option<Instant> {
+        self.units.get(&unit)?.held_until
     }
 
-    /// Whether a request is under way that tries the unit, so that others wait.
-    pub(super) fn is_probing(&self, unit: u8) -> bool {
-        self.troubled.get(&unit).is_some_and(|trouble| trouble.probing)
+    /// Whether a probe of the unit is in progress, so that other requests wait.
+    pub(super) fn is_probing(&self, unit: Unit) -> bool {
+        self.units.get(&unit).is_some_and(|breaker| breaker.probing)
     }
 
     /// A request to the unit goes out.
-    pub(super) fn asked(&mut self, unit: u8) {
-        if let Some(trouble) = self.troubled.get_mut(&unit) {
-            trouble.held = None;
-            trouble.probing = trouble.aside.is_some();
+    pub(super) fn request_sent(&mut self, unit: Unit) {
+        if let Some(breaker) = self.units.get_mut(&unit) {
+            breaker.held_until = None;
+            breaker.probing = breaker.open.is_some();
         }
     }
 
-    /// The request that was under way is no more.
-    pub(super) fn settled(&mut self, unit: u8) {
-        if let Some(trouble) = self.troubled.get_mut(&unit) {
-            trouble.probing = false;
+    /// The request in progress has ended.
+    pub(super) fn request_ended(&mut self, unit: Unit) {
+        if let Some(breaker) = self.units.get_mut(&unit) {
+            breaker.probing = false;
         }
     }
 
-    /// The unit answered, be it with an exception.
-    pub(super) fn answered(&mut self, unit: u8) {
-        self.troubled.remove(&unit);
+    /// The unit replied, possibly with an exception.
+    pub(super) fn replied(&mut self, unit: Unit) {
+        self.units.remove(&unit);
     }
 
-    /// The unit was silent.
-    pub(super) fn silent(&mut self, unit: u8, error: &ReadError, settings: &EndpointSettings, now: Instant) {
-        let trouble = self.troubled.entry(unit).or_default();
-        trouble.silences = trouble.silences.saturating_add(1);
-        if trouble.silences >= settings.set_aside_after.max(1) && !settings.set_aside.is_zero() {
-            tracing::debug!(unit, %error, silences = trouble.silences, "unit set aside");
-            trouble.aside = now.checked_add(settings.set_aside).map(|until| (error.clone(), until));
+    /// The unit did not reply.
+    pub(super) fn failed(&mut self, unit: Unit, error: &ReadError, settings: &EndpointSettings, now: Instant) {
+        let breaker = self.units.entry(unit).or_default();
+        breaker.failures = breaker.failures.saturating_add(1);
+        if breaker.failures >= settings.breaker_threshold.max(1) && !settings.breaker_duration.is_zero() {
+            tracing::debug!(%unit, %error, failures = breaker.failures, "circuit breaker open");
+            breaker.open = now.checked_add(settings.breaker_duration).map(|until| (error.clone(), until));
         }
     }
 
-    /// The unit is not to be asked before that moment.
-    pub(super) fn hold(&mut self, unit: u8, until: Instant) {
-        let trouble = self.troubled.entry(unit).or_default();
-        trouble.held = trouble.held.max(Some(until));
+    /// No request goes to the unit before `until`.
+    pub(super) fn hold(&mut self, unit: Unit, until: Instant) {
+        let breaker = self.units.entry(unit).or_default();
+        breaker.held_until = breaker.held_until.max(Some(until));
     }
 }

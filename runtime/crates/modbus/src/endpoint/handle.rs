@@ -1,16 +1,17 @@
-//! Who puts an endpoint's requests on the wire.
+//! The handle of an endpoint in use: it sends what the request queue returns.
 //!
-//! What is to be asked next, the module `owner` knows. There is one for each endpoint in use, and a *desk* where
-//! callers hand in their jobs and where the answers come from. Usually one caller at a time wants something of an endpoint, and
-//! over a connection that stands already: then the caller itself asks, one request after the other, and nobody else is
-//! woken for it. In all other cases the endpoint's task does: where several callers wait for their turn, where a
-//! connection has to be opened, where something is to be waited for, or several connections are to be used at once. The
-//! task also ends, with the connections, when nobody asked for a while.
+//! There is one handle for each endpoint in use. Callers submit their jobs to it and get the
+//! replies from it. Usually one caller at a time needs an endpoint, and a connection is open: then
+//! this caller itself sends its requests, one after the other, without waking a task. In all other
+//! cases the task of the endpoint sends them: when several callers take turns, when a connection
+//! has to be opened, when something has to be waited for, or when several connections are used at
+//! once. The task also ends itself and the connections after an idle time.
 //!
-//! Both go by the same rules, and a connection is never in two hands: who asks over it has taken it out of the owner.
+//! Both follow the same queue, and no connection is used by both: a request in progress owns its
+//! connection.
 //!
-//! A caller that no longer waits for its answer costs at most the request that is just under way: the task finishes it, so
-//! that the connection can be used further.
+//! A caller that no longer waits for its replies costs at most the request in progress: the task
+//! completes it, so that the connection stays usable.
 
 use std::{
     pin::Pin,
@@ -20,6 +21,7 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use pattoo_base::lock::lock;
 use tokio::{
     runtime::{Handle, Id},
     sync::Notify,
@@ -27,152 +29,159 @@ use tokio::{
 };
 
 use super::{
+    job::Job,
+    queue::{ActiveRequest, FinishedRequest, Next, Outcome, RequestQueue},
+};
+use crate::{
     address::EndpointAddress,
-    alarm::after,
-    connection::{Connection, Refused},
-    endpoint::lock,
     error::ReadError,
-    owner::{Asked, Job, Next, Outcome, Owner, Question},
+    transport::{Connection, DeniedAddresses, after},
 };
 
-/// A request under way. It can be finished by whoever polls it.
-type Asking = Pin<Box<dyn Future<Output = Asked> + Send>>;
+/// A request in progress. Either the caller or the task can complete it.
+type RequestFuture = Pin<Box<dyn Future<Output = FinishedRequest> + Send>>;
 
-/// Where an endpoint's callers and its task meet, from the first job to the end of the task.
-pub(super) struct Desk {
+/// The state that an endpoint's callers and its task share, from the first job to the end of the
+/// task.
+pub(super) struct EndpointHandle {
     address: Arc<EndpointAddress>,
-    /// Where it does not connect to.
-    refused: Arc<Mutex<Option<Refused>>>,
-    /// The runtime of the task, by which connections live.
+    /// The addresses to which no connection is opened.
+    denied: Arc<Mutex<Option<DeniedAddresses>>>,
+    /// The tokio runtime of the task, on which the connections depend.
     runtime: Id,
     state: Mutex<State>,
-    /// Calls the task.
-    call: Notify,
+    /// Wakes the task.
+    wake: Notify,
 }
 
 struct State {
-    owner: Owner,
-    /// Requests under way whose callers have gone.
-    left: Vec<Asking>,
-    /// When the task looks after idle connections by itself; if it does not, it is to be called.
-    looks_at: Option<Instant>,
-    /// Nobody holds the endpoint any more.
+    queue: RequestQueue,
+    /// Requests in progress whose callers no longer wait.
+    abandoned: Vec<RequestFuture>,
+    /// When the task checks for idle connections. Without it the task has to be woken.
+    checks_idle_at: Option<Instant>,
+    /// Whether no caller holds the endpoint any more.
     is_closing: bool,
-    /// The task is no more, and its connections neither.
+    /// Whether the task and its connections have ended.
     has_ended: bool,
 }
 
-impl Desk {
-    /// A desk without a task: [`Desk::run`] is that.
+impl EndpointHandle {
+    /// A handle without a task: [`EndpointHandle::run`] is the task.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub(super) fn new(address: EndpointAddress, refused: Arc<Mutex<Option<Refused>>>) -> Self {
+    pub(super) fn new(address: EndpointAddress, denied: Arc<Mutex<Option<DeniedAddresses>>>) -> Self {
         let address = Arc::new(address);
         let state = State {
-            owner: Owner::new(Arc::clone(&address)),
-            left: Vec::new(),
-            looks_at: None,
+            queue: RequestQueue::new(Arc::clone(&address)),
+            abandoned: Vec::new(),
+            checks_idle_at: None,
             is_closing: false,
             has_ended: false,
         };
-        Self { address, refused, runtime: Handle::current().id(), state: Mutex::new(state), call: Notify::new() }
+        Self { address, denied, runtime: Handle::current().id(), state: Mutex::new(state), wake: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
 
-    /// Takes a job and says by what number it goes. Nothing is asked before [`Desk::drive`]; a desk that has ended gives
-    /// the job back.
-    pub(super) fn accept(&self, job: Job) -> Result<u64, Job> {
-        let mut state = self.state();
-        if state.has_ended { Err(job) } else { Ok(state.owner.accept(job)) }
-    }
-
-    /// Sees to it that the job is done: by asking here, as long as nobody else wants anything, else by the task.
+    /// Takes a job and returns its ID. Nothing is sent before [`EndpointHandle::drive`].
     ///
-    /// To drop the future is fine at any moment.
+    /// # Errors
+    /// The job, if the handle has ended.
+    pub(super) fn submit(&self, job: Job) -> Result<u64, Job> {
+        let mut state = self.state();
+        if state.has_ended { Err(job) } else { Ok(state.queue.push(job)) }
+    }
+
+    /// Has the job done: its requests are sent here as long as it is the only job, otherwise by the
+    /// task.
+    ///
+    /// The future may be dropped at any time.
     pub(super) async fn drive(&self, id: u64) {
-        while let Some(asking) = self.begin_alone(id) {
-            let asked = Driving { desk: self, asking: Some(asking) }.await;
-            self.state().owner.settle(asked);
+        while let Some(request) = self.begin_if_only_job(id) {
+            let finished = CallerRequest { handle: self, request: Some(request) }.await;
+            self.state().queue.settle(finished);
         }
     }
 
-    /// The job's next request, if it is for its caller to ask; else the task is called if there is anything to do.
-    fn begin_alone(&self, id: u64) -> Option<Asking> {
+    /// The next request of the job, if its caller sends it; otherwise wakes the task if that has
+    /// something to do.
+    fn begin_if_only_job(&self, id: u64) -> Option<RequestFuture> {
         let mut state = self.state();
-        let is_here = || Handle::try_current().is_ok_and(|here| here.id() == self.runtime);
-        if state.owner.is_alone(id)
-            && is_here()
-            && let Next::Ask(question) = state.owner.next()
+        let is_in_runtime = || Handle::try_current().is_ok_and(|current| current.id() == self.runtime);
+        if state.queue.is_only_job(id)
+            && is_in_runtime()
+            && let Next::Send(request) = state.queue.next()
         {
-            return Some(self.begin(question));
+            return Some(self.begin(request));
         }
-        let sleeps_too_long = |at| state.owner.idle_due() < at;
-        if !state.owner.is_quiet() || state.looks_at.is_none_or(sleeps_too_long) {
-            self.call.notify_one();
+        let checks_too_late = |at| state.queue.idle_due() < at;
+        if !state.queue.is_idle() || state.checks_idle_at.is_none_or(checks_too_late) {
+            self.wake.notify_one();
         }
         None
     }
 
-    fn begin(&self, question: Question) -> Asking {
-        Box::pin(ask(Arc::clone(&self.address), Arc::clone(&self.refused), question))
+    fn begin(&self, request: ActiveRequest) -> RequestFuture {
+        Box::pin(send(Arc::clone(&self.address), Arc::clone(&self.denied), request))
     }
 
-    /// Has the task end as soon as nothing is under way: nobody can hand in anything any more.
+    /// Ends the task as soon as no request is in progress: no caller can submit another job.
     pub(super) fn close(&self) {
         self.state().is_closing = true;
-        self.call.notify_one();
+        self.wake.notify_one();
     }
 
-    /// Has the desk end, if there is nothing to do; says whether that is so.
-    pub(super) fn end_if_quiet(&self) -> bool {
+    /// Ends the handle if there is nothing to do. Returns whether it has ended.
+    pub(super) fn end_if_idle(&self) -> bool {
         let mut state = self.state();
-        state.has_ended |= state.owner.is_quiet();
+        state.has_ended |= state.queue.is_idle();
         state.has_ended
     }
 
-    /// The endpoint's task. It runs until nobody holds the endpoint, or until `end` says, after an idle while, that the
-    /// desk has ended.
+    /// The task of the endpoint. It runs until no caller holds the endpoint, or until `end`, called
+    /// after an idle time, returns that the handle has ended.
     pub(super) async fn run(&self, end: impl Fn() -> bool) {
-        let _tenure = Tenure(self);
-        let mut asking = FuturesUnordered::new();
+        let _guard = TaskGuard(self);
+        let mut requests = FuturesUnordered::new();
         let mut idle = std::pin::pin!(sleep_until(Instant::now()));
         loop {
-            let (wake, looks) = {
+            let (wake, checks_idle) = {
                 let mut state = self.state();
-                asking.extend(state.left.drain(..));
+                requests.extend(state.abandoned.drain(..));
                 let wake = loop {
-                    match state.owner.next() {
-                        Next::Ask(question) => asking.push(self.begin(question)),
+                    match state.queue.next() {
+                        Next::Send(request) => requests.push(self.begin(request)),
                         Next::Wait(wake) => break wake,
                     }
                 };
-                if state.owner.is_quiet() {
+                if state.queue.is_idle() {
                     if state.is_closing {
                         return;
                     }
-                    // The timer is moved only when it would be late: most idle whiles end long before.
-                    let due = state.owner.idle_due();
-                    if state.looks_at.is_none_or(|at| due < at) {
+                    // The timer is moved only when it would fire too late: most idle times end long
+                    // before.
+                    let due = state.queue.idle_due();
+                    if state.checks_idle_at.is_none_or(|at| due < at) {
                         idle.as_mut().reset(due);
-                        state.looks_at = Some(due);
+                        state.checks_idle_at = Some(due);
                     }
                 }
-                (wake, state.looks_at.is_some())
+                (wake, state.checks_idle_at.is_some())
             };
             tokio::select! {
                 biased;
-                Some(asked) = asking.next(), if !asking.is_empty() => self.state().owner.settle(asked),
-                () = self.call.notified() => {}
+                Some(finished) = requests.next(), if !requests.is_empty() => self.state().queue.settle(finished),
+                () = self.wake.notified() => {}
                 () = async { sleep_until(wake.unwrap_or_else(Instant::now)).await }, if wake.is_some() => {}
-                () = &mut idle, if looks => {
+                () = &mut idle, if checks_idle => {
                     let is_due = {
                         let mut state = self.state();
-                        state.looks_at = None;
-                        state.owner.is_quiet() && state.owner.idle_due() <= Instant::now()
+                        state.checks_idle_at = None;
+                        state.queue.is_idle() && state.queue.idle_due() <= Instant::now()
                     };
                     if is_due && end() {
                         return;
@@ -183,82 +192,86 @@ impl Desk {
     }
 }
 
-/// The time of an endpoint's task. However it ends, also with its runtime or by a panic, nothing of it is used further, and
-/// callers that still wait learn of it.
-struct Tenure<'a>(&'a Desk);
+/// Ends the handle however its task ends, also with its runtime or by a panic: nothing of it is
+/// used any more, and callers that still wait get an error.
+struct TaskGuard<'a>(&'a EndpointHandle);
 
-impl Drop for Tenure<'_> {
+impl Drop for TaskGuard<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.has_ended = true;
-        let owner = std::mem::replace(&mut state.owner, Owner::new(Arc::clone(&self.0.address)));
-        let left = std::mem::take(&mut state.left);
+        let queue = std::mem::replace(&mut state.queue, RequestQueue::new(Arc::clone(&self.0.address)));
+        let abandoned = std::mem::take(&mut state.abandoned);
         drop(state);
-        drop((owner, left));
+        drop((queue, abandoned));
     }
 }
 
-/// A request that its caller asks. If the caller goes away, it is left to the task.
-struct Driving<'a> {
-    desk: &'a Desk,
-    asking: Option<Asking>,
+/// A request that its caller sends. If it is dropped before its end, the task completes it.
+struct CallerRequest<'a> {
+    handle: &'a EndpointHandle,
+    request: Option<RequestFuture>,
 }
 
-impl Future for Driving<'_> {
-    type Output = Asked;
+impl Future for CallerRequest<'_> {
+    type Output = FinishedRequest;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Asked> {
-        let Some(asking) = &mut self.asking else { return Poll::Pending };
-        let asked = asking.as_mut().poll(context);
-        if asked.is_ready() {
-            self.asking = None;
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<FinishedRequest> {
+        let Some(request) = &mut self.request else { return Poll::Pending };
+        let finished = request.as_mut().poll(context);
+        if finished.is_ready() {
+            self.request = None;
         }
-        asked
+        finished
     }
 }
 
-impl Drop for Driving<'_> {
+impl Drop for CallerRequest<'_> {
     fn drop(&mut self) {
-        let Some(asking) = self.asking.take() else { return };
-        let mut state = self.desk.state();
+        let Some(request) = self.request.take() else { return };
+        let mut state = self.handle.state();
         if !state.has_ended {
-            state.left.push(asking);
-            self.desk.call.notify_one();
+            state.abandoned.push(request);
+            self.handle.wake.notify_one();
         }
     }
 }
 
-/// Asks one request over a link, with a connection of its own if the link has none.
-async fn ask(address: Arc<EndpointAddress>, refused: Arc<Mutex<Option<Refused>>>, mut question: Question) -> Asked {
-    let Question { todo, link, settings, terms, .. } = &mut question;
-    if let Some(ready_at) = link.ready_at {
+/// Sends one request over the connection of its slot, or over a new one if the slot has none.
+async fn send(
+    address: Arc<EndpointAddress>,
+    denied: Arc<Mutex<Option<DeniedAddresses>>>,
+    mut request: ActiveRequest,
+) -> FinishedRequest {
+    let ActiveRequest { pending, slot, settings, connection_settings, .. } = &mut request;
+    if let Some(ready_at) = slot.ready_at {
         sleep_until(ready_at).await;
     }
-    let connection = if let Some(connection) = link.connection.take() {
+    let connection = if let Some(connection) = slot.connection.take() {
         Ok(connection)
     } else {
-        let refused = lock(&refused).clone();
+        let denied = lock(&denied).clone();
         let limit = settings.connect_timeout;
-        let opened = Connection::open(&address, limit, link.heed, &mut link.lock, refused.as_ref()).await;
-        if opened.is_ok() && !terms.pause_after_connect.is_zero() {
-            tokio::time::sleep(terms.pause_after_connect).await;
+        let opened = Connection::open(&address, limit, slot.discard_late, &mut slot.lock, denied.as_ref()).await;
+        if opened.is_ok() && !connection_settings.pause_after_connect.is_zero() {
+            tokio::time::sleep(connection_settings.pause_after_connect).await;
         }
         opened
     };
     let started = Instant::now();
     let connection = match connection {
         Ok(connection) => connection,
-        Err(error) => return Asked { question, started, outcome: Outcome::NoConnection(error) },
+        Err(error) => return FinishedRequest { request, started, outcome: Outcome::NoConnection(error) },
     };
-    link.heed = false;
-    let outcome = match connection.ask(todo.span, settings.request_timeout).await {
-        Ok((connection, answer)) => {
-            link.connection = Some(connection);
-            Outcome::Answer(answer)
+    slot.discard_late = false;
+    let outcome = match connection.read(pending.span, settings.request_timeout).await {
+        Ok((connection, reply)) => {
+            slot.connection = Some(connection);
+            Outcome::Reply(reply)
         }
         Err(lost) => {
             if matches!(lost.error, ReadError::Connection(_)) {
-                link.lock = None;
+                slot.lock = None;
             }
             Outcome::Lost(lost)
         }
@@ -267,9 +280,9 @@ async fn ask(address: Arc<EndpointAddress>, refused: Arc<Mutex<Option<Refused>>>
         EndpointAddress::Serial(line) => line.silence(),
         _ => Duration::ZERO,
     };
-    let gap = terms.min_gap.max(silence);
-    link.ready_at = (!gap.is_zero()).then(|| after(Instant::now(), gap));
-    Asked { question, started, outcome }
+    let gap = connection_settings.min_gap.max(silence);
+    slot.ready_at = (!gap.is_zero()).then(|| after(Instant::now(), gap));
+    FinishedRequest { request, started, outcome }
 }
 
 #[cfg(test)]
@@ -280,22 +293,23 @@ mod tests {
     use crate::{Caller, DeviceUrl, EndpointSettings, Span, Table};
 
     #[tokio::test]
-    async fn a_job_of_many_requests_tries_a_dead_endpoint_once() {
+    async fn job_of_many_requests_tries_a_dead_endpoint_once() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url: DeviceUrl = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
         drop(listener);
-        let desk = Desk::new(url.endpoint().clone(), Arc::default());
+        let handle = EndpointHandle::new(url.endpoint().clone(), Arc::default());
         let settings = EndpointSettings { first_backoff: Duration::ZERO, ..EndpointSettings::default() };
-        let (answer, answers) = oneshot::channel();
+        let (reply, replies) = oneshot::channel();
         let requests: Vec<_> = (1..=3).map(|unit| Span::new(unit, Table::Coils, 0, 1).unwrap()).collect();
-        assert!(desk.accept(Job { requests, settings: Arc::new(settings), caller: Caller::new(), answer }).is_ok());
+        let job = Job { requests, settings: Arc::new(settings), caller: Caller::new(), reply };
+        assert!(handle.submit(job).is_ok());
         let failures = async {
-            let answers: Vec<_> = answers.await.unwrap();
-            assert!(answers.len() == 3 && answers.iter().all(|answer| matches!(answer, Err(ReadError::Connection(_)))));
-            let failures = desk.state().owner.failures;
-            desk.close();
+            let replies: Vec<_> = replies.await.unwrap();
+            assert!(replies.len() == 3 && replies.iter().all(|reply| matches!(reply, Err(ReadError::Connection(_)))));
+            let failures = handle.state().queue.failures;
+            handle.close();
             failures
         };
-        assert_eq!(tokio::join!(failures, desk.run(|| true)).0, 1);
+        assert_eq!(tokio::join!(failures, handle.run(|| true)).0, 1);
     }
 }

@@ -1,81 +1,82 @@
-//! Reading spans through an endpoint that many share.
+//! Endpoints: reading spans over a connection that many callers share.
+
+mod breaker;
+mod fairness;
+mod handle;
+mod job;
+mod queue;
 
 use std::{
     collections::HashMap,
     fmt,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
+use pattoo_base::lock::lock;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{
-    address::{EndpointAddress, Place},
-    connection::Refused,
+pub use self::fairness::Caller;
+use self::{handle::EndpointHandle, job::Job};
+use crate::{
+    address::{EndpointAddress, EndpointKey},
     error::ReadError,
-    memory::Memory,
-    owner::{Caller, Job},
-    ranges::Readable,
-    reading::Reading,
+    model::{Readable, Span, Words},
+    plan::{Learned, Reading},
     settings::EndpointSettings,
-    span::{Span, Words},
-    task::Desk,
+    transport::DeniedAddresses,
 };
 
-/// All endpoints of the process. Clones are the same register: whoever asks one of them for an address shares the
-/// connection of that address with all others.
+/// The register of all endpoints of the process. Clones are the same register: all callers that get
+/// an address from it share the connection to this address.
 ///
-/// Connections are opened by the first read that needs them, and closed [`EndpointSettings::idle_close`] after the last;
-/// or when the last clone, and the last [`Endpoint`], is gone.
+/// The first read that needs a connection opens it. It is closed [`EndpointSettings::idle_close`]
+/// after the last read, or when the last clone of the register and of the [`Endpoint`] is dropped.
 #[derive(Debug, Clone, Default)]
 pub struct Endpoints {
-    by_place: Arc<Mutex<ByPlace>>,
-    refused: Arc<Mutex<Option<Refused>>>,
+    by_key: Arc<Mutex<ByKey>>,
+    denied: Arc<Mutex<Option<DeniedAddresses>>>,
 }
 
-/// Endpoints by their places; those that may be at a refused address by themselves.
-type ByPlace = HashMap<(Place, bool), Arc<Shared>>;
+/// Endpoints by key. Those that may connect to denied addresses are separate.
+type ByKey = HashMap<(EndpointKey, bool), Arc<Shared>>;
 
-/// What all who use an endpoint share.
+/// The state that all users of an endpoint share.
 struct Shared {
     address: EndpointAddress,
-    /// Where it does not connect to.
-    refused: Arc<Mutex<Option<Refused>>>,
-    /// Where jobs are handed in, while the endpoint is in use.
-    desk: Mutex<Option<Arc<Desk>>>,
-    /// What was learned of its units.
-    memory: Mutex<Memory>,
-}
-
-/// Nothing that panics runs under these locks, and what they guard is whole at any moment.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The addresses to which no connection is opened.
+    denied: Arc<Mutex<Option<DeniedAddresses>>>,
+    /// Present while the endpoint is in use.
+    handle: Mutex<Option<Arc<EndpointHandle>>>,
+    /// What earlier reads showed of its units.
+    learned: Mutex<Learned>,
 }
 
 impl Shared {
-    /// Hands the job in at the endpoint's desk, at a new one with a new task where there is none; says where, and by what
-    /// number it goes there.
+    /// Submits the job to the handle of the endpoint, or to a new one with a new task if there is
+    /// none. Returns the handle and the ID of the job.
     ///
-    /// This happens under the lock, as does the end of an idle desk: a job is never handed in at one that has just ended.
-    fn submit(self: &Arc<Self>, job: Job) -> Option<(Arc<Desk>, u64)> {
-        let mut current = lock(&self.desk);
+    /// This happens under the lock, as does the end of an idle handle: no job is submitted to a
+    /// handle that has just ended.
+    fn submit(self: &Arc<Self>, job: Job) -> Option<(Arc<EndpointHandle>, u64)> {
+        let mut current = lock(&self.handle);
         let job = match &*current {
             None => job,
-            Some(desk) => match desk.accept(job) {
-                Ok(id) => return Some((Arc::clone(desk), id)),
-                // Its task panicked, or its tokio runtime has ended.
+            Some(handle) => match handle.submit(job) {
+                Ok(id) => return Some((Arc::clone(handle), id)),
+                // Its task has panicked, or its tokio runtime has ended.
                 Err(job) => job,
             },
         };
-        let desk = Arc::new(Desk::new(self.address.clone(), Arc::clone(&self.refused)));
-        let id = desk.accept(job).ok()?;
+        let handle = Arc::new(EndpointHandle::new(self.address.clone(), Arc::clone(&self.denied)));
+        let id = handle.submit(job).ok()?;
         let shared = Arc::downgrade(self);
-        let task = Arc::clone(&desk);
+        let task = Arc::clone(&handle);
         tokio::spawn(async move {
             let end = || {
                 let Some(shared) = shared.upgrade() else { return true };
-                let mut current = lock(&shared.desk);
-                let has_ended = task.end_if_quiet();
+                let mut current = lock(&shared.handle);
+                let has_ended = task.end_if_idle();
                 if has_ended {
                     *current = None;
                 }
@@ -83,15 +84,15 @@ impl Shared {
             };
             task.run(end).await;
         });
-        *current = Some(Arc::clone(&desk));
-        Some((desk, id))
+        *current = Some(Arc::clone(&handle));
+        Some((handle, id))
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if let Some(desk) = &*lock(&self.desk) {
-            desk.close();
+        if let Some(handle) = &*lock(&self.handle) {
+            handle.close();
         }
     }
 }
@@ -108,68 +109,74 @@ impl Endpoints {
         Self::default()
     }
 
-    /// From now on no connection is opened to an address of which `refused` says so, but for endpoints whose settings say
-    /// [`own`](EndpointSettings::own). Connections that stand go on.
-    pub fn refusing(&self, refused: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) {
-        *lock(&self.refused) = Some(Refused(Arc::new(refused)));
+    /// From now on no connection is opened to an address for which `denied` returns true, except
+    /// for endpoints with [`own`](EndpointSettings::own) in their settings. Open connections stay
+    /// open.
+    pub fn deny_addresses(&self, denied: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) {
+        *lock(&self.denied) = Some(DeniedAddresses::new(denied));
     }
 
-    /// The endpoint with this address. Nothing is connected before the first read.
+    /// The endpoint with this address. The first read connects.
     ///
-    /// A serial line has one speed and one parity: while somebody holds an endpoint of a line, every read through another
-    /// that names the same line with other settings fails, and says so.
+    /// A serial line has one set of parameters. While one endpoint of a line is held, every read
+    /// through another endpoint of the same line with other parameters fails with an error that
+    /// says so.
     pub fn endpoint(&self, address: &EndpointAddress, settings: &EndpointSettings) -> Endpoint {
-        let mut by_place = lock(&self.by_place);
+        let mut by_key = lock(&self.by_key);
         let is_network = !matches!(address, EndpointAddress::Serial(_));
-        let place = (address.place(), is_network && settings.own);
-        let known = by_place.get(&place);
+        let key = (address.key(), is_network && settings.own);
+        let known = by_key.get(&key);
         let conflict = known.filter(|known| known.address != *address && Arc::strong_count(known) > 1).map(|known| {
-            tracing::warn!(line = %address, already = %known.address, "one serial line is granted with different settings");
-            ReadError::Connection("the serial line is in use with other settings (speed, parity or stop bits)".to_owned())
+            tracing::warn!(line = %address, already = %known.address, "one serial line is granted with different parameters");
+            ReadError::Connection("the serial line is in use with other parameters (speed, parity or stop bits)".to_owned())
         });
         let shared = known.filter(|known| known.address == *address).cloned().unwrap_or_else(|| {
-            let (desk, memory) = (Mutex::default(), Mutex::default());
-            let refused = if settings.own { Arc::default() } else { Arc::clone(&self.refused) };
-            Arc::new(Shared { address: address.clone(), refused, desk, memory })
+            let (handle, learned) = (Mutex::default(), Mutex::default());
+            let denied = if settings.own { Arc::default() } else { Arc::clone(&self.denied) };
+            Arc::new(Shared { address: address.clone(), denied, handle, learned })
         });
         if conflict.is_none() {
-            by_place.insert(place, Arc::clone(&shared));
+            by_key.insert(key, Arc::clone(&shared));
         }
         Endpoint { shared, settings: Arc::new(settings.clone()), caller: Caller::new(), conflict }
     }
 }
 
-/// One endpoint, with the settings of one of those who use it. Cheap to clone.
+/// An endpoint with the settings of one of its callers. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     shared: Arc<Shared>,
     settings: Arc<EndpointSettings>,
-    /// Who uses it.
     caller: Caller,
     /// Why nothing can be read through it.
     conflict: Option<ReadError>,
 }
 
 impl Endpoint {
-    /// The same for a caller who may use others as well: what is asked through all of them takes turns with others as one.
+    /// The same endpoint for a caller that may use several: all its requests take turns with others
+    /// as those of one caller.
     #[must_use]
     pub fn used_by(self, caller: Caller) -> Self {
         Self { caller, ..self }
     }
 
-    /// Reads spans in the fewest requests that the settings allow; one result for each span, in order.
+    /// Reads spans with the fewest requests that the settings allow. Returns one result for each
+    /// span, in order.
     ///
-    /// - A span outside `readable`, or of a unit that the endpoint cannot have, fails with [`ReadError::Denied`], and nothing is sent for it. Every address on the
-    ///   wire is one that a span wants or that lies in a gap which is in `readable` too.
-    /// - A span of at most `max_registers` (or `max_bits`) is read by one request, so its values belong together. A longer
-    ///   one is read in pieces of that size, and fails if one of them does.
-    /// - A request that serves several spans and is answered with exception 2, 3 or 4 is halved until the spans that it
-    ///   fails for are found: they fail, the others are read. A bad span among n costs about 2 log2 n more requests,
-    ///   once: what was found out is kept, and the next reads ask for it alone (the module `memory`).
-    /// - What a timeout or a broken connection means for the other spans is told in the module `owner`: the rest of that
-    ///   unit fails with it, other units do not.
+    /// - A span outside `readable`, or of a unit that the endpoint cannot have, fails with
+    ///   [`ReadError::Denied`], and nothing is sent for it. Every address on the wire is one of a
+    ///   span, or one in a gap that is in `readable` too.
+    /// - A span of at most `max_registers` (or `max_bits`) is read by one request, so its values
+    ///   belong together. A longer span is read in pieces of that size, and fails if one of them
+    ///   fails.
+    /// - A request for several spans that gets exception 2, 3 or 4 is halved until the spans that
+    ///   cause it are found: they fail, the others are read. A bad span among n costs about 2 log2
+    ///   n more requests, once: later reads request it alone.
+    /// - After a timeout or a lost connection the other spans of that unit fail too, those of other
+    ///   units do not.
     ///
-    /// To drop the future is fine at any moment: a request that is on the wire is finished, the rest is forgotten.
+    /// The future may be dropped at any time: a request on the wire is completed, the others are
+    /// discarded.
     ///
     /// # Panics
     /// Outside a tokio runtime with time and network.
@@ -178,31 +185,31 @@ impl Endpoint {
             return vec![Err(error.clone()); spans.len()];
         }
         let shared = &self.shared;
-        let refuse = |span: &Span| shared.address.check_unit(span.unit().into()).is_err();
+        let refuse = |span: &Span| shared.address.check_unit(span.unit()).is_err();
         let mut reading = {
-            let mut memory = lock(&shared.memory);
-            memory.forget_old(Instant::now());
-            Reading::new(spans, readable, self.settings.limits(), &memory, refuse)
+            let mut learned = lock(&shared.learned);
+            learned.forget_old(Instant::now());
+            Reading::new(spans, readable, self.settings.limits(), &learned, refuse)
         };
         loop {
             let requests = reading.requests();
             if requests.is_empty() {
                 return reading.finish();
             }
-            let answers = self.ask(requests).await;
-            reading.take(&answers, &mut lock(&shared.memory), Instant::now());
+            let replies = self.send(requests).await;
+            reading.take(&replies, &mut lock(&shared.learned), Instant::now());
         }
     }
 
-    async fn ask(&self, requests: Vec<Span>) -> Vec<Result<Words, ReadError>> {
+    async fn send(&self, requests: Vec<Span>) -> Vec<Result<Words, ReadError>> {
         let count = requests.len();
-        let (answer, answers) = oneshot::channel();
-        let job = Job { requests, settings: Arc::clone(&self.settings), caller: self.caller, answer };
-        if let Some((desk, id)) = self.shared.submit(job) {
-            desk.drive(id).await;
+        let (reply, replies) = oneshot::channel();
+        let job = Job { requests, settings: Arc::clone(&self.settings), caller: self.caller, reply };
+        if let Some((handle, id)) = self.shared.submit(job) {
+            handle.drive(id).await;
         }
-        answers.await.unwrap_or_else(|_| {
-            let error = ReadError::Connection("the endpoint's task ended before the device answered".to_owned());
+        replies.await.unwrap_or_else(|_| {
+            let error = ReadError::Connection("the task of the endpoint ended before the device replied".to_owned());
             vec![Err(error); count]
         })
     }

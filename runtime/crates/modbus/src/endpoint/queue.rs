@@ -1,468 +1,341 @@
-//! What is known of an endpoint while it is in use, and what that makes the next request.
+//! The request queue of an endpoint: which request goes out next, and what its outcome means for
+//! the others.
 //!
-//! Callers hand in lists of requests, and what goes out next is of the caller that has used the endpoint for the shortest time; of
-//! several lists of one caller, of each in turn. So nobody waits for another's long list, nor for its many lists, nor for
-//! its devices that do not answer: whoever costs the endpoint a time limit waits that much longer for its next request. As a rule there is one connection; where the settings allow more,
-//! each has one request under way. Nothing here waits or talks: the module `task` does.
+//! Callers submit lists of requests. The next request is one of the caller that has used the
+//! endpoint for the shortest time; several lists of one caller take turns. So no caller waits for
+//! the long list of another, nor for its many lists, nor for its devices that do not answer: a
+//! caller whose requests take longer waits longer for its next turn. Usually there is one
+//! connection; where the settings allow more, each has one request in progress. Nothing here waits
+//! or does I/O: that is the job of the endpoint handle.
 //!
-//! # When things go wrong
+//! # Errors
 //!
-//! - An exception is an answer like any other; but after 5 and 6, by which a device says that it is busy, the request is
-//!   put back for a while, and others go on.
-//! - A reply that is wrong costs its own request, and the connection.
-//! - A reply that does not come, a connection that breaks, or exception 11, by which a gateway says that a unit is
-//!   silent, fails the rest of what this caller asks of *that unit*: a dead unit costs a caller one timeout, not one for
-//!   each request. Other units, which may be alive behind the same gateway, are still asked.
-//! - A unit that is silent several times in a row is set aside: what is asked of it fails at once, until after a while a
-//!   single request tries it (the module `units`).
-//! - When there is no connection to be had, all that callers ask fails at once, and goes on failing at once until the
-//!   endpoint's backoff has passed. Then the next caller's request tries again. Where one connection stands and only a
-//!   further one is refused, the one serves all.
-//! - A connection that turns out to be closed when the next request goes out (devices close what is idle) is opened anew
-//!   and asked again once; nobody notices.
+//! - An exception is a reply like any other. After codes 5 and 6, by which a device says that it is
+//!   busy, the request is delayed, and others are sent meanwhile.
+//! - A wrong reply fails its own request, and the connection is closed.
+//! - A timeout, a lost connection, or exception 11, by which a gateway says that a unit does not
+//!   answer, fails the rest of the caller's list *for this unit*: a dead unit costs a caller one
+//!   timeout, not one for each request. Requests to other units, which may be alive behind the same
+//!   gateway, are still sent.
+//! - After several of these in a row, the circuit breaker of the unit opens: requests to it fail at
+//!   once, until a single request probes it again.
+//! - If no connection can be opened, all requests of all callers fail at once, and continue to do
+//!   so until the backoff of the endpoint is over. Then the next request tries again. If one
+//!   connection is open and only a further one is refused, the open one serves all callers.
+//! - If the device turns out to have closed the connection when the next request goes out (devices
+//!   close idle connections), the connection is opened again and the request is sent again, once;
+//!   no caller sees an error.
 //!
-//! A caller that no longer waits for its answer costs at most the request that is just under way.
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+//! A caller that no longer waits for its replies costs at most the request in progress.
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use tokio::{sync::oneshot, time::Instant};
+use pattoo_base::invariant::Invariant as _;
+use tokio::time::Instant;
 
 use super::{
+    breaker::CircuitBreakers,
+    fairness::{Caller, UsageAccounts},
+    job::{Job, JobProgress, PendingRequest},
+};
+use crate::{
     address::EndpointAddress,
-    alarm::after,
-    connection::{Again, Connection, LineLock, Lost},
     error::ReadError,
-    settings::{EndpointSettings, Terms},
-    span::{Span, Words},
-    table::ExceptionCode,
-    units::Units,
+    model::{ExceptionCode, Words},
+    settings::{ConnectionSettings, EndpointSettings},
+    transport::{Connection, LineLock, LostConnection, Resend, after},
 };
 
-/// Who shares an endpoint's time with others: as a rule a collector, whatever devices it reads there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Caller(u64);
-
-impl Caller {
-    /// Another one.
-    pub fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-impl Default for Caller {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// How long each caller has used an endpoint, on a clock that is that of whoever was served last. A caller that comes back begins
-/// there, unless it has used more already.
-#[derive(Debug, Default)]
-struct Accounts {
-    now: Duration,
-    used: HashMap<Caller, Account>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Account {
-    used: Duration,
-    /// What its last request took, which is what its next one is expected to take.
-    last: Duration,
-}
-
-impl Accounts {
-    /// A caller has something to ask. The endpoint was idle for so long before.
-    fn enter(&mut self, caller: Caller, idle: Duration) {
-        self.now = self.now.saturating_add(idle);
-        let now = self.now;
-        // Who has used no more than others is as good as new.
-        self.used.retain(|known, account| *known == caller || account.used > now);
-        let account = self.used.entry(caller).or_insert(Account { used: now, last: Duration::ZERO });
-        account.used = account.used.max(now);
-    }
-
-    fn used(&self, caller: Caller) -> Duration {
-        self.used.get(&caller).map_or(self.now, |account| account.used.max(self.now))
-    }
-
-    /// A request of this caller goes out; returns what it is expected to take, and is charged.
-    fn begin(&mut self, caller: Caller) -> Duration {
-        let now = self.now;
-        let account = self.used.entry(caller).or_insert(Account { used: now, last: Duration::ZERO });
-        account.used = account.used.max(now);
-        self.now = account.used;
-        account.used = account.used.saturating_add(account.last);
-        account.last
-    }
-
-    /// It has taken so long, where it was expected to take `charged`.
-    fn end(&mut self, caller: Caller, charged: Duration, took: Duration) {
-        if let Some(account) = self.used.get_mut(&caller) {
-            account.used = account.used.saturating_sub(charged).saturating_add(took);
-            account.last = took;
-        }
-    }
-}
-
-/// What an owner is asked to do: these requests.
-pub(super) struct Job {
-    /// Each one that a single request can ask for.
-    pub(super) requests: Vec<Span>,
-    pub(super) settings: Arc<EndpointSettings>,
-    /// For whom.
-    pub(super) caller: Caller,
-    /// Takes one answer for each request, in order.
-    pub(super) answer: oneshot::Sender<Vec<Result<Words, ReadError>>>,
-}
-
-/// A request that is still to be answered.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Todo {
-    /// Its place in the job.
-    index: usize,
-    pub(super) span: Span,
-    retries: u32,
-    busy: u32,
-    /// Whether it was asked again for nothing that it is to blame for.
-    asked_again: bool,
-    not_before: Option<Instant>,
-}
-
-/// A job and how far it has come.
-struct Progress {
-    id: u64,
-    job: Job,
-    answers: Vec<Option<Result<Words, ReadError>>>,
-    todo: VecDeque<Todo>,
-}
-
-impl Progress {
-    fn new(id: u64, job: Job) -> Self {
-        let todo = job.requests.iter().enumerate().map(|(index, span)| Todo {
-            index,
-            span: *span,
-            retries: 0,
-            busy: 0,
-            asked_again: false,
-            not_before: None,
-        });
-        Self { id, todo: todo.collect(), answers: vec![None; job.requests.len()], job }
-    }
-
-    fn answer(&mut self, todo: &Todo, answer: Result<Words, ReadError>) {
-        if let Some(slot) = self.answers.get_mut(todo.index) {
-            *slot = Some(answer);
-        }
-    }
-
-    /// Answers what is still to be asked and of which `which` has an error.
-    fn fail(&mut self, which: impl Fn(&Todo) -> Option<ReadError>) {
-        let Self { todo, answers, .. } = self;
-        todo.retain(|todo| match (which(todo), answers.get_mut(todo.index)) {
-            (Some(error), Some(slot)) => {
-                *slot = Some(Err(error));
-                false
-            }
-            _ => true,
-        });
-    }
-
-    /// Hands all answers over, if they are all there.
-    fn finish(self) -> Option<Self> {
-        if !self.todo.is_empty() || self.answers.iter().any(Option::is_none) {
-            return Some(self);
-        }
-        // Whoever no longer listens has no use for the answers.
-        let _ = self.job.answer.send(self.answers.into_iter().flatten().collect());
-        None
-    }
-}
-
-/// A way to the endpoint, on which there is or can be a connection.
+/// A place for one connection to the endpoint.
 #[derive(Default)]
-pub(super) struct Link {
+pub(super) struct ConnectionSlot {
     pub(super) connection: Option<Connection>,
-    /// When the next request may go out.
+    /// The earliest time of the next request.
     pub(super) ready_at: Option<Instant>,
-    /// Whether the next connection has to hear out what belongs to this one.
-    pub(super) heed: bool,
+    /// Whether the next connection has to discard late bytes that belong to this one.
+    pub(super) discard_late: bool,
     pub(super) lock: Option<LineLock>,
 }
 
-/// What a request came to.
+/// The outcome of a request.
 pub(super) enum Outcome {
-    Answer(Result<Words, ExceptionCode>),
-    Lost(Lost),
+    Reply(Result<Words, ExceptionCode>),
+    Lost(LostConnection),
     NoConnection(ReadError),
 }
 
-/// A request that has come to something.
-pub(super) struct Asked {
-    pub(super) question: Question,
+/// A request that has ended.
+pub(super) struct FinishedRequest {
+    pub(super) request: ActiveRequest,
     pub(super) started: Instant,
     pub(super) outcome: Outcome,
 }
 
-/// A request that goes out now.
-pub(super) struct Question {
-    /// Of the job that it belongs to.
-    id: u64,
+/// A request that is to be sent now.
+pub(super) struct ActiveRequest {
+    job_id: u64,
     caller: Caller,
-    /// When it was given out, and what its caller was charged for it.
-    given_out: Instant,
+    /// When it left the queue, and the time that its caller was charged for it.
+    dequeued: Instant,
     charged: Duration,
-    pub(super) todo: Todo,
-    pub(super) link: Link,
+    pub(super) pending: PendingRequest,
+    pub(super) slot: ConnectionSlot,
     pub(super) settings: Arc<EndpointSettings>,
-    /// What holds for the connection.
-    pub(super) terms: Terms,
+    pub(super) connection_settings: ConnectionSettings,
 }
 
-/// What there is to do next.
+/// What to do next.
 pub(super) enum Next {
-    Ask(Question),
-    /// Nothing, before something comes in or that moment has come.
+    Send(ActiveRequest),
+    /// Wait until something happens, or until this time.
     Wait(Option<Instant>),
 }
 
-/// All that is known of an endpoint while it is in use.
-pub(super) struct Owner {
+/// The requests of an endpoint, its connections that are not in use, and the state of its units.
+pub(super) struct RequestQueue {
     address: Arc<EndpointAddress>,
-    /// Of all who have asked.
-    terms: Option<Terms>,
-    jobs: VecDeque<Progress>,
-    accounts: Accounts,
+    /// The combined settings of all callers so far.
+    settings: Option<ConnectionSettings>,
+    jobs: VecDeque<JobProgress>,
+    accounts: UsageAccounts,
     next_id: u64,
-    /// Links that are not in use.
-    links: Vec<Link>,
-    /// How many are.
-    out: usize,
-    units: Units,
+    /// Connections that are not in use.
+    slots: Vec<ConnectionSlot>,
+    /// The number of requests in progress.
+    active: usize,
+    breakers: CircuitBreakers,
     /// Attempts to connect that failed in a row.
     pub(super) failures: u32,
-    /// Why the last one failed, and until when there is no other.
-    closed: Option<(ReadError, Instant)>,
-    /// Until when no further connection is tried beside those that stand.
-    crowded: Option<Instant>,
+    /// The error of the last one, and until when there is no other attempt.
+    backoff: Option<(ReadError, Instant)>,
+    /// Until when no further connection is tried while one is open.
+    single_until: Option<Instant>,
     last_used: Instant,
 }
 
-impl Owner {
+impl RequestQueue {
     pub(super) fn new(address: Arc<EndpointAddress>) -> Self {
         Self {
             address,
-            terms: None,
+            settings: None,
             jobs: VecDeque::new(),
-            accounts: Accounts::default(),
+            accounts: UsageAccounts::default(),
             next_id: 0,
-            links: Vec::new(),
-            out: 0,
-            units: Units::default(),
+            slots: Vec::new(),
+            active: 0,
+            breakers: CircuitBreakers::default(),
             failures: 0,
-            closed: None,
-            crowded: None,
+            backoff: None,
+            single_until: None,
             last_used: Instant::now(),
         }
     }
 
-    /// When connections that nobody uses are to be closed.
+    /// When idle connections are due to be closed.
     pub(super) fn idle_due(&self) -> Instant {
-        let idle_close = self.terms.map_or(EndpointSettings::default().idle_close, |terms| terms.idle_close);
+        let idle_close = self.settings.map_or(EndpointSettings::default().idle_close, |settings| settings.idle_close);
         after(self.last_used, idle_close)
     }
 
-    /// Takes a job; says by what number it goes.
-    pub(super) fn accept(&mut self, job: Job) -> u64 {
-        let terms = Terms::of(&job.settings);
-        self.terms = Some(self.terms.map_or(terms, |known| known.gentlest(terms)));
+    /// Adds a job, and returns its ID.
+    pub(super) fn push(&mut self, job: Job) -> u64 {
+        let settings = ConnectionSettings::of(&job.settings);
+        self.settings = Some(self.settings.map_or(settings, |known| known.combined_with(settings)));
         self.next_id = self.next_id.wrapping_add(1);
-        let idle = if self.is_quiet() { self.last_used.elapsed() } else { Duration::ZERO };
+        let idle = if self.is_idle() { self.last_used.elapsed() } else { Duration::ZERO };
         self.accounts.enter(job.caller, idle);
-        self.jobs.extend(Progress::new(self.next_id, job).finish());
+        self.jobs.extend(JobProgress::new(self.next_id, job).finish());
         self.next_id
     }
 
-    /// Whether there is nothing to do, and nothing under way.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.jobs.is_empty() && self.out == 0
+    /// Whether there are no jobs and no requests in progress.
+    pub(super) fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && self.active == 0
     }
 
-    /// Whether this job is all that there is to do, and can be done over one connection that stands.
-    pub(super) fn is_alone(&self, id: u64) -> bool {
-        let stands = self.links.last().is_some_and(|link| link.connection.is_some());
-        let only = self.jobs.len() == 1 && self.out == 0 && stands;
-        let several = self.terms.is_some_and(|terms| terms.connections > 1);
-        only && self.jobs.front().is_some_and(|progress| progress.id == id && (!several || progress.todo.len() <= 1))
+    /// Whether this is the only job, and one open connection is enough for it.
+    pub(super) fn is_only_job(&self, id: u64) -> bool {
+        let is_open = self.slots.last().is_some_and(|slot| slot.connection.is_some());
+        let is_only = self.jobs.len() == 1 && self.active == 0 && is_open;
+        let several = self.settings.is_some_and(|settings| settings.connections > 1);
+        is_only && self.jobs.front().is_some_and(|job| job.id == id && (!several || job.pending.len() <= 1))
     }
 
-    /// How many connections there may be now.
+    /// The maximum number of connections at this time.
     fn allowed(&self, now: Instant) -> usize {
-        let one = matches!(*self.address, EndpointAddress::Serial(_)) || self.crowded.is_some_and(|until| now < until);
-        if one { 1 } else { self.terms.map_or(1, |terms| usize::from(terms.connections)) }
+        let is_serial = matches!(*self.address, EndpointAddress::Serial(_));
+        if is_serial || self.single_until.is_some_and(|until| now < until) {
+            1
+        } else {
+            self.settings.map_or(1, |settings| usize::from(settings.connections))
+        }
     }
 
-    /// The request that goes out next, if one can.
+    /// The request to send next, if one can be sent.
     pub(super) fn next(&mut self) -> Next {
         if self.jobs.is_empty() {
             return Next::Wait(None);
         }
         let now = Instant::now();
-        if let Some((error, until)) = &self.closed
+        if let Some((error, until)) = &self.backoff
             && now < *until
         {
-            for mut progress in std::mem::take(&mut self.jobs) {
-                progress.fail(|_| Some(error.clone()));
-                self.jobs.extend(progress.finish());
+            for mut job in std::mem::take(&mut self.jobs) {
+                job.fail(|_| Some(error.clone()));
+                self.jobs.extend(job.finish());
             }
             return Next::Wait(None);
         }
-        if self.out >= self.allowed(now) {
+        if self.active >= self.allowed(now) {
             return Next::Wait(None);
         }
         let mut wake: Option<Instant> = None;
         if self.jobs.len() > 1 {
             let accounts = &self.accounts;
-            // Those of one caller stay in their order.
-            self.jobs.make_contiguous().sort_by_key(|progress| accounts.used(progress.job.caller));
+            // Stable: jobs of one caller keep their order.
+            self.jobs.make_contiguous().sort_by_key(|job| accounts.used(job.job.caller));
         }
         for _ in 0..self.jobs.len() {
-            let Some(mut progress) = self.jobs.pop_front() else { break };
-            if progress.job.answer.is_closed() {
+            let Some(mut job) = self.jobs.pop_front() else { break };
+            if job.job.reply.is_closed() {
                 continue;
             }
-            let units = &self.units;
-            if units.any() {
-                progress.fail(|todo| units.set_aside(todo.span.unit(), now));
+            let breakers = &self.breakers;
+            if breakers.any() {
+                job.fail(|pending| breakers.open(pending.span.unit(), now));
             }
-            let Some(mut progress) = progress.finish() else { continue };
+            let Some(mut job) = job.finish() else { continue };
             let mut chosen = None;
-            for (place, todo) in progress.todo.iter().enumerate() {
-                let free_at = todo.not_before.max(units.not_before(todo.span.unit()));
+            for (index, pending) in job.pending.iter().enumerate() {
+                let free_at = pending.not_before.max(breakers.held_until(pending.span.unit()));
                 match free_at.filter(|free_at| now < *free_at) {
                     Some(free_at) => wake = Some(wake.map_or(free_at, |wake| wake.min(free_at))),
-                    None if units.is_probing(todo.span.unit()) => {}
+                    None if breakers.is_probing(pending.span.unit()) => {}
                     None => {
-                        chosen = Some(place);
+                        chosen = Some(index);
                         break;
                     }
                 }
             }
-            let chosen = chosen.and_then(|place| progress.todo.remove(place));
-            let (id, caller, settings) = (progress.id, progress.job.caller, Arc::clone(&progress.job.settings));
-            self.jobs.push_back(progress);
-            if let Some(todo) = chosen {
-                self.units.asked(todo.span.unit());
-                self.out = self.out.saturating_add(1);
-                let link = self.links.pop().unwrap_or_default();
-                let terms = self.terms.unwrap_or_else(|| Terms::of(&settings));
+            let chosen = chosen.and_then(|index| job.pending.remove(index));
+            let (job_id, caller, settings) = (job.id, job.job.caller, Arc::clone(&job.job.settings));
+            self.jobs.push_back(job);
+            if let Some(pending) = chosen {
+                self.breakers.request_sent(pending.span.unit());
+                self.active = self.active.saturating_add(1);
+                let slot = self.slots.pop().unwrap_or_default();
+                let connection_settings = self.settings.unwrap_or_else(|| ConnectionSettings::of(&settings));
                 let charged = self.accounts.begin(caller);
-                return Next::Ask(Question { id, caller, given_out: now, charged, todo, link, settings, terms });
+                let dequeued = now;
+                return Next::Send(ActiveRequest {
+                    job_id,
+                    caller,
+                    dequeued,
+                    charged,
+                    pending,
+                    slot,
+                    settings,
+                    connection_settings,
+                });
             }
         }
         Next::Wait(wake)
     }
 
-    /// Takes what a request has come to: its caller is answered when that was the last, or it is asked once more.
-    pub(super) fn settle(&mut self, asked: Asked) {
-        let Asked { question, started, outcome } = asked;
-        let Question { id, caller, given_out, charged, mut todo, mut link, .. } = question;
-        self.out = self.out.saturating_sub(1);
+    /// Processes the outcome of a request: it has a reply now, or is sent once more. A job with all
+    /// replies ends.
+    pub(super) fn settle(&mut self, finished: FinishedRequest) {
+        let FinishedRequest { request, started, outcome } = finished;
+        let ActiveRequest { job_id, caller, dequeued, charged, mut pending, mut slot, .. } = request;
+        self.active = self.active.checked_sub(1).or_broken("a request that ended was in progress", 0);
         let now = Instant::now();
-        self.accounts.end(caller, charged, now.saturating_duration_since(given_out));
+        self.accounts.end(caller, charged, now.saturating_duration_since(dequeued));
         self.last_used = now;
-        let unit = todo.span.unit();
-        let place = self.jobs.iter().position(|progress| progress.id == id);
-        let mut progress = place.and_then(|place| self.jobs.get_mut(place));
-        let settings = progress.as_ref().map(|progress| Arc::clone(&progress.job.settings)).unwrap_or_default();
-        let is_probe = self.units.is_probing(unit);
-        // What comes of it: an answer, or the request once more.
-        let mut answer = None;
+        let unit = pending.span.unit();
+        let index = self.jobs.iter().position(|job| job.id == job_id);
+        let mut job = index.and_then(|index| self.jobs.get_mut(index));
+        let settings = job.as_ref().map(|job| Arc::clone(&job.job.settings)).unwrap_or_default();
+        let is_probe = self.breakers.is_probing(unit);
+        // Without a reply the request is sent once more.
+        let mut reply = None;
         let mut silent = None;
         match outcome {
-            Outcome::Answer(Ok(words)) => {
-                self.units.answered(unit);
-                answer = Some(Ok(words));
+            Outcome::Reply(Ok(words)) => {
+                self.breakers.replied(unit);
+                reply = Some(Ok(words));
             }
-            Outcome::Answer(Err(code)) => {
-                let busy = code == ExceptionCode::ACKNOWLEDGE || code == ExceptionCode::SERVER_DEVICE_BUSY;
+            Outcome::Reply(Err(code)) => {
                 if code == ExceptionCode::GATEWAY_TARGET_DEVICE_FAILED_TO_RESPOND {
                     silent = Some(ReadError::Exception(code));
                 } else {
-                    self.units.answered(unit);
+                    self.breakers.replied(unit);
                 }
-                if busy && todo.busy < settings.busy_retries {
-                    todo.busy = todo.busy.saturating_add(1);
-                    todo.not_before = Some(after(now, settings.busy_delay));
+                let is_busy = code == ExceptionCode::ACKNOWLEDGE || code == ExceptionCode::SERVER_DEVICE_BUSY;
+                if is_busy && pending.busy_retries < settings.busy_retries {
+                    pending.busy_retries = pending.busy_retries.saturating_add(1);
+                    pending.not_before = Some(after(now, settings.busy_delay));
                 } else {
-                    answer = Some(Err(ReadError::Exception(code)));
+                    reply = Some(Err(ReadError::Exception(code)));
                 }
             }
-            Outcome::Lost(Lost { error, again }) => {
-                if self.address.is_rtu() && again != Again::NotSent {
-                    // On a line nothing tells a late reply from the next one: it has to have come, or never to come.
+            Outcome::Lost(LostConnection { error, resend }) => {
+                if self.address.is_rtu() && resend != Resend::NotSent {
+                    // Nothing in a frame tells a late reply from the next one: wait until it can no
+                    // longer arrive.
                     let late = if matches!(error, ReadError::Timeout(_)) { 2 } else { 1 };
-                    self.units.hold(unit, after(started, settings.request_timeout.saturating_mul(late)));
-                    link.heed = true;
+                    self.breakers.hold(unit, after(started, settings.request_timeout.saturating_mul(late)));
+                    slot.discard_late = true;
                 }
-                if again != Again::No && !todo.asked_again {
-                    tracing::debug!(endpoint = %self.address, %error, "asking again");
-                    todo.asked_again = true;
-                } else if todo.retries < settings.retries && !is_probe {
-                    tracing::debug!(endpoint = %self.address, span = %todo.span, %error, "trying again");
-                    todo.retries = todo.retries.saturating_add(1);
+                if resend != Resend::No && !pending.was_resent {
+                    tracing::debug!(endpoint = %self.address, %error, "sending the request again");
+                    pending.was_resent = true;
+                } else if pending.retries < settings.retries && !is_probe {
+                    tracing::debug!(endpoint = %self.address, span = %pending.span, %error, "retrying");
+                    pending.retries = pending.retries.saturating_add(1);
                 } else {
-                    tracing::debug!(endpoint = %self.address, span = %todo.span, %error, "connection dropped");
+                    tracing::debug!(endpoint = %self.address, span = %pending.span, %error, "connection closed");
                     if matches!(error, ReadError::Timeout(_) | ReadError::Connection(_)) {
                         silent = Some(error.clone());
                     }
-                    answer = Some(Err(error));
+                    reply = Some(Err(error));
                 }
             }
             Outcome::NoConnection(error) => {
-                let stands = self.out > 0 || self.links.iter().any(|link| link.connection.is_some());
+                let has_other = self.active > 0 || self.slots.iter().any(|slot| slot.connection.is_some());
                 self.failures = self.failures.saturating_add(1);
                 let backoff = settings.backoff(self.failures);
-                tracing::debug!(endpoint = %self.address, %error, ?backoff, stands, "cannot connect");
-                if stands {
-                    self.crowded = Some(after(now, backoff.max(Duration::from_secs(1))));
+                tracing::debug!(endpoint = %self.address, %error, ?backoff, has_other, "cannot connect");
+                if has_other {
+                    self.single_until = Some(after(now, backoff.max(Duration::from_secs(1))));
                 } else {
-                    self.closed = Some((error.clone(), after(now, backoff)));
-                    if let Some(progress) = &mut progress {
-                        progress.fail(|_| Some(error.clone()));
+                    self.backoff = Some((error.clone(), after(now, backoff)));
+                    if let Some(job) = &mut job {
+                        job.fail(|_| Some(error.clone()));
                     }
-                    answer = Some(Err(error));
+                    reply = Some(Err(error));
                 }
             }
         }
         if let Some(error) = silent {
-            self.units.silent(unit, &error, &settings, now);
-            if let Some(progress) = &mut progress {
-                progress.fail(|todo| (todo.span.unit() == unit).then(|| error.clone()));
+            self.breakers.failed(unit, &error, &settings, now);
+            if let Some(job) = &mut job {
+                job.fail(|pending| (pending.span.unit() == unit).then(|| error.clone()));
             }
         }
-        // Whatever came of a probe, the next request is one again, or none is needed.
-        self.units.settled(unit);
-        if link.connection.is_some() {
+        self.breakers.request_ended(unit);
+        if slot.connection.is_some() {
             self.failures = 0;
-            self.closed = None;
+            self.backoff = None;
         }
-        self.links.push(link);
-        match (progress, answer) {
-            (Some(progress), Some(answer)) => progress.answer(&todo, answer),
-            (Some(progress), None) => progress.todo.push_front(todo),
+        self.slots.push(slot);
+        match (job, reply) {
+            (Some(job), Some(reply)) => job.set_reply(&pending, reply),
+            (Some(job), None) => job.pending.push_front(pending),
             (None, _) => {}
         }
-        if let Some(progress) = place.and_then(|place| self.jobs.remove(place))
-            && let (Some(progress), Some(place)) = (progress.finish(), place)
+        if let Some(job) = index.and_then(|index| self.jobs.remove(index))
+            && let (Some(job), Some(index)) = (job.finish(), index)
         {
-            self.jobs.insert(place, progress);
+            self.jobs.insert(index, job);
         }
     }
 }
