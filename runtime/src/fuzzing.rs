@@ -32,5 +32,5 @@ pub async fn modbus_reply(
     serial: bool,
     span: Span,
 ) -> Result<Result<Words, ExceptionCode>, ReadError> {
-    pattoo_modbus::asked(stream, serial, span).await
+    pattoo_modbus::read_stream(stream, serial, span).await
 }

@@ -117,7 +117,7 @@ pub(super) async fn own_endpoints(server: Option<&ServerUrl>) -> OwnEndpoints {
 pub(super) fn devices(grants: Vec<DeviceGrant>, own: &OwnEndpoints) -> Result<Devices, Failure> {
     Devices::check(&grants, own).map_err(Failure::usage)?;
     let (endpoints, own) = (Endpoints::new(), own.clone());
-    endpoints.refusing(move |address| own.has_address(address.ip(), address.port()));
+    endpoints.deny_addresses(move |address| own.has_address(address.ip(), address.port()));
     Ok(Devices::new(grants, &endpoints))
 }
 

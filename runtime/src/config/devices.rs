@@ -1,7 +1,7 @@
 //! One Modbus device of a grant: `url`, units, what may be read, and how its endpoint is treated.
 
 use pattoo_modbus::{
-    DeviceUrl, EndpointSettings, MAX_BITS, MAX_CONNECTIONS, MAX_REGISTERS, Ranges, Readable, Table, check_unit,
+    DeviceUrl, EndpointSettings, MAX_BITS, MAX_CONNECTIONS, MAX_REGISTERS, Ranges, Readable, Table, Unit,
 };
 use pattoo_sandbox::capability::modbus::DeviceGrant;
 use pattoo_settings::{
@@ -83,7 +83,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
         Count,
         1,
         100,
-        set_aside_after,
+        breaker_threshold,
         u64::from,
         narrow
     ),
@@ -93,7 +93,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
         Time,
         0,
         HOUR,
-        set_aside,
+        breaker_duration,
         millis,
         duration
     ),
@@ -168,7 +168,7 @@ pub(super) fn device(fields: Fields<'_>, entry: &Entry) -> Result<DeviceGrant, R
 fn units(fields: Fields<'_>, url: Option<&DeviceUrl>) -> Result<Vec<u8>, Reported> {
     let unit = |name: &str, node: &Node| {
         let number = node.text().and_then(|text| text.parse().ok()).ok_or(Reported)?;
-        let unit = url.map_or_else(|| check_unit(number), |url| url.endpoint().check_unit(number));
+        let unit = Unit::new(number).and_then(|unit| url.map_or(Ok(unit), |url| url.endpoint().check_unit(unit)));
         unit.map_err(|error| fields.wrong(name, node, error))
     };
     let default = fields.node("unit").map(|node| unit("unit", node)).transpose();
@@ -180,7 +180,7 @@ fn units(fields: Fields<'_>, url: Option<&DeviceUrl>) -> Result<Vec<u8>, Reporte
         let what = format!("the unit is {unit} here and {in_url} in the url");
         return Err(fields.wrong_with(node, what, "keep one of the two".to_owned()));
     }
-    Ok(default.or(in_url).into_iter().chain(more?).collect())
+    Ok(default.or(in_url).into_iter().chain(more?).map(Unit::get).collect())
 }
 
 /// What may be read.

@@ -152,7 +152,7 @@ pub async fn plan(resources: &DaemonResources, configuration: &Configuration) ->
         }
     }
     resources.deliver_to(server).await;
-    resources.endpoints.refusing(move |address| own.has_address(address.ip(), address.port()));
+    resources.endpoints.deny_addresses(move |address| own.has_address(address.ip(), address.port()));
     Ok(Plan { collectors, store: resources.store(server) })
 }
 

@@ -11,7 +11,7 @@ use std::{
     path::PathBuf,
 };
 
-use pattoo_modbus::check_unit;
+use pattoo_modbus::Unit as UnitNumber;
 use serde::{
     Deserialize,
     de::{self, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor, value::MapAccessDeserializer},
@@ -179,7 +179,7 @@ fn units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u8, Unit
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut units = BTreeMap::new();
             while let Some(number) = map.next_key::<u64>()? {
-                let number = check_unit(number).map_err(de::Error::custom)?;
+                let number = UnitNumber::new(number).map_err(de::Error::custom)?.get();
                 if units.insert(number, map.next_value()?).is_some() {
                     return Err(de::Error::custom(format_args!("unit {number} is given twice")));
                 }

@@ -35,12 +35,11 @@ impl<T> Invariant<T> for Option<T> {
     #[track_caller]
     fn or_broken(self, what: &str, fallback: T) -> T {
         // A closure would hide the caller's place.
-        if let Some(value) = self {
-            value
-        } else {
+        let Some(value) = self else {
             broken(what);
-            fallback
-        }
+            return fallback;
+        };
+        value
     }
 }
 

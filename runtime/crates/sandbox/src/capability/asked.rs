@@ -105,7 +105,7 @@ impl Recorder {
         let mut asked = self.lock();
         if asked.has_room(0) {
             let device = asked.devices.entry(name.to_string()).or_default();
-            let asked_for = (span.unit(), span.table(), span.address(), span.last());
+            let asked_for = (span.unit().get(), span.table(), span.address(), span.last());
             device.granted = device.granted.take().or_else(|| grant.cloned());
             device.spans.insert(asked_for);
             if denied {

@@ -1,27 +1,28 @@
-//! The four tables of a Modbus device, and the exceptions it answers with.
+//! The four tables of a Modbus device, and the exception codes of its replies.
 //!
 //! Numbers and names are those of the MODBUS Application Protocol Specification V1.1b3.
 
 use std::fmt;
 
-/// One of the four tables of a device (V1.1b3, section 4.3), each with its own addresses 0 to 65535.
+/// One of the four tables of a device (V1.1b3, section 4.3), each with its own addresses 0 to
+/// 65535.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Table {
-    /// Bits that can be written too; read with function 1 (section 6.1).
+    /// Bits, readable and writable; read with function 1 (section 6.1).
     Coils = 1,
-    /// Bits that can only be read; function 2 (section 6.2).
+    /// Bits, readable only; read with function 2 (section 6.2).
     DiscreteInputs = 2,
-    /// 16-bit registers that can be written too; function 3 (section 6.3).
+    /// 16-bit registers, readable and writable; read with function 3 (section 6.3).
     HoldingRegisters = 3,
-    /// 16-bit registers that can only be read; function 4 (section 6.4).
+    /// 16-bit registers, readable only; read with function 4 (section 6.4).
     InputRegisters = 4,
 }
 
-/// The most bits that one request may ask for: 0x7D0 (V1.1b3, sections 6.1 and 6.2).
+/// The maximum number of bits in one request: 0x7D0 (V1.1b3, sections 6.1 and 6.2).
 pub const MAX_BITS: u16 = 2000;
 
-/// The most registers that one request may ask for: 0x7D (V1.1b3, sections 6.3 and 6.4).
+/// The maximum number of registers in one request: 0x7D (V1.1b3, sections 6.3 and 6.4).
 pub const MAX_REGISTERS: u16 = 125;
 
 impl Table {
@@ -33,7 +34,7 @@ impl Table {
         self as u8
     }
 
-    /// The table that the function code reads; none for functions that are no plain reads.
+    /// The table that the function code reads; `None` for all functions but the four plain reads.
     pub const fn from_function(function: u8) -> Option<Self> {
         match function {
             1 => Some(Self::Coils),
@@ -49,12 +50,12 @@ impl Table {
         matches!(self, Self::Coils | Self::DiscreteInputs)
     }
 
-    /// The most addresses that one request may ask for: 2000 bits or 125 registers.
+    /// The maximum number of addresses in one request: 2000 bits or 125 registers.
     pub const fn maximum(self) -> u16 {
         if self.is_bits() { MAX_BITS } else { MAX_REGISTERS }
     }
 
-    /// The table's name in words: `coils`, `discrete inputs`, `holding registers`, `input registers`.
+    /// The name of the table: `coils`, `discrete inputs`, `holding registers`, `input registers`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Coils => "coils",
@@ -71,27 +72,29 @@ impl fmt::Display for Table {
     }
 }
 
-/// The code of an exception answer (V1.1b3, section 7). Devices send codes that the specification does not know, too.
+/// The code of an exception response (V1.1b3, section 7). Devices also send codes that are not in
+/// the specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ExceptionCode(pub u8);
 
 impl ExceptionCode {
-    /// The device does not know the function: as a rule, it has no such table.
+    /// The device does not support the function: usually it does not have this table.
     pub const ILLEGAL_FUNCTION: Self = Self(0x01);
-    /// The device does not have (all of) these addresses.
+    /// The device does not have these addresses, or not all of them.
     pub const ILLEGAL_DATA_ADDRESS: Self = Self(0x02);
-    /// The count does not suit the device.
+    /// The device does not accept the count.
     pub const ILLEGAL_DATA_VALUE: Self = Self(0x03);
-    /// The device failed while it answered; some answer so for registers that they cannot read.
+    /// The device failed to process the request; some devices send it for registers that they
+    /// cannot read.
     pub const SERVER_DEVICE_FAILURE: Self = Self(0x04);
-    /// The device has accepted the request and needs long for it.
+    /// The device has accepted the request and needs a long time to process it.
     pub const ACKNOWLEDGE: Self = Self(0x05);
-    /// The device is busy with something that takes long.
+    /// The device is busy with a long operation.
     pub const SERVER_DEVICE_BUSY: Self = Self(0x06);
-    /// A gateway got no answer from the unit behind it.
+    /// A gateway got no reply from the unit behind it.
     pub const GATEWAY_TARGET_DEVICE_FAILED_TO_RESPOND: Self = Self(0x0B);
 
-    /// The specification's name for the code, in lower case; none for a code that it does not have.
+    /// The name of the code in the specification, in lower case; `None` for other codes.
     pub const fn name(self) -> Option<&'static str> {
         Some(match self.0 {
             0x01 => "illegal function",
@@ -107,8 +110,8 @@ impl ExceptionCode {
         })
     }
 
-    /// Whether the exception can be the fault of some of the addresses asked for, so that asking for fewer may help:
-    /// codes 2, 3 and 4.
+    /// Whether some of the requested addresses may have caused the exception, so that a request for
+    /// fewer addresses may succeed: codes 2, 3 and 4.
     pub const fn blames_addresses(self) -> bool {
         matches!(self, Self::ILLEGAL_DATA_ADDRESS | Self::ILLEGAL_DATA_VALUE | Self::SERVER_DEVICE_FAILURE)
     }
@@ -128,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_table_is_found_by_its_function() {
+    fn table_is_found_by_its_function_code() {
         for table in Table::ALL {
             assert_eq!(Table::from_function(table.function()), Some(table));
         }
@@ -137,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exception_is_shown_with_its_number_and_its_name() {
+    fn exception_is_displayed_with_its_number_and_name() {
         assert_eq!(ExceptionCode(2).to_string(), "exception 2 (illegal data address)");
         assert_eq!(ExceptionCode(0x63).to_string(), "exception 99");
     }

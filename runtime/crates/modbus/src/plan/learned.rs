@@ -1,42 +1,43 @@
-//! What was learned of an endpoint's units while reading them: addresses that fail, and how much a request may ask for.
+//! What earlier reads showed of a device: addresses that fail, and how long a request may be.
 //!
-//! Devices have registers that must not be read, blocks that no request may cross, and maxima that no manual names. Each
-//! shows by an exception, and which of them it was only by asking for less. What that brought out is kept here, for an
-//! hour and up to a bound, so that the next read plans around it. It is learned anew from the device alone; nothing of it
-//! is ever taken for a value.
+//! Devices have registers that cannot be read, blocks that no request may cross, and maxima that no
+//! manual mentions. Each shows itself by an exception, and only shorter requests tell which of them
+//! it was. The result is kept here for an hour, up to a bound, so that the next read plans around
+//! it. It is only used for planning, never as a value.
 //!
-//! Three facts are told apart, by what was answered to parts of a request that failed:
-//! - *A span that fails alone* is bad: it, and whatever contains it, is asked for alone from then on. When it is
-//!   answered one day, it is forgotten.
-//! - *A request whose parts were all answered* was too long, if it was longer than any that this table ever answered. The
-//!   device's maximum lies between the two; the next reads try the middle, so it is found within seven reads that long.
-//! - If it was not longer than that, it crosses something. That run is bad, its parts are not.
+//! The replies to the parts of a request that failed tell three cases apart:
+//! - *A span that fails alone* is bad: from then on it, and whatever contains it, gets a request of
+//!   its own. When such a request succeeds, the span is no longer bad.
+//! - *A request whose parts all succeeded* was too long, if it was longer than any request that
+//!   succeeded in this table. The maximum of the device lies between the two lengths; the next
+//!   reads try the middle, so that seven reads of that length find it.
+//! - Otherwise the request crossed a border of two blocks. This range is bad, its parts are not.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{span::Span, table::Table};
+use crate::model::{Span, Table, Unit};
 
-/// How long something is remembered that was not seen again.
-pub(super) const LIFETIME: Duration = Duration::from_hours(1);
-/// The most runs that are remembered for one table of one unit; the oldest goes first.
-pub(super) const MAX_RUNS: usize = 512;
+/// How long a failure is remembered after it was last seen.
+pub(crate) const LIFETIME: Duration = Duration::from_hours(1);
+/// The maximum number of failed ranges for one table of one unit; the oldest is forgotten first.
+pub(crate) const MAX_RUNS: usize = 512;
 
-/// What is known of all units of an endpoint.
+/// What is known of the tables of all units of an endpoint.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
-    tables: BTreeMap<(u8, Table), Known>,
+pub(crate) struct Learned {
+    tables: BTreeMap<(Unit, Table), Known>,
 }
 
 /// What is known of one table of one unit.
 #[derive(Debug, Default)]
 struct Known {
-    /// Runs that fail, none within another; sorted, so that their ends are too.
+    /// Ranges that fail, none within another; sorted by start, and therefore by end.
     bad: Vec<Run>,
-    /// The longest request that was answered.
+    /// The length of the longest request that succeeded.
     answered: u16,
-    /// The shortest that was too long, and when that was seen.
+    /// The length of the shortest request that was too long, and when that was seen.
     too_long: Option<(u16, Instant)>,
 }
 
@@ -47,9 +48,9 @@ struct Run {
     seen: Instant,
 }
 
-impl Memory {
-    /// Forgets what was not seen for a [`LIFETIME`].
-    pub(super) fn forget_old(&mut self, now: Instant) {
+impl Learned {
+    /// Forgets what was not seen for [`LIFETIME`].
+    pub(crate) fn forget_old(&mut self, now: Instant) {
         let fresh = |seen: Instant| now.saturating_duration_since(seen) < LIFETIME;
         self.tables.values_mut().for_each(|known| {
             known.bad.retain(|run| fresh(run.seen));
@@ -57,39 +58,39 @@ impl Memory {
         });
     }
 
-    /// Whether a run that fails lies within the span.
-    pub(super) fn is_bad(&self, span: Span) -> bool {
+    /// Whether the span contains a range that fails.
+    pub(crate) fn is_bad(&self, span: Span) -> bool {
         self.tables.get(&key(span)).is_some_and(|known| {
             let place = known.bad.partition_point(|run| run.first < span.address());
             known.bad.get(place).is_some_and(|run| run.last <= span.last())
         })
     }
 
-    /// The most addresses that a request should ask for at once, as far as the device is known.
-    pub(super) fn maximum(&self, unit: u8, table: Table) -> u16 {
+    /// The maximum number of addresses for the next request, as far as it is known.
+    pub(crate) fn maximum(&self, unit: Unit, table: Table) -> u16 {
         let Some(Known { answered, too_long: Some((too_long, _)), .. }) = self.tables.get(&(unit, table)) else {
             return u16::MAX;
         };
-        // What was answered was shorter than what was too long; in the middle is what to try next.
+        // The maximum is at least `answered` and below `too_long`: try the middle.
         let room = too_long.saturating_sub(*answered);
         answered.saturating_add(room / 2).max(1)
     }
 
-    /// The span was answered with values.
-    pub(super) fn answered(&mut self, span: Span) {
+    /// A request for the span succeeded.
+    pub(crate) fn answered(&mut self, span: Span) {
         let known = self.tables.entry(key(span)).or_default();
         known.bad.retain(|run| run.first < span.address() || span.last() < run.last);
         known.answered = known.answered.max(span.count());
         known.too_long = known.too_long.filter(|(too_long, _)| span.count() < *too_long);
     }
 
-    /// The span, which nobody wants only a part of, failed because of its addresses.
-    pub(super) fn failed_alone(&mut self, span: Span, now: Instant) {
+    /// A request for exactly this piece failed because of its addresses.
+    pub(crate) fn failed_alone(&mut self, span: Span, now: Instant) {
         self.tables.entry(key(span)).or_default().add(Run { first: span.address(), last: span.last(), seen: now });
     }
 
-    /// A request failed because of its addresses, but all its parts were answered.
-    pub(super) fn failed_together(&mut self, span: Span, now: Instant) {
+    /// A request failed because of its addresses, but all its parts succeeded.
+    pub(crate) fn failed_together(&mut self, span: Span, now: Instant) {
         let known = self.tables.entry(key(span)).or_default();
         if span.count() > known.answered {
             let shortest = known.too_long.map_or(u16::MAX, |(too_long, _)| too_long).min(span.count());
@@ -102,7 +103,7 @@ impl Memory {
 
 impl Known {
     fn add(&mut self, run: Run) {
-        // A run within this one says more; one around it says less.
+        // A range within this one is more precise; one around it is less precise.
         let mut within = false;
         for known in &mut self.bad {
             if run.first <= known.first && known.last <= run.last {
@@ -124,10 +125,10 @@ impl Known {
     }
 }
 
-fn key(span: Span) -> (u8, Table) {
+fn key(span: Span) -> (Unit, Table) {
     (span.unit(), span.table())
 }
 
 #[cfg(test)]
-#[path = "tests/memory.rs"]
+#[path = "tests/learned.rs"]
 mod tests;

@@ -1,34 +1,35 @@
-//! Addresses as manuals write them: 40001 is the first holding register.
+//! The notation of addresses in manuals: 40001 is the first holding register.
 //!
-//! The notation comes from the Modicon controllers that Modbus was made for: the first digit names the table (0 coils,
-//! 1 discrete inputs, 3 input registers, 4 holding registers), the others count from 1, four or five of them. On the
-//! wire, and everywhere else here, addresses count from 0 and the function names the table (V1.1b3, section 4.4). Since
-//! 40001 is a wire address too, this notation is read only where it is announced, as in `manual:40001-40100`.
+//! The notation comes from the Modicon controllers that Modbus was made for. The first digit is the
+//! table (0 coils, 1 discrete inputs, 3 input registers, 4 holding registers), the other four or
+//! five digits count from 1. On the wire, and everywhere else in this crate, addresses count from 0
+//! and the function code is the table (V1.1b3, section 4.4). 40001 is also a wire address, so this
+//! notation is accepted only where it is marked, as in `manual:40001-40100`.
 
 use thiserror::Error;
 
-use super::table::Table;
+use super::Table;
 
-/// Why a text is no address of that table as manuals write it.
+/// Why a text is not an address of a table in the notation of manuals.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ManualError {
     /// Not five or six digits.
-    #[error("`{0}` is not an address as manuals write it: five or six digits are, such as 40001 or 400001")]
+    #[error("`{0}` is not an address in the notation of manuals: write five or six digits, such as 40001 or 400001")]
     Text(String),
-    /// The first digit names another table, or none.
-    #[error("`{text}` is no address of {table} in a manual's notation: those begin with {}", digit(*.table))]
+    /// The first digit is that of another table, or of none.
+    #[error("`{text}` is not an address of {table} in a manual's notation: those begin with {}", digit(*.table))]
     OtherTable {
         /// The address as it was written.
         text: String,
-        /// The table that it is given for.
+        /// The table for which it was written.
         table: Table,
     },
-    /// It counts from 1, or counts too far.
-    #[error("`{0}` does not exist: behind the first digit manuals count from 1, and to 65536 at most")]
+    /// The digits after the first are 0, or above 65536.
+    #[error("`{0}` does not exist: after the first digit manuals count from 1 to 65536")]
     Count(String),
 }
 
-/// The digit that names a table in manuals.
+/// The first digit of the addresses of a table.
 const fn digit(table: Table) -> char {
     match table {
         Table::Coils => '0',
@@ -38,10 +39,11 @@ const fn digit(table: Table) -> char {
     }
 }
 
-/// The address on the wire, counted from 0, of what a manual writes as `40001` or `400001`.
+/// Converts an address in the notation of manuals, `40001` or `400001`, to the address on the wire,
+/// counted from 0.
 ///
 /// # Errors
-/// [`ManualError`] when the text is not of that form, or of another table.
+/// [`ManualError`] when the text has another form, or is an address of another table.
 ///
 /// ```
 /// # use pattoo_modbus::{Table, manual_address};
@@ -66,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_digit_names_the_table_and_the_rest_counts_from_one() {
+    fn first_digit_is_the_table_and_the_rest_counts_from_one() {
         let cases = [
             (Table::Coils, "00001", 0),
             (Table::Coils, "065536", 65535),
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_is_named_for_what_it_is() {
+    fn each_mistake_has_its_own_error() {
         let holding = |text| manual_address(Table::HoldingRegisters, text).unwrap_err();
         for text in ["4001", "4000001", "", "4000x", "+40001", "40 01"] {
             assert_eq!(holding(text), ManualError::Text(text.into()));

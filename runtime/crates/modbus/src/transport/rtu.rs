@@ -1,21 +1,20 @@
-//! How the frames of a serial line look: unit, function, data, checksum, and no word of how long they are (Modbus over
+//! The frames of a serial line: unit, function, data and checksum, without a length (Modbus over
 //! Serial Line Specification and Implementation Guide V1.02, section 2.5.1).
 //!
-//! There is no transaction number either, so a reply is held against its request byte by byte: the same unit, the same
-//! function, as many bytes as were asked for, and a checksum that is right. The codec above would look for a frame
-//! behind bytes that are none; here the first wrong byte ends it, since what comes after noise may be anybody's.
+//! They have no transaction identifier either, so a reply is compared with its request byte by
+//! byte: the same unit, the same function, the requested number of bytes, and a correct checksum.
+//! The codec above would search for a frame after invalid bytes; here the first wrong byte is a
+//! fault, because a frame after noise may belong to another request.
 
-use super::{
-    guard::{Fault, Framing},
-    table::Table,
-};
+use super::filter::{Fault, Framing};
+use crate::model::Table;
 
-/// The longest that the data of a reply is: 250 bytes are 125 registers or 2000 bits.
+/// The maximum length of the data in a reply: 250 bytes are 125 registers or 2000 bits.
 const MAX_BYTES: u16 = 250;
-/// Bit 7 of the function says that the reply is an exception (V1.1b3, section 7).
+/// Bit 7 of the function code marks an exception (V1.1b3, section 7).
 const EXCEPTION: u8 = 0x80;
 
-/// The reply that is expected, and how much of it has passed.
+/// The expected reply, and how much of it has arrived.
 #[derive(Debug, Default)]
 pub(super) struct Rtu {
     expected: Option<Expected>,
@@ -28,12 +27,12 @@ pub(super) struct Rtu {
 struct Expected {
     unit: u8,
     function: u8,
-    /// What its byte count has to say.
+    /// The byte count that it has to have.
     bytes: u8,
 }
 
 impl Expected {
-    /// The reply to the request that begins with these bytes.
+    /// The reply to a request that begins with these bytes.
     fn of(request: &[u8]) -> Option<Self> {
         let [unit, function, _, _, high, low, ..] = *request else { return None };
         let count = u16::from_be_bytes([high, low]);
@@ -45,7 +44,7 @@ impl Expected {
 impl Rtu {
     fn take_byte(&mut self, byte: u8) -> Result<(), Fault> {
         let Some(Expected { unit, function, bytes }) = self.expected else {
-            return Err(if self.passed == 0 { Fault::Unasked } else { Fault::Surplus });
+            return Err(if self.passed == 0 { Fault::Unrequested } else { Fault::Surplus });
         };
         match self.passed {
             0 if byte != unit => return Err(Fault::OtherUnit),
@@ -56,13 +55,13 @@ impl Rtu {
         }
         self.checksum.add(byte);
         self.passed = self.passed.saturating_add(1);
-        // Unit, function, exception code or byte count and bytes, two of checksum.
+        // Unit, function, exception code (or byte count and data), two bytes of checksum.
         let length = if self.is_exception { 5 } else { usize::from(bytes).saturating_add(5) };
         if self.passed < length {
             return Ok(());
         }
         self.expected = None;
-        // The checksum of a frame and its own checksum, low byte first, is 0.
+        // The checksum over a frame with its checksum, low byte first, is 0.
         if self.checksum.0 == 0 { Ok(()) } else { Err(Fault::Checksum) }
     }
 }
@@ -76,11 +75,11 @@ impl Framing for Rtu {
         bytes.iter().try_for_each(|byte| self.take_byte(*byte))
     }
 
-    fn is_asked(&self) -> bool {
+    fn is_expecting(&self) -> bool {
         self.expected.is_some()
     }
 
-    fn is_within(&self) -> bool {
+    fn is_partial(&self) -> bool {
         self.expected.is_some() && self.passed > 0
     }
 }
@@ -105,7 +104,7 @@ impl Checksum {
 }
 
 #[cfg(test)]
-pub(super) fn with_checksum(mut frame: Vec<u8>) -> Vec<u8> {
+pub(crate) fn with_checksum(mut frame: Vec<u8>) -> Vec<u8> {
     let mut checksum = Checksum::default();
     for byte in &frame {
         checksum.add(*byte);
@@ -118,7 +117,7 @@ pub(super) fn with_checksum(mut frame: Vec<u8>) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn asked(request: &[u8]) -> Rtu {
+    fn expecting(request: &[u8]) -> Rtu {
         let mut rtu = Rtu::default();
         rtu.begin(request);
         rtu
@@ -127,30 +126,30 @@ mod tests {
     const TWO_REGISTERS: [u8; 6] = [17, 3, 0, 107, 0, 2];
 
     #[test]
-    fn the_checksum_is_that_of_the_specification() {
+    fn checksum_is_that_of_the_specification() {
         // The example of V1.02, appendix B: function 7 to unit 2.
         assert_eq!(with_checksum(vec![2, 7]), [2, 7, 0x41, 0x12]);
     }
 
     #[test]
-    fn a_reply_passes_in_any_pieces_and_nothing_passes_after_it() {
+    fn reply_may_arrive_in_any_pieces_and_nothing_may_follow_it() {
         let replies = [with_checksum(vec![17, 3, 4, 1, 2, 3, 4]), with_checksum(vec![17, 0x83, 2])];
         for reply in replies {
             for cut in 0..reply.len() {
-                let mut rtu = asked(&TWO_REGISTERS);
+                let mut rtu = expecting(&TWO_REGISTERS);
                 let (head, tail) = reply.split_at(cut);
                 rtu.take(head).unwrap();
-                assert!(rtu.is_asked() && rtu.is_within() == (cut > 0));
+                assert!(rtu.is_expecting() && rtu.is_partial() == (cut > 0));
                 rtu.take(tail).unwrap();
-                assert!(!rtu.is_asked());
+                assert!(!rtu.is_expecting());
                 assert!(matches!(rtu.take(&[17]), Err(Fault::Surplus)));
             }
         }
     }
 
     #[test]
-    fn bits_come_in_whole_bytes() {
-        let mut rtu = asked(&[1, 1, 0, 0, 0, 9]);
+    fn bits_arrive_in_whole_bytes() {
+        let mut rtu = expecting(&[1, 1, 0, 0, 0, 9]);
         rtu.take(&with_checksum(vec![1, 1, 2, 255, 1])).unwrap();
     }
 
@@ -161,8 +160,8 @@ mod tests {
             for change in 1..=255 {
                 let mut changed = reply.clone();
                 changed[at] ^= change;
-                // A changed function can be the exception, which then is too long.
-                assert!(asked(&TWO_REGISTERS).take(&changed).is_err(), "{changed:?}");
+                // A changed function code can be that of the exception, which is then too long.
+                assert!(expecting(&TWO_REGISTERS).take(&changed).is_err(), "{changed:?}");
             }
         }
     }

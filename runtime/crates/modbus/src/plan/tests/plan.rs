@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::Ranges;
+use crate::{Ranges, Unit};
 
 const HOLDING: Table = Table::HoldingRegisters;
 
@@ -19,7 +19,7 @@ fn alike(other: Span) -> Span {
 }
 
 fn plan_all(spans: &[Span], readable: &Readable, limits: Limits) -> Vec<Request> {
-    plan(&pieces(spans, limits), readable, limits, &Memory::default())
+    plan(&pieces(spans, limits), readable, limits, &Learned::default())
 }
 
 fn asked(spans: &[Span], limits: Limits) -> Vec<(u16, u16)> {
@@ -40,14 +40,14 @@ fn overlapping_adjacent_and_equal_spans_share_a_request() {
 }
 
 #[test]
-fn a_gap_is_crossed_only_where_it_is_narrow_enough() {
+fn gap_is_crossed_only_if_it_is_narrow_enough() {
     let spans = [span(0, 1), span(4, 1)];
     assert_eq!(asked(&spans, limits(2)), [(0, 1), (4, 1)]);
     assert_eq!(asked(&spans, limits(3)), [(0, 5)]);
 }
 
 #[test]
-fn a_gap_is_crossed_only_where_all_of_it_may_be_read() {
+fn gap_is_crossed_only_if_all_of_it_may_be_read() {
     let ranges: Ranges = "0-2,4".parse().unwrap();
     let readable = Readable::of([(HOLDING, ranges)]);
     let requests = plan_all(&[span(0, 1), span(4, 1)], &readable, limits(9));
@@ -65,7 +65,7 @@ fn units_and_tables_are_never_mixed() {
 }
 
 #[test]
-fn a_span_of_the_maximum_is_whole_and_a_longer_one_is_cut_there() {
+fn span_of_the_maximum_is_one_piece_and_a_longer_one_is_cut_there() {
     assert_eq!(asked(&[span(7, 125)], limits(0)), [(7, 125)]);
     assert_eq!(asked(&[span(7, 126)], limits(0)), [(7, 125), (132, 1)]);
     let bits = Span::new(1, Table::Coils, 0, 4001).unwrap();
@@ -75,12 +75,12 @@ fn a_span_of_the_maximum_is_whole_and_a_longer_one_is_cut_there() {
 }
 
 #[test]
-fn no_span_is_torn_to_fill_a_request_up() {
+fn no_span_is_cut_to_fill_a_request() {
     assert_eq!(asked(&[span(0, 100), span(100, 50)], limits(0)), [(0, 100), (100, 50)]);
 }
 
 #[test]
-fn halves_end_with_runs_that_stand_alone() {
+fn halving_ends_with_single_ranges() {
     let request = |spans: &[Span]| plan_all(spans, &Readable::everything(), limits(0)).remove(0);
     assert_eq!(request(&[span(0, 4)]).halves(), None);
     assert_eq!(request(&[span(0, 4), span(0, 4)]).halves(), None);
@@ -97,15 +97,15 @@ fn halves_end_with_runs_that_stand_alone() {
     }
 }
 
-/// The last address that the small cases use.
+/// The last address of the small cases.
 const END: u16 = 14;
 
-/// Spans in a small world with a small maximum, and which addresses of it may be read.
+/// Spans in a small address space with a small maximum, and the addresses that may be read.
 fn small_cases() -> impl Strategy<Value = (Vec<Span>, Readable, Limits)> {
     (prop::collection::vec((0..END - 4, 1..5_u16), 1..7), prop::collection::btree_set(0..END, 0..8), 1..6_u16, 0..4_u16)
         .prop_map(|(spans, denied, maximum, gap)| {
             let spans: Vec<_> = spans.iter().map(|&(address, count)| span(address, count)).collect();
-            // What is wanted is granted; what is denied lies between.
+            // All spans may be read; denied addresses are between them.
             let granted: Ranges = (0..END)
                 .filter(|address| !denied.contains(address) || spans.iter().any(|span| covers(*span, *address)))
                 .map(|address| address.to_string().parse::<Ranges>().unwrap())
@@ -123,7 +123,7 @@ fn within(inner: Span, outer: Span) -> bool {
     covers(outer, inner.address()) && covers(outer, inner.last())
 }
 
-/// Every run that the rules allow as a request, found without the planner's reasoning.
+/// Every range that the rules allow as a request, found by exhaustive search.
 fn possible_requests(spans: &[Span], readable: &Readable, limits: Limits) -> Vec<Span> {
     let wanted = |address: u16| spans.iter().any(|span| covers(*span, address));
     let mut possible = Vec::new();
@@ -132,7 +132,7 @@ fn possible_requests(spans: &[Span], readable: &Readable, limits: Limits) -> Vec
             let run: Vec<_> = (first..first + count).collect();
             let gaps = run.split(|&address| wanted(address));
             let narrow = gaps.clone().all(|gap| gap.len() <= usize::from(limits.gap));
-            // A gap is crossed whole, so a run does not begin or end in one.
+            // A request that starts or ends in a gap can be shortened.
             let anchored = wanted(first) && wanted(first + count - 1);
             let granted = run.iter().all(|&a| readable.ranges(HOLDING).contains_run(a, a));
             if narrow && anchored && granted {
@@ -143,7 +143,7 @@ fn possible_requests(spans: &[Span], readable: &Readable, limits: Limits) -> Vec
     possible
 }
 
-/// Whether `depth` possible requests serve all pieces.
+/// Whether `depth` possible requests read all pieces.
 fn served_by(pieces: &[Span], possible: &[Span], depth: usize) -> bool {
     let Some(piece) = pieces.first() else { return true };
     depth > 0
@@ -157,7 +157,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_plan_at_all_has_fewer_requests((spans, readable, limits) in small_cases()) {
+    fn no_possible_plan_has_fewer_requests((spans, readable, limits) in small_cases()) {
         let requests = plan_all(&spans, &readable, limits);
         let parts: Vec<_> = pieces(&spans, limits).iter().map(|piece| piece.span).collect();
         let possible = possible_requests(&spans, &readable, limits);
@@ -166,28 +166,28 @@ proptest! {
     }
 
     #[test]
-    fn no_plan_has_fewer_requests_that_heeds_what_was_learned(
+    fn no_plan_that_respects_what_was_learned_has_fewer_requests(
         (spans, readable, limits) in small_cases(),
         bad in prop::collection::vec((0..END - 4, 1..4_u16), 0..4),
         too_long in 2..8_u16,
     ) {
         let now = tokio::time::Instant::now();
-        let mut memory = Memory::default();
-        memory.failed_together(span(0, too_long), now);
+        let mut learned = Learned::default();
+        learned.failed_together(span(0, too_long), now);
         for (address, count) in bad {
-            memory.failed_alone(span(address, count), now);
+            learned.failed_alone(span(address, count), now);
         }
         let parts = pieces(&spans, limits);
-        let requests = plan(&parts, &readable, limits, &memory);
-        let (alone, shared): (Vec<_>, Vec<_>) = parts.iter().map(|piece| piece.span).partition(|span| memory.is_bad(*span));
+        let requests = plan(&parts, &readable, limits, &learned);
+        let (alone, shared): (Vec<_>, Vec<_>) = parts.iter().map(|piece| piece.span).partition(|span| learned.is_bad(*span));
         let alone: BTreeSet<_> = alone.iter().map(|span| (span.address(), span.count())).collect();
         let asked_for_bad: BTreeSet<_> =
-            requests.iter().map(|request| request.span).filter(|span| memory.is_bad(*span)).map(|span| (span.address(), span.count())).collect();
+            requests.iter().map(|request| request.span).filter(|span| learned.is_bad(*span)).map(|span| (span.address(), span.count())).collect();
         prop_assert_eq!(&asked_for_bad, &alone);
         let possible: Vec<_> = possible_requests(&shared, &readable, limits)
             .into_iter()
-            .filter(|span| !memory.is_bad(*span))
-            .filter(|span| span.count() <= memory.maximum(1, HOLDING) || shared.contains(span))
+            .filter(|span| !learned.is_bad(*span))
+            .filter(|span| span.count() <= learned.maximum(Unit::new(1).unwrap(), HOLDING) || shared.contains(span))
             .collect();
         let left = requests.len() - alone.len();
         prop_assert!(served_by(&shared, &possible, left));
@@ -195,15 +195,15 @@ proptest! {
     }
 
     #[test]
-    fn units_that_were_found_to_have_limits_of_their_own_have_each_the_fewest_requests(
+    fn units_with_learned_limits_have_each_the_fewest_requests(
         (spans, readable, limits) in small_cases(),
         units in prop::collection::vec(1..4_u8, 7),
         too_long in prop::array::uniform3(2..8_u16),
     ) {
         let now = tokio::time::Instant::now();
-        let mut memory = Memory::default();
+        let mut learned = Learned::default();
         for (unit, count) in (1..).zip(too_long) {
-            memory.failed_together(Span::new(unit, HOLDING, 0, count).unwrap(), now);
+            learned.failed_together(Span::new(unit, HOLDING, 0, count).unwrap(), now);
         }
         let spans: Vec<_> = spans
             .iter()
@@ -211,14 +211,14 @@ proptest! {
             .map(|(span, unit)| Span::new(unit, HOLDING, span.address(), span.count()).unwrap())
             .collect();
         let parts = pieces(&spans, limits);
-        let requests = plan(&parts, &readable, limits, &memory);
+        let requests = plan(&parts, &readable, limits, &learned);
         for unit in 1..4 {
-            let of_unit = |span: Span| (span.unit() == unit).then(|| alike(span));
+            let of_unit = |span: Span| (span.unit().get() == unit).then(|| alike(span));
             let parts: Vec<_> = parts.iter().filter_map(|piece| of_unit(piece.span)).collect();
             let found = requests.iter().filter_map(|request| of_unit(request.span)).count();
             let possible: Vec<_> = possible_requests(&parts, &readable, limits)
                 .into_iter()
-                .filter(|span| span.count() <= memory.maximum(unit, HOLDING) || parts.contains(span))
+                .filter(|span| span.count() <= learned.maximum(Unit::new(unit.into()).unwrap(), HOLDING) || parts.contains(span))
                 .collect();
             prop_assert!(served_by(&parts, &possible, found), "unit {}", unit);
             prop_assert!(found == 0 || !served_by(&parts, &possible, found - 1), "unit {}", unit);
@@ -226,7 +226,7 @@ proptest! {
     }
 
     #[test]
-    fn every_request_keeps_the_rules_and_every_piece_is_served_once((spans, readable, limits) in small_cases()) {
+    fn every_request_follows_the_rules_and_every_piece_is_read_once((spans, readable, limits) in small_cases()) {
         let requests = plan_all(&spans, &readable, limits);
         let possible: BTreeSet<_> =
             possible_requests(&spans, &readable, limits).iter().map(|span| (span.address(), span.count())).collect();
@@ -264,8 +264,8 @@ proptest! {
             match request.halves() {
                 None => alone += request.pieces.len(),
                 Some((left, right)) => {
-                    open.extend(plan(left, &readable, limits, &Memory::default()));
-                    open.extend(plan(right, &readable, limits, &Memory::default()));
+                    open.extend(plan(left, &readable, limits, &Learned::default()));
+                    open.extend(plan(right, &readable, limits, &Learned::default()));
                 }
             }
         }

@@ -1,19 +1,16 @@
 //! Which addresses may be read.
 //!
-//! A grant names ranges for each table of a device. They bound two things: what a guest may ask for, and which
-//! addresses that nobody asked for may be read along with the others to save a request.
+//! A grant has ranges for each table of a device. They limit two things: what a caller may read,
+//! and which unrequested addresses between two spans may be read too, so that one request serves
+//! both.
 //!
-//! Addresses count from 0, as on the wire. What stands behind `manual:` is read as manuals write it.
+//! Addresses count from 0, as on the wire. After `manual:` they are in the notation of manuals.
 
 use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 
-use super::{
-    manual::{ManualError, manual_address},
-    span::Span,
-    table::Table,
-};
+use super::{ManualError, Span, Table, manual_address};
 
 /// A set of addresses of one table.
 ///
@@ -24,7 +21,7 @@ use super::{
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ranges {
-    /// First and last address of each run; sorted, with at least one address between two runs.
+    /// First and last address of each range; sorted, with at least one address between two ranges.
     runs: Vec<(u16, u16)>,
 }
 
@@ -39,12 +36,12 @@ impl Ranges {
         Self::default()
     }
 
-    /// The addresses from `first` to `last`, both included; none if they are the wrong way round.
+    /// The addresses from `first` to `last`, both included; none if `last` is below `first`.
     pub fn run(first: u16, last: u16) -> Self {
         Self { runs: if first <= last { vec![(first, last)] } else { Vec::new() } }
     }
 
-    /// Whether every address of the span is in the set. (The span's table and unit are not looked at.)
+    /// Whether every address of the span is in the set. Ignores its table and unit.
     pub fn contains(&self, span: &Span) -> bool {
         self.contains_run(span.address(), span.last())
     }
@@ -55,8 +52,8 @@ impl Ranges {
         after.checked_sub(1).and_then(|index| self.runs.get(index)).is_some_and(|&(_, end)| last <= end)
     }
 
-    /// The addresses of that table that a text names: `0-99, 200` as on the wire, `manual:40001-40100` as in a manual, or
-    /// both with commas between.
+    /// Parses addresses of a table: `0-99, 200` as on the wire, `manual:40001-40100` as in a
+    /// manual, or both, separated by commas.
     ///
     /// # Errors
     /// [`RangesError`] for the first part that is not a range.
@@ -87,7 +84,7 @@ impl Ranges {
     }
 }
 
-/// All the addresses of several sets: how the ranges that a grant lists become one.
+/// The union of several sets, such as the ranges that a grant lists.
 impl FromIterator<Ranges> for Ranges {
     fn from_iter<I: IntoIterator<Item = Self>>(sets: I) -> Self {
         Self::from_runs(sets.into_iter().flat_map(|set| set.runs).collect())
@@ -97,7 +94,7 @@ impl FromIterator<Ranges> for Ranges {
 /// Why a text is not a set of addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RangesError {
-    /// A part is neither an address nor `first-last`.
+    /// A part is neither an address nor of the form `first-last`.
     #[error(
         "`{0}` is not a range of addresses: write one address (`5`), first and last (`0-99`), or several of these with commas"
     )]
@@ -113,12 +110,12 @@ pub enum RangesError {
         /// The last, which is lower.
         last: u16,
     },
-    /// What is announced as an address out of a manual is none.
+    /// A part after `manual:` is not an address in that notation.
     #[error(transparent)]
     Manual(#[from] ManualError),
 }
 
-/// A text of wire addresses: `0-99, 200`.
+/// Wire addresses only: `0-99, 200`.
 impl FromStr for Ranges {
     type Err = RangesError;
 
@@ -130,7 +127,7 @@ impl FromStr for Ranges {
     }
 }
 
-/// One address, or the first and the last with a dash between.
+/// One address, or the first and the last with a dash in between.
 fn parse_run(part: &str, address: impl Fn(&str) -> Result<u16, RangesError>) -> Result<(u16, u16), RangesError> {
     let (first, last) = part.split_once('-').unwrap_or((part, part));
     let (first, last) = (address(first)?, address(last)?);
@@ -165,7 +162,7 @@ impl fmt::Display for Ranges {
     }
 }
 
-/// What may be read from a device, table by table. The default is everything.
+/// The addresses that may be read, for each table of a device. The default is all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readable {
     coils: Ranges,
@@ -180,8 +177,9 @@ impl Readable {
         Self::of([])
     }
 
-    /// What a grant allows that names these tables. With no table named, all four may be read; with any named, only
-    /// those and only there. What is said twice about one table adds up.
+    /// The addresses of a grant that lists these tables. An empty list allows all four tables;
+    /// otherwise only the listed ranges may be read. Several entries for one table are added
+    /// together.
     pub fn of(named: impl IntoIterator<Item = (Table, Ranges)>) -> Self {
         let named: Vec<_> = named.into_iter().collect();
         let of = |table| {
@@ -199,7 +197,7 @@ impl Readable {
         }
     }
 
-    /// What may be read in one table.
+    /// The addresses that may be read in one table.
     pub fn ranges(&self, table: Table) -> &Ranges {
         match table {
             Table::Coils => &self.coils,
@@ -209,7 +207,7 @@ impl Readable {
         }
     }
 
-    /// Whether every address of the span may be read. (Its unit is not looked at.)
+    /// Whether every address of the span may be read. Ignores its unit.
     pub fn contains(&self, span: &Span) -> bool {
         self.ranges(span.table()).contains(span)
     }
@@ -231,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_single_addresses_runs_and_lists_of_both() {
+    fn ranges_are_addresses_and_ranges_separated_by_commas() {
         let ranges: Ranges = "10-19, 5,0-3, 18-25,26".parse().unwrap();
         assert_eq!(ranges.to_string(), "0-3, 5, 10-26");
         assert_eq!("0-65535".parse(), Ok(Ranges::all()));
@@ -239,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_in_a_range_is_named() {
+    fn each_mistake_has_its_own_error() {
         let error = |text: &str| text.parse::<Ranges>().unwrap_err();
         assert_eq!(error("ten"), RangesError::Text("ten".into()));
         assert_eq!(error(""), RangesError::Text(String::new()));
@@ -251,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_out_of_manuals_are_read_only_where_they_are_announced() {
+    fn notation_of_manuals_is_accepted_only_after_its_marker() {
         let holding = |text: &str| Ranges::of_table(Table::HoldingRegisters, text);
         assert_eq!(holding("manual:40001-40100").unwrap().to_string(), "0-99");
         assert_eq!(holding("40001-40100").unwrap().to_string(), "40001-40100");
@@ -264,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn naming_one_table_closes_the_others() {
+    fn listing_one_table_excludes_the_others() {
         let span = |table, address, count| Span::new(1, table, address, count).unwrap();
         let readable = Readable::of([(Table::HoldingRegisters, "0-99".parse().unwrap())]);
         assert!(readable.contains(&span(Table::HoldingRegisters, 90, 10)));
@@ -277,7 +275,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_set_of_ranges_agrees_with_a_plain_set_of_numbers(
+        fn set_of_ranges_agrees_with_a_set_of_numbers(
             runs in prop::collection::vec((0..60_u16, 0..6_u16), 0..8), first in 0..64_u16, more in 0..6_u16,
         ) {
             let plain: BTreeSet<u16> = runs.iter().flat_map(|&(start, more)| start..=start + more).collect();

@@ -1,4 +1,4 @@
-//! A time limit for one exchange after the other, that costs nothing while all keep it.
+//! A timeout for one request after the other that costs nothing while all replies arrive in time.
 
 use std::{
     future::poll_fn,
@@ -9,16 +9,16 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A timer that stays set from one exchange to the next.
+/// A timer that stays set from one request to the next.
 ///
-/// To set a timer that is the next one to go off means to wake the thread that waits for the network, which is two
-/// system calls; for an exchange with a fast device that is as much as the exchange itself. So a timer that goes off
-/// before the limit is left as it is, and set to the limit only when it has gone off: once in a time limit, not once in
-/// an exchange.
-pub(super) struct Alarm(Pin<Box<Sleep>>);
+/// To set a timer that fires earlier than all others wakes the thread that waits for the network,
+/// which is two system calls: as much as the whole exchange with a fast device. So a timer that
+/// fires before the limit is left as it is, and is set to the limit only when it has fired: once
+/// for each timeout, not once for each request.
+pub(super) struct LazyTimeout(Pin<Box<Sleep>>);
 
-impl Alarm {
-    /// One that is not set.
+impl LazyTimeout {
+    /// A timeout that is not set.
     pub(super) fn new() -> Self {
         Self(Box::pin(sleep_until(Instant::now())))
     }
@@ -45,8 +45,8 @@ impl Alarm {
     }
 }
 
-/// That much later; a long while later for times that no clock shows.
-pub(super) fn after(moment: Instant, time: Duration) -> Instant {
+/// The time `time` after `moment`; a year after it where that overflows.
+pub(crate) fn after(moment: Instant, time: Duration) -> Instant {
     const LONG: Duration = Duration::from_hours(24 * 365);
     moment.checked_add(time).or_else(|| moment.checked_add(LONG)).unwrap_or(moment)
 }
@@ -67,34 +67,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_limit_is_kept_to_whatever_the_one_before_was() {
-        let mut alarm = Alarm::new();
+    async fn each_limit_holds_whatever_the_previous_one_was() {
+        let mut limit = LazyTimeout::new();
         for milliseconds in [50, 20, 20, 80, 0, 30] {
             let due = later(milliseconds);
-            assert_eq!(timeout(FOREVER, alarm.until(due, pending::<()>())).await, Ok(None));
+            assert_eq!(timeout(FOREVER, limit.until(due, pending::<()>())).await, Ok(None));
             assert!(Instant::now() >= due, "{milliseconds} ms");
         }
     }
 
     #[tokio::test]
-    async fn an_earlier_limit_that_was_kept_does_not_end_what_comes_after_it() {
-        let mut alarm = Alarm::new();
-        assert_eq!(alarm.until(later(60), ready(1)).await, Some(1));
+    async fn earlier_limit_does_not_end_later_work() {
+        let mut limit = LazyTimeout::new();
+        assert_eq!(limit.until(later(60), ready(1)).await, Some(1));
         let slow = async |time| {
             sleep(Duration::from_millis(time)).await;
             time
         };
-        // Here the timer is set; the next one goes on over it.
-        assert_eq!(alarm.until(later(60), slow(20)).await, Some(20));
+        // This sets the timer; the next limit is after it.
+        assert_eq!(limit.until(later(60), slow(20)).await, Some(20));
         let due = Instant::now() + FOREVER;
-        assert_eq!(alarm.until(due, slow(120)).await, Some(120));
+        assert_eq!(limit.until(due, slow(120)).await, Some(120));
     }
 
     #[tokio::test]
-    async fn a_limit_that_is_earlier_than_the_one_before_holds() {
-        let mut alarm = Alarm::new();
+    async fn limit_that_is_earlier_than_the_previous_one_holds() {
+        let mut limit = LazyTimeout::new();
         let slow = async { sleep(Duration::from_millis(20)).await };
-        assert_eq!(alarm.until(Instant::now() + FOREVER * 2, slow).await, Some(()));
-        assert_eq!(timeout(FOREVER, alarm.until(later(10), pending::<()>())).await, Ok(None));
+        assert_eq!(limit.until(Instant::now() + FOREVER * 2, slow).await, Some(()));
+        assert_eq!(timeout(FOREVER, limit.until(later(10), pending::<()>())).await, Ok(None));
     }
 }

@@ -1,33 +1,35 @@
-//! What is read: a run of addresses in one table of one unit, and what it holds.
+//! Spans, which say what to read, and the values that were read.
 
 use std::fmt;
 
 use thiserror::Error;
 
-use super::{
-    table::Table,
-    unit::{UnitError, check_unit},
-};
+use super::{Table, Unit, UnitError};
 
-/// A run of addresses in one table of one unit. It holds at least one address and ends at 65535 or before.
+/// A range of addresses in one table of one unit: at least one address, the last one at most 65535.
 ///
-/// Addresses are those on the wire, counted from 0: what is written as register 40001 in the old notation is
-/// `HoldingRegisters` address 0.
+/// Addresses are those on the wire, counted from 0: register 40001 in the notation of manuals is
+/// address 0 of `HoldingRegisters` (see [`manual_address`](crate::manual_address)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Span {
-    unit: u8,
+    unit: Unit,
     table: Table,
     address: u16,
     count: u16,
 }
 
 impl Span {
-    /// A span of `count` addresses from `address` on.
+    /// A span of `count` addresses, beginning at `address`.
     ///
     /// # Errors
-    /// [`SpanError`] when the unit is a reserved number, when the span is empty, and when it runs past 65535.
+    /// [`SpanError`] when the unit is a reserved number, when the span is empty, and when it goes
+    /// beyond 65535.
     pub fn new(unit: u8, table: Table, address: u16, count: u16) -> Result<Self, SpanError> {
-        let unit = check_unit(unit.into())?;
+        Self::of_unit(Unit::try_from(unit)?, table, address, count)
+    }
+
+    /// The same for a unit that was checked before.
+    pub(crate) fn of_unit(unit: Unit, table: Table, address: u16, count: u16) -> Result<Self, SpanError> {
         if count == 0 {
             return Err(SpanError::Empty);
         }
@@ -37,8 +39,8 @@ impl Span {
         Ok(Self { unit, table, address, count })
     }
 
-    /// The unit: 0 to 247, or 255.
-    pub fn unit(&self) -> u8 {
+    /// The unit.
+    pub fn unit(&self) -> Unit {
         self.unit
     }
 
@@ -52,14 +54,15 @@ impl Span {
         self.address
     }
 
-    /// How many addresses: at least 1. More than one request can ask for are read in pieces.
+    /// The number of addresses: at least 1. A span that is too long for one request is read in
+    /// several.
     pub fn count(&self) -> u16 {
         self.count
     }
 
-    /// The last address that belongs to the span.
+    /// The last address of the span.
     pub fn last(&self) -> u16 {
-        // The constructor saw to it that this saturates nowhere.
+        // Never saturates: the constructor checked that the last address exists.
         self.address.saturating_add(self.count.saturating_sub(1))
     }
 }
@@ -75,18 +78,18 @@ impl fmt::Display for Span {
     }
 }
 
-/// Why no such span exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+/// Why there is no such span.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SpanError {
     /// The count is 0.
-    #[error("a read of 0 addresses asks for nothing")]
+    #[error("cannot read 0 addresses")]
     Empty,
     /// The span's last address would be above 65535.
-    #[error("{count} addresses from {address} on run past the last address, 65535")]
+    #[error("{count} addresses from {address} go beyond the last address, 65535")]
     PastTheEnd {
         /// The first address.
         address: u16,
-        /// The count that does not fit behind it.
+        /// The number of addresses.
         count: u16,
     },
     /// The unit is a reserved number.
@@ -94,17 +97,17 @@ pub enum SpanError {
     Unit(#[from] UnitError),
 }
 
-/// What a span holds: one value per address, in order.
+/// The values of a span: one for each address, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Words {
-    /// From coils and discrete inputs.
+    /// Values of coils or discrete inputs.
     Bits(Vec<bool>),
-    /// From holding and input registers.
+    /// Values of holding or input registers.
     Registers(Vec<u16>),
 }
 
 impl Words {
-    /// How many values these are.
+    /// The number of values.
     pub fn len(&self) -> usize {
         match self {
             Self::Bits(bits) => bits.len(),
@@ -112,20 +115,20 @@ impl Words {
         }
     }
 
-    /// Whether there is no value at all.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// As many values as the span has addresses, all 0, to be filled with [`Words::copy`].
-    pub(super) fn blank(span: Span) -> Self {
+    pub(crate) fn zeroed(span: Span) -> Self {
         let count = usize::from(span.count());
         if span.table().is_bits() { Self::Bits(vec![false; count]) } else { Self::Registers(vec![0; count]) }
     }
 
-    /// Copies `count` values of `other` from `offset` on to the place `at`; says whether both have these and are of
-    /// one kind.
-    pub(super) fn copy(&mut self, at: usize, other: &Self, offset: usize, count: usize) -> bool {
+    /// Copies `count` values of `other`, beginning at `offset`, to position `at`. Returns whether
+    /// both have these values and are of the same kind.
+    pub(crate) fn copy(&mut self, at: usize, other: &Self, offset: usize, count: usize) -> bool {
         fn copy<T: Copy>(to: &mut [T], at: usize, from: &[T], offset: usize, count: usize) -> Option<()> {
             let from = from.get(offset..offset.checked_add(count)?)?;
             to.get_mut(at..at.checked_add(count)?)?.copy_from_slice(from);
@@ -145,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_ends_at_the_last_address_or_before() {
+    fn last_address_of_a_span_is_at_most_65535() {
         let table = Table::HoldingRegisters;
         assert_eq!(Span::new(1, table, 65535, 1).unwrap().last(), 65535);
         assert_eq!(Span::new(1, table, 0, 65535).unwrap().last(), 65534);
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_reads_as_a_person_would_say_it() {
+    fn span_is_displayed_as_table_addresses_and_unit() {
         let span = |count| Span::new(7, Table::InputRegisters, 10, count).unwrap().to_string();
         assert_eq!(span(1), "input registers 10 of unit 7");
         assert_eq!(span(10), "input registers 10-19 of unit 7");

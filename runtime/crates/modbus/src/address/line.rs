@@ -1,9 +1,10 @@
-//! A serial line: which device file it is, and how its bytes are sent.
+//! A serial line: its device file and its parameters.
 //!
-//! The defaults are those of the Modbus over Serial Line Specification and Implementation Guide V1.02: 19 200 baud
-//! (section 2.1) and even parity (section 2.5.1); a character in RTU mode always has 8 data bits (section 2.5.1). One
-//! stop bit is the default with and without parity: the specification asks for two without, devices in the field
-//! send one, and a receiver that expects one takes both.
+//! The defaults are those of the Modbus over Serial Line Specification and Implementation Guide
+//! V1.02: 19 200 baud (section 2.1) and even parity (section 2.5.1); a character in RTU mode always
+//! has 8 data bits (section 2.5.1). One stop bit is the default with and without parity: the
+//! specification asks for two without parity, but devices in the field send one, and a receiver
+//! that expects one accepts both.
 
 use std::{
     fmt,
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-/// A serial line with its settings: `/dev/ttyUSB0?baud=19200&parity=even&stop=1`.
+/// A serial line with its parameters: `/dev/ttyUSB0?baud=19200&parity=even&stop=1`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SerialLine {
     pub(super) path: PathBuf,
@@ -20,10 +21,10 @@ pub struct SerialLine {
     pub(super) stop: StopBits,
 }
 
-/// What the ninth bit of a character says.
+/// The parity bit of a character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Parity {
-    /// There is none.
+    /// No parity bit.
     None,
     /// It makes the number of ones even.
     Even,
@@ -31,7 +32,7 @@ pub enum Parity {
     Odd,
 }
 
-/// How many bits end a character.
+/// The number of stop bits of a character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StopBits {
     /// One.
@@ -40,13 +41,14 @@ pub enum StopBits {
     Two,
 }
 
-/// The slowest speed that is taken, in baud.
+/// The lowest accepted speed, in baud.
 pub(super) const MIN_BAUD: u32 = 50;
-/// The fastest speed that is taken, in baud; what the hardware does not do is refused when the line is opened.
+/// The highest accepted speed, in baud. Opening the line fails if the hardware does not support the
+/// speed.
 pub(super) const MAX_BAUD: u32 = 4_000_000;
 
 impl SerialLine {
-    /// The line at this path, with the default settings.
+    /// The line at this path, with the default parameters.
     pub(super) fn at(path: PathBuf) -> Self {
         Self { path, baud: 19_200, parity: Parity::Even, stop: StopBits::One }
     }
@@ -71,13 +73,14 @@ impl SerialLine {
         self.stop
     }
 
-    /// The silence between two frames: 3.5 characters, and 1.75 ms above 19 200 baud (V1.02, section 2.5.1.1).
+    /// The silence between two frames: 3.5 characters, and 1.75 ms above 19 200 baud (V1.02,
+    /// section 2.5.1.1).
     pub fn silence(&self) -> Duration {
         let fixed = Duration::from_micros(1750);
         if self.baud > 19_200 {
             return fixed;
         }
-        // A start bit, eight data bits, and what follows.
+        // A start bit and eight data bits, then parity and stop bits.
         let parity = u64::from(self.parity != Parity::None);
         let stop = if self.stop == StopBits::Two { 2 } else { 1 };
         let bits = 9_u64.saturating_add(parity).saturating_add(stop);
@@ -108,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_silence_between_frames_is_three_and_a_half_characters_and_never_below_its_bound() {
+    fn silence_between_frames_is_three_and_a_half_characters_and_at_least_1750_microseconds() {
         let silence = |baud| SerialLine { baud, ..SerialLine::at("/dev/x".into()) }.silence().as_micros();
         // 11 bits a character: a start bit, eight of data, parity, a stop bit.
         assert_eq!(silence(9600), 4010);
