@@ -79,8 +79,10 @@ fn a_span_and_a_fetch_ask_for_memory_only_so_often() {
     let device = libmodbus_device_quiet();
     let site = RawSite::saying("{\"temperature\": 21.5}");
     let collecting = Collecting::new();
-    let granted = collecting.tokio.block_on(async { granted(agent("boundary"), device.address(), site.address()) });
-    let granted = Arc::new(Assignment { limits: unhurried(), ..granted });
+    let granted = collecting
+        .tokio
+        .block_on(async { granted(agent("boundary"), device.address(), site.address()).limits(unhurried()).build() });
+    let granted = Arc::new(granted.unwrap());
     let spans = allocations(&collecting, &reader(1), &granted) / (4 * SPANS_OF_A_TABLE as u64);
     assert!(spans <= BOUNDS.span, "{spans} allocations for each span of a call of 1 000");
     let url = format!("http://{}/weather.json", site.address());

@@ -7,7 +7,6 @@ use std::{
 };
 
 use pattoo_modbus::{EndpointSettings, Endpoints, Readable, Span, Table};
-use pattoo_sandbox::capability::Assignment;
 use pattoo_tests::{
     Collecting, RawSite, agent,
     askers::{fetcher, reader},
@@ -21,7 +20,8 @@ use super::BOUNDS;
 fn a_thousand_spans_of_four_tables_are_six_requests() {
     let device = libmodbus_device(None);
     let collecting = Collecting::new();
-    let granted = collecting.tokio.block_on(async { granted(agent("boundary"), device.address(), nobody()) });
+    let granted =
+        collecting.tokio.block_on(async { granted(agent("boundary"), device.address(), nobody()).build().unwrap() });
     collecting.collect(&collecting.load(&reader(1)), &Arc::new(granted));
 
     // The device says each request; this one is the last.
@@ -45,8 +45,10 @@ fn a_hundred_fetches_are_a_hundred_requests_over_few_connections() {
         let _ = stream.write_all(&http_ok("{}"));
     });
     let collecting = Collecting::new();
-    let granted = collecting.tokio.block_on(async { granted(agent("boundary"), nobody(), site.address()) });
-    let granted = Arc::new(Assignment { limits: unhurried(), ..granted });
+    let granted = collecting
+        .tokio
+        .block_on(async { granted(agent("boundary"), nobody(), site.address()).limits(unhurried()).build() });
+    let granted = Arc::new(granted.unwrap());
     let collector = collecting.load(&fetcher(&format!("http://{}/weather.json", site.address()), 100, 1));
     for collection in 1..=2 {
         collecting.collect(&collector, &granted);

@@ -19,7 +19,7 @@ use pattoo_sandbox::{
     state::StateStore,
 };
 use pattoo_tests::{
-    Collecting, agent, ungranted,
+    Collecting, agent,
     worst_calls::{Case, LARGEST, cases, idle as idle_guest},
 };
 
@@ -110,7 +110,8 @@ impl tracing::Subscriber for Watch {
 fn run(collecting: &Collecting, guest: &str, state: &StateStore) -> (Outcome, i64, i64) {
     // What handles that are not there count would hide what is there.
     let limits = Limits { timeout: Duration::from_mins(5), resources: HANDLES, ..Limits::default() };
-    let assignment = Arc::new(Assignment { limits, state: state.clone(), ..ungranted(agent("WORST_CALLS")) });
+    let assignment =
+        Arc::new(Assignment::builder(agent("WORST_CALLS")).limits(limits).state(state.clone()).build().unwrap());
     let collector = collecting.load(guest);
     SEEN.with_borrow_mut(|seen| {
         seen.clear();

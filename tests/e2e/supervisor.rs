@@ -20,7 +20,7 @@ use pattoo_sandbox::{
     CompileLimits, Compiler, Module, Sandbox,
     capability::{Assignment, Limits},
 };
-use pattoo_tests::{binary, component, emits_and, guest, ungranted};
+use pattoo_tests::{binary, component, emits_and, guest};
 use pattoo_wasm::daemon::{Board, Figures, Reason, Skip, Store, Supervisor, Wanted};
 
 const GOOD: &str = r#"(func (export "collect") (result i32) i32.const 0)"#;
@@ -75,7 +75,7 @@ impl House {
             polling_interval: PollingInterval::from_seconds(1).unwrap(),
         };
         let limits = Limits { timeout, ..Limits::default() };
-        let assignment = Assignment { limits, ..ungranted(Arc::new(agent)) };
+        let assignment = Assignment::builder(Arc::new(agent)).limits(limits).build().unwrap();
         Wanted {
             module: module.to_owned(),
             pin: None,

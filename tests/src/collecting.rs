@@ -9,7 +9,7 @@ use pattoo_sandbox::{
 };
 use tokio::runtime::Runtime;
 
-use crate::{agent, binary, ungranted};
+use crate::{agent, binary};
 
 /// When every body is made, in Unix milliseconds.
 pub const NOW: u64 = 1_700_000_000_000;
@@ -70,7 +70,8 @@ pub fn unhurried() -> Limits {
 
 /// What a collector is that is granted nothing, and may take its time.
 pub fn granted_nothing() -> Arc<Assignment> {
-    Arc::new(Assignment { limits: unhurried(), ..ungranted(agent("modbus_registers")) })
+    let assignment = Assignment::builder(agent("modbus_registers")).limits(unhurried()).build();
+    Arc::new(assignment.expect("nothing to refuse"))
 }
 
 /// Registers of these numbers.

@@ -61,12 +61,12 @@ impl StationField {
             hostname: "gateway-7".parse().expect("a host name"),
             polling_interval: PollingInterval::from_seconds(60).expect("an interval"),
         };
-        Assignment {
-            settings: settings.to_string(),
-            state: StateStore::at(&self.folder().join("state")),
-            limits: Limits { memory: 256 << 20, timeout: Duration::from_mins(1), ..Limits::default() },
-            ..granted(Arc::new(agent), format!("{}?unit=7", self.device.address()), self.site.address())
-        }
+        granted(Arc::new(agent), format!("{}?unit=7", self.device.address()), self.site.address())
+            .settings(settings.to_string())
+            .state(StateStore::at(&self.folder().join("state")))
+            .limits(Limits { memory: 256 << 20, timeout: Duration::from_mins(1), ..Limits::default() })
+            .build()
+            .expect("nothing to refuse")
     }
 
     /// The number that a collection counted, after it was all that it should be: well ended, and with all datapoints. What it

@@ -2,16 +2,9 @@
 
 use std::{fmt::Display, net::SocketAddr, sync::Arc};
 
-use pattoo_fetch::{OriginGrant, OwnEndpoints};
-use pattoo_measurement::{Agent, Memory, PollingInterval};
-use pattoo_modbus::Endpoints;
-use pattoo_sandbox::{
-    capability::{
-        Assignment, Limits,
-        modbus::{DeviceGrant, Devices},
-    },
-    state::StateStore,
-};
+use pattoo_fetch::OriginGrant;
+use pattoo_measurement::{Agent, PollingInterval};
+use pattoo_sandbox::capability::{Assignment, AssignmentBuilder, Grants, modbus::DeviceGrant};
 
 /// An agent of this program that is the same at each run, with an interval of 20 s.
 pub fn agent(program: &str) -> Arc<Agent> {
@@ -25,29 +18,17 @@ pub fn agent(program: &str) -> Arc<Agent> {
 
 /// All that is known of a collector beyond its code, when it is granted nothing and nothing is set.
 pub fn ungranted(agent: Arc<Agent>) -> Assignment {
-    Assignment {
-        agent,
-        settings: "{}".to_owned(),
-        modbus: Devices::default(),
-        http: pattoo_fetch::Client::new(Vec::new(), pattoo_fetch::Limits::default(), OwnEndpoints::default())
-            .expect("nothing to refuse"),
-        state: StateStore::forgetful(),
-        memory: Memory::default(),
-        recorder: None,
-        limits: Limits::default(),
-    }
+    Assignment::builder(agent).build().expect("nothing to refuse")
 }
 
 /// The same when it is granted a device, which it knows as `plc1`, and a site. The device is an address, and a query if its unit
-/// is not 1. Needs a runtime around it.
-pub fn granted(agent: Arc<Agent>, device: impl Display, site: SocketAddr) -> Assignment {
+/// is not 1. What is built of it needs a runtime around it.
+pub fn granted(agent: Arc<Agent>, device: impl Display, site: SocketAddr) -> AssignmentBuilder {
     let url = format!("tcp://{device}").parse().expect("a device");
-    let grants = vec![DeviceGrant::new("plc1".parse().expect("a name"), &url)];
     let origin = OriginGrant::new(format!("http://{site}").parse().expect("an origin"));
-    let client = pattoo_fetch::Client::new(vec![origin], pattoo_fetch::Limits::default(), OwnEndpoints::default());
-    Assignment {
-        modbus: Devices::new(grants, &Endpoints::new()),
-        http: client.expect("nothing to refuse"),
-        ..ungranted(agent)
-    }
+    Assignment::builder(agent).grants(Grants {
+        modbus: vec![DeviceGrant::new("plc1".parse().expect("a name"), &url)],
+        http: vec![origin],
+        ..Grants::default()
+    })
 }

@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-use pattoo_fetch::{self as http, OwnEndpoints};
+use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::AgentId;
 use pattoo_output::ServerUrl;
 use pattoo_sandbox::{
     CompileLimits, LoadError, Module, Sandbox,
-    capability::{Interface, Reach, modbus::Devices},
+    capability::{GrantError, ROOMS},
 };
 use pattoo_settings::{Place, Problem, Severity};
 use tokio::net::TcpStream;
@@ -200,14 +200,11 @@ fn status(loaded: &Loaded) -> Option<Problem> {
 
 /// Grants that can never be used.
 fn grants(collector: &CollectorSettings, own: &OwnEndpoints, at: &impl Fn(&[Step]) -> Place) -> Vec<Problem> {
-    let problem = |interface, error: String| {
+    let problem = |error: GrantError| {
         let help = "leave this grant out, or name what is meant";
-        Problem::error(error, at(&[Step::Key("grants"), Step::Key(interface)]), help)
+        Problem::error(error.to_string(), at(&[Step::Key("grants"), Step::Key(error.room)]), help)
     };
-    let http = http::Client::new(collector.grants.http.clone(), collector.limits.http, own.clone()).err();
-    let modbus = Devices::check(&collector.grants.modbus, own).err();
-    let http = http.map(|error| problem("http", error.to_string()));
-    http.into_iter().chain(modbus.map(|error| problem("modbus", error.to_string()))).collect()
+    collector.grants.check(&collector.limits.collection, own).into_iter().map(problem).collect()
 }
 
 /// Limits that do not go with the interval.
@@ -269,33 +266,23 @@ fn digest(collector: &CollectorSettings, known: &Known, at: &impl Fn(&[Step]) ->
 fn imports(collector: &CollectorSettings, known: &Known, at: &impl Fn(&[Step]) -> Place) -> Vec<Problem> {
     let imported =
         |interface: &str| known.imports.iter().any(|name| name.starts_with(&format!("pattoo:agent/{interface}@")));
-    let reaches_the_web = known.imports.iter().any(|name| Interface::of(name).is_some_and(|it| it.reach == Reach::Web));
     let mut problems = Vec::new();
-    let granted = [("http", !collector.grants.http.is_empty()), ("modbus", !collector.grants.modbus.is_empty())];
-    for (interface, granted) in granted {
+    for (room, grant) in ROOMS.iter().filter_map(|room| Some((room, room.grant?))) {
+        let interface = room.name;
         let path = [Step::Key("grants"), Step::Key(interface)];
-        // Some languages bring `wasi:http` along whether it is used or not, so that its lack of a grant is no finding.
-        let used_by_way_of_wasi = interface == "http" && reaches_the_web;
-        match (granted, imported(interface)) {
-            (true, false) if !used_by_way_of_wasi => {
+        let is_used = known.imports.iter().any(|import| room.is_reached_by(import));
+        if !(grant.is_empty)(&collector.grants) {
+            if !is_used {
                 let what = format!("`{}` is granted `{interface}`, which its module does not use", collector.program);
                 let help = "leave the grant out, or name the module that is meant";
                 problems.push(Problem::error(what, at(&path), help));
             }
-            (false, true) => {
-                let what =
-                    format!("the module of `{}` uses `{interface}`, and nothing of it is granted", collector.program);
-                let help = match interface {
-                    "http" => {
-                        "add `grants: { http: [{ origin: \"https://site-a.example.org\" }] }`, unless it can do without"
-                    }
-                    _ => {
-                        "add `grants: { modbus: { plc1: { url: \"tcp://192.0.2.10:502\" } } }`, unless it can do without"
-                    }
-                };
-                problems.push(Problem::error(what, at(&path), help).as_warning());
-            }
-            _ => {}
+        } else if imported(interface) {
+            // Some languages bring `wasi:http` along whether it is used or not, so that its lack of a grant is no finding.
+            let what =
+                format!("the module of `{}` uses `{interface}`, and nothing of it is granted", collector.program);
+            let help = format!("add `grants: {{ {} }}`, unless it can do without", grant.example);
+            problems.push(Problem::error(what, at(&path), help).as_warning());
         }
     }
     if !imported(DATAPOINTS) {

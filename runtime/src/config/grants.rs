@@ -2,106 +2,34 @@
 
 use std::path::Path;
 
-use pattoo_base::secret::Secret;
-use pattoo_fetch::{HeaderName, Method, OriginGrant};
-use pattoo_sandbox::capability::modbus::DeviceGrant;
-use pattoo_settings::{
-    ConfigError, Fields, Reported, all, read, shown,
-    yaml::{Entry, Node},
-};
+use pattoo_sandbox::capability::{Grants, ROOMS};
+use pattoo_settings::{ConfigError, Fields, Reported, all, read};
 
 use super::{
-    devices::device,
     forms,
     load::{Source, SourceError},
 };
 
-/// What one collector may reach. The default is nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Grants {
-    /// Web origins.
-    pub http: Vec<OriginGrant>,
-    /// Modbus devices.
-    pub modbus: Vec<DeviceGrant>,
+/// Reads a grants file.
+///
+/// # Errors
+///
+/// When it cannot be read, or anything in it is not what it should be.
+pub fn read_grants(path: &Path) -> Result<Grants, ConfigError> {
+    grants_in(&Source::read(path).map_err(SourceError::into_problem)?)
 }
 
-impl Grants {
-    /// Reads a grants file.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read, or anything in it is not what it should be.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        Self::of(&Source::read(path).map_err(SourceError::into_problem)?)
-    }
-
-    pub(super) fn of(source: &Source) -> Result<Self, ConfigError> {
-        let folder = source.folder();
-        Ok(read(&source.file, &source.document, &forms::grants(), |fields| grants(fields, folder))?)
-    }
+fn grants_in(source: &Source) -> Result<Grants, ConfigError> {
+    let folder = source.folder();
+    Ok(read(&source.file, &source.document, &forms::grants(), |fields| grants(fields, folder))?)
 }
 
 /// Reads grants; files of secrets are relative to `folder`.
 pub(super) fn grants(fields: Fields<'_>, folder: &Path) -> Result<Grants, Reported> {
-    let (origin_form, device_form) = (forms::origin(), forms::device());
-    let http = all(fields.list("http").iter().map(|node| origin(fields.of(&origin_form, node), folder)));
-    let modbus = all(fields.map("modbus").iter().map(|entry| device(fields.of(&device_form, &entry.node), entry)));
-    Ok(Grants { http: http?, modbus: modbus? })
-}
-
-fn origin(fields: Fields<'_>, folder: &Path) -> Result<OriginGrant, Reported> {
-    let origin = fields.required("origin");
-    let methods = fields.list("methods").iter().map(|node| method(fields, node));
-    let methods = fields.node("methods").map(|_| all(methods)).transpose();
-    let paths = fields.optional_list("paths");
-    let headers = all(fields.map("headers").iter().map(|entry| header(fields, entry, folder)));
-    let private = fields.node("private").map_or(Some(false), Node::flag).ok_or(Reported);
-    let own = fields.node("own").map_or(Some(false), Node::flag).ok_or(Reported)?;
-    let mut grant = OriginGrant::new(origin?).private(private?).own(own);
-    if let Some(methods) = methods? {
-        grant = grant.methods(methods);
-    }
-    if let Some(paths) = paths? {
-        grant = grant.paths(paths);
-    }
-    Ok(headers?.into_iter().fold(grant, |grant, (name, value)| grant.header(name, value)))
-}
-
-fn method(fields: Fields<'_>, node: &Node) -> Result<Method, Reported> {
-    let text = node.text().ok_or(Reported)?;
-    text.parse().map_err(|_| fields.wrong("methods", node, format!("`{}` is not an HTTP method", shown(text))))
-}
-
-fn header(fields: Fields<'_>, entry: &Entry, folder: &Path) -> Result<(HeaderName, Secret), Reported> {
-    let help = "name it for example `authorization`";
-    let name = entry
-        .key
-        .parse()
-        .map_err(|_| fields.wrong_key(entry, format!("`{}` is not the name of a header", shown(&entry.key)), help));
-    let form = forms::secret();
-    let value = secret(fields.of(&form, &entry.node), folder);
-    Ok((name?, value?))
-}
-
-/// Reads a secret; its file is relative to `folder`.
-pub(super) fn secret(fields: Fields<'_>, folder: &Path) -> Result<Secret, Reported> {
-    if let Some(node) = fields.node("secret") {
-        let variable = node.text().ok_or(Reported)?;
-        return Secret::from_env(variable).map_err(|error| {
-            let help = format!(
-                "set {variable} in the environment of this command and of the daemon, or write `secret_file: PATH`"
-            );
-            fields.wrong_with(node, error, help)
-        });
-    }
-    let node = fields.node("secret_file").ok_or(Reported)?;
-    let path = folder.join(node.text().ok_or(Reported)?);
-    Secret::from_file(&path).map_err(|error| {
-        let help = error.help().unwrap_or_else(|| {
-            "write the secret into that file, readable for the user that runs this, and nothing else".to_owned()
-        });
-        fields.wrong_with(node, error, help)
-    })
+    let mut grants = Grants::default();
+    let rooms = ROOMS.iter().filter_map(|room| room.grant);
+    all(rooms.map(|grant| (grant.read)(fields, folder, &mut grants)))?;
+    Ok(grants)
 }
 
 #[cfg(test)]
@@ -111,12 +39,12 @@ mod tests {
     use pattoo_sandbox::capability::modbus::DeviceGrant;
     use pattoo_settings::SourceFile;
 
-    use super::{Grants, Source};
+    use super::{Grants, Source, grants_in};
 
     fn parse(text: &str) -> Result<Grants, String> {
         let file = Arc::new(SourceFile { path: Path::new("grants.yaml").to_owned(), text: text.to_owned() });
         let source = Source::of(file).map_err(|problem| problem.to_string())?;
-        Grants::of(&source).map_err(|error| error.to_string())
+        grants_in(&source).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -11,18 +11,17 @@ use std::{
 use pattoo_base::files::{self, Exposure};
 use pattoo_measurement::{Hostname, PollingInterval};
 use pattoo_settings::{
-    ConfigError, Fields, Place, Problem, Reported, SourceFile, all, read, shown,
+    ConfigError, Fields, Place, Problem, Reported, SourceFile, all, read, secret, shown,
     yaml::{Document, Node},
 };
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    CollectorLimits, CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, Server, forms,
+    CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, Server, forms,
     fully_qualified_hostname,
-    grants::{grants, secret},
-    interval,
-    limits::LIMITS,
+    grants::grants,
+    interval, limits,
     log::{LOG, LogBounds},
     pattoo::PattooFiles,
     spool::{SPOOL, SpoolBounds},
@@ -277,8 +276,8 @@ fn ours(fields: Fields<'_>, folder: &Path, pattoo: &PattooFiles) -> Result<Ours,
 
 fn server(fields: Fields<'_>, folder: &Path) -> Result<Server, Reported> {
     let url = fields.required("url");
-    let form = forms::secret();
-    let token = fields.node("token").map(|node| secret(fields.of(&form, node), folder)).transpose();
+    let form = secret::form();
+    let token = fields.node("token").map(|node| secret::read(fields.of(&form, node), folder)).transpose();
     Ok(Server { url: url?, token: token? })
 }
 
@@ -305,18 +304,16 @@ fn collector(
     let sha256 = fields.optional("sha256");
     let polling_interval = interval(fields, "polling_interval");
     let settings = settings(fields);
-    let mut limits = CollectorLimits::default();
-    let set = fields.node("limits").map(|node| fields.of(&forms::limits(), node).quantities(LIMITS, &mut limits));
+    let limits = fields.node("limits").map(|node| limits::read(fields.of(&forms::limits(), node))).transpose();
     let form = forms::grants();
     let grants = fields.node("grants").map(|node| grants(fields.of(&form, node), folder)).transpose();
-    set.transpose()?;
     Ok(CollectorSettings {
         program: program?,
         module: folder.join(module?),
         sha256: sha256?,
         polling_interval: polling_interval?.unwrap_or(default_interval),
         settings: settings?,
-        limits,
+        limits: limits?.unwrap_or_default(),
         grants: grants?.unwrap_or_default(),
     })
 }

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use pattoo_base::secret::Secret;
 use pattoo_output::ServerUrl;
-use pattoo_settings::{ConfigError, Fields, Reported, read};
+use pattoo_settings::{ConfigError, Fields, Reported, read, secret};
 
 use super::{
     ConfigDirectory, forms,
-    grants::secret,
     load::{FILE, Source},
     spool::{SPOOL, SpoolBounds},
 };
@@ -58,12 +57,12 @@ impl Posting {
 
 /// The token of `server`, if that is the configured one.
 fn token(fields: Fields<'_>, server: &ServerUrl, source: &Source) -> Result<Option<Secret>, Reported> {
-    let (form, token_form) = (forms::server(), forms::secret());
+    let (form, token_form) = (forms::server(), secret::form());
     let Some(configured) = fields.node("server").map(|node| fields.of(&form, node)) else { return Ok(None) };
     if configured.required::<ServerUrl>("url")? != *server {
         return Ok(None);
     }
-    configured.node("token").map(|node| secret(configured.of(&token_form, node), source.folder())).transpose()
+    configured.node("token").map(|node| secret::read(configured.of(&token_form, node), source.folder())).transpose()
 }
 
 #[cfg(test)]

@@ -122,8 +122,7 @@ impl Tally {
         self.lateness = self.lateness.saturating_add(other.lateness);
         self.taken = self.taken.saturating_add(other.taken);
         self.rejected = self.rejected.saturating_add(other.rejected);
-        self.usage.http.add(other.usage.http);
-        self.usage.modbus.add(other.usage.modbus);
+        self.usage.add(other.usage);
         self.peak_memory = other.peak_memory;
     }
 }

@@ -1,34 +1,22 @@
 //! What the daemon counts, in the text format of Prometheus (version 0.0.4).
 //!
-//! [`FAMILIES`] is the whole list: nothing is exposed that is not in it, and the reference in `docs/reference/metrics.md` is held
+//! [`FAMILIES`] and the counters of [`ROOMS`] are the whole list: nothing is exposed that is not in it, and the reference in `docs/reference/metrics.md` is held
 //! against it. A label never has a value that a guest made up: programs, devices and origins are those that an operator wrote.
 
 use std::{fmt::Write as _, sync::atomic::Ordering, time::Duration};
 
 use pattoo_output::Stats;
+use pattoo_sandbox::capability::{Family, ROOMS};
 
 use super::{
     board::{Board, LATENESS_BOUNDS},
     ledger::{Reason, Skip},
 };
 
-/// One metric: its name without the prefix, its type, its labels, and what it says.
-#[derive(Debug, Clone, Copy)]
-pub struct Family {
-    /// As it stands on the page.
-    pub name: &'static str,
-    /// `counter`, `gauge`, `summary` or `histogram`.
-    pub kind: &'static str,
-    /// The labels that its samples bear.
-    pub labels: &'static [&'static str],
-    /// What it says, with its unit.
-    pub help: &'static str,
-}
-
 macro_rules! families {
     ($($constant:ident $name:literal $kind:literal [$($label:literal),*] $help:literal;)*) => {
         $(const $constant: Family = Family { name: $name, kind: $kind, labels: &[$($label),*], help: $help };)*
-        /// All of them, in the order of the page.
+        /// Those of the daemon itself. [`ROOMS`] have theirs, as [`Counters`](pattoo_sandbox::capability::Counters).
         pub const FAMILIES: &[Family] = &[$($constant),*];
     };
 }
@@ -50,10 +38,6 @@ families! {
     MEMORY "pattoo_wasm_peak_memory_bytes" "gauge" ["program"] "The most linear memory of the last collection.";
     COMPLETED "pattoo_wasm_last_completed_timestamp_seconds" "gauge" ["program"] "When a collection last completed, in Unix seconds.";
     FAILURES "pattoo_wasm_consecutive_failures" "gauge" ["program"] "Collections that failed and brought nothing since the last that brought something.";
-    READS "pattoo_wasm_modbus_reads_total" "counter" ["program", "device"] "Spans of registers or bits that were asked of a device.";
-    READ_ERRORS "pattoo_wasm_modbus_read_errors_total" "counter" ["program", "device"] "Spans that the device did not give: timeouts, broken connections, exceptions.";
-    FETCHES "pattoo_wasm_http_fetches_total" "counter" ["program", "origin"] "Requests to a web origin, redirects not counted.";
-    FETCH_ERRORS "pattoo_wasm_http_fetch_errors_total" "counter" ["program", "origin"] "Requests without an answer, whatever its status: timeouts, refused or denied ones, answers that are too large.";
     QUEUED "pattoo_wasm_spool_bodies" "gauge" [] "Bodies in the spool that wait for the server.";
     QUEUED_BYTES "pattoo_wasm_spool_bytes" "gauge" [] "Their size.";
     QUEUED_AGE "pattoo_wasm_spool_oldest_seconds" "gauge" [] "The age of the oldest of them; 0 when there is none.";
@@ -172,9 +156,10 @@ impl Page {
         }
         self.family(HOST_TIME);
         for (program, figures) in &all {
-            for (interface, calls) in [("modbus", &figures.tally.usage.modbus), ("http", &figures.tally.usage.http)] {
-                let labels = [("program", program.as_str()), ("interface", interface)];
-                self.sample(HOST_TIME, "", &labels, seconds(calls.time));
+            for room in ROOMS.iter().filter(|room| room.counters.is_some()) {
+                let time = figures.tally.usage.of(room.name).map(|calls| calls.time).unwrap_or_default();
+                let labels = [("program", program.as_str()), ("interface", room.name)];
+                self.sample(HOST_TIME, "", &labels, seconds(time));
             }
         }
         self.each(&all, MEMORY, |figures| Some(figures.tally.peak_memory));
@@ -182,15 +167,14 @@ impl Page {
             figures.last_completed.map(|millis| seconds(Duration::from_millis(millis)))
         });
         self.each(&all, FAILURES, |figures| Some(figures.failures));
-        let peers = [(READS, READ_ERRORS, "device"), (FETCHES, FETCH_ERRORS, "origin")];
-        for (asked, failed, label) in peers {
-            for (family, errors) in [(asked, false), (failed, true)] {
+        for (room, counters) in ROOMS.iter().filter_map(|room| Some((room, room.counters?))) {
+            for (family, are_failures) in [(counters.requests, false), (counters.failures, true)] {
                 self.family(family);
                 for (program, figures) in &all {
-                    let calls = if label == "device" { &figures.tally.usage.modbus } else { &figures.tally.usage.http };
-                    for (peer, (requests, in_vain)) in &calls.by_peer {
-                        let labels = [("program", program.as_str()), (label, peer.as_str())];
-                        self.sample(family, "", &labels, if errors { in_vain } else { requests });
+                    let by_peer = figures.tally.usage.of(room.name).map(|calls| &calls.by_peer);
+                    for (peer, (requests, failures)) in by_peer.into_iter().flatten() {
+                        let labels = [("program", program.as_str()), (counters.label, peer.as_str())];
+                        self.sample(family, "", &labels, if are_failures { failures } else { requests });
                     }
                 }
             }

@@ -50,7 +50,7 @@ pub use self::{
     ledger::{Entry, Figures, Last, Ledger, Reason, Skip, Tally},
     loader::{Loader, Prepared, Stamp, Trouble, Wanted},
     lock::{Lock, LockError},
-    metrics::{FAMILIES, Family, State, page as metrics_page},
+    metrics::{FAMILIES, State, page as metrics_page},
     notify::{Notifier, State as ServiceState},
     plan::{Outlet, PlanError, plan},
     status::StatusServer,

@@ -2,15 +2,12 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use pattoo_fetch::{Client, OwnEndpoints, SetupError};
+use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::{Agent, AgentId, AgentIdError, Budget, Memory, Program};
 use pattoo_modbus::Endpoints;
 use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, take_over};
 use pattoo_sandbox::{
-    capability::{
-        Assignment,
-        modbus::{Devices, OwnDevice},
-    },
+    capability::{Assignment, GrantError},
     state::StateStore,
 };
 use tokio::sync::Mutex;
@@ -37,21 +34,13 @@ pub enum PlanError {
         /// Why.
         error: AgentIdError,
     },
-    /// The device grants of a collector cannot be used.
+    /// The grants of a collector cannot be used.
     #[error("{program}: {error}")]
-    Modbus {
+    Grant {
         /// The collector.
         program: Program,
         /// Why.
-        error: OwnDevice,
-    },
-    /// The web grants of a collector cannot be used.
-    #[error("{program}: {error}")]
-    Http {
-        /// The collector.
-        program: Program,
-        /// Why.
-        error: SetupError,
+        error: GrantError,
     },
 }
 
@@ -121,10 +110,6 @@ impl Outlet {
 pub async fn plan(outlet: &Outlet, configuration: &Configuration) -> Result<Plan, PlanError> {
     let server = configuration.server.as_ref().ok_or(PlanError::NoServer)?;
     let own = OwnEndpoints::of_all(configuration.known_servers.iter().map(ServerUrl::url), outlet.status).await;
-    for settings in &configuration.collectors {
-        Devices::check(&settings.grants.modbus, &own)
-            .map_err(|error| PlanError::Modbus { program: settings.program.clone(), error })?;
-    }
     let ids = configuration.directories.daemon.agent_ids();
     let collectors = configuration
         .collectors
@@ -161,18 +146,17 @@ fn wanted(
     outlet: &Outlet,
     own: &OwnEndpoints,
 ) -> Result<Wanted, PlanError> {
-    let http = Client::new(settings.grants.http.clone(), settings.limits.http, own.clone())
-        .map_err(|error| PlanError::Http { program: agent.program.clone(), error })?;
-    let assignment = Assignment {
-        agent: Arc::new(agent),
-        settings: settings.settings.clone(),
-        modbus: Devices::new(settings.grants.modbus.clone(), &outlet.endpoints),
-        http,
-        limits: settings.limits.collection.clone(),
-        state: outlet.state.clone(),
-        memory: Memory::new(&outlet.memory),
-        recorder: None,
-    };
+    let program = agent.program.clone();
+    let assignment = Assignment::builder(Arc::new(agent))
+        .settings(settings.settings.clone())
+        .grants(settings.grants.clone())
+        .limits(settings.limits.collection.clone())
+        .endpoints(outlet.endpoints.clone())
+        .own(own.clone())
+        .state(outlet.state.clone())
+        .memory(Memory::new(&outlet.memory))
+        .build()
+        .map_err(|error| PlanError::Grant { program, error })?;
     Ok(Wanted {
         module: settings.module.clone(),
         pin: settings.sha256,

@@ -10,6 +10,7 @@ mod form;
 mod quantity;
 mod reader;
 mod report;
+pub mod secret;
 mod source;
 pub mod yaml;
 

@@ -27,8 +27,6 @@ wasmtime::component::bindgen!({
         default: trappable,
     },
     exports: { default: async },
-    // For making components of core modules: see `sandbox::lift`.
+    // For making components of core modules: see `lift`.
     include_component_type: true,
 });
-
-impl self::pattoo::agent::types::Host for super::Host {}

@@ -1,0 +1,49 @@
+//! Secrets in a file: never the value itself, always the name of the variable or file that has it.
+
+use std::path::Path;
+
+use pattoo_base::secret::Secret;
+
+use super::{
+    form::{Form, Key, Kind},
+    reader::Fields,
+    report::Reported,
+};
+
+/// The form of a secret.
+pub fn form() -> Form {
+    Form::new(
+        "a secret",
+        vec![
+            Key::new("secret", Kind::Text, "the environment variable that has it", "SITE_A_TOKEN"),
+            Key::new(
+                "secret_file",
+                Kind::Text,
+                "the file that has it; a path is relative to the file that names it",
+                "secrets/site_a",
+            ),
+        ],
+    )
+    .one_of()
+}
+
+/// Reads a secret; its file is relative to `folder`.
+pub fn read(fields: Fields<'_>, folder: &Path) -> Result<Secret, Reported> {
+    if let Some(node) = fields.node("secret") {
+        let variable = node.text().ok_or(Reported)?;
+        return Secret::from_env(variable).map_err(|error| {
+            let help = format!(
+                "set {variable} in the environment of this command and of the daemon, or write `secret_file: PATH`"
+            );
+            fields.wrong_with(node, error, help)
+        });
+    }
+    let node = fields.node("secret_file").ok_or(Reported)?;
+    let path = folder.join(node.text().ok_or(Reported)?);
+    Secret::from_file(&path).map_err(|error| {
+        let help = error.help().unwrap_or_else(|| {
+            "write the secret into that file, readable for the user that runs this, and nothing else".to_owned()
+        });
+        fields.wrong_with(node, error, help)
+    })
+}
