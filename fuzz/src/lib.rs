@@ -9,6 +9,7 @@ use std::{
 use pattoo_fetch::{Method, OriginGrant};
 use pattoo_measurement::{Agent, PollingInterval};
 use pattoo_modbus::EndpointSettings;
+use pattoo_output::pattoo::Memory;
 use pattoo_sandbox::{
     Collector, Compiler, Ending, Sandbox,
     capability::{Assignment, Grants, Limits, modbus::DeviceGrant},
@@ -54,8 +55,12 @@ impl Machine {
             polling_interval: PollingInterval::from_seconds(60).expect("an interval"),
         };
         let grants = Grants { modbus: vec![device], http: vec![origin], ..Grants::default() };
-        let assignment =
-            Assignment::builder(Arc::new(agent)).grants(grants).limits(limits).build().expect("nothing to refuse");
+        let assignment = Assignment::builder(Arc::new(agent))
+            .sinks(Arc::new(Memory::default()))
+            .grants(grants)
+            .limits(limits)
+            .build()
+            .expect("nothing to refuse");
         drop(entered);
         tracing::subscriber::set_global_default(OneLine).expect("no subscriber yet");
         let sandbox = Sandbox::new(1, Compiler::unbounded(), None).expect("the engine starts");
@@ -72,7 +77,7 @@ impl Machine {
         // A loaded machine makes everything late; libFuzzer itself has a bound on what hangs.
         assert!(outcome.duration < limits.timeout + Duration::from_secs(20), "{:?}", outcome.duration);
         assert!(outcome.peak_memory <= limits.memory);
-        assert!(outcome.emission.batch.datapoints() <= limits.datapoints.count);
+        assert!(outcome.emission.sink.datapoints() <= limits.datapoints.count);
         match &outcome.ending {
             Ending::Completed => {}
             Ending::Failed(text) => assert_one_line(text),

@@ -1,4 +1,4 @@
-// The kit for C with the types of C++20: strings, vectors, variants, and results in place of codes. Exceptions are not used, since
+// The C SDK with the types of C++20: strings, vectors, variants, and results in place of codes. Exceptions are not used, since
 // WebAssembly has none in WASI's C++ library.
 //
 // A function that can fail returns a Result<T>: the value, or an Error with the reason in words. TRY(expression) is the value, or
@@ -35,7 +35,7 @@ struct Error {
   std::string text;
 };
 
-// What the last function of the C kit failed with.
+// What the last function of the C SDK failed with.
 inline Error last_error() { return {pattoo_error()}; }
 
 template <class T>

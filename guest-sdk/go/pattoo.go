@@ -39,7 +39,7 @@ func Program() string { return host.Program() }
 func PollingInterval() time.Duration { return time.Duration(host.PollingInterval()) * time.Second }
 
 // CollectionTime is when this collection began. It does not change during a collection: give it to every datapoint that
-// shall bear the same timestamp.
+// should have the same timestamp.
 func CollectionTime() time.Time { return time.UnixMilli(int64(host.CollectionTime())) }
 
 // Now is the host's wall clock, in steps of a millisecond. It may jump when the operator sets it. For the datapoints of one

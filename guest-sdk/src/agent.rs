@@ -16,7 +16,7 @@ pub fn polling_interval() -> Duration {
     Duration::from_secs(host::polling_interval().into())
 }
 
-/// When this collection began. It does not change during a collection: give it to every datapoint that shall bear the
+/// When this collection began. It does not change during a collection: give it to every datapoint that should have the
 /// same timestamp.
 pub fn collection_time() -> Timestamp {
     Timestamp::from_unix_millis(host::collection_time())

@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// # Errors
 ///
 /// Why it is no collector.
-pub fn lift(module: &[u8]) -> Result<Vec<u8>, String> {
-    pattoo_sandbox::lifted(module)
+pub fn componentize(module: &[u8]) -> Result<Vec<u8>, String> {
+    pattoo_sandbox::componentized(module)
 }
 
 /// The effective configuration of `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml`.

@@ -1,17 +1,19 @@
-//! Parts of the runtime one by one, for people who tune them (`docs/performance.md` says how to run it).
+//! Parts of the runtime one by one, for people who tune them (`docs/performance.md` says how to run
+//! it).
 //!
-//! What stands in the project's own table is measured by the other benchmarks, against rivals and targets; here criterion says
-//! whether a change made something faster.
+//! The other benchmarks measure the figures in the project's table, against rivals and targets;
+//! here criterion shows whether a change made something faster.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may fail as a test may")]
 
 use std::{path::Path, sync::Arc};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use pattoo_measurement::{Batch, Candidate, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_measurement::{Candidate, DEFAULT_FUTURE_BOUND};
 use pattoo_modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table};
+use pattoo_output::pattoo::{Batch, Memory};
 use pattoo_sandbox::{Compiler, Module, Sandbox};
-use pattoo_tests::{NOW, agent, candidates, emitter::emitter, libmodbus_device_quiet, ungranted};
+use pattoo_tests::{NOW, agent, assignment_without_grants, candidates, emitter::emitter, libmodbus_device_quiet};
 
 fn encode(criterion: &mut Criterion) {
     const POINTS: i64 = 1000;
@@ -34,7 +36,7 @@ fn encode(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The whole way of 1 000 spans: planned, asked for over loopback, taken apart.
+/// 1 000 spans: planned, requested over loopback, and split into their values.
 fn modbus(criterion: &mut Criterion) {
     let device = libmodbus_device_quiet();
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -57,7 +59,10 @@ fn sandbox(criterion: &mut Criterion) {
     criterion.bench_function("sandbox: make a component of a small module and compile it", |bencher| {
         bencher.iter(|| sandbox.load(&module).unwrap());
     });
-    let (collector, assignment) = (sandbox.load(&module).unwrap(), Arc::new(ungranted(agent("modbus_registers"))));
+    let (collector, assignment) = (
+        sandbox.load(&module).unwrap(),
+        Arc::new(assignment_without_grants(agent("modbus_registers")).build().unwrap()),
+    );
     criterion.bench_function("sandbox: a collection of ten datapoints", |bencher| {
         bencher.iter(|| tokio.block_on(sandbox.collect(&collector, Arc::clone(&assignment))));
     });

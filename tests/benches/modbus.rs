@@ -1,7 +1,9 @@
-//! The Modbus reader in figures, for `cargo xtask bench modbus`: each as a line of JSON on standard output.
+//! The Modbus reader in figures, for `cargo xtask bench modbus`: each as a line of JSON on standard
+//! output.
 //!
-//! Everything that is compared runs in one go, in turns, and medians are taken, so that a busy machine is busy for both.
-//! Devices, pollers and collectd are processes of their own; their CPU time is what `/proc` says of them.
+//! Everything that is compared runs in one process, in turns, and medians are compared, so that
+//! load affects both. Devices, pollers and collectd are processes of their own; their CPU time is
+//! what `/proc` says of them.
 
 #![expect(
     clippy::unwrap_used,
@@ -19,7 +21,7 @@ use std::{
 };
 
 use pattoo_modbus::{DeviceUrl, Endpoint, EndpointSettings, Endpoints, Readable, Span, Table};
-use pattoo_tests::{Running, Said, compiled, libmodbus_device, libmodbus_device_quiet, port};
+use pattoo_tests::{ReadyLine, Running, compiled, libmodbus_device, libmodbus_device_quiet, port};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -56,9 +58,9 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn endpoint(endpoints: &Endpoints, port: u16) -> Endpoint {
     let url: DeviceUrl = format!("tcp://127.0.0.1:{port}").parse().unwrap();
     // On a busy machine a read is slow, and not wrong.
-    let patience = Duration::from_secs(20);
+    let time_limit = Duration::from_secs(20);
     let settings =
-        EndpointSettings { connect_timeout: patience, request_timeout: patience, ..EndpointSettings::default() };
+        EndpointSettings { connect_timeout: time_limit, request_timeout: time_limit, ..EndpointSettings::default() };
     endpoints.endpoint(url.endpoint(), &settings)
 }
 
@@ -71,8 +73,8 @@ fn tell(name: &str, ours: f64) {
     println!("{}", json!({ "name": name, "ours": ours, "other": null, "ratio": null, "target": "-", "met": null }));
 }
 
-/// How many requests a device gets for registers that are wanted one by one and lie in runs. Fewer than one request for each 125 of a run
-/// cannot be, since none may reach over a hole.
+/// How many requests a device gets for registers that are wanted one by one and lie in runs. Fewer
+/// than one request for each 125 of a run cannot be, since none may reach over a hole.
 fn fewest_requests() {
     const RUNS: [(u16, u16); 5] = [(0, 126), (130, 10), (145, 1), (150, 125), (280, 20)];
     let device = libmodbus_device(None);
@@ -102,7 +104,8 @@ fn fewest_requests() {
     );
 }
 
-/// Reads of 100 registers over one connection, against a loop in C over libmodbus and the same server.
+/// Reads of 100 registers over one connection, against a loop in C over libmodbus and the same
+/// server.
 fn back_to_back() {
     const READS: u32 = 500;
     let device = libmodbus_device_quiet();
@@ -151,10 +154,12 @@ fn back_to_back() {
     );
 }
 
-/// 1 000 endpoints, all due at the same moment of each second; the connecting, which is in the first, counts, and is told by itself.
+/// 1 000 endpoints, all due at the same moment of each second; the connecting, which is in the
+/// first, counts, and is told by itself.
 ///
-/// How late they are is also a matter of what else the machine does. What they cost is not: when all of a second's work takes less
-/// time of one processor than the lateness allows, nothing but others can make it later.
+/// How late they are is also a matter of what else the machine does. What they cost is not: when
+/// all of a second's work takes less time of one processor than the lateness allows, nothing but
+/// others can make it later.
 fn many_endpoints() {
     const ENDPOINTS: usize = 1000;
     const SECONDS: u32 = 30;
@@ -206,7 +211,8 @@ fn many_endpoints() {
     tell("modbus: the same of their devices", of_devices);
 }
 
-/// Four devices of 100 registers, read as often as can be, by collectd's modbus plugin and by ours in turns.
+/// Four devices of 100 registers, read as often as can be, by collectd's modbus plugin and by ours
+/// in turns.
 fn beside_collectd() {
     const DEVICES: usize = 4;
     let seconds = Duration::from_secs(4);
@@ -237,7 +243,8 @@ fn beside_collectd() {
     say("modbus: us of CPU a register, against collectd", ours, Some(other), ours / other, "< 1", ours < other);
 }
 
-/// Registers a second that the devices served to the command, and the microseconds of CPU that each cost it.
+/// Registers a second that the devices served to the command, and the microseconds of CPU that each
+/// cost it.
 fn measured(command: &mut Command, devices: &DeviceProcess, time: Duration) -> (f64, f64) {
     let child = Ended(command.spawn().unwrap());
     std::thread::sleep(Duration::from_secs(1));
@@ -324,14 +331,14 @@ impl DeviceProcess {
     fn start(count: usize) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["devices", &count.to_string()]);
-        let running = Running::start(&mut command, Said::OnStdout, port);
+        let running = Running::start(&mut command, ReadyLine::OnStdout, port);
         let ports = serde_json::from_str(&running.next_line()).unwrap();
         Self { running, ports }
     }
 
     /// How many registers they served so far, as they say it each tenth of a second.
     fn served(&self) -> u64 {
-        let lines = std::iter::from_fn(|| self.running.said_line());
+        let lines = std::iter::from_fn(|| self.running.try_next_line());
         lines.last().or_else(|| Some(self.running.next_line())).unwrap().parse().unwrap()
     }
 }

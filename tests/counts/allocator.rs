@@ -1,4 +1,4 @@
-//! The system's allocator, and what each thread asked of it.
+//! The system's allocator, with counts of each thread's allocations.
 
 #![expect(unsafe_code, reason = "an allocator that counts can be written in no other way")]
 
@@ -21,7 +21,7 @@ static ALLOCATOR: Counting = Counting;
 impl Counting {
     fn count(asked: usize, given_back: usize) {
         let change = i64::try_from(asked).unwrap_or(0).saturating_sub(i64::try_from(given_back).unwrap_or(0));
-        // Gone while a thread ends; nobody asks then.
+        // The counter is gone while a thread ends; it is not read then.
         let _ = HELD.try_with(|held| {
             held.set(held.get().saturating_add(change));
             let _ = PEAK.try_with(|peak| peak.set(peak.get().max(held.get())));
@@ -59,7 +59,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// How often this thread asks for memory meanwhile, and how much more it holds at most.
+/// How often this thread allocates during `work`, and how much more it holds at most.
 pub(crate) fn counted<T>(work: impl FnOnce() -> T) -> (T, u64, i64) {
     let (count, held) = (COUNT.get(), HELD.get());
     PEAK.set(held);

@@ -1,11 +1,13 @@
-//! Instructions, as valgrind counts them: this program is started under it, and does the work there.
+//! Instructions, counted by valgrind: this program is started again under it, and does the work
+//! there.
 //!
-//! It is this build that is counted, as little optimised as it is, and on a processor without instructions for SHA-256: a bound on the work,
-//! not on the time.
+//! The counted build is a development build on a processor without instructions for SHA-256: the
+//! bounds are on work, not on time.
 
 use std::{env, process::Command};
 
-use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_measurement::DEFAULT_FUTURE_BOUND;
+use pattoo_output::pattoo::{Batch, Memory};
 use pattoo_tests::{NOW, agent, candidates, has_program};
 
 use super::BOUNDS;
@@ -32,7 +34,7 @@ fn each(work: &str) -> Option<u64> {
 }
 
 #[test]
-fn a_datapoint_is_made_in_so_many_instructions() {
+fn datapoint_takes_a_bounded_number_of_instructions() {
     let Some(never_seen) = each("instructions::never_seen") else { return };
     assert!(never_seen <= BOUNDS.instructions_never_seen, "{never_seen} for each that was never seen");
     let Some(seen) = each("instructions::seen") else { return };

@@ -1,6 +1,6 @@
-//! What does not depend on the machine: how often memory is asked for and how much of it is held, what a device and a site are asked,
-//! system calls, and instructions. A bound that a change breaks is a change for the worse, or a reason to write a new bound
-//! and why.
+//! Costs that do not depend on the machine: allocations and memory held, requests to a device and a
+//! web site, system calls, and instructions. A change that exceeds a bound makes the program worse,
+//! or needs a new bound with its reason.
 //!
 //! All bounds are in [`BOUNDS`].
 
@@ -14,37 +14,44 @@ mod requests;
 mod system_calls;
 mod worst_calls;
 
-/// The most that each may be, a little above what it is.
+/// The upper bound of each cost, a little above its present value.
 struct Bounds {
-    /// Allocations for a body of 1 000 datapoints that were never seen: the tables grow, and nothing is made for each datapoint.
+    /// Allocations for a body of 1 000 datapoints that were never seen: the tables grow, and
+    /// nothing is made for each datapoint.
     never_seen: u64,
     /// The same when they were seen in the last collection.
     seen: u64,
-    /// Bytes held at most while a body of 50 000 datapoints is made, for each byte of it: lists grow by an eighth, what is remembered
-    /// and the tables are half of it, and the datapoints of the call under way are a tenth.
+    /// Bytes held at most while a body of 50 000 datapoints is made, for each byte of it: lists
+    /// grow by an eighth, what is remembered and the tables are half of it, and the datapoints of
+    /// the call under way are a tenth.
     held: f64,
-    /// Bytes held at most while a configuration file is read: 4 MiB of text, eight bytes for the place of each character of it, and 500 000
-    /// values.
+    /// Bytes held at most while a configuration file is read: 4 MiB of text, eight bytes for the
+    /// place of each character of it, and 500 000 values.
     configuration: i64,
-    /// Allocations for a whole collection of ten datapoints, the sandbox and WASI included: four of them are its account of the host's memory,
-    /// its part in what all collections have, and its share of the processors.
+    /// Allocations for a whole collection of ten datapoints, the sandbox and WASI included: four of
+    /// them are its account of the host's memory, its part in what all collections have, and its
+    /// share of the processors.
     collection: u64,
     /// Allocations for each datapoint in one call: its key is copied out of the guest's memory.
     datapoint: u64,
-    /// Allocations for each span of a call of 1 000 that lie side by side: its device's name, and its values.
+    /// Allocations for each span of a call of 1 000 that lie side by side: its device's name, and
+    /// its values.
     span: u64,
-    /// Allocations for each fetch of a call of 100: what the HTTP library makes of a request and its response, and our copies.
+    /// Allocations for each fetch of a call of 100: what the HTTP library makes of a request and
+    /// its response, and our copies.
     fetch: u64,
     /// Requests for 250 addresses of each table: 125 registers fit into one, and 2 000 bits.
     requests: usize,
     /// Connections for 100 fetches of one origin in one call: 16 are under way at a time.
     connections: usize,
-    /// System calls for a read over a connection that stands: write, wait, read. (Now and then the wait is for something else.)
+    /// System calls for a read over a connection that stands: write, wait, read. (Now and then the
+    /// wait is for something else.)
     calls_of_a_read: f64,
-    /// System calls until a body is committed, by a caller that is alone: 7 pages and their headers written to the log, locks taken and given back,
-    /// one flush.
+    /// System calls until a body is committed, by a caller that is alone: 7 pages and their headers
+    /// written to the log, locks taken and given back, one flush.
     calls_of_a_store: f64,
-    /// System calls of a collection of ten datapoints without I/O: its memory and its stack are given back.
+    /// System calls of a collection of ten datapoints without I/O: its memory and its stack are
+    /// given back.
     calls_of_a_collection: f64,
     /// Instructions for a datapoint, of this build, for its checksum above all.
     instructions_never_seen: u64,

@@ -1,15 +1,15 @@
-//! How often memory is asked for, and how much of it is held.
+//! Allocations, and how much memory is held.
 
 use std::sync::Arc;
 
-use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_measurement::DEFAULT_FUTURE_BOUND;
+use pattoo_output::pattoo::{Batch, Memory};
 use pattoo_sandbox::capability::Assignment;
 use pattoo_tests::{
-    Collecting, NOW, RawSite, agent,
-    askers::{SPANS_OF_A_TABLE, fetcher, reader},
-    candidates,
+    Collecting, NOW, RawSite, agent, assignment_with_grants, candidates,
     emitter::emitter,
-    granted, granted_nothing, libmodbus_device_quiet, unhurried,
+    libmodbus_device_quiet, long_assignment_without_grants, long_timeout,
+    request_modules::{SPANS_OF_A_TABLE, fetcher, reader},
 };
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
     allocator::{counted, held},
 };
 
-/// How often the second collection of a module asks for memory.
+/// The allocations of a module's second collection.
 fn allocations(collecting: &Collecting, text: &str, assignment: &Arc<Assignment>) -> u64 {
     let collector = collecting.load(text);
     collecting.collect(&collector, assignment);
@@ -25,7 +25,7 @@ fn allocations(collecting: &Collecting, text: &str, assignment: &Arc<Assignment>
 }
 
 #[test]
-fn a_datapoint_costs_no_allocation_of_its_own() {
+fn datapoint_needs_no_allocation_of_its_own() {
     let memory = Memory::default();
     let collect = || {
         let (agent, candidates) = (agent("modbus_registers"), candidates(0..1000));
@@ -41,7 +41,7 @@ fn a_datapoint_costs_no_allocation_of_its_own() {
 }
 
 #[test]
-fn a_large_body_is_made_in_twice_its_size() {
+fn large_payload_is_encoded_in_twice_its_size() {
     let memory = Memory::default();
     // What is remembered of the first collection counts in the second.
     let before = held();
@@ -65,8 +65,8 @@ fn a_large_body_is_made_in_twice_its_size() {
 }
 
 #[test]
-fn a_collection_asks_for_memory_only_so_often() {
-    let (collecting, assignment) = (Collecting::new(), granted_nothing());
+fn collection_makes_a_bounded_number_of_allocations() {
+    let (collecting, assignment) = (Collecting::new(), long_assignment_without_grants());
     let allocations = |points: usize| allocations(&collecting, &emitter(points, 1, 0), &assignment);
     let (ten, thousand) = (allocations(10), allocations(1010));
     assert!(ten <= BOUNDS.collection, "{ten} allocations for a collection of ten datapoints");
@@ -75,13 +75,13 @@ fn a_collection_asks_for_memory_only_so_often() {
 }
 
 #[test]
-fn a_span_and_a_fetch_ask_for_memory_only_so_often() {
+fn span_and_fetch_make_a_bounded_number_of_allocations() {
     let device = libmodbus_device_quiet();
     let site = RawSite::saying("{\"temperature\": 21.5}");
     let collecting = Collecting::new();
-    let granted = collecting
-        .tokio
-        .block_on(async { granted(agent("boundary"), device.address(), site.address()).limits(unhurried()).build() });
+    let granted = collecting.tokio.block_on(async {
+        assignment_with_grants(agent("boundary"), device.address(), site.address()).limits(long_timeout()).build()
+    });
     let granted = Arc::new(granted.unwrap());
     let spans = allocations(&collecting, &reader(1), &granted) / (4 * SPANS_OF_A_TABLE as u64);
     assert!(spans <= BOUNDS.span, "{spans} allocations for each span of a call of 1 000");
@@ -91,7 +91,7 @@ fn a_span_and_a_fetch_ask_for_memory_only_so_often() {
 }
 
 #[test]
-fn a_configuration_costs_a_bounded_amount_of_memory_whatever_it_repeats() {
+fn configuration_takes_bounded_memory_whatever_it_repeats() {
     use pattoo_wasm::config::{ConfigDirectory, Configuration};
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();

@@ -1,4 +1,4 @@
-//! What a device and a site see of a collection.
+//! The requests of a collection to a device and a web site.
 
 use std::{
     collections::HashSet,
@@ -8,23 +8,24 @@ use std::{
 
 use pattoo_modbus::{EndpointSettings, Endpoints, Readable, Span, Table};
 use pattoo_tests::{
-    Collecting, RawSite, agent,
-    askers::{fetcher, reader},
-    granted, http_ok, libmodbus_device, nobody, unhurried,
+    Collecting, RawSite, agent, assignment_with_grants, http_ok, libmodbus_device, long_timeout,
+    request_modules::{fetcher, reader},
+    unused_address,
 };
 use serde_json::{Value, json};
 
 use super::BOUNDS;
 
 #[test]
-fn a_thousand_spans_of_four_tables_are_six_requests() {
+fn thousand_spans_of_four_tables_need_six_requests() {
     let device = libmodbus_device(None);
     let collecting = Collecting::new();
-    let granted =
-        collecting.tokio.block_on(async { granted(agent("boundary"), device.address(), nobody()).build().unwrap() });
+    let granted = collecting.tokio.block_on(async {
+        assignment_with_grants(agent("boundary"), device.address(), unused_address()).build().unwrap()
+    });
     collecting.collect(&collecting.load(&reader(1)), &Arc::new(granted));
 
-    // The device says each request; this one is the last.
+    // The device prints each request; this one is the last.
     let last = Span::new(247, Table::Coils, 65535, 1).unwrap();
     let url: pattoo_modbus::DeviceUrl = format!("tcp://{}", device.address()).parse().unwrap();
     collecting.tokio.block_on(async {
@@ -37,7 +38,7 @@ fn a_thousand_spans_of_four_tables_are_six_requests() {
 }
 
 #[test]
-fn a_hundred_fetches_are_a_hundred_requests_over_few_connections() {
+fn hundred_fetches_share_few_connections() {
     let connections: Arc<Mutex<HashSet<_>>> = Arc::default();
     let seen = Arc::clone(&connections);
     let site = RawSite::scripted(move |_, stream| {
@@ -45,9 +46,9 @@ fn a_hundred_fetches_are_a_hundred_requests_over_few_connections() {
         let _ = stream.write_all(&http_ok("{}"));
     });
     let collecting = Collecting::new();
-    let granted = collecting
-        .tokio
-        .block_on(async { granted(agent("boundary"), nobody(), site.address()).limits(unhurried()).build() });
+    let granted = collecting.tokio.block_on(async {
+        assignment_with_grants(agent("boundary"), unused_address(), site.address()).limits(long_timeout()).build()
+    });
     let granted = Arc::new(granted.unwrap());
     let collector = collecting.load(&fetcher(&format!("http://{}/weather.json", site.address()), 100, 1));
     for collection in 1..=2 {

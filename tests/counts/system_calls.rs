@@ -1,4 +1,5 @@
-//! System calls, as `strace` sees them: this program is started once more under its eyes, and does the work there.
+//! System calls, counted by `strace`: this program is started again under it, and does the work
+//! there.
 
 use std::{
     collections::BTreeMap,
@@ -9,22 +10,24 @@ use std::{
     sync::Arc,
 };
 
-use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND};
+use pattoo_measurement::DEFAULT_FUTURE_BOUND;
 use pattoo_modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table};
-use pattoo_output::{ServerUrl, Spool, SpoolLimits};
+use pattoo_output::pattoo::Batch;
+use pattoo_output::{ServerUrl, Spool, SpoolLimits, store_body};
 use pattoo_tests::{
-    Collecting, NOW, agent, candidates, emitter::emitter, granted_nothing, has_program, libmodbus_device_quiet,
+    Collecting, NOW, agent, candidates, emitter::emitter, has_program, libmodbus_device_quiet,
+    long_assignment_without_grants,
 };
 
 use super::BOUNDS;
 
 const TIMES: usize = 200;
-/// Who looks for these files shows where in the list the counting begins and ends.
+/// Opening these files marks where in the trace the counting begins and ends.
 const BEGIN: &str = "/the counting begins";
 const END: &str = "/the counting ends";
 
-/// Calls for each of [`TIMES`] pieces of work, and which they are. Of threads that only tick beside the work nothing is counted,
-/// if `alone`.
+/// Calls for each of [`TIMES`] pieces of work, and which they are. Of threads that only tick beside
+/// the work nothing is counted, if `alone`.
 fn calls_of(work: &str, alone: bool, argument: &str) -> Option<(f64, BTreeMap<String, usize>)> {
     if !has_program("strace") {
         assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "strace is missing");
@@ -64,7 +67,7 @@ fn counted(mut work: impl FnMut()) {
 }
 
 #[test]
-fn a_read_over_a_connection_that_stands_takes_three_system_calls() {
+fn read_over_an_open_connection_takes_three_system_calls() {
     let device = libmodbus_device_quiet();
     let Some((each, calls)) = calls_of("system_calls::reads", false, &device.address().to_string()) else { return };
     assert!(each <= BOUNDS.calls_of_a_read, "{each} system calls for each read: {calls:?}");
@@ -82,7 +85,7 @@ fn reads() {
 }
 
 #[test]
-fn a_body_is_stored_in_few_system_calls() {
+fn payload_is_stored_in_few_system_calls() {
     let Some((each, calls)) = calls_of("system_calls::stores", false, "") else { return };
     assert!(each <= BOUNDS.calls_of_a_store, "{each} system calls for each body: {calls:?}");
 }
@@ -98,11 +101,11 @@ fn stores() {
     batch.emit("plc1", candidates(0..10), NOW).unwrap();
     let body = batch.into_body(NOW).unwrap();
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    counted(|| _ = tokio.block_on(spool.store(&body, &agent.program, &server)).unwrap());
+    counted(|| _ = tokio.block_on(store_body(&spool, &body, &agent.program, &server)).unwrap());
 }
 
 #[test]
-fn a_collection_without_devices_takes_few_system_calls() {
+fn collection_without_devices_takes_few_system_calls() {
     let Some((each, calls)) = calls_of("system_calls::collections", true, "") else { return };
     assert!(each <= BOUNDS.calls_of_a_collection, "{each} system calls for each collection: {calls:?}");
 }
@@ -110,7 +113,7 @@ fn a_collection_without_devices_takes_few_system_calls() {
 #[test]
 #[ignore = "is started where it is counted"]
 fn collections() {
-    let (collecting, assignment) = (Collecting::new(), granted_nothing());
+    let (collecting, assignment) = (Collecting::new(), long_assignment_without_grants());
     let collector = collecting.load(&emitter(10, 1, 0));
     counted(|| drop(collecting.collect(&collector, &assignment)));
 }

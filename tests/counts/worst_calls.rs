@@ -1,5 +1,5 @@
-//! Every host function, called with the largest arguments that a guest can make: how much memory the host holds for it, and how many
-//! instructions it takes.
+//! Every host function, called with the largest arguments that a guest can make: how much memory
+//! the host holds for it, and how many instructions it takes.
 //!
 //! What the calls are is in [`pattoo_tests::worst_calls`].
 
@@ -13,13 +13,9 @@ use std::{
     time::Duration,
 };
 
-use pattoo_sandbox::{
-    Outcome,
-    capability::{Assignment, Limits},
-    state::StateStore,
-};
+use pattoo_sandbox::{Outcome, capability::Limits, state::StateStore};
 use pattoo_tests::{
-    Collecting, agent,
+    Collecting, agent, assignment_without_grants,
     worst_calls::{Case, LARGEST, cases, idle as idle_guest},
 };
 
@@ -34,7 +30,8 @@ const TIMES: usize = 40;
 /// How many handles of `wasi:http` may be open.
 const HANDLES: usize = 128;
 
-/// Guests that make requests and fields, and hold them: with the longest texts that are taken, and with longer ones.
+/// Guests that make requests and fields, and hold them: with the longest texts that are taken, and
+/// with longer ones.
 fn handles() -> Vec<(&'static str, usize, String)> {
     let calls = [
         ("path", "(call $path (local.get $r) (i32.const 1) (i32.const 65536) (i32.const SIZE))"),
@@ -75,11 +72,11 @@ fn handles() -> Vec<(&'static str, usize, String)> {
 }
 
 thread_local! {
-    /// How much the thread held whenever the guest said that it is there.
+    /// How much the thread held at each log line of the guest.
     static SEEN: RefCell<Vec<i64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Notes how much is held when a guest logs.
+/// Records how much is held when a guest logs.
 struct Watch;
 
 impl tracing::Subscriber for Watch {
@@ -106,12 +103,13 @@ impl tracing::Subscriber for Watch {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
-/// What a collection of this guest came to, how much was held after its last call, and at the peak of any.
+/// What a collection of this guest came to, how much was held after its last call, and at the peak
+/// of any.
 fn run(collecting: &Collecting, guest: &str, state: &StateStore) -> (Outcome, i64, i64) {
     // What handles that are not there count would hide what is there.
     let limits = Limits { timeout: Duration::from_mins(5), resources: HANDLES, ..Limits::default() };
     let assignment =
-        Arc::new(Assignment::builder(agent("WORST_CALLS")).limits(limits).state(state.clone()).build().unwrap());
+        Arc::new(assignment_without_grants(agent("WORST_CALLS")).limits(limits).state(state.clone()).build().unwrap());
     let collector = collecting.load(guest);
     SEEN.with_borrow_mut(|seen| {
         seen.clear();
@@ -124,7 +122,7 @@ fn run(collecting: &Collecting, guest: &str, state: &StateStore) -> (Outcome, i6
     (outcome, after, peak)
 }
 
-/// What the engine and the host have for a collection that does nothing.
+/// The memory that the engine and the host need for a collection that does nothing.
 fn idle(collecting: &Collecting, state: &StateStore) -> i64 {
     run(collecting, &idle_guest(), state).1
 }
@@ -134,7 +132,7 @@ fn signed(bytes: usize) -> i64 {
 }
 
 #[test]
-fn host_holds_no_more_for_a_guest_than_its_account_says() {
+fn host_memory_held_for_a_collector_is_accounted() {
     const SLACK: i64 = 64 << 10;
     let folder = tempfile::tempdir().unwrap();
     let state = StateStore::at(&folder.path().join("state.sqlite3"));
@@ -159,7 +157,8 @@ fn host_holds_no_more_for_a_guest_than_its_account_says() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// Instructions beyond those of a guest that does nothing: what they are for less is constant, such as setting up a function.
+/// Instructions beyond those of a guest that does nothing: what they are for less is constant, such
+/// as setting up a function.
 const CONSTANT: u64 = 5_000_000;
 
 /// What is wrong with a case, if anything.

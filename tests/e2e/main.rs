@@ -1,45 +1,24 @@
-//! The whole of pattoo-wasm against real peers: devices of pymodbus and libmodbus, Python's web server, and `pattoo_shared`.
+//! The whole of pattoo-wasm against real peers: devices of pymodbus and libmodbus, Python's web
+//! server, and `pattoo_shared`.
+//!
+//! Each folder holds the tests of one kind of claim:
+//!
+//! - `cli`: what the command prints, its exit codes, and what it does with bad input;
+//! - `configuration`: settings, limits, grants, and the files that hold them;
+//! - `daemon`: schedule, supervision, signals, status, logs, and upgrades;
+//! - `delivery`: payloads, the spool, full disks, and crashes;
+//! - `docs`: the pages that can be executed, and the promises that they make;
+//! - `languages`: the SDKs, and one collector that gives the same datapoints in every language;
+//! - `modbus`: what is read, with which requests, and what each fault costs;
+//! - `sandbox`: loading, limits, denials, state, and fairness;
+//! - `web`: what a collector can fetch, and from where.
 
-mod bad_input;
-mod compile;
-mod config;
-mod crash;
+mod cli;
+mod configuration;
 mod daemon;
-mod decode;
-mod disk;
-mod fairness;
-mod files;
-mod fixtures;
-mod full_disk;
-mod guest_go;
-mod guides;
-mod hostile;
-mod inspect;
-mod kits;
-mod lift;
-mod limits;
-mod lints;
-mod log;
+mod delivery;
+mod docs;
+mod languages;
 mod modbus;
-mod modbus_agent;
-mod modbus_faults;
-mod modbus_field;
-mod modbus_page;
-mod new;
-mod observed;
-mod own;
-mod posting;
-mod promises;
-mod queue;
-mod receive;
-mod run;
-mod scale;
-mod sdk_c;
-mod spool;
-mod state;
-mod station;
-mod stations_soak;
-mod supervisor;
-mod systemd;
-mod wasi_http;
-mod wire;
+mod sandbox;
+mod web;

@@ -1,4 +1,4 @@
-//! What stops hostile guests: how each control shows, and how it is taken away.
+//! The controls that stop hostile guests: how each shows, and how each is removed for a test.
 
 use std::time::Duration;
 
@@ -11,21 +11,24 @@ use crate::{
     machine::{Run, SLACK, Worker},
 };
 
-/// The controls that the guests in `guests/` name. Most are limits, by their names; taken away by the most that can be set. The rest
-/// cannot be set:
+/// The controls that the guests in `guests/` name. Most are limits, by their names; a test removes
+/// them by the largest value. The rest cannot be set:
 ///
-/// - `stack`, `boundary` (what the canonical ABI says of pointers, lengths, text, discriminants) and `exit`: taken away by the
-///   bare engine, which has a larger stack and host functions that look at nothing.
-/// - `trap` (what WebAssembly itself says of memory, tables, arithmetic) is part of the compiled code and of every engine, and
-///   `pool` (room for memories, tables, instances) of how the engine is laid out, `world` is that there is nothing else to
-///   link. Here the one hostile place of the guest is replaced by a harmless one: then it gets through, so nothing else of it
-///   was stopped.
-/// - `features`: what the engine does not offer. It is shown that the module is valid where it is offered.
+/// - `stack`, `boundary` (rules of the canonical ABI on pointers, lengths, text, discriminants) and
+///   `exit`: removed by the bare engine, which has a larger stack and host functions that check
+///   nothing.
+/// - `trap` (rules of WebAssembly on memory, tables, arithmetic) is part of the compiled code in
+///   every engine, `pool` (room for memories, tables, instances) is part of the engine's layout,
+///   and `world` means that nothing else is linked. Here the hostile part of the guest is replaced
+///   by a harmless one: that guest succeeds, so nothing else of it was stopped.
+/// - `features`: what the engine does not offer. It is shown that the module is valid where it is
+///   offered.
 pub(crate) fn controls() -> impl Iterator<Item = &'static str> {
     ERRORS.into_iter().chain(OTHERS)
 }
 
-/// Those limits that are errors to the guest, or keep it waiting; a guest that tries one fails if it got less than it wanted.
+/// Limits that the guest sees as an error or as waiting; a guest that tries one fails if it got
+/// less than it requested.
 const ERRORS: [&str; 22] = [
     "datapoints",
     "datapoint_bytes",
@@ -51,7 +54,7 @@ const ERRORS: [&str; 22] = [
     "response_header_bytes",
 ];
 
-/// All others: they end the guest, or cut what it says.
+/// All other controls: they end the guest, or truncate its output.
 const OTHERS: [&str; 19] = [
     "timeout",
     "memory",
@@ -77,7 +80,7 @@ const OTHERS: [&str; 19] = [
 /// The deadline of those guests that run until it.
 const DEADLINE: Duration = Duration::from_millis(150);
 
-/// As it is run: the limits of everybody but for those that the guest sets.
+/// The default limits, except those that the guest's file sets.
 fn limits(guest: &Guest) -> CollectorLimits {
     let mut limits = CollectorLimits::default();
     if guest.control == "timeout" {
@@ -90,7 +93,7 @@ fn limits(guest: &Guest) -> CollectorLimits {
     limits
 }
 
-/// Runs the guest and says what is not as its control should have it.
+/// Runs the guest and says how the result differs from what its control should do.
 pub(crate) fn stops(guest: &Guest, worker: &Worker<'_>) -> Result<(), String> {
     let limits = limits(guest);
     let run = worker.run(&guest.text, &limits, Duration::from_mins(1));
@@ -150,7 +153,8 @@ pub(crate) fn stops(guest: &Guest, worker: &Worker<'_>) -> Result<(), String> {
     }
 }
 
-/// Runs the guest as it is, and says how long after its deadline it was stopped, if that is what stopped it.
+/// Runs the guest as it is, and says how long after its deadline it was stopped, if that is what
+/// stopped it.
 pub(crate) fn lateness(guest: &Guest, worker: &Worker<'_>) -> Option<Duration> {
     match worker.run(&guest.text, &limits(guest), Duration::from_mins(1)) {
         Run::Ended(outcome, _) if matches!(outcome.ending, Ending::Stopped(Stop::Deadline(_))) => {
@@ -202,7 +206,7 @@ pub(crate) fn alone(guest: &Guest, worker: &Worker<'_>) -> Result<(), String> {
         "features" => return bare::is_valid_elsewhere(&text).map_err(free),
         "boundary" | "exit" => return bare::run(&text).map_err(free),
         "stack" => {
-            // The bare engine asks for no room.
+            // The bare engine never calls `cabi_realloc`.
             if guest.name != "stack-realloc" {
                 bare::run(&text).map_err(free)?;
             }
@@ -215,10 +219,10 @@ pub(crate) fn alone(guest: &Guest, worker: &Worker<'_>) -> Result<(), String> {
         }
     }
     let endless = guest.control == "timeout";
-    let patience = if endless { DEADLINE * 4 } else { Duration::from_mins(1) };
-    match worker.run(&text, &limits, patience) {
+    let time_limit = if endless { DEADLINE * 4 } else { Duration::from_mins(1) };
+    match worker.run(&text, &limits, time_limit) {
         Run::Ended(outcome, lines) => match (&outcome.ending, guest.control.as_str()) {
-            // What runs for ever, and what fails with the text that was too long.
+            // An endless guest, and one that fails with the text that was too long.
             (Ending::Stopped(Stop::Interrupted), "timeout") | (Ending::Failed(_), "call_bytes") => Ok(()),
             (Ending::Completed, "log_lines" | "log_bytes") if lines.len() < 100 => {
                 Err(free(format!("{} lines", lines.len())))

@@ -1,4 +1,4 @@
-//! The guests, as their files say what they are; and all of them, run.
+//! The hostile guests: their files, and the tests that run all of them.
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +29,7 @@ pub(crate) struct Guest {
     pub(crate) with: Vec<(String, String)>,
     /// What the message must have in it.
     pub(crate) says: Option<String>,
-    /// What in its text is hostile, and what would not be.
+    /// The hostile part of its text, and a harmless replacement.
     pub(crate) harmless: Option<(String, String)>,
     pub(crate) text: String,
 }
@@ -71,7 +71,7 @@ impl Guest {
         paths.iter().map(|path| guest(path)).collect()
     }
 
-    /// The same without what is hostile in it.
+    /// Its text with the hostile part replaced.
     pub(crate) fn made_harmless(&self) -> Option<String> {
         let (hostile, harmless) = self.harmless.as_ref()?;
         assert!(self.text.contains(hostile.as_str()), "{}: `{hostile}` is not in it", self.name);
@@ -80,7 +80,7 @@ impl Guest {
 }
 
 #[test]
-fn every_hostile_guest_is_stopped_by_its_control_and_by_nothing_else() {
+fn every_hostile_guest_is_stopped_by_exactly_its_control() {
     let only = std::env::var("HOSTILE_GUEST").ok();
     let guests: Vec<Guest> =
         Guest::all().into_iter().filter(|guest| only.as_deref().is_none_or(|only| guest.name.contains(only))).collect();
@@ -106,7 +106,7 @@ fn every_hostile_guest_is_stopped_by_its_control_and_by_nothing_else() {
 }
 
 #[test]
-fn there_are_enough_hostile_guests_and_some_for_each_control() {
+fn each_control_is_tried_by_at_least_one_hostile_guest() {
     let guests = Guest::all();
     assert!(guests.len() >= 60, "{}", guests.len());
     for guest in &guests {
@@ -118,7 +118,7 @@ fn there_are_enough_hostile_guests_and_some_for_each_control() {
 }
 
 #[test]
-fn each_limit_that_can_be_set_is_tried_with_what_its_message_says() {
+fn each_configurable_limit_is_tried_and_named_in_its_message() {
     for limit in known_limits() {
         let tried = controls().any(|name| name == limit.name) || GIANTS_LIMITS.contains(&limit.name);
         assert!(tried, "nothing tries {}", limit.name);
@@ -126,7 +126,7 @@ fn each_limit_that_can_be_set_is_tried_with_what_its_message_says() {
 }
 
 #[test]
-fn every_function_of_the_contract_is_tried() {
+fn every_function_of_the_contract_is_attacked() {
     let tried: String = Guest::all().into_iter().map(|guest| guest.text).collect();
     let imports: Vec<_> = include_str!("imports.wat").lines().filter(|line| line.starts_with("(import")).collect();
     for import in &imports {
@@ -151,13 +151,14 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// The long test in short, in a process of its own: the other tests of this one take memory too.
+/// A short form of the long test, in its own process, because other tests in this process use
+/// memory too.
 #[test]
-fn hostile_guests_leave_no_memory_behind() {
-    let long = "corpus::hostile_guests_end_by_their_deadline_and_leave_no_memory_behind";
+fn hostile_guests_do_not_leak_host_memory() {
+    let long = "corpus::hostile_guests_end_by_their_deadline_without_leaking_memory";
     let run = Command::new(std::env::current_exe().expect("a program"))
         .args(["--exact", long, "--ignored", "--nocapture"])
-        // It is not alone on this machine.
+        // Other tests run at the same time.
         .envs([("HOSTILE_ROUNDS", "2"), ("HOSTILE_LATE_MS", "2000")])
         .output()
         .expect("it starts");
@@ -165,11 +166,11 @@ fn hostile_guests_leave_no_memory_behind() {
     assert!(run.status.success() && said.contains("1 passed"), "{said}\n{}", String::from_utf8_lossy(&run.stderr));
 }
 
-/// One at a time, so that what is late is so because of the guest. `HOSTILE_ROUNDS` says how often each is run, `HOSTILE_LATE_MS` how late the
-/// latest may be.
+/// One at a time, so that only the guest can cause lateness. `HOSTILE_ROUNDS` is the number of
+/// rounds, `HOSTILE_LATE_MS` the largest allowed lateness.
 #[test]
 #[ignore = "a minute long, and wants a machine of its own: `cargo xtask soak hostile` runs it"]
-fn hostile_guests_end_by_their_deadline_and_leave_no_memory_behind() {
+fn hostile_guests_end_by_their_deadline_without_leaking_memory() {
     let rounds = std::env::var("HOSTILE_ROUNDS").map_or(5, |text| text.parse().expect("a number"));
     let guests = Guest::all();
     let machine = Machine::new();

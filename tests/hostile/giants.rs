@@ -1,14 +1,14 @@
-//! Modules too large to be written down, which cost the compiler what it is not to be given.
+//! Generated modules, too large for files, that exceed the limits of the compiler.
 
 use std::{path::Path, time::Duration};
 
 use pattoo_sandbox::{CompileError, CompileLimits, Compiler, LoadError, Module, Sandbox};
-use pattoo_tests::binary;
+use pattoo_tests::{binary, dependent_branches};
 
 use crate::machine::Machine;
 
-/// What a compilation may use here. A collector of no size is compiled within that; what each of [`GIANTS`] needs is more of
-/// the one that it is stopped by.
+/// The limits of a compilation here. A small collector is compiled within them; each of [`GIANTS`]
+/// exceeds the one limit that stops it.
 const TIME: Duration = Duration::from_secs(1);
 const MEMORY: u64 = 224 << 20;
 
@@ -26,9 +26,7 @@ enum Stopped {
 
 const GIANTS: [Giant; 5] = [
     ("twenty thousand branches that all depend on each other", Stopped::OutOfTime, || {
-        let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
-                      (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
-        format!("(func (param i32 i32 i32) {})", branch.repeat(20_000))
+        format!("(func (param i32 i32 i32) {})", dependent_branches(20_000))
     }),
     ("sixty thousand functions", Stopped::OutOfTime, || {
         let function = |n| format!("(func (param i32) (result i32) (i32.add (local.get 0) (i32.const {n})))");
@@ -64,7 +62,7 @@ fn load(limits: CompileLimits, text: &str) -> Result<(), LoadError> {
 }
 
 #[test]
-fn what_costs_the_compiler_too_much_is_stopped_by_the_limit_on_just_that() {
+fn each_expensive_module_is_stopped_by_the_limit_for_its_cost() {
     let machine = Machine::new();
     let (little_time, little_memory) = (
         CompileLimits { time: TIME, ..CompileLimits::default() },
@@ -90,7 +88,7 @@ fn what_costs_the_compiler_too_much_is_stopped_by_the_limit_on_just_that() {
                     Ok(()) => panic!("{name}: compiled"),
                 }
                 machine.worker().good_collection().unwrap_or_else(|fault| panic!("{name}: {fault}"));
-                // With more of the one it is compiled: nothing else stopped it.
+                // With that limit raised it is compiled: nothing else stopped it.
                 load(CompileLimits { memory: 4 << 30, ..CompileLimits::default() }, &text)
                     .unwrap_or_else(|error| panic!("{name}: {error}"));
             });
@@ -99,7 +97,7 @@ fn what_costs_the_compiler_too_much_is_stopped_by_the_limit_on_just_that() {
 }
 
 #[test]
-fn a_module_of_more_functions_than_it_may_have_is_refused() {
+fn module_with_more_functions_than_the_limit_is_refused() {
     let functions = "(func)".repeat(20_000);
     let error =
         load(CompileLimits { functions: 20_000, ..CompileLimits::default() }, &functions).expect_err("one more");
@@ -108,7 +106,7 @@ fn a_module_of_more_functions_than_it_may_have_is_refused() {
 }
 
 #[test]
-fn a_module_that_is_compiled_to_a_thousand_times_its_size_is_refused() {
+fn module_whose_code_is_a_thousand_times_its_size_is_refused() {
     // Two bytes of data, sixteen MiB apart: the compiler keeps all that is between them.
     let image = r#"(core module (memory 256) (data (i32.const 0) "a") (data (i32.const 16777214) "b"))"#;
     let component = |images| {
@@ -129,7 +127,7 @@ fn a_module_that_is_compiled_to_a_thousand_times_its_size_is_refused() {
 }
 
 #[test]
-fn a_jump_to_a_hundred_thousand_places_is_refused_when_it_is_loaded() {
+fn branch_table_with_a_hundred_thousand_targets_is_refused_at_load() {
     let jump = |places| format!("(func (param i32) block (br_table {} (local.get 0)) end)", "0 ".repeat(places));
     let error = load(CompileLimits::default(), &jump(100_000)).expect_err("too large");
     assert!(error.to_string().contains("br_table"), "{error}");
@@ -137,7 +135,7 @@ fn a_jump_to_a_hundred_thousand_places_is_refused_when_it_is_loaded() {
 }
 
 #[test]
-fn a_text_is_not_parsed_beyond_its_limit() {
+fn module_in_text_format_is_not_parsed_beyond_its_limit() {
     let text = |bytes: usize| {
         let text = format!("(module {})", "(func)".repeat(bytes / 6 - 2));
         let padded = text.clone() + &" ".repeat(bytes - text.len());
@@ -149,7 +147,7 @@ fn a_text_is_not_parsed_beyond_its_limit() {
 }
 
 #[test]
-fn a_module_file_is_not_read_beyond_its_limit() {
+fn module_file_is_not_read_beyond_its_limit() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("padded.wat");
     std::fs::write(&path, format!("(module) ;; {}", "x".repeat(100_000))).expect("room for it");

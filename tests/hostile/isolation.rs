@@ -1,9 +1,10 @@
-//! What a collection leaves behind for the next one: nothing. The pool gives both the same memory.
+//! A collection leaves no data for the next one, although the pool gives both the same memory.
 
-use pattoo_tests::{Collecting, granted_nothing};
+use pattoo_tests::{Collecting, long_assignment_without_grants};
 
-/// A guest that has a memory of so many pages, and emits if anything is in it, or in its table, that it did not put there. It puts
-/// something in every `step` bytes and in all of the table: before it looks, or after.
+/// A guest that has a memory of so many pages, and emits if anything is in it, or in its table,
+/// that it did not put there. It puts something in every `step` bytes and in all of the table:
+/// before it looks, or after.
 fn scribbler(pages: usize, step: usize, first: &str, then: &str) -> String {
     let end = pages * 65536;
     format!(
@@ -42,8 +43,8 @@ fn scribbler(pages: usize, step: usize, first: &str, then: &str) -> String {
 }
 
 #[test]
-fn whatever_a_collection_leaves_in_its_memory_and_tables_the_next_one_finds_nothing_of_it() {
-    let (collecting, nothing) = (Collecting::new(), granted_nothing());
+fn memory_and_tables_of_a_collection_are_never_visible_to_the_next() {
+    let (collecting, nothing) = (Collecting::new(), long_assignment_without_grants());
     // Within what the pool keeps of a memory, and beyond it; few pages written, and all.
     let shapes = [(1, 8), (1, 4096), (2, 8), (30, 4096), (30, 65536), (30, 8)];
     let collectors = shapes.map(|(pages, step)| collecting.load(&scribbler(pages, step, "look", "scribble")));
@@ -52,7 +53,7 @@ fn whatever_a_collection_leaves_in_its_memory_and_tables_the_next_one_finds_noth
             assert!(collecting.collect(collector, &nothing).is_none(), "{shape:?} in round {round}");
         }
     }
-    // One that finds its own would find others'.
+    // This shows that the guest does find data where there is some.
     let own = collecting.load(&scribbler(30, 65536, "scribble", "look"));
     assert!(collecting.collect(&own, &nothing).is_some());
 }

@@ -1,4 +1,4 @@
-//! Where the guests are run: one sandbox for all, with a site and a device that mean no good either.
+//! One sandbox that runs all guests, with a hostile web site and a hostile device.
 
 use std::{
     net::SocketAddr,
@@ -13,16 +13,16 @@ use pattoo_sandbox::{
     Cache, CompileLimits, Compiler, Ending, LoadError, Module, Outcome, Sandbox,
     capability::{Assignment, Grants, modbus::DeviceGrant},
 };
-use pattoo_tests::{agent, binary};
+use pattoo_tests::{agent, assignment_without_grants, binary};
 use pattoo_wasm::config::CollectorLimits;
 use tokio::runtime::Runtime;
 
 use crate::peers::{SITE_PORT, silent_device, site};
 
-/// How late the end of a collection may be seen here, with as many threads as there are on two processors.
+/// How late a test may see the end of a collection, with more threads than processors.
 pub(crate) const SLACK: Duration = Duration::from_secs(2);
 
-/// A collector as it should be: one datapoint.
+/// A good collector, which emits one datapoint.
 const GOOD: &str = r#"(module
   (import "pattoo:agent/datapoints@0.1.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))
   (memory (export "memory") 1)
@@ -40,13 +40,13 @@ pub(crate) struct Machine {
     _cache: Option<tempfile::TempDir>,
 }
 
-/// A thread's way to it.
+/// A thread that uses the sandbox.
 pub(crate) struct Worker<'a> {
     machine: &'a Machine,
     runtime: Runtime,
 }
 
-/// What became of a guest.
+/// The result of loading and running a guest.
 pub(crate) enum Run {
     Refused(LoadError),
     Ended(Box<Outcome>, Vec<String>),
@@ -61,7 +61,7 @@ impl Machine {
         Self { sandbox, site: site(), device: silent_device(), _cache: Some(folder) }
     }
 
-    /// One that compiles in this process: for thousands of small modules.
+    /// A sandbox that compiles in this process, for thousands of small modules.
     pub(crate) fn without_child() -> Self {
         let sandbox = Sandbox::new(8, Compiler::unbounded(), None).expect("the engine starts");
         Self { sandbox, site: site(), device: silent_device(), _cache: None }
@@ -84,17 +84,17 @@ impl Worker<'_> {
         device.settings = EndpointSettings { request_timeout: Duration::from_hours(1), ..EndpointSettings::default() };
         let _entered = self.runtime.enter();
         let grants = Grants { modbus: vec![device], http: vec![site("http"), site("https")], ..Grants::default() };
-        let assignment = Assignment::builder(agent("HOSTILE")).grants(grants).limits(limits.collection.clone());
+        let assignment = assignment_without_grants(agent("HOSTILE")).grants(grants).limits(limits.collection.clone());
         assignment.build().expect("nothing to refuse")
     }
 
-    /// Loads and runs a guest; interrupts it after `patience`.
-    pub(crate) fn run(&self, text: &str, limits: &CollectorLimits, patience: Duration) -> Run {
-        self.run_module(text.replace(SITE_PORT, &self.machine.site.port().to_string()).into_bytes(), limits, patience)
+    /// Loads and runs a guest; interrupts it after `time_limit`.
+    pub(crate) fn run(&self, text: &str, limits: &CollectorLimits, time_limit: Duration) -> Run {
+        self.run_module(text.replace(SITE_PORT, &self.machine.site.port().to_string()).into_bytes(), limits, time_limit)
     }
 
-    /// The same of a module's bytes.
-    pub(crate) fn run_module(&self, module: Vec<u8>, limits: &CollectorLimits, patience: Duration) -> Run {
+    /// Like `run`, for a module's bytes.
+    pub(crate) fn run_module(&self, module: Vec<u8>, limits: &CollectorLimits, time_limit: Duration) -> Run {
         let loaded = Module::from_bytes(Path::new("guest.wasm"), module);
         let collector = match loaded.and_then(|module| self.machine.sandbox.load(&module)) {
             Ok(collector) => collector,
@@ -104,17 +104,17 @@ impl Worker<'_> {
         let outcome = tracing::subscriber::with_default(lines.clone(), || {
             let assignment = Arc::new(self.assignment(limits));
             self.runtime.block_on(async {
-                self.machine.sandbox.collect_until(&collector, assignment, tokio::time::sleep(patience)).await
+                self.machine.sandbox.collect_until(&collector, assignment, tokio::time::sleep(time_limit)).await
             })
         });
         Run::Ended(Box::new(outcome), lines.take())
     }
 
-    /// A good collection right now: it is as if nothing had been.
+    /// Runs a good collector, which must be unaffected by the guest before it.
     pub(crate) fn good_collection(&self) -> Result<(), String> {
         let began = Instant::now();
         match self.run(GOOD, &CollectorLimits::default(), Duration::from_mins(1)) {
-            Run::Ended(outcome, _) => match (&outcome.ending, outcome.emission.batch.datapoints()) {
+            Run::Ended(outcome, _) => match (&outcome.ending, outcome.emission.sink.datapoints()) {
                 (Ending::Completed, 1) if outcome.duration < SLACK => Ok(()),
                 (ending, datapoints) => Err(format!(
                     "the good collector after it: {ending:?}, {datapoints} datapoints, {:?}",

@@ -1,4 +1,4 @@
-//! A site and a device that mean no good either.
+//! A hostile web site and a hostile device.
 
 use std::{
     io::{Read as _, Write as _},
@@ -10,18 +10,20 @@ use std::{
 /// The port in the text of guests that talk to the site: the real one is put there.
 pub(crate) const SITE_PORT: &str = "54321";
 
-/// How long the site lets wait whoever asks for what is slow: longer than the limits of guests that are to reach them.
+/// The delay of the slow responses: longer than the limits of the guests that must reach those
+/// limits.
 const SLOW: Duration = Duration::from_millis(500);
-/// How long it waits for a crowd.
+/// How long it waits for concurrent requests.
 const CROWD_WITHIN: Duration = Duration::from_secs(1);
-/// How many requests at the same time are one: all that the guest sends. Were it fewer, these could be answered before the last one comes.
+/// How many concurrent requests `/crowd` waits for: all that the guest sends. With fewer, some
+/// would be answered before the last one comes.
 const CROWD: usize = 4;
 
 /// Twenty thousand zeros, in gzip.
 const BOMB: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xed\xc1\x31\x01\x00\x00\x00\xc2\xa0\xf5\x4f\x6d\x0d\x0f\xa0\x00\x00\x00\x00\x00\
 \x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x78\x30\x02\x53\x2f\x97\x20\x4e\x00\x00";
 
-/// The requests for `/crowd` that are under way, and the most of them since there was none.
+/// The running requests for `/crowd`, and their largest number since there was none.
 type Crowd = Arc<(Mutex<(usize, usize)>, Condvar)>;
 
 fn listener() -> (TcpListener, SocketAddr) {
@@ -31,7 +33,7 @@ fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// A site that does what the path says, and knows nothing of TLS.
+/// A web site that responds as the path says, without TLS.
 pub(crate) fn site() -> SocketAddr {
     let (listener, address) = listener();
     let crowd = Crowd::default();
@@ -104,7 +106,7 @@ fn answer(stream: &mut TcpStream, path: &str, crowd: &Crowd) -> Option<()> {
         "/hop/3" => redirect("/hop/2"),
         "/hop/2" => redirect("/hop/1"),
         "/hop/1" => redirect("/sink"),
-        "/crowd" if !is_crowd(crowd) => b"HTTP/1.1 503 Nobody there\r\ncontent-length: 0\r\n\r\n".to_vec(),
+        "/crowd" if !is_crowd(crowd) => b"HTTP/1.1 503 Too few requests\r\ncontent-length: 0\r\n\r\n".to_vec(),
         _ => fields("", b"taken"),
     };
     stream.write_all(&whole).ok()
@@ -114,7 +116,7 @@ fn redirect(to: &str) -> Vec<u8> {
     format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n").into_bytes()
 }
 
-/// Says nothing until the other side goes.
+/// Sends nothing until the client closes the connection.
 fn silence(stream: &mut TcpStream) -> Option<()> {
     let mut ignored = [0; 64];
     while stream.read(&mut ignored).ok()? > 0 {}
@@ -136,7 +138,7 @@ fn is_crowd((counts, changed): &(Mutex<(usize, usize)>, Condvar)) -> bool {
     !waited.timed_out()
 }
 
-/// A device that takes every connection and never says a word.
+/// A device that accepts every connection and never responds.
 pub(crate) fn silent_device() -> SocketAddr {
     let (listener, address) = listener();
     std::thread::spawn(move || listener.incoming().map_while(Result::ok).collect::<Vec<_>>());

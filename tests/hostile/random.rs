@@ -1,8 +1,8 @@
-//! Random modules on the whole way of a collector: lifted, compiled, linked, run. Whatever they are, each comes to an end that is
-//! one of ours, in time, within its memory.
+//! Random modules are componentized, compiled, linked and run like any collector. Each ends with a
+//! known outcome, in time and within its memory.
 //!
-//! They are made by wasm-smith (`tests/smith`), with our imports and exports. Not on the way is the child process of the compiler:
-//! it would take most of the time, and is the same for each of them.
+//! They are made by wasm-smith (`tests/smith`), with our imports and exports. The compiler runs in
+//! this process: a child process for each would take most of the time and test nothing more.
 
 use std::{
     io::{BufReader, Read},
@@ -22,7 +22,7 @@ const MODULES: u64 = 10_000;
 /// The deadline of each.
 const DEADLINE: Duration = Duration::from_millis(20);
 
-/// What became of them.
+/// The number of modules by outcome.
 #[derive(Debug, Default)]
 struct Tally {
     refused: u64,
@@ -35,7 +35,7 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
 
-/// Builds the smith, as a peer of the tests, and has it make modules.
+/// Builds and starts the generator of modules.
 fn smith(seed: u64, modules: u64) -> (Child, BufReader<ChildStdout>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = folder.join("../target/smith");
@@ -65,7 +65,7 @@ fn next(modules: &Mutex<BufReader<ChildStdout>>) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn random_modules_all_come_to_an_end_of_ours() {
+fn random_modules_always_end_in_a_known_outcome() {
     let seed = number("PATTOO_SEED").unwrap_or_else(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
         u64::from(now.subsec_nanos())

@@ -2,7 +2,7 @@
  *
  * Usage: libmodbus_device            on a free port of 127.0.0.1
  *        libmodbus_device DEVICE     on a serial line, 19200 baud, no parity, as unit 7
- *        libmodbus_device - quiet    on a free port, without a word of requests
+ *        libmodbus_device - quiet    on a free port, without printing requests
  *
  * 300 addresses in each table; see fill(). Says {"port": N} when it is ready (0 on a line), then each request as a line of
  * JSON: [unit, function, address, count]. */

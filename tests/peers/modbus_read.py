@@ -15,11 +15,11 @@ from pymodbus.client import ModbusSerialClient, ModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
 
-def client_of(place, patience):
+def client_of(place, time_limit):
     if place.startswith("/"):
-        return ModbusSerialClient(place, baudrate=19200, parity="N", **patience)
+        return ModbusSerialClient(place, baudrate=19200, parity="N", **time_limit)
     framer = FramerType.RTU if place.startswith("rtu+tcp:") else FramerType.SOCKET
-    return ModbusTcpClient("127.0.0.1", port=int(place.removeprefix("rtu+tcp:")), framer=framer, **patience)
+    return ModbusTcpClient("127.0.0.1", port=int(place.removeprefix("rtu+tcp:")), framer=framer, **time_limit)
 
 
 def main():

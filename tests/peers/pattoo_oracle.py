@@ -85,14 +85,14 @@ def refusal(case, point, datapoint, metadata):
     def too_long(key):
         return len('{}_{}'.format(case['program'], key).encode()) > COLUMN
 
-    # Pattoo's own verdict on the key, which it would act on without a word; then what the server cannot store.
+    # Pattoo's own verdict on the key, which it would apply silently; then what the server cannot store.
     if datapoint.valid is False or too_long(datapoint.key):
         return 'key'
     value = datapoint.value
     if isinstance(value, float) and not (math.isfinite(value) and abs(value) < 1e30):
         return 'value'
 
-    # Pattoo's own verdict on metadata, which it would drop from the datapoint without a word.
+    # Pattoo's own verdict on metadata, which it would silently drop from the datapoint.
     first = {}
     for item in metadata:
         if item.valid is False or too_long(item.key):
@@ -152,7 +152,7 @@ class Oracle():
         verdicts = []
         for call in case['calls']:
             # Pattoo strips targets when it converts them, but not when it looks for duplicates; ours are one target
-            # from the start. A target takes its place with the first datapoint that is taken for it.
+            # from the start. A target gets its position with its first accepted datapoint.
             name = call['target'].strip()
             if not name or len(name.encode()) > COLUMN:
                 verdicts.append('target')

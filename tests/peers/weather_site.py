@@ -1,4 +1,4 @@
-"""The files of a folder, by Python's http.server, for those who ask for JSON: others get status 406.
+"""The files of a folder, by Python's http.server, for clients that accept JSON: others get status 406.
 
 Usage: weather_site.py FOLDER
 

@@ -1,34 +1,36 @@
-//! Collections without the command, one at a time and on one thread: for what is counted, and what is measured.
+//! Collections without the command, one at a time and on one thread, for counts and measurements.
 
 use std::{ops::Range, path::Path, sync::Arc, time::Duration};
 
-use pattoo_measurement::{Body, Candidate, Value};
+use pattoo_measurement::{Candidate, Value};
+use pattoo_output::pattoo::{Batch, Body};
 use pattoo_sandbox::{
     Collector, CompileLimits, Compiler, Ending, Module, Outcome, Sandbox,
     capability::{Assignment, Limits},
 };
 use tokio::runtime::Runtime;
 
-use crate::{agent, binary};
+use crate::{agent, assignment_without_grants, binary};
 
-/// When every body is made, in Unix milliseconds.
+/// The time at which every payload is encoded, in Unix milliseconds.
 pub const NOW: u64 = 1_700_000_000_000;
 
-/// Where collections run, one at a time and on this thread.
+/// Runs collections, one at a time and on this thread.
 pub struct Collecting {
-    /// The runtime, for what else is asked.
+    /// The runtime, for other asynchronous work of a test.
     pub tokio: Runtime,
     sandbox: Sandbox,
 }
 
 impl Collecting {
-    /// A sandbox of its own, without a cache.
+    /// A new sandbox without a cache.
     #[expect(clippy::new_without_default, reason = "it starts threads")]
     pub fn new() -> Self {
         Self::with(Compiler::new(binary(), CompileLimits::default()))
     }
 
-    /// The same, which compiles in this process: for a processor that is emulated, and has less than the real one.
+    /// A new sandbox that compiles in this process, for emulated processors with fewer features
+    /// than the real one.
     pub fn compiling_here() -> Self {
         Self::with(Compiler::unbounded())
     }
@@ -38,43 +40,43 @@ impl Collecting {
         Self { tokio, sandbox: Sandbox::new(1, compiler, None).expect("the engine starts") }
     }
 
-    /// Compiles a module in the text format, of whatever length.
+    /// Compiles a module in the text format, of any length.
     pub fn load(&self, text: &str) -> Collector {
         let module = wat::parse_str(text).expect("a module in the text format");
         let module = Module::from_bytes(Path::new("module.wasm"), module).expect("WebAssembly");
         self.sandbox.load(&module).expect("a collector")
     }
 
-    /// One collection, however it ends, to be waited for.
+    /// Runs one collection, asynchronously.
     pub async fn collection(&self, collector: &Collector, assignment: Arc<Assignment>) -> Outcome {
         self.sandbox.collect(collector, assignment).await
     }
 
-    /// One collection, however it ends.
+    /// Runs one collection to its end.
     pub fn outcome(&self, collector: &Collector, assignment: &Arc<Assignment>) -> Outcome {
         self.tokio.block_on(self.sandbox.collect(collector, Arc::clone(assignment)))
     }
 
-    /// One collection, which ends well; its body, if it emitted anything.
+    /// Runs one collection, which must complete, and returns its payload if it emitted anything.
     pub fn collect(&self, collector: &Collector, assignment: &Arc<Assignment>) -> Option<Body> {
         let outcome = self.outcome(collector, assignment);
         assert!(matches!(outcome.ending, Ending::Completed), "{:?}", outcome.ending);
-        outcome.emission.batch.into_body(NOW)
+        Batch::of(outcome.emission.sink)?.into_body(NOW)
     }
 }
 
-/// The limits of a collection that may take its time.
-pub fn unhurried() -> Limits {
+/// The default limits with a long timeout.
+pub fn long_timeout() -> Limits {
     Limits { timeout: Duration::from_mins(1), ..Limits::default() }
 }
 
-/// What a collector is that is granted nothing, and may take its time.
-pub fn granted_nothing() -> Arc<Assignment> {
-    let assignment = Assignment::builder(agent("modbus_registers")).limits(unhurried()).build();
+/// An assignment without grants and with a long timeout.
+pub fn long_assignment_without_grants() -> Arc<Assignment> {
+    let assignment = assignment_without_grants(agent("modbus_registers")).limits(long_timeout()).build();
     Arc::new(assignment.expect("nothing to refuse"))
 }
 
-/// Registers of these numbers.
+/// Datapoints of registers with these numbers.
 pub fn candidates(numbers: Range<i64>) -> Vec<Candidate> {
     let candidate = |number: i64| Candidate {
         key: format!("holding_register_{number}"),

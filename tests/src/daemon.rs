@@ -1,4 +1,4 @@
-//! A daemon under test, with a directory and a server of its own.
+//! A daemon under test, with its own directory and server.
 
 use std::{
     collections::BTreeMap,
@@ -20,20 +20,20 @@ use serde_json::{Value, json};
 
 use crate::Cli;
 
-/// How long anything may take that a test waits for, on a machine that has ten other things to do.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// How long a test waits for an event, on a busy machine.
+const TIME_LIMIT: Duration = Duration::from_mins(3);
 
-/// The files of a daemon, and the command that runs it.
+/// The configuration and data directory of a daemon, and the command that runs it.
 #[derive(Debug)]
 pub struct Site {
     cli: Cli,
     server: String,
-    /// What the configuration has beside collectors and server.
+    /// Further keys of the configuration, besides collectors and server.
     extra: Value,
 }
 
 impl Site {
-    /// A site that posts to `server`. Its status address is a free one.
+    /// A site that posts to `server`. Its status address is on a free port.
     pub fn new(server: SocketAddr) -> Self {
         let cli = Cli::new();
         let folder = cli.folder();
@@ -49,7 +49,7 @@ impl Site {
         Self { cli, server: format!("http://{server}"), extra: json!({"status": "127.0.0.1:0"}) }
     }
 
-    /// The folder of its configuration, and of all else.
+    /// The folder of its configuration and data.
     pub fn folder(&self) -> &Path {
         self.cli.folder()
     }
@@ -84,7 +84,7 @@ impl Site {
         self.command_with(&["-v"])
     }
 
-    /// The same with these options.
+    /// Like `command`, with other options.
     pub fn command_with(&self, options: &[&str]) -> Command {
         let mut command = self.cli.command(&["daemon"]);
         command.args(options).arg("--config").arg(self.folder());
@@ -99,7 +99,7 @@ impl Site {
     }
 }
 
-/// A process that can be killed from any thread, and no other that got its number later.
+/// A handle that kills a process from any thread, and never another process that reuses its number.
 #[derive(Debug, Clone)]
 pub struct Killer(Arc<OwnedFd>);
 
@@ -115,7 +115,7 @@ impl Killer {
     }
 }
 
-/// A running daemon, and what it says. It is killed when this is dropped.
+/// A running daemon and its log lines. It is killed on drop.
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
@@ -125,7 +125,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it, whatever comes of that.
+    /// Starts the process without waiting for it to be ready.
     pub fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the command starts");
         let stderr = child.stderr.take().expect("a pipe");
@@ -134,48 +134,49 @@ impl Daemon {
         let all = Arc::clone(&heard);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                all.lock().expect("nobody panics with it").push(line.clone());
-                // All are kept; that nobody waits for one any more is no reason to stop reading.
+                all.lock().expect("no thread panics while it holds the lock").push(line.clone());
+                // Keep reading when no test waits for lines, so that the daemon never blocks on its
+                // pipe.
                 let _ = sender.send(line);
             }
         });
         Self { killer: Killer::of(&child), child, lines, heard }
     }
 
-    /// Its process.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// All that it said so far.
-    pub fn heard(&self) -> Vec<String> {
-        self.heard.lock().expect("nobody panics with it").clone()
+    /// All lines of its standard error so far.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.heard.lock().expect("no thread panics while it holds the lock").clone()
     }
 
-    /// The next line that it said, if one comes in time.
+    /// The next line of its standard error, if one comes in time.
     pub fn next_line(&self, within: Duration) -> Option<String> {
         self.lines.recv_timeout(within).ok()
     }
 
-    /// Waits for a line with `text` in it, leaving out those before.
+    /// Waits for a line that contains `text` and skips the lines before it.
     #[track_caller]
     pub fn wait_for(&self, text: &str) -> String {
-        let deadline = Instant::now().checked_add(PATIENCE).expect("a while from now");
+        let deadline = Instant::now().checked_add(TIME_LIMIT).expect("a while from now");
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.next_line(left) {
                 Some(line) if line.contains(text) => return line,
                 Some(_) => {}
-                None => panic!("it never said {text:?}, but {:#?}", self.heard()),
+                None => panic!("no line contains {text:?}: {:#?}", self.log_lines()),
             }
         }
     }
 
-    /// Where it tells how it is.
+    /// The address of its status server.
     pub fn status_address(&self) -> SocketAddr {
-        let heard = self.heard();
+        let heard = self.log_lines();
         let address = heard.iter().find_map(|line| line.split_once("status on http://")?.1.trim().parse().ok());
-        address.unwrap_or_else(|| panic!("it did not say its status address, but {heard:#?}"))
+        address.unwrap_or_else(|| panic!("no line names the status address: {heard:#?}"))
     }
 
     /// A page of its status address: status code and body.
@@ -190,7 +191,7 @@ impl Daemon {
         collectors.iter().find(|collector| collector.get("program") == Some(&program.into())).cloned()
     }
 
-    /// The samples of `/metrics`, by name and labels as they stand there.
+    /// The samples of `/metrics`, by name and labels.
     pub fn metrics(&self) -> BTreeMap<String, f64> {
         let page = self.page("/metrics").1;
         let samples = page.lines().filter(|line| !line.starts_with('#'));
@@ -200,12 +201,12 @@ impl Daemon {
             .collect()
     }
 
-    /// Waits until something about it holds.
+    /// Waits until a condition holds; `what` describes it in the message of a failure.
     #[track_caller]
     pub fn wait_until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now().checked_add(PATIENCE).expect("a while from now");
+        let deadline = Instant::now().checked_add(TIME_LIMIT).expect("a while from now");
         while !holds(self) {
-            assert!(Instant::now() < deadline, "{what} never came about: {:#?}", self.heard());
+            assert!(Instant::now() < deadline, "{what} did not happen: {:#?}", self.log_lines());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -216,7 +217,7 @@ impl Daemon {
         assert!(status.is_ok_and(|status| status.success()), "the process is there");
     }
 
-    /// What kills it.
+    /// A handle that kills it.
     pub fn killer(&self) -> Killer {
         self.killer.clone()
     }
@@ -230,9 +231,9 @@ impl Daemon {
     /// Waits for its end.
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let status = self.child.wait().expect("it is our child");
-        // The thread that reads ends with the pipe.
+        // The reading thread ends when the pipe is closed.
         while self.lines.recv().is_ok() {}
-        (status, self.heard())
+        (status, self.log_lines())
     }
 }
 
@@ -254,7 +255,7 @@ pub fn resident_kib(pid: u32) -> u64 {
 /// A GET over plain HTTP/1.0: status code and body.
 pub fn get(address: SocketAddr, path: &str, host: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a stream");
+    stream.set_read_timeout(Some(TIME_LIMIT)).expect("a stream");
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").expect("it reads");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers with text");

@@ -1,16 +1,17 @@
-//! A collector that does nothing but emit, so that what is measured is the runtime.
+//! A collector that only emits, so that a measurement shows the cost of the runtime.
 
 use std::fmt::Write as _;
 
-/// Where its datapoints lie, and the size of one (see `docs/guests/abi.md`).
+/// The address of its datapoints, and the size of one (see `docs/guests/abi.md`).
 const POINTS: usize = 1024;
 const POINT: usize = 48;
 
-/// A core module that emits `points` integers of the target `plc1` in so many equal calls.
+/// A core module that emits `points` integers of the target `plc1` in `calls` equal calls.
 ///
 /// # Panics
 ///
-/// When the datapoints cannot be divided so, or are too many for the memory of a module.
+/// When the datapoints cannot be divided into equal calls, or do not fit into the memory of a
+/// module.
 pub fn emitter(points: usize, calls: usize, first_key: usize) -> String {
     assert!(points.is_multiple_of(calls), "equal calls");
     let each = points.checked_div(calls).expect("at least one call");

@@ -1,24 +1,25 @@
-//! Figures, held against a rival and a target. This is all the shape that a benchmark has: it samples, and says what came of it.
+//! Figures of benchmarks, compared with a rival and a target.
 //!
-//! Everything that is compared runs in one go, in turns, and medians are taken, so that a busy machine is busy for both. What
-//! needs one processor and nothing else is timed by the time that its thread had of it.
+//! Everything that is compared runs in one process, in turns, and medians are compared, so that
+//! load on the machine affects both. Work that only computes is measured by the processor time of
+//! its thread.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-/// What was measured several times: all of it times, or all of it rates.
+/// Several measurements of the same kind, all times or all rates.
 #[derive(Debug, Clone, Default)]
 pub struct Samples(Vec<f64>);
 
 impl Samples {
-    /// Of these.
+    /// Sorts the values.
     pub fn new(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         Self(values)
     }
 
-    /// The one that this part of them (0 to 1) does not exceed.
+    /// The quantile for `part` (0 to 1).
     pub fn quantile(&self, part: f64) -> f64 {
         #[expect(
             clippy::cast_precision_loss,
@@ -30,24 +31,24 @@ impl Samples {
         self.0.get(place).copied().unwrap_or(f64::NAN)
     }
 
-    /// The middle one.
+    /// The median.
     pub fn median(&self) -> f64 {
         self.quantile(0.5)
     }
 
-    /// The same in another unit.
+    /// The same samples in another unit.
     #[must_use]
     pub fn times(&self, factor: f64) -> Self {
         Self(self.0.iter().map(|value| value * factor).collect())
     }
 
-    /// How far the middle half of them reaches, as a part of the median.
+    /// The interquartile range as a fraction of the median.
     pub fn spread(&self) -> f64 {
         (self.quantile(0.75) - self.quantile(0.25)) / self.median()
     }
 }
 
-/// Samples both in turns, A B B A.
+/// Measures both in turns, A B B A.
 pub fn interleaved(rounds: u32, mut ours: impl FnMut() -> f64, mut other: impl FnMut() -> f64) -> (Samples, Samples) {
     let (mut of_ours, mut of_other) = (Vec::new(), Vec::new());
     for round in 0..rounds {
@@ -62,28 +63,28 @@ pub fn interleaved(rounds: u32, mut ours: impl FnMut() -> f64, mut other: impl F
     (Samples::new(of_ours), Samples::new(of_other))
 }
 
-/// Samples one.
+/// Measures one.
 pub fn repeated(rounds: u32, mut ours: impl FnMut() -> f64) -> Samples {
     Samples::new((0..rounds).map(|_| ours()).collect())
 }
 
-/// What a figure is to be.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy)]
 pub enum Target {
-    /// At least this many times the other's.
+    /// At least this multiple of the rival's figure.
     TimesAtLeast(f64),
-    /// At most this many times the other's.
+    /// At most this multiple of the rival's figure.
     TimesAtMost(f64),
-    /// At least this.
+    /// At least this value.
     AtLeast(f64),
-    /// At most this.
+    /// At most this value.
     AtMost(f64),
-    /// Whatever it is.
+    /// No target.
     None,
 }
 
-/// Says a figure, as a line of JSON on standard output for `cargo xtask bench`.
-#[expect(clippy::print_stdout, reason = "that is how a benchmark says its figures")]
+/// Prints a figure as a line of JSON for `cargo xtask bench`.
+#[expect(clippy::print_stdout, reason = "`cargo xtask bench` reads figures from standard output")]
 pub fn say(name: &str, ours: &Samples, other: Option<&Samples>, target: Target) {
     let figure = ours.median();
     let ratio = other.map(|other| figure / other.median());
@@ -103,27 +104,27 @@ pub fn say(name: &str, ours: &Samples, other: Option<&Samples>, target: Target) 
     );
 }
 
-/// Says that there is no figure, and why.
-#[expect(clippy::print_stdout, reason = "that is how a benchmark says its figures")]
+/// Prints why a figure is missing.
+#[expect(clippy::print_stdout, reason = "`cargo xtask bench` reads figures from standard output")]
 pub fn say_skipped(name: &str, why: &str) {
     println!("{}", json!({ "name": name, "skipped": why }));
 }
 
-/// How long this takes.
+/// The wall-clock time of `work`.
 pub fn seconds(work: impl FnOnce()) -> f64 {
     let start = Instant::now();
     work();
     start.elapsed().as_secs_f64()
 }
 
-/// How long this thread has of a processor while it does this.
+/// The processor time of this thread during `work`.
 pub fn cpu_seconds(work: impl FnOnce()) -> f64 {
     let start = thread_time();
     work();
     thread_time().saturating_sub(start).as_secs_f64()
 }
 
-/// The time of a processor that this thread had so far.
+/// The processor time of this thread so far.
 fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())

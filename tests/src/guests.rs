@@ -1,4 +1,4 @@
-//! Collectors in the text format, for what no toolchain would make.
+//! Collectors in the text format, for modules that no toolchain makes.
 
 /// The smallest collector: `collect` returns a pointer to four zero bytes, which is `ok`.
 pub const IDLE: &str = r#"(component
@@ -20,11 +20,12 @@ pub fn component(code: &str) -> String {
     )
 }
 
-/// A core module that never ends, and asks the host for nothing.
+/// A core module that never ends and calls no host function.
 pub const SPINNING: &str = r#"(module (memory (export "memory") 1)
   (func (export "collect") (result i32) (loop br 0) i32.const 0))"#;
 
-/// A core module that emits one datapoint, `key` of the target `target`, and then does `end`, which leaves a pointer to the result.
+/// A core module that emits one datapoint, `key` of the target `target`, and then runs `end`, which
+/// leaves a pointer to the result.
 pub fn emits_and(end: &str) -> String {
     format!(
         r#"(module
@@ -41,7 +42,8 @@ pub fn emits_and(end: &str) -> String {
     )
 }
 
-/// A component that is composed of two, as some toolchains make them: a text goes from the memory of one into that of the other.
+/// A component composed of two, as some toolchains make them: a text is copied from the memory of
+/// one into that of the other.
 pub const COMPOSED: &str = r#"(component
   (component $measuring
     (core module $guest
@@ -68,3 +70,11 @@ pub const COMPOSED: &str = r#"(component
   (instance $measuring (instantiate $measuring))
   (instance $collecting (instantiate $collecting (with "length" (func $measuring "length"))))
   (export "collect" (func $collecting "collect")))"#;
+
+/// The code of a function with three parameters of type `i32`: this many branches that all depend
+/// on each other, which take a compiler more than linear time.
+pub fn dependent_branches(count: usize) -> String {
+    let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
+                  (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
+    branch.repeat(count)
+}

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the command under test, the built collectors, and the peers.
 //!
-//! `cargo xtask test` builds what is needed and says where it is; a test that finds it missing says so.
+//! `cargo xtask test` builds what is needed and says where it is; a test that finds it missing says
+//! so.
 
 #![expect(
     clippy::expect_used,
@@ -9,17 +10,19 @@
     reason = "a test helper fails the test, with the reason, by panicking"
 )]
 
-pub mod askers;
+mod assignment;
 mod collecting;
 mod daemon;
 pub mod emitter;
+mod environment;
 pub mod figures;
 mod guests;
-mod plant;
+mod payload;
 mod raw_site;
-mod station_field;
+mod receiver_proxy;
+pub mod request_modules;
+mod station_peers;
 mod stations;
-mod ungranted;
 pub mod worst_calls;
 
 use std::{
@@ -33,14 +36,16 @@ use std::{
 use serde_json::Value;
 
 pub use self::{
-    collecting::{Collecting, NOW, candidates, granted_nothing, unhurried},
+    assignment::{agent, assignment_with_grants, assignment_without_grants},
+    collecting::{Collecting, NOW, candidates, long_assignment_without_grants, long_timeout},
     daemon::{Daemon, Killer, Site, get, resident_kib},
-    guests::{COMPOSED, IDLE, SPINNING, component, emits_and},
-    plant::{Moment, Mood, Plant},
+    environment::{in_environment_of, setting, wrapped},
+    guests::{COMPOSED, IDLE, SPINNING, component, dependent_branches, emits_and},
+    payload::value_of,
     raw_site::{RawSite, http_ok, http_redirect},
-    station_field::StationField,
+    receiver_proxy::{Moment, ReceiverProxy, Scenario},
+    station_peers::StationPeers,
     stations::{STATIONS, python_tool, repository, station, station_folder, weather_site},
-    ungranted::{agent, granted, ungranted},
 };
 
 fn from_xtask(variable: &str) -> PathBuf {
@@ -69,17 +74,17 @@ pub fn guest(name: &str) -> PathBuf {
     path
 }
 
-/// Whether a foreign program is there. Where it is not, `cargo xtask test` has said that its tests are skipped; with
-/// `CI=true` that is a failure there.
+/// Whether a program is installed. Where it is not, `cargo xtask test` reports that its tests are
+/// skipped, which is a failure with `CI=true`.
 pub fn has_program(name: &str) -> bool {
     let found = Command::new("sh").args(["-c", &format!("command -v {name}")]).stdout(Stdio::null()).status();
     found.is_ok_and(|status| status.success())
 }
 
-/// What a finished command left behind.
+/// The exit code and output of a finished command.
 #[derive(Debug)]
 pub struct Finished {
-    /// Its exit code, if it was not killed.
+    /// The exit code, if it was not killed.
     pub code: Option<i32>,
     /// Its standard output.
     pub stdout: String,
@@ -98,13 +103,13 @@ impl From<Output> for Finished {
 }
 
 impl Finished {
-    /// The body that was printed, as JSON.
+    /// The printed payload, as JSON.
     pub fn body(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("stdout is no JSON: {error}\n{self:#?}"))
     }
 }
 
-/// `pattoo-wasm` in a folder and home of its own.
+/// `pattoo-wasm` in its own working folder and home.
 #[derive(Debug)]
 pub struct Cli {
     home: tempfile::TempDir,
@@ -117,12 +122,13 @@ impl Default for Cli {
 }
 
 impl Cli {
-    /// A fresh home, which is also the folder where commands run.
+    /// A new home, which is also the folder where commands run.
     pub fn new() -> Self {
         Self { home: tempfile::tempdir().expect("a temporary folder") }
     }
 
-    /// Writes a file into the folder where commands run. Whoever reads it meanwhile finds what was there before, or all of it.
+    /// Writes a file into the folder where commands run, atomically: a concurrent reader gets the
+    /// old content or the new one.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.home.path().join(name);
         let fresh = self.home.path().join(format!("{name}.fresh"));
@@ -156,22 +162,23 @@ impl Cli {
         self.command(arguments).output().expect("the command starts").into()
     }
 
-    /// Starts `receive` on a free port, storing into `received.sqlite3`, in the mood of `mood.yaml` if there is one.
+    /// Starts `receive` on a free port, storing into `received.sqlite3`, with the scenario of
+    /// `scenario.yaml` if that exists.
     pub fn receive(&self) -> Running {
         self.receive_at("127.0.0.1:0")
     }
 
-    /// The same at this address.
+    /// Starts `receive` at this address.
     pub fn receive_at(&self, address: &str) -> Running {
         let mut command =
-            self.command(&["receive", "--listen", address, "--store", "received.sqlite3", "--mood", "mood.yaml"]);
+            self.command(&["receive", "--listen", address, "--store", "received.sqlite3", "--mood", "scenario.yaml"]);
         command.stdout(Stdio::null());
-        Running::start(&mut command, Said::OnStderr, |line| {
+        Running::start(&mut command, ReadyLine::OnStderr, |line| {
             line.split_once("receiving on http://")?.1.trim().parse().ok()
         })
     }
 
-    /// The bodies that `receive` stored, in their order.
+    /// The payloads that `receive` stored, in their order.
     pub fn received(&self) -> Vec<Value> {
         let store = rusqlite::Connection::open(self.home.path().join("received.sqlite3")).expect("a store");
         let mut select = store.prepare("SELECT json FROM body ORDER BY id").expect("the table of bodies");
@@ -180,12 +187,12 @@ impl Cli {
     }
 }
 
-/// Where a process says that it is ready.
+/// The stream on which a process reports that it is ready.
 #[derive(Debug, Clone, Copy)]
-pub enum Said {
-    /// On its standard output.
+pub enum ReadyLine {
+    /// Standard output.
     OnStdout,
-    /// On its standard error.
+    /// Standard error.
     OnStderr,
 }
 
@@ -198,16 +205,16 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a process and waits until a line of it tells its address.
-    pub fn start(command: &mut Command, said: Said, ready: impl Fn(&str) -> Option<SocketAddr>) -> Self {
-        match said {
-            Said::OnStdout => command.stdout(Stdio::piped()),
-            Said::OnStderr => command.stderr(Stdio::piped()),
+    /// Starts a process and waits until `ready` finds its address in a line.
+    pub fn start(command: &mut Command, ready_line: ReadyLine, ready: impl Fn(&str) -> Option<SocketAddr>) -> Self {
+        match ready_line {
+            ReadyLine::OnStdout => command.stdout(Stdio::piped()),
+            ReadyLine::OnStderr => command.stderr(Stdio::piped()),
         };
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let output: Box<dyn std::io::Read + Send> = match said {
-            Said::OnStdout => Box::new(child.stdout.take().expect("a pipe")),
-            Said::OnStderr => Box::new(child.stderr.take().expect("a pipe")),
+        let output: Box<dyn std::io::Read + Send> = match ready_line {
+            ReadyLine::OnStdout => Box::new(child.stdout.take().expect("a pipe")),
+            ReadyLine::OnStderr => Box::new(child.stderr.take().expect("a pipe")),
         };
         let (sender, lines) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -228,27 +235,27 @@ impl Running {
         Self { child, address, lines }
     }
 
-    /// Where it serves.
+    /// The address where it serves.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its process.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The next line that it said, waiting for it up to a minute.
+    /// The next line of its output; waits for it up to a minute.
     pub fn next_line(&self) -> String {
         self.lines.recv_timeout(std::time::Duration::from_mins(1)).expect("another line")
     }
 
-    /// The next line, if it has said one.
-    pub fn said_line(&self) -> Option<String> {
+    /// The next line of its output, if there is one already.
+    pub fn try_next_line(&self) -> Option<String> {
         self.lines.try_recv().ok()
     }
 
-    /// Asks it to end, as a terminal does with Ctrl-C, and waits until it has.
+    /// Sends SIGINT, as a terminal does with Ctrl-C, and waits for the end.
     pub fn interrupt(self) -> ExitStatus {
         self.signal("INT");
         self.wait()
@@ -265,7 +272,7 @@ impl Running {
         self.child.wait().expect("the process ends")
     }
 
-    /// Its standard output, where that was made a pipe and nobody reads it yet.
+    /// Its standard output, where that is a pipe that is not read yet.
     pub fn take_stdout(&mut self) -> ChildStdout {
         self.child.stdout.take().expect("a pipe")
     }
@@ -279,44 +286,44 @@ impl Drop for Running {
     }
 }
 
-/// A Modbus TCP device out of pymodbus, which says every request that it gets.
+/// A Modbus TCP device of pymodbus that prints every request.
 pub fn modbus_device(tables: &Value) -> Running {
     let mut command = Command::new(python());
     command.arg(peer("modbus_device.py")).arg(tables.to_string());
-    Running::start(&mut command, Said::OnStdout, port)
+    Running::start(&mut command, ReadyLine::OnStdout, port)
 }
 
-/// The same on another transport: `rtu+tcp`, or the path of a serial line.
+/// A device of pymodbus on another transport: `rtu+tcp`, or the path of a serial line.
 pub fn modbus_device_on(tables: &Value, transport: &str) -> Running {
     let mut command = Command::new(python());
     command.arg(peer("modbus_device.py")).args([&tables.to_string(), transport]);
-    Running::start(&mut command, Said::OnStdout, port)
+    Running::start(&mut command, ReadyLine::OnStdout, port)
 }
 
-/// A Modbus device out of libmodbus, which says every request that it gets: on a free port, or on a serial line.
+/// A Modbus device of libmodbus that prints every request, on a free port or on a serial line.
 ///
-/// It holds 300 addresses in each table, holding register n being `n * 257 % 65536`, input register n one more, coil n
-/// whether 3 divides n, discrete input n whether it does not.
+/// It holds 300 addresses in each table, holding register n being `n * 257 % 65536`, input register
+/// n one more, coil n whether 3 divides n, discrete input n whether it does not.
 pub fn libmodbus_device(line: Option<&str>) -> Running {
     let mut command = Command::new(compiled("libmodbus_device.c", &["-lmodbus"]));
     command.args(line);
-    Running::start(&mut command, Said::OnStdout, port)
+    Running::start(&mut command, ReadyLine::OnStdout, port)
 }
 
-/// The same on a free port, without a word of its requests.
+/// A device of libmodbus on a free port that prints no requests.
 pub fn libmodbus_device_quiet() -> Running {
     let mut command = Command::new(compiled("libmodbus_device.c", &["-lmodbus"]));
     command.args(["-", "quiet"]);
-    Running::start(&mut command, Said::OnStdout, port)
+    Running::start(&mut command, ReadyLine::OnStdout, port)
 }
 
-/// Where a peer says `{"port": N}`.
+/// The address in a line `{"port": N}` of a peer.
 pub fn port(line: &str) -> Option<SocketAddr> {
     let port = serde_json::from_str::<Value>(line).ok()?.get("port")?.as_u64()?;
     Some(SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).ok()?)))
 }
 
-/// A peer in C, compiled into the target folder; anew when its source has changed.
+/// A peer in C, compiled into the target folder, and again when its source has changed.
 pub fn compiled(source: &str, libraries: &[&str]) -> PathBuf {
     static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let guard = ONE_AT_A_TIME.lock();
@@ -325,7 +332,8 @@ pub fn compiled(source: &str, libraries: &[&str]) -> PathBuf {
     let test = env::current_exe().expect("a running test");
     let binary = test.with_file_name(source.file_stem().expect("a file name"));
     if modified(&binary).is_none_or(|built| modified(&source).is_none_or(|changed| built < changed)) {
-        // Another test process may do the same at this moment: what is there under the name is always whole.
+        // Another test process may compile the same file now: renaming makes sure that the binary
+        // is always complete.
         let fresh =
             tempfile::NamedTempFile::new_in(binary.parent().expect("a folder")).expect("a writable target folder");
         let built = fresh.into_temp_path();
@@ -343,7 +351,7 @@ pub fn compiled(source: &str, libraries: &[&str]) -> PathBuf {
     binary
 }
 
-/// Two ends of a serial line, out of pseudo-terminals that `socat` joins.
+/// Two ends of a serial line: pseudo-terminals that `socat` connects.
 #[derive(Debug)]
 pub struct SerialPair {
     folder: tempfile::TempDir,
@@ -351,12 +359,12 @@ pub struct SerialPair {
 }
 
 impl SerialPair {
-    /// Joins two.
+    /// Connects two pseudo-terminals.
     pub fn new() -> Self {
         Self::joined(|end| end("b"))
     }
 
-    /// One whose other end is a serial server: what is written to it goes to this address, and back.
+    /// A pseudo-terminal connected to a serial server at this address.
     pub fn to(address: SocketAddr) -> Self {
         Self::joined(|_| format!("tcp:{address},nodelay"))
     }
@@ -368,11 +376,11 @@ impl SerialPair {
         command.args(["-d", "-d", &end("a"), &other(&end)]);
         let ready =
             |line: &str| line.contains("starting data transfer loop").then_some(SocketAddr::from(([0, 0, 0, 0], 0)));
-        let socat = Running::start(&mut command, Said::OnStderr, ready);
+        let socat = Running::start(&mut command, ReadyLine::OnStderr, ready);
         Self { folder, _socat: socat }
     }
 
-    /// The device files of both ends; of a line to a serial server only the first is there.
+    /// The device files of both ends; a line to a serial server has only the first.
     pub fn ends(&self) -> [String; 2] {
         ["a", "b"].map(|name| self.folder.path().join(name).display().to_string())
     }
@@ -384,30 +392,32 @@ impl Default for SerialPair {
     }
 }
 
-/// A web site of the files in `folder`, out of Python's `http.server`.
+/// A web site with the files in `folder`, by Python's `http.server`.
 pub fn web_site(folder: &Path) -> Running {
     let mut command = Command::new(python());
     command.args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"]).arg(folder);
     command.stderr(Stdio::null());
-    Running::start(&mut command, Said::OnStdout, |line| {
+    Running::start(&mut command, ReadyLine::OnStdout, |line| {
         // "Serving HTTP on 127.0.0.1 port 40123 (http://127.0.0.1:40123/) ..."
         line.split_once("(http://")?.1.split('/').next()?.parse().ok()
     })
 }
 
-/// A web site that answers what the path asks for: `/status/500`, `/bytes/9000000`, `/redirect?URL`.
-pub fn moody_site() -> Running {
+/// A web site that responds as the path says: `/status/500`, `/bytes/9000000`, `/redirect?URL`.
+pub fn faulty_site() -> Running {
     let mut command = Command::new(python());
-    command.arg(peer("moody_site.py"));
-    Running::start(&mut command, Said::OnStdout, |line| line.split_once("(http://")?.1.split('/').next()?.parse().ok())
+    command.arg(peer("faulty_site.py"));
+    Running::start(&mut command, ReadyLine::OnStdout, |line| {
+        line.split_once("(http://")?.1.split('/').next()?.parse().ok()
+    })
 }
 
-/// The datapoints of a body as the pattoo server reads them, by `pattoo_shared` itself.
+/// The datapoints of a payload as `pattoo_shared` reads them on the server.
 pub fn pattoo_records(body: &Value) -> Vec<Value> {
     pattoo_records_of_all(std::slice::from_ref(body)).pop().expect("an answer for the body")
 }
 
-/// The same for many bodies.
+/// The datapoints of each of many payloads.
 pub fn pattoo_records_of_all(bodies: &[Value]) -> Vec<Vec<Value>> {
     let mut child = Command::new(python())
         .arg(peer("records.py"))
@@ -417,7 +427,7 @@ pub fn pattoo_records_of_all(bodies: &[Value]) -> Vec<Vec<Value>> {
         .expect("the interpreter of the peers starts");
     let mut questions = child.stdin.take().expect("a pipe");
     let text = bodies.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    // In a thread, since it answers before it has read all.
+    // In a thread, since the peer writes before it has read everything.
     let asking = std::thread::spawn(move || questions.write_all(text.as_bytes()).expect("the peer reads"));
     let output = child.wait_with_output().expect("the peer ends");
     asking.join().expect("the peer reads");
@@ -428,11 +438,12 @@ pub fn pattoo_records_of_all(bodies: &[Value]) -> Vec<Vec<Value>> {
     answers
 }
 
-/// An address of loopback where nobody listens but whom a test has listen there.
+/// A loopback address where no process listens until a test starts one there.
 ///
-/// For as long as this process lives the port is taken by a socket that does not listen: no other program is given it, and one
-/// that asks for just this port (with `SO_REUSEADDR`, as all that listen do) gets it.
-pub fn nobody() -> SocketAddr {
+/// While this process lives, a socket that does not listen keeps the port: the system gives it to
+/// no other program, and a listener that asks for this port (with `SO_REUSEADDR`, as all listeners
+/// do) gets it.
+pub fn unused_address() -> SocketAddr {
     let placeholder = tokio::net::TcpSocket::new_v4().expect("a socket");
     placeholder.set_reuseaddr(true).expect("an option that every system has");
     placeholder.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
@@ -441,14 +452,15 @@ pub fn nobody() -> SocketAddr {
     address
 }
 
-/// The exit code, and that the message has all of `words` in it and nothing went to stdout.
+/// Asserts the exit code, that the message contains all of `words`, and that standard output is
+/// empty.
 #[track_caller]
 pub fn assert_refused(run: &Finished, code: i32, words: &[&str]) {
     assert_eq!((run.code, run.stdout.as_str()), (Some(code), ""), "{run:#?}");
     assert_says(run, words);
 }
 
-/// That stderr has all of `words` in it, however it is wrapped.
+/// Asserts that standard error contains all of `words`, however its lines are wrapped.
 #[track_caller]
 pub fn assert_says(run: &Finished, words: &[&str]) {
     let frame = |character: char| character.is_whitespace() || character == '│';

@@ -1,4 +1,4 @@
-//! A web site that sends exactly the bytes that a test wants, and remembers what it was asked.
+//! A web site that sends exactly the bytes that a test wants, and records the requests.
 
 use std::{
     io::{Read as _, Write as _},
@@ -14,8 +14,8 @@ pub struct RawSite {
 }
 
 impl RawSite {
-    /// A site that does as it likes with each connection, once the head and the announced body of a request have come. It gets
-    /// the whole request as text.
+    /// A site that calls `script` for each request, after its head and announced body have been
+    /// read. The script gets the whole request as text, and the connection.
     ///
     /// # Panics
     ///
@@ -24,11 +24,11 @@ impl RawSite {
         Self::scripted_at(SocketAddr::from(([127, 0, 0, 1], 0)), script)
     }
 
-    /// The same at this address.
+    /// Like `scripted`, at this address.
     ///
     /// # Panics
     ///
-    /// When somebody listens there.
+    /// When the address is in use.
     pub fn scripted_at(address: SocketAddr, script: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -52,17 +52,17 @@ impl RawSite {
     pub fn answering(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::scripted(move |request, stream| {
             let path = request.split(' ').nth(1).unwrap_or_default();
-            // Whoever does not want to hear more has gone.
+            // The client may have closed the connection.
             let _ = stream.write_all(&answer(path));
         })
     }
 
-    /// A site that says 200 and this text to everything.
+    /// A site that responds to every request with status 200 and this text.
     pub fn saying(text: &'static str) -> Self {
         Self::answering(move |_| http_ok(text))
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -72,20 +72,20 @@ impl RawSite {
         format!("http://{}", self.address)
     }
 
-    /// The requests that it has seen, whole.
+    /// The requests so far, as text.
     pub fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// A 200 with this body.
+/// A response with status 200 and this body.
 pub fn http_ok(body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nserver: raw\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
 
-/// A redirect.
+/// A redirect response.
 pub fn http_redirect(status: u16, location: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} Elsewhere\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n").into_bytes()
 }

@@ -1,28 +1,29 @@
 //! Every host function, called with the largest arguments that a guest can make.
 //!
-//! A case is a guest that makes one call again and again, each time with other bytes, and logs a line between the calls. Sizes are in
-//! bytes of the guest's memory.
+//! A case is a guest that makes one call again and again, each time with other bytes, and logs a
+//! line between the calls. Sizes are in bytes of the guest's memory.
 
-/// Where the arguments lie.
+/// The address of the arguments.
 const AT: usize = 65_536;
 /// The most bytes that fit into a call.
 pub const LARGEST: usize = 16_700_000;
 /// A call, and how its size is written into it.
 #[derive(Debug)]
 pub struct Case {
-    /// What is called, and with what.
+    /// The function and its arguments.
     pub name: &'static str,
-    /// The most instructions for each byte of its size, of a development build: unoptimised where it copies lists out of the guest's memory.
+    /// The most instructions for each byte of its size, of a development build: unoptimised where
+    /// it copies lists out of the guest's memory.
     pub bound: u64,
     /// A module of the contract with a function and its type.
     import: &'static str,
     /// The call, as text; `SIZE` is the size, `COUNT` that divided by `item`.
     call: &'static str,
-    /// The bytes of one of what `COUNT` counts.
+    /// The size in bytes of one item that `COUNT` counts.
     pub item: usize,
-    /// What is stored before.
+    /// Code that stores the arguments.
     before: &'static str,
-    /// The most that is tried.
+    /// The largest size that is tried.
     pub largest: usize,
 }
 
@@ -43,7 +44,7 @@ const METADATA: &str = "(memory.fill (i32.const 65536) (i32.const 0) (i32.const 
     (i32.store (i32.const 168) (i32.const 65536)) (i32.store (i32.const 172) (i32.const COUNT))";
 const ZEROS: &str = "(memory.fill (i32.const 65536) (i32.const 0) (i32.const SIZE))";
 
-/// Every function that takes anything, with what is largest of it.
+/// Every function that takes arguments, with its largest arguments.
 #[expect(clippy::too_many_lines, reason = "a list")]
 pub fn cases() -> Vec<Case> {
     let many = |name, import, call, item, largest| Case { item, before: ZEROS, largest, ..case(name, import, call) };
@@ -209,7 +210,8 @@ pub fn cases() -> Vec<Case> {
     all.into_iter().map(|case| Case { bound: bound(case.name), ..case }).collect()
 }
 
-/// The bounds on instructions that are not the usual one. Host functions whose arguments are only copied and refused have that.
+/// Bounds on instructions that differ from the usual one, which holds for host functions that only
+/// copy and refuse their arguments.
 const BOUNDS: [(&str, u64); 12] = [
     ("emit-text", 1500),
     ("emit-metadata", 120),
@@ -231,7 +233,7 @@ pub fn idle() -> String {
 }
 
 impl Case {
-    /// A guest that makes the call so many times.
+    /// A guest that makes the call this many times.
     pub fn guest(&self, size: usize, times: usize) -> String {
         let fill = |text: &str| {
             text.replace("SIZE", &size.to_string())

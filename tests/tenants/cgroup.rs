@@ -1,5 +1,5 @@
-//! How much memory the daemon and its children may have: a control group of version 1 or 2 where one can be made. Where none can, the
-//! memory of all of them is sampled instead; with `CI=true` that is a failure.
+//! The memory limit of the daemon and its children: a control group of version 1 or 2 where one can
+//! be created. Elsewhere their memory is sampled, which is a failure with `CI=true`.
 
 use std::{
     env, fs,
@@ -8,6 +8,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use pattoo_tests::{in_environment_of, wrapped};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A limit on memory.
@@ -54,24 +55,12 @@ impl Memory {
         let Some(group) = &self.group else {
             let mut same = Command::new(command.get_program());
             same.args(command.get_args());
-            return Self::surroundings(same, command);
+            return in_environment_of(same, command);
         };
         let mut inside = Command::new("sh");
         let enter = "echo $$ > \"$1\" && shift && exec \"$@\"";
         inside.args(["-c", enter, "sh"]).arg(group.folder.join("cgroup.procs"));
-        inside.arg(command.get_program()).args(command.get_args());
-        Self::surroundings(inside, command)
-    }
-
-    fn surroundings(mut to: Command, from: &Command) -> Command {
-        for (name, value) in from.get_envs() {
-            match value {
-                Some(value) => to.env(name, value),
-                None => to.env_remove(name),
-            };
-        }
-        to.current_dir(from.get_current_dir().expect("the folder of a site"));
-        to
+        wrapped(inside, command)
     }
 
     /// Looks at what a process and its descendants use right now, where no control group counts it.
@@ -91,7 +80,7 @@ impl Memory {
         self.group.as_ref().map_or(0, Group::kills)
     }
 
-    /// That more was used than allowed, which only happens where it is sampled.
+    /// A message if more was used than allowed, which can only happen where memory is sampled.
     pub(crate) fn exceeded(&self) -> Option<String> {
         (self.peak() > self.bytes).then(|| format!("{} MiB of memory were used", self.peak() >> 20))
     }
@@ -103,7 +92,8 @@ impl Group {
         let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(|error| format!("mountinfo: {error}"))?;
         let mut why = vec!["no file system of control groups for memory is mounted".to_owned()];
         for (version, mount) in mounts.lines().filter_map(hierarchy) {
-            // Ours and those above it: where processes are, version 2 lets no group with a controller be made.
+            // Ours and those above it: where processes are, version 2 lets no group with a
+            // controller be made.
             let controller = |names: &str| match version {
                 Version::One => names.split(',').any(|name| name == "memory"),
                 Version::Two => names.is_empty(),

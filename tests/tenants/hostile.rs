@@ -1,21 +1,22 @@
-//! The collectors that mean harm: `tests/hostile/tenants`, each in one or several variants.
+//! The hostile collectors of `tests/hostile/tenants`, each in one or several variants.
 //!
-//! A file there is the middle of a core module, whose function `attack` is called after a datapoint was emitted: a collector that brings
-//! something is not held back, however it ends. Memory below 1024 and from 65536 to 131072 is not the file's. A file that is a whole
-//! component stands for itself.
+//! A file there is the middle of a core module. Its function `attack` is called after a datapoint
+//! was emitted, because a collector that emits does not back off, however it ends. The file may not
+//! use memory below 1024 and from 65536 to 131072. A file that holds a component is used as it is.
 
-use std::{env, fmt::Write as _, fs, net::SocketAddr, path::Path};
+use std::{env, fs, net::SocketAddr, path::Path};
 
-use pattoo_tests::Site;
+use pattoo_tests::{Site, dependent_branches};
 use serde_json::{Value, json};
 
-/// How many bytes of settings a configuration file has room for.
+/// The bytes of settings that fit into a configuration file.
 const SETTINGS: usize = 3_500_000;
 
 /// The port of the web site in the text of modules that talk to it.
 const SITE_PORT: &str = "54321";
 
-/// The kinds, each with its file. What follows the `-` is a function of a component, or the answer of the server.
+/// The kinds, each with its file. What follows the `-` is a function of a component, or the answer
+/// of the server.
 const KINDS: [(&str, &str); 20] = [
     ("idna", "idna"),
     ("methods", "methods"),
@@ -39,10 +40,12 @@ const KINDS: [(&str, &str); 20] = [
     (GIANT, ""),
 ];
 
-/// The one that is made here, since it is too large to be written down: it takes the compiler half a minute.
+/// The kind that is generated here, since it is too large for a file: it takes the compiler half a
+/// minute.
 const GIANT: &str = "giant";
 
-/// So many hostile collectors, each every second: of each kind one, or as `TENANTS_HOSTILE` says.
+/// `many` hostile collectors, each every second: one of each kind, or those that `TENANTS_HOSTILE`
+/// names.
 pub(crate) fn collectors(site: &Site, many: usize, web_site: SocketAddr) -> Vec<Value> {
     let wanted = env::var("TENANTS_HOSTILE").unwrap_or_else(|_| KINDS.map(|(name, _)| name).join(","));
     if wanted == "none" {
@@ -111,11 +114,5 @@ fn module(kind: &str, file: &str) -> String {
 
 /// A function of many branches that all depend on each other.
 fn giant() -> String {
-    let mut text = String::from("(memory (export \"memory\") 4)\n(func $attack (local i32 i32 i32)\n");
-    for _ in 0..60_000 {
-        let branch = "(if (local.get 0) (then (local.set 1 (i32.add (local.get 0) (local.get 2)))) \
-                      (else (local.set 2 (i32.mul (local.get 1) (local.get 0)))))";
-        let _ = writeln!(text, "{branch}");
-    }
-    text + ")"
+    format!("(memory (export \"memory\") 4)\n(func $attack (local i32 i32 i32)\n{})", dependent_branches(60_000))
 }

@@ -1,8 +1,9 @@
-//! Twenty collectors that mean harm beside twenty good ones, in one daemon with default limits and 512 MiB: none of the good ones
-//! notices.
+//! Twenty hostile collectors beside twenty good ones, in one daemon with default limits and 512
+//! MiB: the good ones are not affected.
 //!
-//! A binary of its own, so that no other test runs beside it: the good collectors' lateness is measured. It takes a minute, three with
-//! `CI=true`, ten in `cargo xtask soak tenants`. The environment says otherwise:
+//! This is a test binary of its own because it measures lateness, so no other test may run beside
+//! it. It takes a minute, three with `CI=true`, ten in `cargo xtask soak tenants`. Variables of the
+//! environment:
 //!
 //! | variable | |
 //! |---|---|
@@ -28,31 +29,22 @@ mod server;
 
 use std::{
     env,
-    fmt::Display,
-    str::FromStr,
     time::{Duration, Instant},
 };
 
-use pattoo_tests::{Cli, Running, Said, Site, binary, guest, nobody};
-use serde_json::{Value, json};
-
 use cgroup::Memory;
 use measure::{Measured, Window};
+use pattoo_tests::{Cli, ReadyLine, Running, Site, binary, guest, setting, unused_address};
 use process::{Process, size_of};
+use serde_json::{Value, json};
 use server::{Receiver, WebSite};
 
 /// How many collectors there are of each side.
 const TENANTS: usize = 20;
 /// How long after the start of the daemon a good collector may collect for the first time.
 const START: Duration = Duration::from_secs(20);
-/// How long the payloads of good collectors may still take to arrive when all is over.
+/// How long payloads of good collectors may take to arrive after the end.
 const DRAIN: Duration = Duration::from_mins(1);
-
-/// A setting of the environment.
-fn setting<T: FromStr<Err: Display>>(name: &str) -> Option<T> {
-    let text = env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
-}
 
 /// What good collectors read: a few registers of each of two units.
 const DEVICE: &str = "devices: [{ listen: '127.0.0.1:0', units: { 1: { holding: { 0: [1, 2, 3, 4] } }, \
@@ -60,7 +52,7 @@ const DEVICE: &str = "devices: [{ listen: '127.0.0.1:0', units: { 1: { holding: 
 
 fn device(cli: &Cli) -> Running {
     let file = cli.file("device.yaml", DEVICE).display().to_string();
-    Running::start(&mut cli.command(&["simulate", &file]), Said::OnStderr, |line| {
+    Running::start(&mut cli.command(&["simulate", &file]), ReadyLine::OnStderr, |line| {
         line.split_once("tcp://")?.1.split([',', '?', ' ']).next()?.parse().ok()
     })
 }
@@ -90,7 +82,7 @@ fn good(device: &Running, site: &WebSite) -> Vec<Value> {
 }
 
 #[test]
-fn twenty_hostile_collectors_cost_twenty_good_ones_no_collection_and_no_time() {
+fn twenty_hostile_collectors_do_not_delay_or_lose_collections_of_twenty_others() {
     let ci = env::var_os("CI").is_some_and(|ci| ci == "true");
     let seconds = setting("TENANTS_SECONDS").unwrap_or(if ci { 180 } else { 60 });
     let duration = Duration::from_secs(seconds);
@@ -98,7 +90,7 @@ fn twenty_hostile_collectors_cost_twenty_good_ones_no_collection_and_no_time() {
 
     let cli = Cli::new();
     let (device, web_site) = (device(&cli), WebSite::new());
-    let (server, status) = (nobody(), nobody());
+    let (server, status) = (unused_address(), unused_address());
     let site = Site::new(server).with("status", json!(status.to_string()));
     let mut collectors = good(&device, &web_site);
     collectors.extend(hostile::collectors(&site, TENANTS, web_site.address()));
@@ -110,11 +102,11 @@ fn twenty_hostile_collectors_cost_twenty_good_ones_no_collection_and_no_time() {
     let window = Window::opens_now();
     let mut daemon = Process::start(&mut memory.confine(&site.command_with(&[])), status);
     let began = Instant::now();
-    // The server is away for a sixth of the time, in the middle.
+    // The server is unavailable for a sixth of the time, in the middle.
     let mut outage = Some((duration / 3, duration / 6));
     while began.elapsed() < duration && daemon.is_alive() {
         if let Some((at, length)) = outage.take_if(|(at, _)| began.elapsed() > *at) {
-            println!("{:>4} s: the server is away for {} s", at.as_secs(), length.as_secs());
+            println!("{:>4} s: the server is unavailable for {} s", at.as_secs(), length.as_secs());
             receiver.close();
             daemon.wait_at_most(length);
             receiver.open();
@@ -136,7 +128,7 @@ fn twenty_hostile_collectors_cost_twenty_good_ones_no_collection_and_no_time() {
     } else {
         daemon.terminate();
     }
-    // The compiler's process offers itself first, and the daemon goes on.
+    // The kernel kills the compiler's process first, and the daemon continues.
     println!("{} compilations were killed for memory", memory.kills());
     faults.extend(memory.exceeded());
 

@@ -1,4 +1,5 @@
-//! What became of the good collectors: by what arrived at the server, and by what the daemon says of itself.
+//! Results of the good collectors, from the payloads that arrived at the server and from the
+//! daemon's metrics.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,13 +13,15 @@ use crate::server::{Collection, Receiver};
 
 /// The interval of all collectors, in milliseconds.
 const INTERVAL: u64 = 1000;
-/// How far the two clocks of the daemon may be apart, in milliseconds: a collection that is early by less is on time.
+/// How far the two clocks of the daemon may be apart, in milliseconds: a collection that is early
+/// by less is on time.
 const CLOCKS: u64 = 100;
 /// How late 99 of a hundred collections may begin, in milliseconds.
 const LATE: u64 = 100;
 /// What was begun so shortly before the end need not be finished, in milliseconds.
 const UNDER_WAY: u64 = 3000;
-/// How often a hostile collector collects at least, in milliseconds: each is stopped after ten seconds.
+/// How often a hostile collector collects at least, in milliseconds: each is stopped after ten
+/// seconds.
 const LEAST_OFTEN: u64 = 30_000;
 
 type Metrics = BTreeMap<String, f64>;
@@ -50,7 +53,8 @@ fn ended(metrics: &Metrics, program: &str, outcome: &str) -> f64 {
     metrics.get(&name).copied().unwrap_or(0.0)
 }
 
-/// The samples of a family that are about a program, by the last of their labels; those that are zero left out.
+/// The samples of a family that are about a program, by the last of their labels; those that are
+/// zero left out.
 fn of_program(metrics: &Metrics, family: &str, program: &str) -> Vec<(String, f64)> {
     let begin = format!("{family}{{program=\"{program}\",");
     let samples = metrics.iter().filter(|(_, value)| **value != 0.0);
@@ -72,7 +76,7 @@ pub(crate) fn has_arrived(receiver: &Receiver, metrics: &Metrics) -> bool {
     })
 }
 
-/// Those that arrived twice, as may happen when a connection breaks, are one.
+/// The collections without duplicates, which may arrive when a connection breaks.
 fn distinct(collections: &[Collection]) -> BTreeSet<&Collection> {
     collections.iter().collect()
 }
@@ -81,16 +85,19 @@ fn distinct(collections: &[Collection]) -> BTreeSet<&Collection> {
 #[derive(Debug)]
 struct Program {
     name: String,
-    /// How long after the start of the daemon it collected for the first time; never, if not at all.
+    /// How long after the start of the daemon it collected for the first time; never, if not at
+    /// all.
     first: Option<u64>,
     arrived: usize,
     /// Intervals without a collection that arrived, from the first one on.
     missed: u64,
-    /// Collections that the daemon says it completed, and that had not arrived a minute after the end.
+    /// Collections that the daemon says it completed, and that had not arrived a minute after the
+    /// end.
     lost: f64,
     /// How late each began, in milliseconds.
     late: Vec<u64>,
-    /// Collections that did not complete, and times when it did not collect, as the daemon counts them.
+    /// Collections that did not complete, and times when it did not collect, as the daemon counts
+    /// them.
     failures: Vec<(String, f64)>,
     /// Whether numbers of a counter are missing or not in their order.
     disordered: bool,
@@ -119,7 +126,7 @@ impl Measured {
         late
     }
 
-    /// What is not as it should be.
+    /// The faults, as messages.
     pub(crate) fn faults(&self, start: Duration) -> Vec<String> {
         let mut faults: Vec<String> = self.0.iter().flat_map(|program| program.faults(start)).collect();
         let late = self.late();
@@ -160,7 +167,8 @@ impl fmt::Display for Measured {
 
 impl Program {
     fn of(name: &str, collections: &[Collection], window: Window, metrics: &Metrics) -> Self {
-        // As `daemon/schedule.rs` has it: at the multiples of the interval, shifted by an offset that comes from the name.
+        // As `daemon/schedule.rs` has it: at the multiples of the interval, shifted by an offset
+        // that comes from the name.
         let digest = Sha256::digest(name);
         let offset = u64::from_be_bytes(*digest.first_chunk().expect("32 bytes")) % INTERVAL;
         let since = |at: u64| at - offset + CLOCKS;
@@ -173,7 +181,7 @@ impl Program {
         let counts: Vec<u64> = distinct.iter().filter_map(|collection| collection.count).collect();
         let mut failures: Vec<(String, f64)> = of_program(metrics, "pattoo_wasm_collections_total", name);
         failures.retain(|(outcome, _)| outcome != "completed");
-        let skipped = of_program(metrics, "pattoo_wasm_departures_skipped_total", name);
+        let skipped = of_program(metrics, "pattoo_wasm_collections_skipped_total", name);
         // While its module is compiled it is not there yet: that is what `first` is about.
         failures.extend(skipped.into_iter().filter(|(reason, _)| reason != "not_loaded"));
         Self {
@@ -211,11 +219,11 @@ impl Program {
     }
 }
 
-/// What became of the hostile ones.
+/// Prints the results of the hostile collectors.
 pub(crate) fn print_hostile(programs: &[String], metrics: &Metrics) {
     for program in programs {
         let mut ended = of_program(metrics, "pattoo_wasm_collections_total", program);
-        ended.extend(of_program(metrics, "pattoo_wasm_departures_skipped_total", program));
+        ended.extend(of_program(metrics, "pattoo_wasm_collections_skipped_total", program));
         let ended: Vec<String> = ended.iter().map(|(how, times)| format!("{times} {how}")).collect();
         if !ended.is_empty() {
             println!("{program}: {}", ended.join(", "));
@@ -223,7 +231,7 @@ pub(crate) fn print_hostile(programs: &[String], metrics: &Metrics) {
     }
 }
 
-/// Those of the hostile ones that did next to nothing, so that nothing was shown.
+/// Hostile collectors that did next to nothing, so that the test shows nothing about them.
 pub(crate) fn idle(programs: &[String], window: Window, metrics: &Metrics) -> Vec<String> {
     let least = ((window.until - window.from) / LEAST_OFTEN) as f64;
     let collected = |program: &str| {

@@ -1,4 +1,5 @@
-//! The daemon under test. What it says is counted and not kept, since some of its collectors make it say gigabytes.
+//! The daemon under test. Its output is counted and not kept, since some collectors make it log
+//! gigabytes.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -16,7 +17,7 @@ use std::{
 
 use pattoo_tests::get;
 
-/// How much of what it said last is kept, in bytes.
+/// How much of the last output is kept, in bytes.
 const LAST_WORDS: usize = 600;
 
 pub(crate) struct Process {
@@ -39,7 +40,7 @@ impl Process {
             let mut piece = vec![0; 64 << 10];
             while let Ok(read @ 1..) = stderr.read(&mut piece) {
                 counted.fetch_add(read as u64, Ordering::Relaxed);
-                let mut kept = kept.lock().expect("nobody panics with it");
+                let mut kept = kept.lock().expect("no thread panics while it holds the lock");
                 kept.extend(&piece[read.saturating_sub(LAST_WORDS)..read]);
                 let surplus = kept.len().saturating_sub(LAST_WORDS);
                 kept.drain(..surplus);
@@ -70,16 +71,16 @@ impl Process {
         }
     }
 
-    /// If it has ended: how, how long it ran, and what it said last.
+    /// If it has ended: its status, how long it ran, and its last output.
     pub(crate) fn ended(&mut self) -> Option<(ExitStatus, Duration, String)> {
         self.is_alive();
         let (status, lived) = self.ended?;
-        let last = self.last.lock().expect("nobody panics with it");
+        let last = self.last.lock().expect("no thread panics while it holds the lock");
         let text = String::from_utf8_lossy(&last.iter().copied().collect::<Vec<_>>()).into_owned();
         Some((status, lived, text))
     }
 
-    /// Asks it to end, and waits for that.
+    /// Sends SIGTERM, and waits for its end.
     pub(crate) fn terminate(&mut self) {
         let kill = Command::new("kill").arg(self.pid().to_string()).status();
         assert!(kill.is_ok_and(|status| status.success()), "the process is there");
@@ -87,7 +88,7 @@ impl Process {
         assert!(!self.is_alive(), "it does not end");
     }
 
-    /// How many bytes it said.
+    /// The number of bytes of its output.
     pub(crate) fn said(&self) -> u64 {
         self.said.load(Ordering::Relaxed)
     }

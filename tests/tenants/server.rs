@@ -1,4 +1,4 @@
-//! The pattoo server and the web site of this test: small ones, which know what they got.
+//! The pattoo server and the web site of this test, which record what they received.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ const MAX_HEADER: usize = 64 << 10;
 /// How often a connection looks whether the server has closed.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Answers to the path and body of a request; where it has no answer, the connection is broken off.
+/// The response to the path and body of a request; with none, the connection is closed.
 type Handler = dyn Fn(&str, &[u8]) -> Option<Arc<[u8]>> + Send + Sync;
 
 /// Serves until `closed`.
@@ -53,7 +53,7 @@ fn serve(address: SocketAddr, closed: Arc<AtomicBool>, handler: Arc<Handler>) ->
 struct Connection {
     stream: TcpStream,
     closed: Arc<AtomicBool>,
-    /// What was read and belongs to no request yet.
+    /// Bytes that were read and do not belong to a complete request yet.
     buffer: Vec<u8>,
 }
 
@@ -137,7 +137,8 @@ pub(crate) struct Collection {
     pub(crate) count: Option<u64>,
 }
 
-/// The pattoo server. It keeps the collections of programs that begin with `GOOD`, and answers to others as their names say.
+/// The pattoo server. It records the collections of programs that begin with `GOOD`, and responds
+/// to others as their names say.
 pub(crate) struct Receiver {
     address: SocketAddr,
     inner: Arc<Inner>,
@@ -170,28 +171,28 @@ impl Receiver {
     /// Listens, as before it was closed.
     pub(crate) fn open(&self) {
         let closed = Arc::new(AtomicBool::new(false));
-        *self.closed.lock().expect("nobody panics with it") = Arc::clone(&closed);
+        *self.closed.lock().expect("no thread panics while it holds the lock") = Arc::clone(&closed);
         let inner = Arc::clone(&self.inner);
         serve(self.address, closed, Arc::new(move |path: &str, body: &[u8]| inner.take(path, body)));
     }
 
     /// Closes the listener and all connections.
     pub(crate) fn close(&self) {
-        self.closed.lock().expect("nobody panics with it").store(true, Ordering::Release);
+        self.closed.lock().expect("no thread panics while it holds the lock").store(true, Ordering::Release);
         // So that it stops waiting for the next one.
         let _ = TcpStream::connect(self.address);
     }
 
     /// What arrived of each good program, in the order of its arrival.
     pub(crate) fn collections(&self) -> BTreeMap<String, Vec<Collection>> {
-        self.inner.collections.lock().expect("nobody panics with it").clone()
+        self.inner.collections.lock().expect("no thread panics while it holds the lock").clone()
     }
 }
 
 impl Inner {
     /// The program that has an agent id.
     fn program(&self, id: &str) -> String {
-        let mut programs = self.programs.lock().expect("nobody panics with it");
+        let mut programs = self.programs.lock().expect("no thread panics while it holds the lock");
         if !programs.contains_key(id) {
             for entry in fs::read_dir(&self.ids).into_iter().flatten().flatten() {
                 let name = entry.file_name().to_string_lossy().trim_end_matches(".agent_id").to_owned();
@@ -221,7 +222,12 @@ impl Inner {
             let value = |key: &str| pairs.values().find(|pair| pair[0] == key).and_then(|pair| pair[1].as_u64());
             let count = pairs.values().any(|pair| pair[1] == "count").then(|| value("pattoo_value")).flatten();
             let collection = Collection { at: value("pattoo_timestamp").expect("a timestamp"), count };
-            self.collections.lock().expect("nobody panics with it").entry(program).or_default().push(collection);
+            self.collections
+                .lock()
+                .expect("no thread panics while it holds the lock")
+                .entry(program)
+                .or_default()
+                .push(collection);
         }
         Some(answer(status, "", b"OK"))
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    Result,
+    result::Result,
     steps::{self, Steps},
     tools,
 };

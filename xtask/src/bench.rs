@@ -9,8 +9,9 @@ use std::{fs, path::PathBuf, process::Stdio};
 use serde_json::Value;
 
 use crate::{
-    Result, build_guests, guests,
-    steps::{Steps, complain, say},
+    build, guests,
+    result::Result,
+    steps::{Steps, report, say},
     tools,
 };
 
@@ -51,9 +52,9 @@ pub(crate) fn run(name: Option<&str>, profile: &str) -> Result<()> {
     let mut steps = Steps::begin();
     tools::install_peers(&mut steps)?;
     if !tools::install_debian_packages(&mut steps)? {
-        return Err("a benchmark without its rivals says nothing".to_owned());
+        return Err("the benchmarks need the programs that they are compared with".to_owned());
     }
-    build_guests(&mut steps)?;
+    build::rust_guests(&mut steps)?;
     if name == Some("guests") {
         guests::build(&mut steps, &[])?;
     }
@@ -62,23 +63,23 @@ pub(crate) fn run(name: Option<&str>, profile: &str) -> Result<()> {
         Some(name) => BENCHMARKS.iter().chain(&LONG).filter(|benchmark| benchmark.name == name).collect(),
     };
     if wanted.is_empty() {
-        return Err(format!("there is no such benchmark; there are {}", names().collect::<Vec<_>>().join(", ")));
+        return Err(format!("unknown benchmark\nhelp: use one of {}", names().collect::<Vec<_>>().join(", ")));
     }
-    let built = build(&wanted, profile)?;
+    let built = build_programs(&wanted, profile)?;
     let binary = find(&built, "pattoo-wasm")?;
     let mut extism = None;
     if wanted.iter().any(|benchmark| benchmark.name == "cycle") {
         match build_extism(&mut steps) {
             Ok(peer) => extism = Some(peer),
             Err(why) => {
-                complain(&why);
+                report(&why);
                 steps.skip("the figure of Extism", &why)?;
             }
         }
     }
     let mut all = Vec::new();
     for benchmark in wanted {
-        complain(&format!("==> {}", benchmark.name));
+        report(&format!("==> {}", benchmark.name));
         let mut command = tools::program(&find(&built, benchmark.program)?);
         command.args(benchmark.argument).stderr(Stdio::inherit());
         tools::with_peers(&mut command).env("PATTOO_WASM_BINARY", &binary);
@@ -90,8 +91,8 @@ pub(crate) fn run(name: Option<&str>, profile: &str) -> Result<()> {
         }
         let said = String::from_utf8_lossy(&output.stdout);
         let figures: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        complain(&table(&figures));
-        complain(&format!("load {before} before, {} after", load()));
+        report(&table(&figures));
+        report(&format!("load {before} before, {} after", load()));
         keep(&figures)?;
         all.extend(figures);
     }
@@ -127,7 +128,7 @@ fn machine() -> String {
 }
 
 /// Builds the command and the benchmarks at once, so that they share their dependencies; returns what cargo said of it.
-fn build(wanted: &[&Benchmark], profile: &str) -> Result<Vec<Value>> {
+fn build_programs(wanted: &[&Benchmark], profile: &str) -> Result<Vec<Value>> {
     let arguments = ["build", "--locked", "--profile", profile, "--message-format", "json-render-diagnostics"];
     let mut command = tools::cargo(&arguments);
     command.args(["--package", "pattoo-wasm", "--package", "pattoo-tests", "--bin", "pattoo-wasm"]);
@@ -136,7 +137,7 @@ fn build(wanted: &[&Benchmark], profile: &str) -> Result<Vec<Value>> {
     for program in programs {
         command.args(["--bench", program]);
     }
-    complain(&format!("==> {command:?}"));
+    report(&format!("==> {command:?}"));
     let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("{command:?}: {error}"))?;
     if !output.status.success() {
         return Err(format!("the build failed ({})", output.status));
@@ -149,7 +150,7 @@ fn build(wanted: &[&Benchmark], profile: &str) -> Result<Vec<Value>> {
 fn find(built: &[Value], name: &str) -> Result<PathBuf> {
     let named = |message: &&Value| message.pointer("/target/name").and_then(Value::as_str) == Some(name);
     let executable = |message: &Value| message.get("executable").and_then(Value::as_str).map(PathBuf::from);
-    built.iter().filter(named).find_map(executable).ok_or_else(|| format!("cargo did not say where `{name}` is"))
+    built.iter().filter(named).find_map(executable).ok_or_else(|| format!("cargo did not print the path of `{name}`"))
 }
 
 /// One row for each figure, in Markdown.
@@ -209,6 +210,6 @@ fn keep(figures: &[Value]) -> Result<()> {
     all.extend_from_slice(figures);
     let text = serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?;
     fs::write(&path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
-    complain(&format!("kept in {}", path.display()));
+    report(&format!("kept in {}", path.display()));
     Ok(())
 }

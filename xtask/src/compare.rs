@@ -1,12 +1,12 @@
-//! `cargo xtask compare`: puts the figures of `cargo xtask bench guests` into the page that compares the languages.
+//! `cargo xtask compare`: writes the figures of `cargo xtask bench guests` into the page that compares the languages.
 
 use std::{fmt::Write as _, fs};
 
 use serde_json::Value;
 
 use crate::{
-    Result,
-    steps::complain,
+    result::Result,
+    steps::report,
     tools::{root, target},
 };
 
@@ -26,7 +26,7 @@ const COLUMNS: [(&str, &str); 8] = [
     ("process grows by, MiB", "MiB that the process is larger"),
 ];
 
-/// Writes the table anew, out of `target/bench.json`.
+/// Writes the table again, from `target/bench.json`.
 pub(crate) fn write() -> Result<()> {
     let path = target().join("bench.json");
     let figures =
@@ -37,10 +37,10 @@ pub(crate) fn write() -> Result<()> {
     let text = fs::read_to_string(&page).map_err(|error| format!("{PAGE}: {error}"))?;
     let [begin, end] = MARKS;
     let parts = text.split_once(begin).and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
-    let (before, after) = parts.ok_or_else(|| format!("{PAGE} has no place for the table"))?;
+    let (before, after) = parts.ok_or_else(|| format!("{PAGE} has no marks for the table"))?;
     let text = [before, begin, &table(&figures)?, end, after].concat();
     fs::write(&page, text).map_err(|error| format!("{PAGE}: {error}"))?;
-    complain(&format!("{PAGE} has the figures of {}", path.display()));
+    report(&format!("{PAGE} has the figures of {}", path.display()));
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::Result;
+use crate::result::Result;
 
 /// The steps that were taken so far.
 pub(crate) struct Steps {
@@ -20,7 +20,7 @@ impl Steps {
 
     /// Runs a step to its end, its output going where ours goes.
     pub(crate) fn run(&mut self, name: &str, command: &mut Command) -> Result<()> {
-        complain(&format!("==> {name}"));
+        report(&format!("==> {name}"));
         let started = Instant::now();
         let status = command.status().map_err(|error| format!("{name}: {command:?}: {error}"))?;
         if !status.success() {
@@ -48,7 +48,7 @@ impl Steps {
         is_out_of_reach: impl FnOnce(&str) -> bool,
         why: &str,
     ) -> Result<()> {
-        complain(&format!("==> {name}"));
+        report(&format!("==> {name}"));
         let started = Instant::now();
         let output = command.output().map_err(|error| format!("{name}: {command:?}: {error}"))?;
         let said = String::from_utf8_lossy(&output.stderr);
@@ -56,7 +56,7 @@ impl Steps {
             self.skipped.push(format!("{name}: {why}"));
             return Ok(());
         }
-        complain(&said);
+        report(&said);
         if !output.status.success() {
             return Err(format!("{name} failed ({}): {command:?}", output.status));
         }
@@ -67,10 +67,10 @@ impl Steps {
     /// Says what was done and what was left out.
     pub(crate) fn finish(&self) {
         for (name, time) in &self.taken {
-            complain(&format!("{:>6.1} s  {name}", time.as_secs_f64()));
+            report(&format!("{:>6.1} s  {name}", time.as_secs_f64()));
         }
         for skipped in &self.skipped {
-            complain(&format!("skipped  {skipped}"));
+            report(&format!("skipped  {skipped}"));
         }
     }
 }
@@ -83,6 +83,6 @@ pub(crate) fn say(text: &str) {
 
 /// Prints to stderr.
 #[expect(clippy::print_stderr, reason = "progress and errors of a command")]
-pub(crate) fn complain(text: &str) {
+pub(crate) fn report(text: &str) {
     eprintln!("{}", text.trim_end());
 }

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{Result, steps::Steps};
+use crate::{result::Result, steps::Steps};
 
 /// What collectors in Rust are built for.
 pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";
@@ -43,6 +43,11 @@ pub(crate) fn fuzz() -> PathBuf {
 /// The folder of the built collectors.
 pub(crate) fn guests() -> PathBuf {
     target().join(GUEST_TARGET).join("guest")
+}
+
+/// The folder of the station in every language, built.
+pub(crate) fn stations() -> PathBuf {
+    target().join("guests")
 }
 
 pub(crate) fn program(path: &Path) -> Command {
@@ -103,6 +108,35 @@ pub(crate) fn make_virtual_environment(steps: &mut Steps, what_for: &str, folder
     steps.run(&name, Command::new("python3").args(["-m", "venv"]).arg(folder))
 }
 
+/// The virtual environment of the tools that come with pip.
+pub(crate) fn python_tools() -> PathBuf {
+    target().join("tools/python")
+}
+
+/// Installs a tool that comes with pip, such as `ziglang==0.17.1`, unless it is there.
+pub(crate) fn install_python_tool(steps: &mut Steps, package: &str) -> Result<()> {
+    let installed = python_tools().join("installed").join(package);
+    if installed.exists() {
+        return Ok(());
+    }
+    let python = python_tools().join("bin/python");
+    if !python.exists() {
+        make_virtual_environment(steps, "tools", &python_tools())?;
+    }
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
+    steps.run(package, &mut pip)?;
+    leave(&installed)
+}
+
+/// Leaves an empty file as a sign, and makes the folder that it lies in.
+pub(crate) fn leave(file: &Path) -> Result<()> {
+    let folder = file.parent().unwrap_or(file);
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(file, ""))
+        .map_err(|error| format!("{}: {error}", file.display()))
+}
+
 /// Something out of a package of Debian.
 #[derive(Clone, Copy)]
 pub(crate) struct Debian {
@@ -151,7 +185,7 @@ pub(crate) fn install_debian_packages(steps: &mut Steps) -> Result<bool> {
     }
 }
 
-/// Installs what is missing of this, where we may; if it cannot be had, says why.
+/// Installs what is missing of this, where we may; if something is unavailable, returns why.
 pub(crate) fn install_debian(steps: &mut Steps, what_for: &str, needed: &[Debian]) -> Result<()> {
     let missing: Vec<&str> = needed.iter().filter(|one| !one.is_there()).map(|one| one.package).collect();
     if missing.is_empty() {
@@ -182,7 +216,7 @@ pub(crate) fn with_peers(command: &mut Command) -> &mut Command {
     command
         .env("PATTOO_WASM_BINARY", binary())
         .env("PATTOO_GUESTS", guests())
-        .env("PATTOO_STATIONS", crate::guests::folder())
+        .env("PATTOO_STATIONS", stations())
         .env("PATTOO_PEERS_PYTHON", peers_python())
 }
 

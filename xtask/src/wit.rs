@@ -1,19 +1,20 @@
-//! `cargo xtask wit`: the page `docs/reference/wit.md` out of the contract in `wit/`, which has all its words.
+//! `cargo xtask wit`: the page `docs/reference/wit.md` from the contract in `wit/`.
 
 use std::{fmt::Write as _, path::Path};
 
 use wit_parser::{Docs, Function, Interface, Resolve, Type, TypeDef, TypeDefKind, World, WorldItem};
 
-use crate::{Result, tools};
+use crate::{result::Result, tools};
 
 const INTRODUCTION: &str = "\
-# The contract, word by word
+# The WIT contract
 
-This page is made from [`wit/`](../../wit/world.wit) by `cargo xtask wit`. It describes what a collector can call in the terms of the
-component model: how each language spells it says that language's kit, and how it lies in memory [the ABI](../guests/abi.md).
+This page is the reference of the functions that a collector can call, in the terms of the component
+model. It is generated from [`wit/`](../../wit/world.wit) by `cargo xtask wit`. The SDK of each
+language documents its own spelling, and [the ABI](../guests/abi.md) the layout in memory.
 ";
 
-/// Writes the page anew.
+/// Writes the page.
 pub(crate) fn write() -> Result<()> {
     let path = tools::root().join("docs/reference/wit.md");
     std::fs::write(&path, page()?).map_err(|error| format!("{}: {error}", path.display()))

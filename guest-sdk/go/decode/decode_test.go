@@ -26,7 +26,7 @@ type vector struct {
 	Error     string
 }
 
-// The file lies beside the folder of this module, where the kits of all languages are held against it.
+// The file lies beside the folder of this module, where the SDKs of all languages are tested against it.
 func vectors(t *testing.T) []vector {
 	text, err := os.ReadFile("../../vectors/decode.json")
 	if err != nil {

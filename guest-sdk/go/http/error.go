@@ -18,7 +18,7 @@ var (
 	ErrTimeout = errors.New("it took longer than it may")
 	// ErrConnection: the name was not found, the connection was refused or broken, or what came back is not HTTP.
 	ErrConnection = errors.New("connection")
-	// ErrTLS: the certificate is not trusted, has expired or belongs to somebody else.
+	// ErrTLS: the certificate is not trusted, has expired or belongs to another host.
 	ErrTLS = errors.New("tls")
 	// ErrTooLarge: the response is larger than it may be.
 	ErrTooLarge = errors.New("the response is too large")

@@ -24,7 +24,7 @@ const VERSIONS = { esbuild: "0.28.2", "componentize-qjs": "0.4.5", "@bytecodeall
 /** What keeps a component from being built, for the person at the terminal. */
 class Problem extends Error {}
 
-const kit = resolve(dirname(await realpath(import.meta.filename ?? new URL(import.meta.url).pathname)), "..");
+const sdk = resolve(dirname(await realpath(import.meta.filename ?? new URL(import.meta.url).pathname)), "..");
 
 async function main() {
   const options = { output: { type: "string", short: "o" }, engine: { type: "string", default: "quickjs" }, help: { type: "boolean", short: "h" } };
@@ -58,8 +58,8 @@ export const collect = exported(collector);
     target: "es2022",
     keepNames: true,
     external: ["pattoo:*"],
-    // The kit itself, wherever it lies.
-    alias: { "pattoo/component": join(kit, "src/component.js"), pattoo: join(kit, "src/index.js") },
+    // The SDK itself.
+    alias: { "pattoo/component": join(sdk, "src/component.js"), pattoo: join(sdk, "src/index.js") },
     logLevel: "warning",
   }).catch((error) => {
     if (error.errors === undefined) throw error;
@@ -70,7 +70,7 @@ export const collect = exported(collector);
 
 async function componentize(code, engine, folder) {
   const { componentize: make } = await tool(PACKAGES[engine], folder);
-  const witPath = await realpath(join(kit, "wit"));
+  const witPath = await realpath(join(sdk, "wit"));
   if (engine === "quickjs") {
     const made = await make({ witPath, jsSource: code, world: "collector", sync: true });
     return made.component;
@@ -87,9 +87,9 @@ async function componentize(code, engine, folder) {
   }
 }
 
-/** A package of the collector's own, else of the kit's. */
+/** A package of the collector's own, else of the SDK's. */
 async function tool(name, folder) {
-  for (const place of [folder, process.cwd(), kit]) {
+  for (const place of [folder, process.cwd(), sdk]) {
     let found;
     try {
       found = createRequire(join(place, "package.json")).resolve(name);

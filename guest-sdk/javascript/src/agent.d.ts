@@ -9,7 +9,7 @@ export function pollingInterval(): number;
 
 /**
  * When this collection began, in Unix milliseconds. It does not change during a collection: give it to every datapoint that
- * shall bear the same timestamp.
+ * should have the same timestamp.
  */
 export function collectionTime(): number;
 

@@ -30,7 +30,7 @@ def polling_interval() -> int:
 
 def collection_time() -> int:
     """When this collection began, in Unix milliseconds. It does not change during a collection: give it to every datapoint
-    that shall bear the same timestamp."""
+    that should have the same timestamp."""
     return _host.current().collection_time()
 
 

@@ -133,7 +133,7 @@ class ConnectionError(HttpError):
 
 
 class TlsError(HttpError):
-    """The connection is not secure: the certificate is not trusted, has expired or belongs to somebody else."""
+    """The connection is not secure: the certificate is not trusted, has expired or belongs to another host."""
 
 
 class TooLargeError(HttpError):

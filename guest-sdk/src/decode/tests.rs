@@ -30,7 +30,7 @@ fn eight_bytes_lie_as_the_name_of_the_order_says() {
 }
 
 #[test]
-fn two_bytes_have_no_word_order() {
+fn two_bytes_have_no_order_of_words() {
     for (order, value) in ORDERS.into_iter().zip([0x0A0B, 0x0A0B, 0x0B0A, 0x0B0A]) {
         assert_eq!(Registers::new(&[0x0A0B], order).u16(0), Ok(value), "{order:?}");
     }

@@ -27,7 +27,7 @@ pub enum ErrorKind {
     Timeout,
     /// The name was not found, the connection was refused or broken, or what came back is not HTTP.
     Connection(String),
-    /// The connection is not secure: the certificate is not trusted, has expired or belongs to somebody else.
+    /// The connection is not secure: the certificate is not trusted, has expired or belongs to another host.
     Tls(String),
     /// The response is larger than this number of bytes.
     TooLarge(u64),

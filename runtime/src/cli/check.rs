@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use url::Host;
 
 use super::{Exit, Failure, output::print_line, report::Finding};
-use crate::config::{CollectorSettings, ConfigDirectory, Loaded, Step, schema};
+use crate::config::{CollectorSettings, ConfigDirectory, Loaded, PathStep, schema};
 
 /// How long the server may take to be reached.
 const REACHABLE_WITHIN: Duration = Duration::from_secs(3);
@@ -85,11 +85,12 @@ pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
     Ok(if errors == 0 { Exit::Good } else { Exit::Usage })
 }
 
-const OURS: Step = Step::Key("pattoo_wasm");
+const OURS: PathStep = PathStep::Key("pattoo_wasm");
 
 /// Where something is in the file about the collector of this index.
-fn place(loaded: &Loaded, index: usize, path: &[Step]) -> Place {
-    let path: Vec<_> = [OURS, Step::Key("collectors"), Step::Index(index)].iter().chain(path).copied().collect();
+fn place(loaded: &Loaded, index: usize, path: &[PathStep]) -> Place {
+    let path: Vec<_> =
+        [OURS, PathStep::Key("collectors"), PathStep::Index(index)].iter().chain(path).copied().collect();
     loaded.place(&path)
 }
 
@@ -100,10 +101,10 @@ async fn reachable(loaded: &Loaded) -> Option<Problem> {
             "add `server: { url: \"https://pattoo.example.org\" }`; until then what is collected waits in the spool";
         return Some(Problem::error("no server is named", loaded.place(&[OURS]), help).as_warning());
     };
-    let place = if loaded.has(&[OURS, Step::Key("server")]) {
-        Some(loaded.place(&[OURS, Step::Key("server"), Step::Key("url")]))
+    let place = if loaded.has(&[OURS, PathStep::Key("server")]) {
+        Some(loaded.place(&[OURS, PathStep::Key("server"), PathStep::Key("url")]))
     } else {
-        let keys = |section| [Step::Key(section), Step::Key("ip_address")];
+        let keys = |section| [PathStep::Key(section), PathStep::Key("ip_address")];
         loaded.place_in_pattoos(&[&keys("pattoo_agent_api"), &keys("polling")])
     };
     let why = connect(&server.url).await.err()?;
@@ -142,7 +143,7 @@ fn everything_else(loaded: &Loaded, own: &OwnEndpoints) -> Result<Vec<Problem>, 
     problems.extend(own_files(loaded));
     problems.extend(status(loaded));
     for (index, collector) in loaded.configuration.collectors.iter().enumerate() {
-        let at = |path: &[Step]| place(loaded, index, path);
+        let at = |path: &[PathStep]| place(loaded, index, path);
         problems.extend(grants(collector, own, &at));
         problems.extend(pace(collector, &at));
         problems.extend(modules.check(collector, &at));
@@ -156,7 +157,7 @@ fn directories(loaded: &Loaded) -> Vec<Problem> {
     let log = directories.log.as_deref().map(|path| ("log_directory", path));
     let unwritable = |(key, path): (&'static str, &Path)| {
         let why = writable(path).err()?;
-        let keys = |section| [Step::Key(section), Step::Key(key)];
+        let keys = |section| [PathStep::Key(section), PathStep::Key(key)];
         let place = loaded.place_in_pattoos(&[&keys("pattoo"), &keys("main")]);
         let what = format!("{} cannot be written to: {why}", path.display());
         let help = format!("make it, owned by the user that the daemon runs as, or name another `{key}`");
@@ -195,20 +196,20 @@ fn status(loaded: &Loaded) -> Option<Problem> {
     let status = loaded.configuration.status.filter(|status| !status.ip().is_loopback())?;
     let what = format!("anyone who reaches {status} can read the status of the daemon");
     let help = "write `status: \"127.0.0.1:20203\"`, unless the network that it is open to may read it";
-    Some(Problem::error(what, loaded.place(&[OURS, Step::Key("status")]), help).as_warning())
+    Some(Problem::error(what, loaded.place(&[OURS, PathStep::Key("status")]), help).as_warning())
 }
 
 /// Grants that can never be used.
-fn grants(collector: &CollectorSettings, own: &OwnEndpoints, at: &impl Fn(&[Step]) -> Place) -> Vec<Problem> {
+fn grants(collector: &CollectorSettings, own: &OwnEndpoints, at: &impl Fn(&[PathStep]) -> Place) -> Vec<Problem> {
     let problem = |error: GrantError| {
         let help = "leave this grant out, or name what is meant";
-        Problem::error(error.to_string(), at(&[Step::Key("grants"), Step::Key(error.room)]), help)
+        Problem::error(error.to_string(), at(&[PathStep::Key("grants"), PathStep::Key(error.room)]), help)
     };
     collector.grants.check(&collector.limits.collection, own).into_iter().map(problem).collect()
 }
 
 /// Limits that do not go with the interval.
-fn pace(collector: &CollectorSettings, at: &impl Fn(&[Step]) -> Place) -> Option<Problem> {
+fn pace(collector: &CollectorSettings, at: &impl Fn(&[PathStep]) -> Place) -> Option<Problem> {
     let (timeout, interval) = (collector.limits.collection.timeout, collector.polling_interval);
     if timeout <= interval.duration() {
         return None;
@@ -219,7 +220,7 @@ fn pace(collector: &CollectorSettings, at: &impl Fn(&[Step]) -> Place) -> Option
         interval.seconds()
     );
     let help = "lower `timeout` or raise `polling_interval`; a turn that comes while the last is under way is skipped";
-    Some(Problem::error(what, at(&[Step::Key("limits"), Step::Key("timeout")]), help).as_warning())
+    Some(Problem::error(what, at(&[PathStep::Key("limits"), PathStep::Key("timeout")]), help).as_warning())
 }
 
 /// What is known of modules: several collectors may share one.
@@ -236,14 +237,14 @@ struct Known {
 }
 
 impl Modules<'_> {
-    fn check(&mut self, collector: &CollectorSettings, at: &impl Fn(&[Step]) -> Place) -> Vec<Problem> {
+    fn check(&mut self, collector: &CollectorSettings, at: &impl Fn(&[PathStep]) -> Place) -> Vec<Problem> {
         let sandbox = self.sandbox;
         let known = self.known.entry(collector.module.clone()).or_insert_with(|| {
             known(sandbox, &collector.module, &collector.limits.module)
                 .map_err(|error| (error.to_string(), error.help().into_owned()))
         });
         match known {
-            Err((what, help)) => vec![Problem::error(what.as_str(), at(&[Step::Key("module")]), help.as_str())],
+            Err((what, help)) => vec![Problem::error(what.as_str(), at(&[PathStep::Key("module")]), help.as_str())],
             Ok(known) => digest(collector, known, at).into_iter().chain(imports(collector, known, at)).collect(),
         }
     }
@@ -255,21 +256,21 @@ fn known(sandbox: &Sandbox, path: &Path, limits: &CompileLimits) -> Result<Known
 }
 
 /// A module that is not the one that was pinned.
-fn digest(collector: &CollectorSettings, known: &Known, at: &impl Fn(&[Step]) -> Place) -> Option<Problem> {
+fn digest(collector: &CollectorSettings, known: &Known, at: &impl Fn(&[PathStep]) -> Place) -> Option<Problem> {
     let pinned = collector.sha256.filter(|pinned| pinned.to_string() != known.sha256)?;
     let what = format!("{} has another digest than {pinned}", collector.module.display());
     let help = format!("put the right file there, or write `sha256: {}` if it is this one", known.sha256);
-    Some(Problem::error(what, at(&[Step::Key("sha256")]), help))
+    Some(Problem::error(what, at(&[PathStep::Key("sha256")]), help))
 }
 
 /// Grants and imports that do not go together.
-fn imports(collector: &CollectorSettings, known: &Known, at: &impl Fn(&[Step]) -> Place) -> Vec<Problem> {
+fn imports(collector: &CollectorSettings, known: &Known, at: &impl Fn(&[PathStep]) -> Place) -> Vec<Problem> {
     let imported =
         |interface: &str| known.imports.iter().any(|name| name.starts_with(&format!("pattoo:agent/{interface}@")));
     let mut problems = Vec::new();
     for (room, grant) in ROOMS.iter().filter_map(|room| Some((room, room.grant?))) {
         let interface = room.name;
-        let path = [Step::Key("grants"), Step::Key(interface)];
+        let path = [PathStep::Key("grants"), PathStep::Key(interface)];
         let is_used = known.imports.iter().any(|import| room.is_reached_by(import));
         if !(grant.is_empty)(&collector.grants) {
             if !is_used {
@@ -289,7 +290,7 @@ fn imports(collector: &CollectorSettings, known: &Known, at: &impl Fn(&[Step]) -
         let what =
             format!("the module of `{}` cannot emit a datapoint: it does not use `{DATAPOINTS}`", collector.program);
         let help = "name the module of a collector";
-        problems.push(Problem::error(what, at(&[Step::Key("module")]), help).as_warning());
+        problems.push(Problem::error(what, at(&[PathStep::Key("module")]), help).as_warning());
     }
     problems
 }

@@ -17,7 +17,10 @@ use tracing::level_filters::LevelFilter;
 use super::{Exit, Failure, logging};
 use crate::{
     config::{ConfigDirectory, Configuration},
-    daemon::{Board, Command, Daemon, Lock, LockError, Notifier, Outlet, Plan, StatusServer, Supervisor, plan},
+    daemon::{
+        Command, Daemon, DaemonResources, DaemonStatus, DirectoryLock, DirectoryLockError, Notifier, Plan,
+        StatusServer, Supervisor, plan,
+    },
 };
 
 const EXAMPLES: &str = "\
@@ -50,15 +53,17 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     let configuration = load(&directory, level).await??;
     // The lock before all else: what follows writes.
     let own = configuration.directories.daemon.own();
-    let lock = Lock::take(own).map_err(|error| {
+    let lock = DirectoryLock::take(own).map_err(|error| {
         let help = match &error {
-            LockError::Taken { .. } => "stop the other daemon, or give this one a `daemon_directory` of its own",
-            LockError::Unusable { .. } => "give the daemon a `daemon_directory` in which its user may write",
+            DirectoryLockError::Taken { .. } => {
+                "stop the other daemon, or give this one a `daemon_directory` of its own"
+            }
+            DirectoryLockError::Unusable { .. } => "give the daemon a `daemon_directory` in which its user may write",
         };
         Failure::usage(error).help(help)
     })?;
     let spool = open_spool(&configuration).await?;
-    let status = match configuration.status {
+    let server = match configuration.status {
         Some(address) => Some(StatusServer::bind(address).await.map_err(|error| {
             Failure::usage(format!("cannot listen on {address} for status: {error}"))
                 .help("set another address under `pattoo_wasm: status:`, port 0 for any free one, or `none`")
@@ -66,9 +71,10 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
         None => None,
     };
     let state = StateStore::at(&configuration.directories.daemon.state());
-    let outlet = Outlet::new(spool.clone(), state, Endpoints::new(), status.as_ref().map(StatusServer::address));
-    let outlet = Arc::new(outlet);
-    let first = plan(&outlet, &configuration).await.map_err(Failure::usage)?;
+    let resources =
+        DaemonResources::new(spool.clone(), state, Endpoints::new(), server.as_ref().map(StatusServer::address));
+    let resources = Arc::new(resources);
+    let first = plan(&resources, &configuration).await.map_err(Failure::usage)?;
 
     let concurrent = configuration.concurrent;
     let compiled = configuration.directories.daemon.compiled().to_owned();
@@ -92,24 +98,24 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     if let Some(bytes) = configuration.collection_memory {
         sandbox.memory().set_limit(bytes);
     }
-    let board = Arc::new(Board::default());
-    let serving = status.map(|status| {
-        tracing::info!("status on http://{}", status.address());
-        tokio::spawn(status.serve(Arc::clone(&board), spool.clone()))
+    let status = Arc::new(DaemonStatus::default());
+    let serving = server.map(|server| {
+        tracing::info!("status on http://{}", server.address());
+        tokio::spawn(server.serve(Arc::clone(&status), spool.clone()))
     });
-    let supervisor = Supervisor::new(Arc::new(sandbox), concurrent, Arc::clone(&board), Arc::clone(&first.store));
+    let supervisor = Supervisor::new(Arc::new(sandbox), concurrent, Arc::clone(&status), Arc::clone(&first.store));
     let make_plan = {
-        let (outlet, started) = (Arc::clone(&outlet), Arc::new(configuration));
+        let (resources, started) = (Arc::clone(&resources), Arc::new(configuration));
         Arc::new(move || {
-            let (outlet, directory, started) = (Arc::clone(&outlet), directory.clone(), Arc::clone(&started));
-            Box::pin(async move { reload(&outlet, &directory, &started, level).await }) as BoxFuture<'static, _>
+            let (resources, directory, started) = (Arc::clone(&resources), directory.clone(), Arc::clone(&started));
+            Box::pin(async move { reload(&resources, &directory, &started, level).await }) as BoxFuture<'static, _>
         })
     };
-    let mut daemon = Daemon::new(supervisor, board, Notifier::from_environment());
+    let mut daemon = Daemon::new(supervisor, status, Notifier::from_environment());
     daemon.run(first, &mut commands, make_plan).await;
     let finish = async {
         daemon.finish().await;
-        outlet.close().await;
+        resources.close().await;
     };
     tokio::select! {
         () = finish => {}
@@ -186,7 +192,7 @@ async fn load(
 
 /// Makes the plan of the configuration as it is now, but for what stays as it was when the daemon started.
 async fn reload(
-    outlet: &Outlet,
+    resources: &DaemonResources,
     directory: &ConfigDirectory,
     started: &Configuration,
     level: Option<LevelFilter>,
@@ -201,10 +207,10 @@ async fn reload(
         }
         Err(_) => return Err("it could not be read".to_owned()),
     };
-    for key in configuration.stay_as(started) {
+    for key in configuration.keep_from_start(started) {
         tracing::warn!("`{key}` is another now, and that takes a restart: until then it stays as it was");
     }
-    plan(outlet, &configuration).await.map_err(|error| error.to_string())
+    plan(resources, &configuration).await.map_err(|error| error.to_string())
 }
 
 async fn open_spool(configuration: &Configuration) -> Result<Spool, Failure> {

@@ -4,8 +4,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use pattoo_base::secret::Secret;
-use pattoo_measurement::{Body, Program};
-use pattoo_output::{DeliverySettings, ServerUrl, Spool, SpoolLimits, deliver_now};
+use pattoo_measurement::Program;
+use pattoo_output::pattoo::Body;
+use pattoo_output::{DeliverySettings, ServerUrl, Spool, SpoolLimits, deliver_now, store_body};
 
 use super::{Exit, Failure};
 use crate::config::{ConfigDirectory, DataDirectory, Posting};
@@ -91,7 +92,7 @@ impl Outlet {
     /// Stores a body, and posts it behind what was stored before.
     pub(super) async fn deliver(&self, body: &Body, program: &Program) -> Result<(), Undelivered> {
         let Self { server, spool, .. } = self;
-        let id = spool.store(body, program, server).await.map_err(|error| {
+        let id = store_body(spool, body, program, server).await.map_err(|error| {
             let failure = Failure::new(Exit::NotDelivered, format!("not stored, so not sent: {error}"));
             Undelivered::NotStored(failure.help("the body is on stdout instead"))
         })?;

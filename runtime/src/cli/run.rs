@@ -5,8 +5,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bytesize::ByteSize;
 use pattoo_base::clock::unix_millis;
 use pattoo_fetch::OwnEndpoints;
-use pattoo_measurement::{AgentId, Body};
+use pattoo_measurement::AgentId;
 use pattoo_output::ServerUrl;
+use pattoo_output::pattoo::{Batch, Body, Memory};
 use pattoo_sandbox::{
     Collector, Ending, Module, Outcome, Sandbox,
     capability::{Assignment, Denial},
@@ -101,6 +102,7 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
         .limits(limits.collection)
         .own(own)
         .state(StateStore::at(&directory.state()))
+        .sinks(Arc::new(Memory::default()))
         .build()
         .map_err(Failure::usage)?;
     let assignment = Arc::new(assignment);
@@ -109,7 +111,8 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
 
 /// What no guest may talk to: the server that we post to, and the endpoints of the configuration that is there.
 pub(super) async fn own_endpoints(server: Option<&ServerUrl>) -> OwnEndpoints {
-    let found = tokio::task::spawn_blocking(|| config::own(&ConfigDirectory::find())).await.unwrap_or_default();
+    let found =
+        tokio::task::spawn_blocking(|| config::own_addresses(&ConfigDirectory::find())).await.unwrap_or_default();
     let servers = server.into_iter().chain(&found.servers).map(ServerUrl::url);
     OwnEndpoints::of_all(servers, found.status).await
 }
@@ -122,7 +125,7 @@ impl Job {
         tracing::debug!(
             "{}: {} datapoints taken, {} rejected, in {:?}, with {} of memory",
             self.assignment.agent.program,
-            outcome.emission.batch.datapoints(),
+            outcome.emission.sink.datapoints(),
             outcome.emission.rejected,
             outcome.duration,
             ByteSize(outcome.peak_memory as u64).display().iec(),
@@ -130,12 +133,13 @@ impl Job {
         if outcome.emission.rejected > 0 {
             tracing::warn!("{}: {} datapoints were rejected", self.assignment.agent.program, outcome.emission.rejected);
         }
-        let delivered = if let Some(body) = outcome.emission.batch.into_body(unix_millis()) {
-            self.deliver(&body).await?
-        } else {
-            tracing::info!("{}: nothing was emitted, so nothing is sent", self.assignment.agent.program);
-            Ok(())
-        };
+        let delivered =
+            if let Some(body) = Batch::of(outcome.emission.sink).and_then(|batch| batch.into_body(unix_millis())) {
+                self.deliver(&body).await?
+            } else {
+                tracing::info!("{}: nothing was emitted, so nothing is sent", self.assignment.agent.program);
+                Ok(())
+            };
         if let Some(changes) = outcome.state {
             changes.keep().await?;
         }

@@ -6,7 +6,9 @@ use pattoo_base::{
     clock::unix_millis,
     text::{counted, one_line},
 };
-use pattoo_output::{Entry, Selection, ServerUrl, Spool, SpoolLimits, Stats, StoredId};
+use pattoo_output::{
+    PayloadInfo, Selection, ServerUrl, Spool, SpoolError, SpoolLimits, SpoolStats, StoredId, output_of,
+};
 use serde_json::json;
 
 use super::{Exit, Failure, output::print_line};
@@ -95,13 +97,13 @@ struct Chosen {
 }
 
 impl Which {
-    fn selection(self, ids: Vec<i64>) -> Selection {
-        Selection {
+    fn selection(self, ids: Vec<i64>) -> Result<Selection, SpoolError> {
+        Ok(Selection {
             ids: ids.into_iter().map(StoredId).collect(),
             quarantined: self.quarantined.then_some(true),
             program: self.program,
-            server: self.server,
-        }
+            output: self.server.as_ref().map(output_of).transpose()?,
+        })
     }
 }
 
@@ -117,7 +119,7 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
     let spool = Spool::open(&path, SpoolLimits::default())?;
     match args.command {
         Command::List { which, limit, json } => {
-            let entries = spool.list(which.selection(Vec::new()), limit).await?;
+            let entries = spool.list(which.selection(Vec::new())?, limit).await?;
             let now = unix_millis();
             if !json {
                 print_line(HEAD)?;
@@ -130,13 +132,13 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
             let found = spool.show(StoredId(id)).await?;
             let found = found.ok_or_else(|| not_there(&[StoredId(id)], &Selection::default()))?;
             if body {
-                print_line(&found.json)?;
+                print_line(&found.bytes)?;
             } else {
-                print_line(described(&found.entry, found.intact))?;
+                print_line(described(&found.info, found.intact))?;
             }
         }
         Command::Retry(Chosen { ids, which, .. }) => {
-            let selection = which.selection(ids);
+            let selection = which.selection(ids)?;
             all_there(&spool, &selection).await?;
             let retried = spool.retry(selection).await?;
             print_line(format!("{} in the queue", bodies(retried.queued)))?;
@@ -150,9 +152,9 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
             }
         }
         Command::Drop(Chosen { ids, which, .. }) => {
-            let selection = which.selection(ids);
+            let selection = which.selection(ids)?;
             all_there(&spool, &selection).await?;
-            let count = spool.drop_bodies(selection).await?;
+            let count = spool.delete(selection).await?;
             print_line(format!("{} deleted", bodies(count)))?;
         }
         Command::Stats { json } => {
@@ -165,12 +167,12 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
 
 const HEAD: &str = "    ID  STATUS         AGE  REFUSED  DATAPOINTS      BYTES  PROGRAM               SERVER                          REFUSAL";
 
-fn status(entry: &Entry) -> &'static str {
+fn status(entry: &PayloadInfo) -> &'static str {
     if entry.quarantined { "quarantined" } else { "queued" }
 }
 
 /// A body as a line whose columns are separated by spaces, the last of them text.
-fn row(entry: &Entry, now: u64) -> String {
+fn row(entry: &PayloadInfo, now: u64) -> String {
     let stored = u64::try_from(entry.stored).unwrap_or(0);
     format!(
         "{:>6}  {:<11}  {:>5}  {:>7}  {:>10}  {:>9}  {:<20}  {:<30}  {}",
@@ -178,31 +180,31 @@ fn row(entry: &Entry, now: u64) -> String {
         status(entry),
         age(Duration::from_millis(now.saturating_sub(stored))),
         entry.attempts,
-        entry.datapoints,
+        entry.count,
         entry.bytes,
         entry.program,
-        entry.server,
+        entry.output,
         entry.refusal.as_deref().map_or_else(|| "-".to_owned(), |text| one_line(text, MAX_SHOWN)),
     )
 }
 
-fn as_json(entry: &Entry) -> serde_json::Value {
+fn as_json(entry: &PayloadInfo) -> serde_json::Value {
     json!({
         "id": entry.id.0,
         "status": status(entry),
-        "server": entry.server,
+        "server": entry.output,
         "agent_id": entry.agent,
         "program": entry.program,
-        "built": entry.built,
+        "built": entry.created,
         "stored": entry.stored,
-        "datapoints": entry.datapoints,
+        "datapoints": entry.count,
         "bytes": entry.bytes,
         "refused": entry.attempts,
         "refusal": entry.refusal,
     })
 }
 
-fn described(entry: &Entry, intact: bool) -> String {
+fn described(entry: &PayloadInfo, intact: bool) -> String {
     let mut text = String::new();
     let time = |millis: i64| {
         let since = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
@@ -218,10 +220,10 @@ fn described(entry: &Entry, intact: bool) -> String {
     line("status", status(entry));
     line("program", &entry.program);
     line("agent id", &entry.agent);
-    line("server", &entry.server);
-    line("built", &time(entry.built));
+    line("server", &entry.output);
+    line("built", &time(entry.created));
     line("stored", &time(entry.stored));
-    line("datapoints", &entry.datapoints.to_string());
+    line("datapoints", &entry.count.to_string());
     line("bytes", &entry.bytes.to_string());
     line("refused", &format!("{} times", entry.attempts));
     if let Some(refusal) = &entry.refusal {
@@ -231,7 +233,7 @@ fn described(entry: &Entry, intact: bool) -> String {
     text.trim_end().to_owned()
 }
 
-fn stats_json(stats: &Stats) -> String {
+fn stats_json(stats: &SpoolStats) -> String {
     json!({
         "queued": stats.queued,
         "queued_bytes": stats.queued_bytes,
@@ -245,7 +247,7 @@ fn stats_json(stats: &Stats) -> String {
     .to_string()
 }
 
-fn stats_text(stats: &Stats) -> String {
+fn stats_text(stats: &SpoolStats) -> String {
     let size = |bytes| bytesize::ByteSize(bytes).display().iec().to_string();
     let oldest = stats.oldest.map_or_else(String::new, |oldest| format!(", the oldest for {}", age(oldest)));
     format!(
@@ -282,7 +284,7 @@ async fn all_there(spool: &Spool, selection: &Selection) -> Result<(), Failure> 
 }
 
 fn not_there(ids: &[StoredId], selection: &Selection) -> Failure {
-    let narrowed = selection.quarantined.is_some() || selection.program.is_some() || selection.server.is_some();
+    let narrowed = selection.quarantined.is_some() || selection.program.is_some() || selection.output.is_some();
     let of = if narrowed { " of this status, program and server" } else { "" };
     Failure::usage(format!("there {} no {}{of} in the spool", if ids.len() == 1 { "is" } else { "are" }, named(ids)))
         .help("it may have been delivered in the meantime; `pattoo-wasm spool list` shows what is there")

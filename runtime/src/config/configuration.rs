@@ -43,7 +43,7 @@ pub struct Configuration {
 
 impl Configuration {
     /// Leaves what only a start can set as it was at the start. Returns the keys for which this one has something else.
-    pub fn stay_as(&mut self, started: &Self) -> Vec<&'static str> {
+    pub fn keep_from_start(&mut self, started: &Self) -> Vec<&'static str> {
         let mut differ = Vec::new();
         if self.status != started.status {
             differ.push("status");

@@ -220,3 +220,8 @@ pub(super) fn polling() -> Form {
     form.keys.push(Key::new("polling_interval", SECONDS, "seconds from one collection to the next", "300").or("300"));
     form
 }
+
+/// The message about a name that no limit has.
+pub(crate) fn unknown_limit(name: &str) -> String {
+    format!("`{name}` is not a limit; {}", limits().suggestion(name))
+}

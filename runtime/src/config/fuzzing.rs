@@ -4,10 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use pattoo_settings::{ConfigError, SourceFile};
 
-use super::{
-    load::{Loaded, Source},
-    pattoo::PattooFiles,
-};
+use super::{load::Loaded, pattoo::PattooFiles, source::Source};
 
 /// `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml`, to what they come to.
 pub(crate) fn configuration(pattoo: &str, agent: &str, ours: &str) -> Result<String, ConfigError> {

@@ -7,7 +7,7 @@ use pattoo_settings::{ConfigError, Fields, Reported, all, read};
 
 use super::{
     forms,
-    load::{Source, SourceError},
+    source::{Source, SourceError},
 };
 
 /// Reads a grants file.

@@ -10,8 +10,6 @@ use pattoo_settings::{
     quantity,
 };
 
-use super::forms;
-
 /// How much a collector may use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CollectorLimits {
@@ -91,11 +89,6 @@ pub fn known_limits() -> impl Iterator<Item = Limit> {
 /// The limit of this name.
 pub fn limit_named(name: &str) -> Option<Limit> {
     known_limits().find(|limit| limit.name == name)
-}
-
-/// What to say about a name that no limit has.
-pub(crate) fn unknown_limit(name: &str) -> String {
-    format!("`{name}` is not a limit; {}", forms::limits().suggestion(name))
 }
 
 /// The keys of `limits:`.

@@ -2,18 +2,12 @@
 
 use std::{
     collections::HashMap,
-    io::ErrorKind,
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use pattoo_base::files::{self, Exposure};
 use pattoo_measurement::{Hostname, PollingInterval};
-use pattoo_settings::{
-    ConfigError, Fields, Place, Problem, Reported, SourceFile, all, read, secret, shown,
-    yaml::{Document, Node},
-};
+use pattoo_settings::{ConfigError, Fields, Place, Problem, Reported, all, read, secret, shown, yaml::Node};
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
@@ -24,109 +18,12 @@ use super::{
     interval, limits,
     log::{LOG, LogBounds},
     pattoo::PattooFiles,
+    source::{DEFAULT_STATUS, FILE, PathStep, Source},
     spool::{SPOOL, SpoolBounds},
 };
 
-/// Where the daemon says how it is, unless told otherwise.
-pub(super) const DEFAULT_STATUS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 20_203));
 /// How many collections are under way at once, unless told otherwise.
 pub(super) const DEFAULT_CONCURRENT: u32 = 256;
-/// Our own file.
-pub(super) const FILE: &str = "pattoo_wasm.yaml";
-
-/// A file and what it says.
-#[derive(Debug)]
-pub(super) struct Source {
-    pub(super) file: Arc<SourceFile>,
-    pub(super) document: Document,
-}
-
-/// One step on the way to a place in a file.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Step {
-    /// The value of this key.
-    Key(&'static str),
-    /// This member of a list.
-    Index(usize),
-}
-
-/// Why there is no such file as a tree.
-#[derive(Debug)]
-pub(super) enum SourceError {
-    Unreadable(PathBuf, std::io::Error),
-    /// Other users can change it.
-    Exposed(Exposure),
-    Malformed(Problem),
-}
-
-impl SourceError {
-    pub(super) fn is_missing(&self) -> bool {
-        matches!(self, Self::Unreadable(_, error) if error.kind() == ErrorKind::NotFound)
-    }
-
-    pub(super) fn into_problem(self) -> Problem {
-        match self {
-            Self::Unreadable(path, error) => Problem::without_place(
-                format!("{}: {error}", path.display()),
-                "give a file of YAML that this user may read",
-            ),
-            Self::Exposed(exposure) => Problem::without_place(exposure.to_string(), exposure.help()),
-            Self::Malformed(problem) => problem,
-        }
-    }
-}
-
-impl Source {
-    pub(super) fn read(path: &Path) -> Result<Self, SourceError> {
-        let file = SourceFile::read(path).map_err(|error| SourceError::Unreadable(path.to_owned(), error))?;
-        Self::of(file).map_err(SourceError::Malformed)
-    }
-
-    /// As [`read`](Self::read), for a file of the configuration: no other user can change it.
-    pub(super) fn read_trusted(path: &Path) -> Result<Self, SourceError> {
-        let source = Self::read(path)?;
-        files::refuse_exposed(path).map_err(SourceError::Exposed)?;
-        Ok(source)
-    }
-
-    pub(super) fn of(file: Arc<SourceFile>) -> Result<Self, Problem> {
-        let document = Document::parse(&file)?;
-        Ok(Self { file, document })
-    }
-
-    fn has(&self, path: &[Step]) -> bool {
-        let mut node = Some(&self.document.root);
-        for step in path {
-            node = node.and_then(|node| match step {
-                Step::Key(key) => node.entry(key).map(|entry| &entry.node),
-                Step::Index(index) => node.list().and_then(|nodes| nodes.get(*index)),
-            });
-        }
-        node.is_some_and(|node| !node.is_null())
-    }
-
-    fn place(&self, path: &[Step]) -> Place {
-        let mut node = &self.document.root;
-        let mut span = &node.span;
-        for step in path {
-            let next = match step {
-                Step::Key(key) => node.entry(key).map(|entry| (&entry.key_span, &entry.node)),
-                Step::Index(index) => node.list().and_then(|nodes| nodes.get(*index)).map(|node| (&node.span, node)),
-            };
-            let Some((name, below)) = next else { break };
-            let scalar = below.map().is_none() && below.list().is_none();
-            span = if scalar { &below.span } else { name };
-            node = below;
-        }
-        Place { file: Arc::clone(&self.file), span: span.clone() }
-    }
-
-    /// The folder that paths in it are relative to.
-    pub(super) fn folder(&self) -> &Path {
-        self.file.path.parent().unwrap_or(Path::new(""))
-    }
-}
-
 /// A configuration, and the files that it came from.
 #[derive(Debug)]
 pub(crate) struct Loaded {
@@ -210,18 +107,18 @@ impl Loaded {
 
     /// The place in our file that a path of keys and indices leads to, or as near as there is anything: of a mapping or list
     /// its key, of anything else its value.
-    pub(crate) fn place(&self, path: &[Step]) -> Place {
+    pub(crate) fn place(&self, path: &[PathStep]) -> Place {
         self.ours.place(path)
     }
 
     /// Whether a path of keys and indices leads to something in our file.
-    pub(crate) fn has(&self, path: &[Step]) -> bool {
+    pub(crate) fn has(&self, path: &[PathStep]) -> bool {
         self.ours.has(path)
     }
 
     /// The place that the first of some paths leads to which leads anywhere in one of pattoo's files.
-    pub(crate) fn place_in_pattoos(&self, paths: &[&[Step]]) -> Option<Place> {
-        let there = |source: &Source, path: &[Step]| source.has(path).then(|| source.place(path));
+    pub(crate) fn place_in_pattoos(&self, paths: &[&[PathStep]]) -> Option<Place> {
+        let there = |source: &Source, path: &[PathStep]| source.has(path).then(|| source.place(path));
         paths.iter().find_map(|path| self.pattoos.iter().find_map(|source| there(source, path)))
     }
 

@@ -6,9 +6,10 @@
 //!
 //! Nothing is started here, and nothing written.
 
+mod config_directory;
 mod configuration;
+mod data_directory;
 mod digest;
-mod directories;
 mod effective;
 mod exposed;
 mod forms;
@@ -22,6 +23,7 @@ mod pattoo;
 mod posting;
 mod schema;
 mod settings;
+mod source;
 mod spool;
 
 #[cfg(fuzzing)]
@@ -33,22 +35,20 @@ use pattoo_measurement::PollingInterval;
 use pattoo_settings::{Fields, Reported};
 
 pub use self::{
+    config_directory::ConfigDirectory,
     configuration::{CollectorSettings, Configuration, Directories, Server},
+    data_directory::DataDirectory,
     digest::{Digest, DigestError},
-    directories::{ConfigDirectory, DataDirectory},
     grants::read_grants,
     hostname::{HostnameError, fully_qualified_hostname},
     limits::{CollectorLimits, Limit, known_limits, limit_named},
     log::LogBounds,
-    own::{Own, own},
+    own::{OwnAddresses, own_addresses},
     posting::Posting,
     schema::schema,
     settings::{SettingsError, check_yaml, merge_setting, read_settings, to_json},
 };
-pub(crate) use self::{
-    limits::unknown_limit,
-    load::{Loaded, Step},
-};
+pub(crate) use self::{forms::unknown_limit, load::Loaded, source::PathStep};
 
 /// The value of a key that is a number of seconds.
 fn interval(fields: Fields<'_>, name: &str) -> Result<Option<PollingInterval>, Reported> {

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use pattoo_output::ServerUrl;
 
 use super::{
-    directories::ConfigDirectory,
-    load::{DEFAULT_STATUS, FILE, Source},
+    config_directory::ConfigDirectory,
     pattoo::PattooFiles,
+    source::{DEFAULT_STATUS, FILE, Source},
 };
 
 /// Endpoints of ours that a configuration names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Own {
+pub struct OwnAddresses {
     /// pattoo servers.
     pub servers: Vec<ServerUrl>,
     /// The status address of the daemon.
@@ -20,8 +20,8 @@ pub struct Own {
 }
 
 /// Finds them. What cannot be read names none: such a configuration is reported by whoever needs it. Blocks while it reads.
-pub fn own(directory: &ConfigDirectory) -> Own {
-    let mut own = Own {
+pub fn own_addresses(directory: &ConfigDirectory) -> OwnAddresses {
+    let mut own = OwnAddresses {
         servers: PattooFiles::read(directory).ok().and_then(|files| files.server).into_iter().collect(),
         status: None,
     };
@@ -39,13 +39,13 @@ pub fn own(directory: &ConfigDirectory) -> Own {
 
 #[cfg(test)]
 mod tests {
-    use super::{ConfigDirectory, Own, own};
+    use super::{ConfigDirectory, OwnAddresses, own_addresses};
 
     #[test]
     fn servers_of_all_files_and_the_status_address_are_known_without_the_rest() {
         let folder = tempfile::tempdir().unwrap();
         let directory = ConfigDirectory::at(folder.path());
-        assert_eq!(own(&directory), Own::default());
+        assert_eq!(own_addresses(&directory), OwnAddresses::default());
         std::fs::write(
             folder.path().join("pattoo.yaml"),
             "main: { daemon_directory: d }\npolling: { ip_address: 192.0.2.5 }\n",
@@ -53,13 +53,13 @@ mod tests {
         .unwrap();
         let ours = |text: &str| std::fs::write(folder.path().join("pattoo_wasm.yaml"), text).unwrap();
         ours("pattoo_wasm: { server: { url: 'http://192.0.2.6:80', token: { secret: UNSET } }, collectors: 7 }\n");
-        let found = own(&directory);
+        let found = own_addresses(&directory);
         let servers: Vec<_> = found.servers.iter().map(ToString::to_string).collect();
         assert_eq!(servers.len(), 2, "{servers:?}");
         assert_eq!(found.status, Some("127.0.0.1:20203".parse().unwrap()));
         ours("pattoo_wasm: { status: '0.0.0.0:9' }\n");
-        assert_eq!(own(&directory).status, Some("0.0.0.0:9".parse().unwrap()));
+        assert_eq!(own_addresses(&directory).status, Some("0.0.0.0:9".parse().unwrap()));
         ours("pattoo_wasm: { status: none }\n");
-        assert_eq!(own(&directory).status, None);
+        assert_eq!(own_addresses(&directory).status, None);
     }
 }

@@ -12,9 +12,9 @@ use pattoo_settings::{Fields, Problem, Reported, read, shown};
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    directories::{ConfigDirectory, expand_home},
+    config_directory::{ConfigDirectory, expand_home},
     forms, interval,
-    load::Source,
+    source::Source,
 };
 
 /// The server that pattoo's agents talk to when only the other half of its address is set.

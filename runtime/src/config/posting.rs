@@ -9,7 +9,7 @@ use pattoo_settings::{ConfigError, Fields, Reported, read, secret};
 
 use super::{
     ConfigDirectory, forms,
-    load::{FILE, Source},
+    source::{FILE, Source},
     spool::{SPOOL, SpoolBounds},
 };
 

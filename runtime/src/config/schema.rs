@@ -17,6 +17,11 @@ pub fn schema() -> Value {
 
 fn of_form(form: &Form) -> Map<String, Value> {
     let mut schema = Map::new();
+    if !form.variants.is_empty() {
+        let one_of = form.variants().into_iter().map(|(name, variant)| of_variant(form, name, &variant));
+        schema.insert("oneOf".to_owned(), one_of.collect());
+        return schema;
+    }
     schema.insert("type".to_owned(), "object".into());
     schema.insert("properties".to_owned(), form.keys.iter().map(|key| (key.name.to_owned(), of_key(key))).collect());
     let required: Vec<_> = form.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
@@ -29,6 +34,17 @@ fn of_form(form: &Form) -> Map<String, Value> {
     }
     schema.insert("additionalProperties".to_owned(), false.into());
     schema
+}
+
+/// The form with one value of its tag.
+fn of_variant(form: &Form, name: &str, variant: &Form) -> Value {
+    let mut schema = of_form(variant);
+    let tag = form.keys.first().and_then(|tag| schema.get_mut("properties")?.get_mut(tag.name)?.as_object_mut());
+    if let Some(tag) = tag {
+        tag.shift_remove("enum");
+        tag.insert("const".to_owned(), name.into());
+    }
+    Value::Object(schema)
 }
 
 fn of_key(key: &Key) -> Value {

@@ -9,7 +9,7 @@ use pattoo_settings::{
 };
 use serde_json::{Map, Value};
 
-use super::load::{Source, SourceError};
+use super::source::{Source, SourceError};
 
 /// How much of a name is shown in a message, in bytes.
 const MAX_SHOWN: usize = 120;

@@ -1,29 +1,29 @@
-//! How a collector that fails again and again is left in peace for longer and longer, and comes back by itself.
+//! How a collector that keeps failing runs less often, and recovers by itself.
 //!
-//! The first failure costs nothing: the next departure is taken. From the second in a row on, departures are let pass: 1, 3, 7 and so
-//! on, as long as that is at most [`LONGEST`]. So a device that comes back is read again within that time, and a collector whose
-//! interval is longer is never held back at all. A single collection that goes well ends it.
+//! The first failure costs nothing: the next scheduled run takes place. From the second failure in a row, runs are skipped:
+//! 1, 3, 7 and so on, for at most [`LONGEST`]. So a device that is available again is read within that time, and
+//! a collector with a longer interval is never delayed. One collection that succeeds ends it.
 
 use std::time::Duration;
 
-/// The longest time that a failing collector is let rest.
+use pattoo_base::{backoff::doubled, invariant::Invariant as _};
+
+/// The longest time for which the runs of a failing collector are skipped.
 pub(super) const LONGEST: Duration = Duration::from_mins(5);
 
-/// What one collector's failures have come to.
+/// The failures of one collector in a row, and the runs to skip for them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Backoff {
-    /// In a row.
     failures: u32,
-    /// Departures that are still to be let pass.
-    resting: u32,
+    runs_to_skip: u32,
 }
 
 impl Backoff {
-    /// Whether a departure is to be taken. One that is not counts towards the rest.
-    pub(super) fn take(&mut self) -> bool {
-        match self.resting.checked_sub(1) {
+    /// Whether a scheduled run takes place. One that does not is counted as skipped.
+    pub(super) fn permits_run(&mut self) -> bool {
+        match self.runs_to_skip.checked_sub(1) {
             Some(left) => {
-                self.resting = left;
+                self.runs_to_skip = left;
                 false
             }
             None => true,
@@ -33,25 +33,25 @@ impl Backoff {
     /// A collection failed.
     pub(super) fn failed(&mut self, interval: Duration) {
         self.failures = self.failures.saturating_add(1);
-        let most = LONGEST.as_secs().checked_div(interval.as_secs()).unwrap_or(u64::MAX);
-        let doublings = self.failures.saturating_sub(1).min(20);
-        let rest = 2u32.saturating_pow(doublings).saturating_sub(1);
-        self.resting = rest.min(u32::try_from(most).unwrap_or(u32::MAX));
+        // The wait from one run to the next. Of the runs that fall into it all but its last one are skipped.
+        let wait = doubled(interval, self.failures, LONGEST.saturating_add(interval));
+        let runs = wait.as_secs().checked_div(interval.as_secs()).or_broken("an interval is at least a second", 1);
+        self.runs_to_skip = u32::try_from(runs.saturating_sub(1)).unwrap_or(u32::MAX);
     }
 
-    /// A collection went well.
+    /// A collection succeeded.
     pub(super) fn succeeded(&mut self) {
         *self = Self::default();
     }
 
-    /// How many collections failed since the last good one.
+    /// How many collections failed since the last one that succeeded.
     pub(super) fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// How many departures will be let pass.
-    pub(super) fn resting(&self) -> u32 {
-        self.resting
+    /// How many scheduled runs will be skipped.
+    pub(super) fn runs_to_skip(&self) -> u32 {
+        self.runs_to_skip
     }
 }
 
@@ -62,39 +62,39 @@ mod tests {
 
     use super::{Backoff, LONGEST};
 
-    /// How many departures are let pass after each of `failures` failures.
-    fn rests(seconds: u64, failures: usize) -> Vec<u32> {
+    /// How many runs are skipped after each of `failures` failures.
+    fn skipped(seconds: u64, failures: usize) -> Vec<u32> {
         let mut backoff = Backoff::default();
-        let rest = |_| {
+        let skipped = |_| {
             backoff.failed(Duration::from_secs(seconds));
-            let mut passed = 0;
-            while !backoff.take() {
-                passed += 1;
+            let mut skipped = 0;
+            while !backoff.permits_run() {
+                skipped += 1;
             }
-            passed
+            skipped
         };
-        (0..failures).map(rest).collect()
+        (0..failures).map(skipped).collect()
     }
 
     #[test]
-    fn a_failing_collector_rests_longer_and_longer_up_to_a_bound() {
-        assert_eq!(rests(20, 8), [0, 1, 3, 7, 15, 15, 15, 15]);
-        assert_eq!(rests(1, 200).last(), Some(&u32::try_from(LONGEST.as_secs()).unwrap()));
+    fn failing_collector_skips_more_and_more_runs_up_to_a_limit() {
+        assert_eq!(skipped(20, 8), [0, 1, 3, 7, 15, 15, 15, 15]);
+        assert_eq!(skipped(1, 200).last(), Some(&u32::try_from(LONGEST.as_secs()).unwrap()));
     }
 
     #[test]
-    fn a_collector_that_departs_seldom_is_not_held_back() {
-        assert_eq!(rests(301, 5), [0, 0, 0, 0, 0]);
+    fn collector_with_a_long_interval_skips_no_run() {
+        assert_eq!(skipped(301, 5), [0, 0, 0, 0, 0]);
     }
 
     #[test]
-    fn one_good_collection_ends_it() {
+    fn one_successful_collection_ends_the_backoff() {
         let mut backoff = Backoff::default();
         for _ in 0..5 {
             backoff.failed(Duration::from_secs(1));
         }
         backoff.succeeded();
-        assert!(backoff.take());
-        assert_eq!((backoff.failures(), backoff.resting()), (0, 0));
+        assert!(backoff.permits_run());
+        assert_eq!((backoff.failures(), backoff.runs_to_skip()), (0, 0));
     }
 }

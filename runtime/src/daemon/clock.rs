@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::schedule::Reading;
+use super::schedule::ClockReading;
 
-/// How long reading both clocks may take for the two to count as read together.
+/// The longest time between the readings of both clocks for which they count as read together.
 const TOGETHER: Duration = Duration::from_millis(5);
 
-/// The clocks, the monotonic one counting from when this was made.
+/// The clocks. The monotonic one counts from the creation of this value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
     start: Instant,
@@ -19,9 +19,9 @@ impl Clock {
         Self { start: Instant::now() }
     }
 
-    /// Reads both clocks. Where this thread was held up between the two it reads again, so that a busy machine is not taken for a
+    /// Reads both clocks. Reads again if this thread was suspended between the two, so that a busy machine does not look like a
     /// wall clock that jumped.
-    pub(super) fn read(&self) -> Reading {
+    pub(super) fn read(&self) -> ClockReading {
         let mut reading = self.once();
         for _ in 0..10 {
             if reading.1 <= TOGETHER {
@@ -32,14 +32,15 @@ impl Clock {
         reading.0
     }
 
-    fn once(&self) -> (Reading, Duration) {
+    fn once(&self) -> (ClockReading, Duration) {
         let before = Instant::now();
+        // A wall clock before 1970 counts as 1970.
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let monotonic = before.saturating_duration_since(self.start);
-        (Reading { monotonic, wall }, before.elapsed())
+        (ClockReading { monotonic, wall }, before.elapsed())
     }
 
-    /// The moment that the monotonic clock shows `monotonic` at.
+    /// The moment at which the monotonic clock shows `monotonic`.
     pub(super) fn moment(&self, monotonic: Duration) -> Instant {
         // It overflows some centuries after the longest interval.
         self.start.checked_add(monotonic).unwrap_or(self.start)

@@ -1,4 +1,4 @@
-//! One collection of one collector, from its departure to where what it emitted is safe.
+//! One collection of one collector, from its scheduled time until its datapoints are durable.
 
 use std::{
     sync::Arc,
@@ -6,8 +6,9 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use pattoo_base::clock::unix_millis;
-use pattoo_measurement::{Body, Program};
+use pattoo_base::{clock::unix_millis, invariant::Invariant as _};
+use pattoo_measurement::Program;
+use pattoo_output::pattoo::{Batch, Body};
 use pattoo_sandbox::{
     Collector, Ending, Outcome, Sandbox, Stop,
     capability::{Assignment, Denial},
@@ -15,179 +16,181 @@ use pattoo_sandbox::{
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::{
-    board::Board,
-    ledger::{Entry, Ledger, Reason, Tally},
+    collector_stats::{CollectionRecord, CollectorStats, TerminationReason, Totals},
+    daemon_status::DaemonStatus,
 };
 
-/// Makes a body durable. An error is a sentence: the body may be stored again.
-pub type Store = Arc<dyn Fn(Arc<Body>, Program) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// Makes a payload durable. An error is text for people: the payload can be stored again.
+pub type StorePayload = Arc<dyn Fn(Arc<Body>, Program) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// How long after a failed attempt to make a body durable the next one is made.
-const STORE_AGAIN: Duration = Duration::from_secs(1);
+/// The delay between two attempts to make a payload durable.
+const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// Everything that one collection needs.
-pub(super) struct Journey {
+pub(super) struct CollectionTask {
     pub(super) sandbox: Arc<Sandbox>,
-    /// Bounds how many are under way at once.
-    pub(super) seats: Seats,
+    /// Limits how many collections run at once.
+    pub(super) permits: ConcurrencyPermits,
     /// Whether one of the collector's last collections took long.
     pub(super) is_long: bool,
     pub(super) code: Arc<Collector>,
     pub(super) assignment: Arc<Assignment>,
-    pub(super) store: Store,
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) board: Arc<Board>,
-    /// Says when to stop it, wherever it is.
+    pub(super) store: StorePayload,
+    pub(super) stats: Arc<CollectorStats>,
+    pub(super) status: Arc<DaemonStatus>,
+    /// True once the collection is to be stopped.
     pub(super) stop: watch::Receiver<bool>,
-    /// When it was to begin.
+    /// Its scheduled time.
     pub(super) due: Instant,
 }
 
-/// Bounds how many collections are under way at once. Collectors whose collections take long have at most half of the seats, so that a
-/// crowd of those does not keep the others waiting.
+/// Limits how many collections run at once. Collectors whose collections take long have at most half of the permits, so that
+/// many of them do not delay the others.
 #[derive(Debug, Clone)]
-pub(super) struct Seats {
+pub(super) struct ConcurrencyPermits {
     all: Arc<Semaphore>,
     long: Arc<Semaphore>,
 }
 
-impl Seats {
-    /// So many.
+impl ConcurrencyPermits {
+    /// This many permits.
     pub(super) fn new(count: u32) -> Self {
         let count = usize::try_from(count).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        let half = count.checked_div(2).unwrap_or_default().max(1);
+        let half = count.checked_div(2).or_broken("two is not zero", 1).max(1);
         Self { all: Arc::new(Semaphore::new(count)), long: Arc::new(Semaphore::new(half)) }
     }
 
-    /// Waits for one. It is given back when the answer is dropped; there is none when the daemon has ended.
-    async fn take(&self, is_long: bool) -> Option<(Option<SemaphorePermit<'_>>, SemaphorePermit<'_>)> {
-        // In this order, so that one that waits for its kind holds nothing that others could use.
+    /// Waits for a permit, which is returned when the result is dropped; none when the daemon has ended.
+    async fn acquire(&self, is_long: bool) -> Option<(Option<SemaphorePermit<'_>>, SemaphorePermit<'_>)> {
+        // In this order, so that a task that waits for one of its kind holds no permit that others could use.
         let long = if is_long { Some(self.long.acquire().await.ok()?) } else { None };
         Some((long, self.all.acquire().await.ok()?))
     }
 }
 
-/// What the schedule has to know of a collection that ended.
+/// What the supervisor needs to know about a collection that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Arrival {
-    pub(super) verdict: Verdict,
-    /// How long it had its seat.
+pub(super) struct TaskOutput {
+    pub(super) result: CollectionResult,
+    /// How long it held its permit.
     pub(super) took: Duration,
 }
 
-/// Whether a collection was worth it.
+/// Whether a failing collector backs off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It went well, or brought something.
-    Useful,
-    /// It failed and brought nothing.
-    Useless,
+pub(super) enum CollectionResult {
+    /// The collection completed, or emitted datapoints before it failed.
+    Success,
+    /// The collection failed and emitted nothing.
+    Failure,
 }
 
-impl Journey {
-    /// Collects, and returns when what was emitted is durable, or nothing was, or it is given up.
-    pub(super) async fn go(self) -> Arrival {
+impl CollectionTask {
+    /// Collects. Returns when the datapoints are durable or lost.
+    pub(super) async fn run(self) -> TaskOutput {
         // Only closed when the daemon ends, which drops this future as well.
-        let Some(_seat) = self.seats.take(self.is_long).await else {
-            return Arrival { verdict: Verdict::Useful, took: Duration::ZERO };
+        let Some(_permit) = self.permits.acquire(self.is_long).await else {
+            return TaskOutput { result: CollectionResult::Success, took: Duration::ZERO };
         };
         let began = Instant::now();
         let lateness = self.due.elapsed();
-        let _under_way = self.board.began(lateness);
+        let _running = self.status.collection_began(lateness);
         tracing::trace!("{}: begins", self.assignment.agent.program);
-        let outcome =
-            self.sandbox.collect_until(&self.code, Arc::clone(&self.assignment), told(self.stop.clone())).await;
-        let verdict = self.arrive(outcome, lateness).await;
-        Arrival { verdict, took: began.elapsed() }
+        let outcome = self
+            .sandbox
+            .collect_until(&self.code, Arc::clone(&self.assignment), stop_requested(self.stop.clone()))
+            .await;
+        let result = self.finish(outcome, lateness).await;
+        TaskOutput { result, took: began.elapsed() }
     }
 
-    async fn arrive(&self, outcome: Outcome, lateness: Duration) -> Verdict {
+    async fn finish(&self, outcome: Outcome, lateness: Duration) -> CollectionResult {
         let program = &self.assignment.agent.program;
         for Denial { what, line, .. } in &outcome.denials {
-            let mend = line.as_ref().map_or_else(String::new, |line| format!("; to grant it, under `grants:`: {line}"));
-            tracing::warn!("{program}: not granted: {what}{mend}");
+            let fix = line.as_ref().map_or_else(String::new, |line| format!("; to grant it, under `grants:`: {line}"));
+            tracing::warn!("{program}: not granted: {what}{fix}");
         }
-        let (mut reason, mut words) = words_of(&outcome.ending);
-        let taken = outcome.emission.batch.datapoints() as u64;
+        let (mut reason, mut message) = termination_of(&outcome.ending);
+        let accepted = outcome.emission.sink.datapoints() as u64;
         let rejected = outcome.emission.rejected as u64;
-        words = format!("{words}, {taken} datapoints taken");
+        message = format!("{message}, {accepted} datapoints taken");
         if rejected > 0 {
-            words = format!("{words}, {rejected} rejected");
+            message = format!("{message}, {rejected} rejected");
         }
-        if let Some(body) = outcome.emission.batch.into_body(unix_millis())
-            && let Err(error) = self.keep(Arc::new(body)).await
+        if let Some(body) = Batch::of(outcome.emission.sink).and_then(|batch| batch.into_body(unix_millis()))
+            && let Err(error) = self.store(Arc::new(body)).await
         {
-            reason = Reason::NotStored;
-            words = format!("{words}, and lost: {error}");
+            reason = TerminationReason::NotStored;
+            message = format!("{message}, and lost: {error}");
         }
-        // In this order a crash in between makes the next collection repeat this one; in the other it would lose it.
-        if reason != Reason::NotStored
+        // In this order a crash in between makes the next collection repeat this one. In the other order it would be lost.
+        if reason != TerminationReason::NotStored
             && let Some(changes) = outcome.state
             && let Err(error) = changes.keep().await
         {
             tracing::error!("{program}: what it wanted to keep is not kept: {error}");
-            words = format!("{words}, what it wanted to keep is not kept: {error}");
+            message = format!("{message}, what it wanted to keep is not kept: {error}");
         }
-        let good = reason == Reason::Completed;
-        let tally = Tally {
+        let good = reason == TerminationReason::Completed;
+        let totals = Totals {
             duration: outcome.duration,
             lateness,
-            taken,
+            accepted,
             rejected,
             usage: outcome.usage,
             peak_memory: outcome.peak_memory as u64,
         };
-        // A collector that fails the same way each time says so once.
-        let news = self.ledger.enter(Entry { reason, words: words.clone(), tally });
-        if news && !good {
-            tracing::warn!("{program}: {words}");
+        // A collector that fails the same way each time is logged once.
+        let differs = self.stats.record(CollectionRecord { reason, message: message.clone(), totals });
+        if differs && !good {
+            tracing::warn!("{program}: {message}");
         } else {
-            tracing::debug!("{program}: {words}");
+            tracing::debug!("{program}: {message}");
         }
-        if good || taken > 0 { Verdict::Useful } else { Verdict::Useless }
+        if good || accepted > 0 { CollectionResult::Success } else { CollectionResult::Failure }
     }
 
-    /// Makes a body durable. Where that fails it is tried again until the collector's next turn has come: a disk that is full for
-    /// a moment costs nothing, one that stays full must not fill memory as well.
-    async fn keep(&self, body: Arc<Body>) -> Result<(), String> {
+    /// Makes a payload durable. If that fails it is tried again for one interval: a disk that is full for a moment costs nothing,
+    /// one that stays full must not fill memory as well.
+    async fn store(&self, body: Arc<Body>) -> Result<(), String> {
         let agent = &self.assignment.agent;
         let began = Instant::now();
-        let mut said = false;
+        let mut logged = false;
         loop {
             let Err(error) = (self.store)(Arc::clone(&body), agent.program.clone()).await else { return Ok(()) };
             if began.elapsed() >= agent.polling_interval.duration() {
                 tracing::error!("{}: {} datapoints are lost: {error}", agent.program, body.datapoints());
                 return Err(error);
             }
-            if !said {
+            if !logged {
                 tracing::error!("{}: not durable yet, trying again: {error}", agent.program);
-                said = true;
+                logged = true;
             }
-            tokio::time::sleep(STORE_AGAIN).await;
+            tokio::time::sleep(STORE_RETRY).await;
         }
     }
 }
 
-/// Waits until it is told to stop.
-async fn told(mut stop: watch::Receiver<bool>) {
+/// Waits until the collection is to be stopped.
+async fn stop_requested(mut stop: watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
-        // Nobody is left who could say it.
+        // The supervisor is gone, so no request will come.
         std::future::pending::<()>().await;
     }
 }
 
-/// How a collection ended, to count and to read.
-pub(crate) fn words_of(ending: &Ending) -> (Reason, String) {
+/// Why a collection ended, as a counter and as text.
+pub(crate) fn termination_of(ending: &Ending) -> (TerminationReason, String) {
     match ending {
-        Ending::Completed => (Reason::Completed, "completed".to_owned()),
-        Ending::Failed(message) => (Reason::Failed, format!("the collector failed: {message}")),
+        Ending::Completed => (TerminationReason::Completed, "completed".to_owned()),
+        Ending::Failed(message) => (TerminationReason::Failed, format!("the collector failed: {message}")),
         Ending::Stopped(stop) => {
             let reason = match stop {
-                Stop::Trap { .. } => Reason::Trap,
-                Stop::Deadline(_) => Reason::Deadline,
-                Stop::Limit(_) => Reason::Limit,
-                Stop::State(_) => Reason::Fault,
-                Stop::Interrupted => Reason::Interrupted,
+                Stop::Trap { .. } => TerminationReason::Trap,
+                Stop::Deadline(_) => TerminationReason::Deadline,
+                Stop::Limit(_) => TerminationReason::Limit,
+                Stop::State(_) => TerminationReason::Fault,
+                Stop::Interrupted => TerminationReason::Interrupted,
             };
             (reason, stop.to_string())
         }

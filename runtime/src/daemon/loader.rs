@@ -1,4 +1,4 @@
-//! From a module file to a collector that is ready to take another's place: read, checked against its pin, compiled once per
+//! From a module file to a collector that can replace another one: read, compared with its pinned digest, compiled once per
 //! digest, instantiated, and not run.
 
 use std::{
@@ -6,72 +6,72 @@ use std::{
     fs::Metadata,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
     time::{Duration, SystemTime},
 };
 
-use pattoo_base::turns::Turns;
+use pattoo_base::{lock::lock, turns::Turns};
 use pattoo_sandbox::{
     Collector, CompileLimits, Ending, LoadError, Module, Sandbox, Stop, TRIALS, capability::Assignment,
 };
 
-use super::collection::words_of;
+use super::collection::termination_of;
 use crate::config::Digest;
 
 /// How many modules are read at the same time.
 const READS: usize = 4;
-/// How many are compiled at the same time of those that are quick, which have so much time and memory, and at most such a size; and
-/// how many of the others.
+/// How many quick modules are compiled at the same time, the time and memory of such a compilation, and the largest such module; and
+/// how many other modules are compiled at the same time.
 const QUICK: usize = 2;
 const QUICK_TIME: Duration = Duration::from_secs(2);
 const QUICK_MEMORY: u64 = 512 << 20;
 const QUICK_SIZE: u64 = 4 << 20;
 const SLOW: usize = 1;
-/// What one of the others has before it waits for those that have had less. A language's runtime needs half of it.
+/// The time of another module's first compilation. After it, modules with less time go first. The runtime of a language needs half of it.
 const LONGER_TIME: Duration = Duration::from_secs(20);
-/// How long a start function may take before it waits for those that are quicker.
+/// The time of a first instantiation. After it, quicker modules go first.
 const QUICK_TRIAL: Duration = Duration::from_millis(250);
 
-/// A collector as its operator wants it.
+/// A collector as it is configured.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct DesiredCollector {
     /// Its module.
     pub module: PathBuf,
     /// The only content that the module may have.
     pub pin: Option<Digest>,
     /// What the module may be and what its compilation may use.
     pub compile: CompileLimits,
-    /// Who it is, what it was granted and how much it may use.
+    /// Its identity, grants and limits.
     pub assignment: Arc<Assignment>,
 }
 
-/// Why a collector is not run as it is wanted.
+/// Why a collector does not run as it is configured.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum CollectorLoadError {
     /// The module cannot be loaded.
     #[error("{0}")]
     Load(#[from] LoadError),
-    /// It is not the module that was pinned.
+    /// Its digest is not the pinned one.
     #[error("{} has the SHA-256 digest {found}, and `sha256` is {pinned}", module.display())]
     Pin {
         /// The file.
         module: PathBuf,
-        /// What it has.
+        /// The digest of the file.
         found: String,
-        /// What it must have.
+        /// The configured digest.
         pinned: Digest,
     },
     /// It cannot be instantiated.
-    #[error("{} cannot be instantiated: {words}", module.display())]
+    #[error("{} cannot be instantiated: {message}", module.display())]
     Instantiate {
         /// The file.
         module: PathBuf,
         /// How that ended.
-        words: String,
+        message: String,
     },
-    /// The loading itself ended.
+    /// An internal error.
     #[error("{}: the loading ended: {what}", module.display())]
-    Fault {
+    Internal {
         /// The file.
         module: PathBuf,
         /// What happened.
@@ -79,48 +79,48 @@ pub enum Trouble {
     },
 }
 
-impl Trouble {
-    /// Whether another content of the file may mend it without anybody's say: a file that was not there, or one whose content
-    /// is vouched for by its pin.
-    pub fn mends_itself(&self, wanted: &Wanted) -> bool {
-        wanted.pin.is_some() || matches!(self, Self::Load(LoadError::Unreadable { .. }))
+impl CollectorLoadError {
+    /// Whether a change of the file alone may resolve the error: the file was missing, or its content is
+    /// verified by a pinned digest.
+    pub fn is_resolved_by_another_file(&self, collector: &DesiredCollector) -> bool {
+        collector.pin.is_some() || matches!(self, Self::Load(LoadError::Unreadable { .. }))
     }
 }
 
-/// What tells one content of a file from another without reading it.
+/// Length and time of modification of a file, to notice a change without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub struct FileStamp {
     length: u64,
     modified: Option<SystemTime>,
 }
 
-impl Stamp {
-    /// That of a file; none when it is not there.
+impl FileStamp {
+    /// That of a file; none if there is no file.
     pub fn of(path: &Path) -> Option<Self> {
         let stamp = |metadata: Metadata| Self { length: metadata.len(), modified: metadata.modified().ok() };
         std::fs::metadata(path).ok().map(stamp)
     }
 }
 
-/// A collector that was tried, and what came of it.
-pub struct Prepared {
-    /// What was wanted.
-    pub wanted: Wanted,
-    /// The file as it was then.
-    pub stamp: Option<Stamp>,
+/// A collector whose loading ended.
+pub struct PreparedCollector {
+    /// The collector as it is configured.
+    pub desired: DesiredCollector,
+    /// The file at that time.
+    pub stamp: Option<FileStamp>,
     /// The code, or why there is none.
-    pub code: Result<Arc<Collector>, Trouble>,
+    pub code: Result<Arc<Collector>, CollectorLoadError>,
 }
 
 /// Loads modules, each content once.
 ///
-/// One that is slow holds up no other: a compilation begins with little time and memory among those that are quick, the smallest module
-/// first. What needs more begins once more, one at a time, behind all that have not had as much yet; so a hundred that take the compiler to
-/// its limit delay a language's runtime by what that takes itself, and a usual module not at all. To instantiate is the same
-/// in small.
+/// A slow module delays no other: each compilation begins with little time and memory, the smallest module first. One that needs more
+/// begins again, one at a time, after all that have not had as much time yet. So a hundred modules that take the compiler to
+/// its limit delay the runtime of a language by the time that it takes itself, and a usual module not at all. Instantiation works the
+/// same way on a smaller scale.
 pub struct Loader {
     sandbox: Arc<Sandbox>,
-    by_digest: Mutex<HashMap<String, Arc<Kept>>>,
+    by_digest: Mutex<HashMap<String, Arc<SharedCode>>>,
     reads: Turns,
     quick: Turns,
     slow: Turns,
@@ -128,8 +128,8 @@ pub struct Loader {
     slow_trials: Turns,
 }
 
-/// A module that was compiled, as long as somebody runs it. Whoever compiles it has the lock.
-type Kept = tokio::sync::Mutex<Weak<Collector>>;
+/// The code of a module, as long as a collector runs it. Held locked while it is compiled.
+type SharedCode = tokio::sync::Mutex<Weak<Collector>>;
 
 /// One attempt at a compilation.
 struct Attempt<'a> {
@@ -153,57 +153,58 @@ impl Loader {
         }
     }
 
-    /// Prepares one.
-    pub async fn prepare(&self, wanted: Wanted) -> Prepared {
-        let stamp = Stamp::of(&wanted.module);
-        let code = self.load(&wanted).await;
-        // What nobody runs any more need not be remembered.
-        let is_used =
-            |kept: &Arc<Kept>| Arc::strong_count(kept) > 1 || kept.try_lock().is_ok_and(|code| code.strong_count() > 0);
-        self.by_digest().retain(|_, kept| is_used(kept));
-        Prepared { wanted, stamp, code }
+    /// Loads a collector.
+    pub async fn prepare(&self, desired: DesiredCollector) -> PreparedCollector {
+        let stamp = FileStamp::of(&desired.module);
+        let code = self.load(&desired).await;
+        // Code that no collector runs is forgotten.
+        let is_used = |code: &Arc<SharedCode>| {
+            Arc::strong_count(code) > 1 || code.try_lock().is_ok_and(|code| code.strong_count() > 0)
+        };
+        lock(&self.by_digest).retain(|_, code| is_used(code));
+        PreparedCollector { desired, stamp, code }
     }
 
-    fn by_digest(&self) -> MutexGuard<'_, HashMap<String, Arc<Kept>>> {
-        // Nothing that panics runs under this lock.
-        self.by_digest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn load(&self, wanted: &Wanted) -> Result<Arc<Collector>, Trouble> {
-        let (digest, size) = self.digest(wanted).await?;
-        if let Some(pinned) = &wanted.pin
+    async fn load(&self, desired: &DesiredCollector) -> Result<Arc<Collector>, CollectorLoadError> {
+        let (digest, size) = self.digest(desired).await?;
+        if let Some(pinned) = &desired.pin
             && pinned.to_string() != digest
         {
-            return Err(Trouble::Pin { module: wanted.module.clone(), found: digest, pinned: *pinned });
+            return Err(CollectorLoadError::Pin { module: desired.module.clone(), found: digest, pinned: *pinned });
         }
-        let kept = Arc::clone(self.by_digest().entry(digest.clone()).or_default());
+        let shared = Arc::clone(lock(&self.by_digest).entry(digest.clone()).or_default());
         // No content is compiled twice.
-        let mut kept = kept.lock().await;
-        let code = match kept.upgrade() {
+        let mut shared = shared.lock().await;
+        let code = match shared.upgrade() {
             Some(code) => code,
-            None => Arc::new(self.compile(wanted, &digest, size).await?),
+            None => Arc::new(self.compile(desired, &digest, size).await?),
         };
-        *kept = Arc::downgrade(&code);
-        drop(kept);
-        self.instantiate(wanted, &code).await?;
+        *shared = Arc::downgrade(&code);
+        drop(shared);
+        self.instantiate(desired, &code).await?;
         Ok(code)
     }
 
-    /// Reads the module for its digest and size. While it waits to be compiled it is not held.
-    async fn digest(&self, wanted: &Wanted) -> Result<(String, u64), Trouble> {
+    /// Reads the module for its digest and size. It is not kept in memory while it waits to be compiled.
+    async fn digest(&self, desired: &DesiredCollector) -> Result<(String, u64), CollectorLoadError> {
         let _turn = self.reads.wait(0).await;
-        let (path, limits) = (wanted.module.clone(), wanted.compile);
+        let (path, limits) = (desired.module.clone(), desired.compile);
         let read =
             move || Module::read_within(&path, &limits).map(|module| (module.sha256().to_owned(), module.size()));
-        Ok(blocking(wanted, read).await??)
+        Ok(blocking(desired, read).await??)
     }
 
-    /// The module's collector, out of the cache or compiled.
-    async fn compile(&self, wanted: &Wanted, digest: &str, size: u64) -> Result<Collector, Trouble> {
-        let limits = wanted.compile;
+    /// The module's code, from the cache or compiled.
+    async fn compile(
+        &self,
+        desired: &DesiredCollector,
+        digest: &str,
+        size: u64,
+    ) -> Result<Collector, CollectorLoadError> {
+        let limits = desired.compile;
         let known = {
             let _turn = self.reads.wait(0).await;
-            self.with_module(wanted, digest, move |sandbox, module| sandbox.known(module, &limits)).await?
+            self.with_module(desired, digest, move |sandbox, module| sandbox.known(module, &limits)).await?
         };
         if let Some(known) = known {
             return Ok(known);
@@ -219,31 +220,31 @@ impl Loader {
             }
             let _turn = turns.wait(weight).await;
             let compiled = self
-                .with_module(wanted, digest, move |sandbox, module| sandbox.attempt(module, &limits, &attempt))
+                .with_module(desired, digest, move |sandbox, module| sandbox.attempt(module, &limits, &attempt))
                 .await?;
             if let Some(compiled) = compiled {
                 return Ok(compiled);
             }
             tracing::info!(
                 "{}: compiling {} takes longer than others and goes on behind them",
-                wanted.assignment.agent.program,
-                wanted.module.display()
+                desired.assignment.agent.program,
+                desired.module.display()
             );
         }
-        // The last attempt had all that it may have.
-        Err(fault(wanted, "no attempt at compiling it came to an end"))
+        // The last attempt has the configured limits, and reports when it exceeds them.
+        Err(internal(desired, "no attempt to compile it came to an end"))
     }
 
-    /// Does something with the module, which is read again: it must still be what it was.
+    /// Reads the module again, which must not have changed, and passes it to `what`.
     async fn with_module<T: Send + 'static>(
         &self,
-        wanted: &Wanted,
+        desired: &DesiredCollector,
         digest: &str,
         what: impl FnOnce(&Sandbox, &Module) -> Result<T, LoadError> + Send + 'static,
-    ) -> Result<T, Trouble> {
-        let (path, limits) = (wanted.module.clone(), wanted.compile);
+    ) -> Result<T, CollectorLoadError> {
+        let (path, limits) = (desired.module.clone(), desired.compile);
         let (sandbox, digest) = (Arc::clone(&self.sandbox), digest.to_owned());
-        let done = blocking(wanted, move || {
+        let done = blocking(desired, move || {
             let module = Module::read_within(&path, &limits)?;
             if module.sha256() != digest {
                 let error = io::Error::new(ErrorKind::InvalidData, "it was changed while it was being loaded");
@@ -255,29 +256,35 @@ impl Loader {
     }
 
     /// Instantiates the collector as a collection would.
-    async fn instantiate(&self, wanted: &Wanted, code: &Collector) -> Result<(), Trouble> {
-        let timeout = wanted.assignment.limits.timeout;
+    async fn instantiate(&self, desired: &DesiredCollector, code: &Collector) -> Result<(), CollectorLoadError> {
+        let timeout = desired.assignment.limits.timeout;
         let quick = timeout.min(QUICK_TRIAL);
         let tried = {
             let _turn = self.quick_trials.wait(0).await;
-            self.sandbox.instantiate_within(code, &wanted.assignment, quick).await
+            self.sandbox.instantiate_within(code, &desired.assignment, quick).await
         };
         let tried = match tried {
             Err(Ending::Stopped(Stop::Deadline(_))) if quick < timeout => {
                 let _turn = self.slow_trials.wait(0).await;
-                self.sandbox.instantiate_within(code, &wanted.assignment, timeout).await
+                self.sandbox.instantiate_within(code, &desired.assignment, timeout).await
             }
             tried => tried,
         };
-        tried.map_err(|ending| Trouble::Instantiate { module: wanted.module.clone(), words: words_of(&ending).1 })
+        tried.map_err(|ending| CollectorLoadError::Instantiate {
+            module: desired.module.clone(),
+            message: termination_of(&ending).1,
+        })
     }
 }
 
-fn fault(wanted: &Wanted, what: impl ToString) -> Trouble {
-    Trouble::Fault { module: wanted.module.clone(), what: what.to_string() }
+fn internal(desired: &DesiredCollector, what: impl ToString) -> CollectorLoadError {
+    CollectorLoadError::Internal { module: desired.module.clone(), what: what.to_string() }
 }
 
-/// Does what may block.
-async fn blocking<T: Send + 'static>(wanted: &Wanted, what: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
-    tokio::task::spawn_blocking(what).await.map_err(|error| fault(wanted, error))
+/// Runs `what` on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    desired: &DesiredCollector,
+    what: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CollectorLoadError> {
+    tokio::task::spawn_blocking(what).await.map_err(|error| internal(desired, error))
 }

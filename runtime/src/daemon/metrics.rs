@@ -1,58 +1,71 @@
-//! What the daemon counts, in the text format of Prometheus (version 0.0.4).
+//! The metrics of the daemon, in the text format of Prometheus (version 0.0.4).
 //!
-//! [`FAMILIES`] and the counters of [`ROOMS`] are the whole list: nothing is exposed that is not in it, and the reference in `docs/reference/metrics.md` is held
-//! against it. A label never has a value that a guest made up: programs, devices and origins are those that an operator wrote.
+//! [`FAMILIES`] and the counters of [`ROOMS`] are the whole list: nothing else is exposed, and the reference in `docs/reference/metrics.md` is compared
+//! with it. A label never has a value that a collector chose: programs, devices and origins are those of the configuration.
 
-use std::{fmt::Write as _, sync::atomic::Ordering, time::Duration};
+use std::{
+    fmt::{Display, Write as _},
+    sync::atomic::Ordering,
+    time::Duration,
+};
 
-use pattoo_output::Stats;
+use pattoo_measurement::Program;
+use pattoo_output::SpoolStats;
 use pattoo_sandbox::capability::{Family, ROOMS};
 
 use super::{
-    board::{Board, LATENESS_BOUNDS},
-    ledger::{Reason, Skip},
+    collector_stats::{SkipReason, StatsSnapshot, TerminationReason},
+    daemon_status::{DaemonStatus, LATENESS_BOUNDS},
 };
 
 macro_rules! families {
-    ($($constant:ident $name:literal $kind:literal [$($label:literal),*] $help:literal;)*) => {
-        $(const $constant: Family = Family { name: $name, kind: $kind, labels: &[$($label),*], help: $help };)*
+    ($($constant:ident $name:literal $(was $previous:literal)? $kind:literal [$($label:literal),*] $help:literal;)*) => {
+        $(const $constant: Family = Family {
+            name: $name,
+            kind: $kind,
+            labels: &[$($label),*],
+            help: $help,
+            previous_name: families!(@previous $($previous)?),
+        };)*
         /// Those of the daemon itself. [`ROOMS`] have theirs, as [`Counters`](pattoo_sandbox::capability::Counters).
         pub const FAMILIES: &[Family] = &[$($constant),*];
     };
+    (@previous) => { None };
+    (@previous $previous:literal) => { Some($previous) };
 }
 
 families! {
-    BUILD "pattoo_wasm_build_info" "gauge" ["version"] "Always 1; the version is in the label.";
+    BUILD "pattoo_wasm_build_info" "gauge" ["version"] "Always 1; the label has the version.";
     STARTED "pattoo_wasm_start_time_seconds" "gauge" [] "When the daemon started, in Unix seconds.";
-    RELOADS "pattoo_wasm_reloads_total" "counter" ["result"] "Reloads: taken, or refused since the configuration could not be used.";
-    JUMPS "pattoo_wasm_clock_jumps_total" "counter" [] "Times that the wall clock jumped and all departures were aligned anew.";
-    UNDER_WAY "pattoo_wasm_collections_under_way" "gauge" [] "Collections under way.";
-    LATE "pattoo_wasm_lateness_seconds" "histogram" [] "How long after their time collections began, all collectors together.";
+    RELOADS "pattoo_wasm_reloads_total" "counter" ["result"] "Reloads: taken, or refused because the configuration could not be used.";
+    JUMPS "pattoo_wasm_clock_jumps_total" "counter" [] "How often the wall clock jumped and all scheduled runs were aligned to it again.";
+    RUNNING "pattoo_wasm_collections_running" was "pattoo_wasm_collections_under_way" "gauge" [] "Running collections.";
+    LATE "pattoo_wasm_lateness_seconds" "histogram" [] "How long after their scheduled time collections began, of all collectors.";
     COLLECTORS "pattoo_wasm_collectors" "gauge" ["state"] "Collectors: ok, failing (the last collection did not complete), not_loaded (no module could be loaded), loading (its first module is being loaded), new (not run yet).";
-    COLLECTIONS "pattoo_wasm_collections_total" "counter" ["program", "outcome"] "Collections that ended, by how: completed, failed, trap, deadline, limit, interrupted, not_stored, fault.";
-    SKIPPED "pattoo_wasm_departures_skipped_total" "counter" ["program", "reason"] "Departures not taken: overrun (the collection before was under way), backoff, not_loaded, missed (the daemon was held up).";
+    COLLECTIONS "pattoo_wasm_collections_total" "counter" ["program", "outcome"] "Collections that ended, by outcome: completed, failed, trap, deadline, limit, interrupted, not_stored, fault (an internal error).";
+    SKIPPED "pattoo_wasm_collections_skipped_total" was "pattoo_wasm_departures_skipped_total" "counter" ["program", "reason"] "Scheduled runs that were skipped: overrun (the previous collection was still running), backoff, not_loaded, missed (the daemon was delayed).";
     DURATION "pattoo_wasm_collection_duration_seconds" "summary" ["program"] "How long collections took.";
-    LATENESS "pattoo_wasm_collection_lateness_seconds_total" "counter" ["program"] "How long after their time collections began, all together.";
+    LATENESS "pattoo_wasm_collection_lateness_seconds_total" "counter" ["program"] "The sum of the time by which collections began after their scheduled time.";
     DATAPOINTS "pattoo_wasm_datapoints_total" "counter" ["program", "result"] "Datapoints emitted: taken or rejected.";
-    HOST_TIME "pattoo_wasm_host_call_seconds_total" "counter" ["program", "interface"] "How long collectors waited for devices (modbus) and web sites (http).";
-    MEMORY "pattoo_wasm_peak_memory_bytes" "gauge" ["program"] "The most linear memory of the last collection.";
+    HOST_TIME "pattoo_wasm_host_call_seconds_total" "counter" ["program", "interface"] "How long collections waited for devices (modbus) and web sites (http).";
+    MEMORY "pattoo_wasm_peak_memory_bytes" "gauge" ["program"] "The peak of linear memory in the last collection.";
     COMPLETED "pattoo_wasm_last_completed_timestamp_seconds" "gauge" ["program"] "When a collection last completed, in Unix seconds.";
-    FAILURES "pattoo_wasm_consecutive_failures" "gauge" ["program"] "Collections that failed and brought nothing since the last that brought something.";
-    QUEUED "pattoo_wasm_spool_bodies" "gauge" [] "Bodies in the spool that wait for the server.";
+    FAILURES "pattoo_wasm_consecutive_failures" "gauge" ["program"] "Collections that failed and emitted nothing, since the last one that emitted something.";
+    QUEUED "pattoo_wasm_spool_payloads" was "pattoo_wasm_spool_bodies" "gauge" [] "Payloads in the spool that wait for the server.";
     QUEUED_BYTES "pattoo_wasm_spool_bytes" "gauge" [] "Their size.";
-    QUEUED_AGE "pattoo_wasm_spool_oldest_seconds" "gauge" [] "The age of the oldest of them; 0 when there is none.";
-    QUARANTINED "pattoo_wasm_spool_quarantined_bodies" "gauge" [] "Bodies in quarantine, which the server refused while it took others.";
+    QUEUED_AGE "pattoo_wasm_spool_oldest_seconds" "gauge" [] "The age of the oldest of them; 0 if there is none.";
+    QUARANTINED "pattoo_wasm_spool_quarantined_payloads" was "pattoo_wasm_spool_quarantined_bodies" "gauge" [] "Payloads in quarantine, which the server refused while it took others.";
     QUARANTINED_BYTES "pattoo_wasm_spool_quarantined_bytes" "gauge" [] "Their size.";
-    DELIVERED "pattoo_wasm_spool_delivered_total" "counter" [] "Bodies that the server took, over the life of the spool.";
-    REFUSED "pattoo_wasm_spool_refusals_total" "counter" [] "Answers of the server that refused a body, over the life of the spool.";
-    DROPPED "pattoo_wasm_spool_dropped_total" "counter" [] "Bodies that fell off the spool at its limit of size or age, or that a person dropped, over its life.";
+    DELIVERED "pattoo_wasm_spool_delivered_total" "counter" [] "Payloads that the server took, over the life of the spool.";
+    REFUSED "pattoo_wasm_spool_refusals_total" "counter" [] "Responses of the server that refused a payload, over the life of the spool.";
+    DROPPED "pattoo_wasm_spool_dropped_total" "counter" [] "Payloads that were evicted at a limit of size or age, or dropped by an operator, over the life of the spool.";
 }
 
-/// The page. The spool's figures are left out when the spool did not give them.
-pub fn page(board: &Board, spool: Option<&Stats>) -> String {
+/// The page. The metrics of the spool are left out if the spool could not be read.
+pub fn page(status: &DaemonStatus, spool: Option<&SpoolStats>) -> String {
     let mut page = Page::default();
-    page.daemon(board);
-    page.collectors(board);
+    page.daemon(status);
+    page.collectors(status);
     if let Some(stats) = spool {
         page.spool(stats);
     }
@@ -65,138 +78,119 @@ struct Page {
 }
 
 impl Page {
-    fn family(&mut self, family: Family) {
-        let Family { name, kind, help, .. } = family;
+    /// Writes a family, under its previous name as well.
+    fn family(&mut self, family: Family, samples: impl Fn(&mut Samples<'_>)) {
+        let Family { name, kind, help, previous_name, .. } = family;
+        // Writing to a string does not fail.
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        samples(&mut Samples { name, text: &mut self.text });
+        if let Some(previous) = previous_name {
+            let _ = writeln!(
+                self.text,
+                "# HELP {previous} Deprecated: the previous name of {name}.\n# TYPE {previous} {kind}"
+            );
+            samples(&mut Samples { name: previous, text: &mut self.text });
+        }
     }
 
-    /// A sample of a family. `suffix` is what its type adds to the name.
-    fn sample(&mut self, family: Family, suffix: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        let _ = write!(self.text, "{}{suffix}", family.name);
-        let mut before = '{';
-        for (label, value) in labels {
-            let _ = write!(self.text, "{before}{label}=\"");
-            for character in value.chars() {
-                match character {
-                    '\\' => self.text.push_str("\\\\"),
-                    '"' => self.text.push_str("\\\""),
-                    '\n' => self.text.push_str("\\n"),
-                    _ => self.text.push(character),
-                }
-            }
-            self.text.push('"');
-            before = ',';
-        }
-        if !labels.is_empty() {
-            self.text.push('}');
-        }
-        let _ = writeln!(self.text, " {value}");
+    fn single(&mut self, family: Family, value: impl Display) {
+        self.family(family, |samples| samples.add("", &[], &value));
     }
 
-    fn single(&mut self, family: Family, value: impl std::fmt::Display) {
-        self.family(family);
-        self.sample(family, "", &[], value);
-    }
-
-    fn daemon(&mut self, board: &Board) {
-        self.family(BUILD);
-        self.sample(BUILD, "", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-        self.single(STARTED, seconds(Duration::from_millis(board.started)));
-        self.family(RELOADS);
-        for (result, counter) in [("taken", &board.reloads), ("refused", &board.refused_reloads)] {
-            self.sample(RELOADS, "", &[("result", result)], counter.load(Ordering::Relaxed));
-        }
-        self.single(JUMPS, board.realignments.load(Ordering::Relaxed));
-        self.single(UNDER_WAY, board.under_way());
-        self.family(LATE);
-        let lateness = board.lateness();
-        let mut sum: u64 = 0;
-        for (place, count) in lateness.buckets.iter().enumerate() {
-            sum = sum.saturating_add(*count);
-            let bound = LATENESS_BOUNDS.get(place).map(|millis| seconds(Duration::from_millis(*millis)).to_string());
-            self.sample(LATE, "_bucket", &[("le", bound.as_deref().unwrap_or("+Inf"))], sum);
-        }
-        self.sample(LATE, "_sum", &[], seconds(lateness.sum));
-        self.sample(LATE, "_count", &[], sum);
-    }
-
-    fn collectors(&mut self, board: &Board) {
-        let all: Vec<_> = board.ledgers().into_iter().map(|(program, ledger)| (program, ledger.figures())).collect();
-        self.family(COLLECTORS);
-        for state in State::ALL {
-            let count = all.iter().filter(|(_, figures)| State::of(figures) == state).count();
-            self.sample(COLLECTORS, "", &[("state", state.name())], count);
-        }
-        self.family(COLLECTIONS);
-        for (program, figures) in &all {
-            for reason in Reason::ALL {
-                let labels = [("program", program.as_str()), ("outcome", reason.name())];
-                self.sample(COLLECTIONS, "", &labels, figures.collections(reason));
+    fn daemon(&mut self, status: &DaemonStatus) {
+        self.family(BUILD, |samples| samples.add("", &[("version", env!("CARGO_PKG_VERSION"))], &1));
+        self.single(STARTED, seconds(Duration::from_millis(status.started)));
+        self.family(RELOADS, |samples| {
+            for (result, counter) in [("taken", &status.reloads), ("refused", &status.refused_reloads)] {
+                samples.add("", &[("result", result)], &counter.load(Ordering::Relaxed));
             }
-        }
-        self.family(SKIPPED);
-        for (program, figures) in &all {
-            for skip in Skip::ALL {
-                let labels = [("program", program.as_str()), ("reason", skip.name())];
-                self.sample(SKIPPED, "", &labels, figures.skipped(skip));
-            }
-        }
-        self.family(DURATION);
-        for (program, figures) in &all {
-            let labels = [("program", program.as_str())];
-            self.sample(DURATION, "_sum", &labels, seconds(figures.tally.duration));
-            self.sample(DURATION, "_count", &labels, figures.ended());
-        }
-        self.each(&all, LATENESS, |figures| Some(seconds(figures.tally.lateness)));
-        self.family(DATAPOINTS);
-        for (program, figures) in &all {
-            for (result, count) in [("taken", figures.tally.taken), ("rejected", figures.tally.rejected)] {
-                self.sample(DATAPOINTS, "", &[("program", program.as_str()), ("result", result)], count);
-            }
-        }
-        self.family(HOST_TIME);
-        for (program, figures) in &all {
-            for room in ROOMS.iter().filter(|room| room.counters.is_some()) {
-                let time = figures.tally.usage.of(room.name).map(|calls| calls.time).unwrap_or_default();
-                let labels = [("program", program.as_str()), ("interface", room.name)];
-                self.sample(HOST_TIME, "", &labels, seconds(time));
-            }
-        }
-        self.each(&all, MEMORY, |figures| Some(figures.tally.peak_memory));
-        self.each(&all, COMPLETED, |figures| {
-            figures.last_completed.map(|millis| seconds(Duration::from_millis(millis)))
         });
-        self.each(&all, FAILURES, |figures| Some(figures.failures));
+        self.single(JUMPS, status.realignments.load(Ordering::Relaxed));
+        self.single(RUNNING, status.running());
+        let lateness = status.lateness();
+        self.family(LATE, |samples| {
+            let mut sum: u64 = 0;
+            for (index, count) in lateness.buckets.iter().enumerate() {
+                sum = sum.saturating_add(*count);
+                let bound = LATENESS_BOUNDS.get(index).map(|bound| seconds(Duration::from_millis(*bound)).to_string());
+                samples.add("_bucket", &[("le", bound.as_deref().unwrap_or("+Inf"))], &sum);
+            }
+            samples.add("_sum", &[], &seconds(lateness.sum));
+            samples.add("_count", &[], &sum);
+        });
+    }
+
+    fn collectors(&mut self, status: &DaemonStatus) {
+        let all: Vec<_> =
+            status.all_collectors().into_iter().map(|(program, stats)| (program, stats.snapshot())).collect();
+        self.family(COLLECTORS, |samples| {
+            for state in CollectorState::ALL {
+                let count = all.iter().filter(|(_, stats)| CollectorState::of(stats) == state).count();
+                samples.add("", &[("state", state.name())], &count);
+            }
+        });
+        self.each(&all, COLLECTIONS, |samples, program, stats| {
+            for reason in TerminationReason::ALL {
+                samples.add("", &[program, ("outcome", reason.name())], &stats.collections(reason));
+            }
+        });
+        self.each(&all, SKIPPED, |samples, program, stats| {
+            for reason in SkipReason::ALL {
+                samples.add("", &[program, ("reason", reason.name())], &stats.skipped(reason));
+            }
+        });
+        self.each(&all, DURATION, |samples, program, stats| {
+            samples.add("_sum", &[program], &seconds(stats.totals.duration));
+            samples.add("_count", &[program], &stats.ended());
+        });
+        self.each(&all, LATENESS, |samples, program, stats| {
+            samples.add("", &[program], &seconds(stats.totals.lateness));
+        });
+        self.each(&all, DATAPOINTS, |samples, program, stats| {
+            samples.add("", &[program, ("result", "taken")], &stats.totals.accepted);
+            samples.add("", &[program, ("result", "rejected")], &stats.totals.rejected);
+        });
+        self.each(&all, HOST_TIME, |samples, program, stats| {
+            for room in ROOMS.iter().filter(|room| room.counters.is_some()) {
+                let time = stats.totals.usage.of(room.name).map(|calls| calls.time).unwrap_or_default();
+                samples.add("", &[program, ("interface", room.name)], &seconds(time));
+            }
+        });
+        self.each(&all, MEMORY, |samples, program, stats| samples.add("", &[program], &stats.totals.peak_memory));
+        self.each(&all, COMPLETED, |samples, program, stats| {
+            if let Some(millis) = stats.last_completed {
+                samples.add("", &[program], &seconds(Duration::from_millis(millis)));
+            }
+        });
+        self.each(&all, FAILURES, |samples, program, stats| samples.add("", &[program], &stats.failures));
         for (room, counters) in ROOMS.iter().filter_map(|room| Some((room, room.counters?))) {
             for (family, are_failures) in [(counters.requests, false), (counters.failures, true)] {
-                self.family(family);
-                for (program, figures) in &all {
-                    let by_peer = figures.tally.usage.of(room.name).map(|calls| &calls.by_peer);
+                self.each(&all, family, |samples, program, stats| {
+                    let by_peer = stats.totals.usage.of(room.name).map(|calls| &calls.by_peer);
                     for (peer, (requests, failures)) in by_peer.into_iter().flatten() {
-                        let labels = [("program", program.as_str()), (counters.label, peer.as_str())];
-                        self.sample(family, "", &labels, if are_failures { failures } else { requests });
+                        let value = if are_failures { failures } else { requests };
+                        samples.add("", &[program, (counters.label, peer.as_str())], value);
                     }
-                }
+                });
             }
         }
     }
 
-    /// One sample a program, of those that have a value.
-    fn each<T: std::fmt::Display>(
+    /// Writes a family with samples of each program.
+    fn each(
         &mut self,
-        all: &[(pattoo_measurement::Program, super::ledger::Figures)],
+        all: &[(Program, StatsSnapshot)],
         family: Family,
-        value: impl Fn(&super::ledger::Figures) -> Option<T>,
+        of_program: impl Fn(&mut Samples<'_>, (&str, &str), &StatsSnapshot),
     ) {
-        self.family(family);
-        for (program, figures) in all {
-            if let Some(value) = value(figures) {
-                self.sample(family, "", &[("program", program.as_str())], value);
+        self.family(family, |samples| {
+            for (program, stats) in all {
+                of_program(samples, ("program", program.as_str()), stats);
             }
-        }
+        });
     }
 
-    fn spool(&mut self, stats: &Stats) {
+    fn spool(&mut self, stats: &SpoolStats) {
         self.single(QUEUED, stats.queued);
         self.single(QUEUED_BYTES, stats.queued_bytes);
         self.single(QUEUED_AGE, seconds(stats.oldest.unwrap_or_default()));
@@ -208,36 +202,68 @@ impl Page {
     }
 }
 
-/// A time as Prometheus counts it.
+/// The samples of one family.
+struct Samples<'a> {
+    name: &'static str,
+    text: &'a mut String,
+}
+
+impl Samples<'_> {
+    /// Writes a sample. `suffix` is what its type adds to the name.
+    fn add(&mut self, suffix: &str, labels: &[(&str, &str)], value: &dyn Display) {
+        let Self { name, text } = self;
+        let _ = write!(text, "{name}{suffix}");
+        let mut before = '{';
+        for (label, value) in labels {
+            let _ = write!(text, "{before}{label}=\"");
+            for character in value.chars() {
+                match character {
+                    '\\' => text.push_str("\\\\"),
+                    '"' => text.push_str("\\\""),
+                    '\n' => text.push_str("\\n"),
+                    _ => text.push(character),
+                }
+            }
+            text.push('"');
+            before = ',';
+        }
+        if !labels.is_empty() {
+            text.push('}');
+        }
+        let _ = writeln!(text, " {value}");
+    }
+}
+
+/// A time in the unit of Prometheus.
 fn seconds(time: Duration) -> f64 {
     time.as_secs_f64()
 }
 
-/// How a collector is, in a word.
+/// The state of a collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum CollectorState {
     /// Its last collection completed.
     Ok,
     /// Its last collection did not complete.
     Failing,
-    /// It has no module.
+    /// No module could be loaded.
     NotLoaded,
-    /// It has no module yet.
+    /// Its first module is being loaded.
     Loading,
     /// It has not collected yet.
     New,
 }
 
-impl State {
+impl CollectorState {
     const ALL: [Self; 5] = [Self::Ok, Self::Failing, Self::NotLoaded, Self::Loading, Self::New];
 
-    /// How a collector with these figures is.
-    pub fn of(figures: &super::ledger::Figures) -> Self {
-        match (&figures.sha256, &figures.last) {
-            (None, _) if figures.loading && figures.trouble.is_none() => Self::Loading,
+    /// The state of a collector with these statistics.
+    pub fn of(stats: &StatsSnapshot) -> Self {
+        match (&stats.sha256, &stats.last) {
+            (None, _) if stats.loading && stats.load_error.is_none() => Self::Loading,
             (None, _) => Self::NotLoaded,
             (Some(_), None) => Self::New,
-            (Some(_), Some(last)) if last.reason == Reason::Completed => Self::Ok,
+            (Some(_), Some(last)) if last.reason == TerminationReason::Completed => Self::Ok,
             (Some(_), Some(_)) => Self::Failing,
         }
     }

@@ -1,37 +1,37 @@
 //! Many collectors, each on its interval, for months.
 //!
-//! A configuration comes in as [`Wanted`] collectors. The loader makes runnable ones of them, the supervisor sends each on its way
-//! when the schedule says so, and a collection ends when what it emitted is durable in the spool; from there
-//! [`delivery`](pattoo_output) has it. What happened is in the ledgers, which the status address shows.
+//! A configuration becomes a [`Plan`] of [`DesiredCollector`]s. The loader loads their modules, the supervisor starts each
+//! collection at its scheduled time, and a collection ends when its datapoints are durable in the spool. From there
+//! [`pattoo_output`] delivers them. What happened is in the [`DaemonStatus`], which the status address shows.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
-//! | `plan` | from a configuration to what is to run, and where it goes |
-//! | `schedule` | when each collector departs: arithmetic on two clocks |
-//! | `backoff` | how one that fails is let rest |
+//! | `plan` | from a configuration to the collectors to run, and the resources that they share |
+//! | `schedule` | when each collector runs: arithmetic on two clocks |
+//! | `backoff` | how a failing collector runs less often |
 //! | `clock` | the clocks themselves |
-//! | `loader` | from a module file to a collector that can take another's place |
-//! | `supervisor` | the one task that takes departures and learns of arrivals |
-//! | `collection` | one collection, until what it emitted is durable |
-//! | `ledger`, `board` | what is known of one collector, and of all |
-//! | `metrics`, `status` | how that is shown |
-//! | `lock`, `notify` | one daemon a directory; what the service manager is told |
+//! | `loader` | from a module file to a collector that can replace another one |
+//! | `supervisor` | the one task that starts collections and handles their results |
+//! | `collection` | one collection, until its datapoints are durable |
+//! | `collector_stats`, `daemon_status` | statistics of one collector, and of all |
+//! | `metrics`, `status_server` | how they are shown |
+//! | `lock`, `notify` | one daemon for a directory; notifications to the service manager |
 //!
-//! It never runs a collector twice at the same time, never makes up for departures that were missed, never takes a module in place
-//! of another before it was instantiated, and never lets one collector's trouble reach another.
+//! The daemon never runs a collector twice at the same time, never makes up for missed runs, never replaces a module
+//! by another one that was not instantiated, and never lets a failing collector affect others.
 
 mod backoff;
-mod board;
 mod clock;
 mod collection;
-mod ledger;
+mod collector_stats;
+mod daemon_status;
 mod loader;
 mod lock;
 mod metrics;
 mod notify;
 mod plan;
 mod schedule;
-mod status;
+mod status_server;
 mod supervisor;
 
 use std::{
@@ -43,76 +43,78 @@ use futures_util::future::BoxFuture;
 use pattoo_base::text::counted;
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
-pub(crate) use self::collection::words_of;
+pub(crate) use self::collection::termination_of;
 pub use self::{
-    board::{Board, LATENESS_BOUNDS, Lateness, UnderWay},
-    collection::Store,
-    ledger::{Entry, Figures, Last, Ledger, Reason, Skip, Tally},
-    loader::{Loader, Prepared, Stamp, Trouble, Wanted},
-    lock::{Lock, LockError},
-    metrics::{FAMILIES, State, page as metrics_page},
-    notify::{Notifier, State as ServiceState},
-    plan::{Outlet, PlanError, plan},
-    status::StatusServer,
+    collection::StorePayload,
+    collector_stats::{
+        CollectionRecord, CollectorStats, LastCollection, SkipReason, StatsSnapshot, TerminationReason, Totals,
+    },
+    daemon_status::{DaemonStatus, LATENESS_BOUNDS, LatenessHistogram, RunningCollection},
+    loader::{CollectorLoadError, DesiredCollector, FileStamp, Loader, PreparedCollector},
+    lock::{DirectoryLock, DirectoryLockError},
+    metrics::{CollectorState, FAMILIES, page as metrics_page},
+    notify::{Notifier, ServiceState},
+    plan::{DaemonResources, PlanError, plan},
+    status_server::StatusServer,
     supervisor::Supervisor,
 };
 
-/// How long collections under way have to end when the daemon is stopped.
+/// The time for running collections to finish when the daemon stops.
 pub const STOP_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long the service manager waits at most for collectors that are being loaded.
+/// How long the notification that the daemon is ready waits for collectors that are being loaded.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
-/// What to run, and where what it emits goes.
+/// The collectors to run, and where their payloads are stored.
 pub struct Plan {
     /// The collectors, each with a program of its own.
-    pub collectors: Vec<Wanted>,
-    /// Makes bodies durable.
-    pub store: Store,
+    pub collectors: Vec<DesiredCollector>,
+    /// Makes payloads durable.
+    pub store: StorePayload,
 }
 
-/// What a running daemon is told.
+/// A command to a running daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// Read the configuration again.
     Reload,
-    /// End.
+    /// Stop.
     Stop,
 }
 
-/// Makes a new plan, for a reload. An error is text for people; the plan before goes on.
+/// Makes a new plan, for a reload. An error is text for people; the previous plan stays in effect.
 pub type MakePlan = Arc<dyn Fn() -> BoxFuture<'static, Result<Plan, String>> + Send + Sync>;
 
-/// The daemon: a supervisor, and those whom it answers to.
+/// The daemon: a supervisor, its commands, and the notifications to the service manager.
 pub struct Daemon {
     supervisor: Supervisor,
-    board: Arc<Board>,
+    status: Arc<DaemonStatus>,
     notifier: Notifier,
-    /// The plan that is being begun with.
+    /// The plan whose collectors are still being loaded.
     starting: Option<Starting>,
 }
 
 impl Daemon {
     /// A daemon around a supervisor that has no collectors yet.
-    pub fn new(supervisor: Supervisor, board: Arc<Board>, notifier: Notifier) -> Self {
-        Self { supervisor, board, notifier, starting: None }
+    pub fn new(supervisor: Supervisor, status: Arc<DaemonStatus>, notifier: Notifier) -> Self {
+        Self { supervisor, status, notifier, starting: None }
     }
 
-    /// Runs `plan`, and what `make_plan` gives at each reload, until it is told to stop. [`finish`](Self::finish) it then.
+    /// Runs `plan`, and the result of `make_plan` at each reload, until a command to stop. Call [`finish`](Self::finish) then.
     pub async fn run(&mut self, plan: Plan, commands: &mut mpsc::Receiver<Command>, make_plan: MakePlan) {
         let mut alive = tokio::time::interval(self.notifier.alive_every().unwrap_or(Duration::from_hours(1)));
         let mut planning = JoinSet::new();
         let mut again = false;
         self.follow(plan);
         loop {
-            let patience = self.starting.and_then(Starting::patience);
+            let deadline = self.starting.and_then(Starting::deadline);
             tokio::select! {
                 () = self.supervisor.step() => {}
-                () = tokio::time::sleep_until(patience.unwrap_or_else(Instant::now)), if patience.is_some() => self.wait_no_longer(),
-                _ = alive.tick() => self.notifier.say(ServiceState::Alive, ""),
+                () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => self.ready_while_loading(),
+                _ = alive.tick() => self.notifier.send(ServiceState::Alive, ""),
                 command = commands.recv() => match command {
                     Some(Command::Reload) if planning.is_empty() => self.reload(&mut planning, &make_plan),
-                    // One at a time: what is being read now may be old already.
+                    // One at a time. The files may have changed since they were read.
                     Some(Command::Reload) => again = true,
                     Some(Command::Stop) | None => break,
                 },
@@ -131,53 +133,53 @@ impl Daemon {
         }
     }
 
-    /// Lets the collections under way end, for at most [`STOP_WITHIN`], and stops the others; what they emitted is kept. To drop the
-    /// future is to abandon them at once.
+    /// Waits at most [`STOP_WITHIN`] for running collections, then stops the others; their datapoints are kept. If the
+    /// future is dropped, all are abandoned at once.
     pub async fn finish(self) {
-        self.notifier.say(ServiceState::Stopping, "finishing the collections under way");
-        let under_way = counted(self.board.under_way(), "collection", "collections");
-        tracing::info!("stopping: {under_way} under way, with {STOP_WITHIN:?} to end");
+        self.notifier.send(ServiceState::Stopping, "finishing the running collections");
+        let running = counted(self.status.running(), "collection", "collections");
+        tracing::info!("stopping: {running} running, with {STOP_WITHIN:?} to finish");
         let stopped = self.supervisor.finish(STOP_WITHIN).await;
         if stopped > 0 {
             let stopped = counted(stopped as u64, "collection", "collections");
-            tracing::warn!("stopped before the end, after {STOP_WITHIN:?}: {stopped}");
+            tracing::warn!("stopped before their end, after {STOP_WITHIN:?}: {stopped}");
         }
     }
 
     fn reload(&self, planning: &mut JoinSet<Result<Plan, String>>, make_plan: &MakePlan) {
         tracing::info!("reading the configuration again");
-        self.notifier.say(ServiceState::Reloading, "reading the configuration again");
+        self.notifier.send(ServiceState::Reloading, "reading the configuration again");
         planning.spawn(make_plan());
     }
 
-    /// Begins with a plan. The service manager hears that the daemon is ready when all collectors are loaded or refused, or
-    /// after a while: one that takes long holds up nobody.
+    /// Begins with a plan. The service manager is notified that the daemon is ready when all collectors are loaded or refused, or
+    /// after [`READY_WITHIN`]: a module that takes long delays no dependent service.
     fn follow(&mut self, Plan { collectors, store }: Plan) {
         self.supervisor.store_to(store);
         self.supervisor.follow(collectors);
         self.starting = Some(Starting { ready_at: Instant::now().checked_add(READY_WITHIN), is_ready: false });
     }
 
-    /// Says that the daemon is ready, with collectors that are still being loaded.
-    fn wait_no_longer(&mut self) {
+    /// Notifies that the daemon is ready, with collectors that are still being loaded.
+    fn ready_while_loading(&mut self) {
         let Some(starting) = &mut self.starting else { return };
         starting.is_ready = true;
         let (all, running) = self.supervisor.count();
         let status = format!("ready: {running} of {all} collectors, and {} being loaded", self.supervisor.pending());
         tracing::info!("{status}");
-        self.board.alive();
-        self.notifier.say(ServiceState::Ready, &status);
+        self.status.alive();
+        self.notifier.send(ServiceState::Ready, &status);
     }
 
     fn adopt(&mut self, planned: Result<Plan, String>) {
         match planned {
             Ok(plan) => {
                 self.follow(plan);
-                self.board.reloads.fetch_add(1, Ordering::Relaxed);
+                self.status.reloads.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => {
-                tracing::error!("the configuration is not taken, the one before goes on: {error}");
-                self.board.refused_reloads.fetch_add(1, Ordering::Relaxed);
+                tracing::error!("the new configuration is refused, the previous one stays in effect: {error}");
+                self.status.refused_reloads.fetch_add(1, Ordering::Relaxed);
                 self.ready(", as configured before: the new configuration was refused");
             }
         }
@@ -187,22 +189,22 @@ impl Daemon {
         let (all, running) = self.supervisor.count();
         let status = format!("{running} of {all} collectors run{by}");
         tracing::info!("{status}");
-        self.board.alive();
-        self.notifier.say(ServiceState::Ready, &status);
+        self.status.alive();
+        self.notifier.send(ServiceState::Ready, &status);
     }
 }
 
-/// A plan of which collectors are still being loaded.
+/// A plan with collectors that are still being loaded.
 #[derive(Debug, Clone, Copy)]
 struct Starting {
     ready_at: Option<Instant>,
-    /// Whether the service manager has heard so.
+    /// Whether the service manager was notified.
     is_ready: bool,
 }
 
 impl Starting {
-    /// Until when the service manager hears nothing.
-    fn patience(self) -> Option<Instant> {
+    /// When the service manager is notified at the latest.
+    fn deadline(self) -> Option<Instant> {
         self.ready_at.filter(|_| !self.is_ready)
     }
 }

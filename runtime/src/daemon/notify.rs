@@ -1,7 +1,7 @@
-//! Telling the service manager how we are: the protocol of systemd's `sd_notify(3)`.
+//! Notifications to the service manager, by the protocol of systemd's `sd_notify(3)`.
 //!
-//! A datagram of `NAME=VALUE` lines to the socket that `NOTIFY_SOCKET` names. Without one nothing is said, and nothing here can
-//! fail a daemon: a manager that does not listen is no reason to stop collecting.
+//! Each is a datagram of `NAME=VALUE` lines to the socket that `NOTIFY_SOCKET` names. Without that variable nothing is sent. Nothing
+//! here fails or delays the daemon: a service manager that does not read its socket misses a message.
 
 use std::{
     env, io,
@@ -12,20 +12,22 @@ use std::{
     time::Duration,
 };
 
-/// What there is to say.
+use pattoo_base::invariant::Invariant as _;
+
+/// A state of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// All collectors are loaded and scheduled; after a reload as well.
+pub enum ServiceState {
+    /// All collectors are loaded and scheduled, also after a reload.
     Ready,
-    /// A reload has begun.
+    /// A reload began.
     Reloading,
-    /// The end has begun.
+    /// The daemon stops.
     Stopping,
-    /// The schedule is alive.
+    /// The scheduling task is alive.
     Alive,
 }
 
-/// The way to the service manager.
+/// The connection to the service manager.
 #[derive(Debug)]
 pub struct Notifier {
     socket: Option<(UnixDatagram, SocketAddr)>,
@@ -33,13 +35,13 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// As the environment says.
+    /// From the variables `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
     pub fn from_environment() -> Self {
         let text = |name| env::var(name).ok().filter(|value| !value.is_empty());
         let socket = text("NOTIFY_SOCKET").and_then(|name| match Self::open(&name) {
             Ok(socket) => Some(socket),
             Err(error) => {
-                tracing::warn!("the service manager cannot be told anything: {name}: {error}");
+                tracing::warn!("the service manager cannot be notified: {name}: {error}");
                 None
             }
         });
@@ -58,38 +60,38 @@ impl Notifier {
             None => SocketAddr::from_pathname(name)?,
         };
         let socket = UnixDatagram::unbound()?;
-        // Its buffer is full when the manager does not read: then it misses a message, and we miss no collection.
+        // If the manager does not read, the buffer is full. Then a message is dropped, and no collection is delayed.
         socket.set_nonblocking(true)?;
         Ok((socket, address))
     }
 
-    /// How often [`State::Alive`] is to be said: twice as often as the manager asks for.
+    /// The interval of [`ServiceState::Alive`]: half of what the manager asks for.
     pub fn alive_every(&self) -> Option<Duration> {
         self.watchdog.and_then(|watchdog| watchdog.checked_div(2))
     }
 
-    /// Says it, with a line for people.
-    pub fn say(&self, state: State, status: &str) {
+    /// Sends a state, with a line for people.
+    pub fn send(&self, state: ServiceState, status: &str) {
         let Some((socket, address)) = &self.socket else { return };
         let status = pattoo_base::text::one_line(status, 200);
         let message = match state {
-            State::Ready => format!("READY=1\nSTATUS={status}"),
-            State::Reloading => {
+            ServiceState::Ready => format!("READY=1\nSTATUS={status}"),
+            ServiceState::Reloading => {
                 format!("RELOADING=1\nMONOTONIC_USEC={}\nSTATUS={status}", monotonic_micros())
             }
-            State::Stopping => format!("STOPPING=1\nSTATUS={status}"),
-            State::Alive => "WATCHDOG=1".to_owned(),
+            ServiceState::Stopping => format!("STOPPING=1\nSTATUS={status}"),
+            ServiceState::Alive => "WATCHDOG=1".to_owned(),
         };
         if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
-            tracing::debug!("the service manager did not hear {state:?}: {error}");
+            tracing::debug!("the service manager was not notified of {state:?}: {error}");
         }
     }
 }
 
-/// `CLOCK_MONOTONIC`, by which systemd tells a reload from the one before.
+/// `CLOCK_MONOTONIC`, by which systemd distinguishes a reload from the previous one.
 fn monotonic_micros() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
-    let nanos = u64::try_from(now.tv_nsec).unwrap_or_default();
-    seconds.saturating_mul(1_000_000).saturating_add(nanos.checked_div(1000).unwrap_or_default())
+    let seconds = u64::try_from(now.tv_sec).or_broken("the monotonic clock is never negative", 0);
+    let nanos = u64::try_from(now.tv_nsec).or_broken("the monotonic clock is never negative", 0);
+    seconds.saturating_mul(1_000_000).saturating_add(nanos.div_euclid(1000))
 }

@@ -3,16 +3,17 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use pattoo_fetch::OwnEndpoints;
-use pattoo_measurement::{Agent, AgentId, AgentIdError, Budget, Memory, Program};
+use pattoo_measurement::{Agent, AgentId, AgentIdError, Program};
 use pattoo_modbus::Endpoints;
-use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, take_over};
+use pattoo_output::pattoo::{Budget, Memory};
+use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, store_body, take_over};
 use pattoo_sandbox::{
     capability::{Assignment, GrantError},
     state::StateStore,
 };
 use tokio::sync::Mutex;
 
-use super::{Plan, Store, Wanted};
+use super::{DesiredCollector, Plan, StorePayload};
 use crate::config::{CollectorSettings, Configuration, Server};
 
 /// How long a post under way has to end when posting stops.
@@ -44,8 +45,8 @@ pub enum PlanError {
     },
 }
 
-/// What outlives a reload: the spool, the connections to devices, what collectors keep, and the delivery.
-pub struct Outlet {
+/// What outlives a reload: the spool, the connections to devices, the state of collectors, and the delivery.
+pub struct DaemonResources {
     spool: Spool,
     endpoints: Endpoints,
     state: StateStore,
@@ -55,8 +56,8 @@ pub struct Outlet {
     delivery: Mutex<Option<(Server, Delivery)>>,
 }
 
-impl Outlet {
-    /// An outlet that posts nothing yet. `status` is our own address, which no guest may talk to.
+impl DaemonResources {
+    /// Resources that post nothing yet. `status` is our own address, which no collector may reach.
     pub fn new(spool: Spool, state: StateStore, endpoints: Endpoints, status: Option<SocketAddr>) -> Self {
         Self {
             spool,
@@ -90,13 +91,13 @@ impl Outlet {
     }
 
     /// Where bodies for `server` are made durable.
-    fn store(&self, server: &Server) -> Store {
+    fn store(&self, server: &Server) -> StorePayload {
         let (spool, url) = (self.spool.clone(), server.url.clone());
         Arc::new(move |body, program| {
             let (spool, url) = (spool.clone(), url.clone());
-            Box::pin(
-                async move { spool.store(&body, &program, &url).await.map(|_| ()).map_err(|error| error.to_string()) },
-            )
+            Box::pin(async move {
+                store_body(&spool, &body, &program, &url).await.map(|_| ()).map_err(|error| error.to_string())
+            })
         })
     }
 }
@@ -107,9 +108,9 @@ impl Outlet {
 /// # Errors
 ///
 /// When something in it cannot be used. Nothing has changed then but that agent ids were made.
-pub async fn plan(outlet: &Outlet, configuration: &Configuration) -> Result<Plan, PlanError> {
+pub async fn plan(resources: &DaemonResources, configuration: &Configuration) -> Result<Plan, PlanError> {
     let server = configuration.server.as_ref().ok_or(PlanError::NoServer)?;
-    let own = OwnEndpoints::of_all(configuration.known_servers.iter().map(ServerUrl::url), outlet.status).await;
+    let own = OwnEndpoints::of_all(configuration.known_servers.iter().map(ServerUrl::url), resources.status).await;
     let ids = configuration.directories.daemon.agent_ids();
     let collectors = configuration
         .collectors
@@ -124,40 +125,40 @@ pub async fn plan(outlet: &Outlet, configuration: &Configuration) -> Result<Plan
                 hostname: configuration.hostname.clone(),
                 polling_interval: settings.polling_interval,
             };
-            wanted(settings, agent, outlet, &own)
+            desired(settings, agent, resources, &own)
         })
         .collect::<Result<Vec<_>, _>>()?;
     if let Some(cache) = &configuration.directories.cache {
-        for wanted in &collectors {
-            let agent = &wanted.assignment.agent;
-            if let Err(error) = take_over(&outlet.spool, cache, &agent.id, &agent.program, &server.url).await {
+        for collector in &collectors {
+            let agent = &collector.assignment.agent;
+            if let Err(error) = take_over(&resources.spool, cache, &agent.id, &agent.program, &server.url).await {
                 tracing::error!("{}: its backlog in {} is left there: {error}", agent.program, cache.display());
             }
         }
     }
-    outlet.deliver_to(server).await;
-    outlet.endpoints.refusing(move |address| own.has_address(address.ip(), address.port()));
-    Ok(Plan { collectors, store: outlet.store(server) })
+    resources.deliver_to(server).await;
+    resources.endpoints.refusing(move |address| own.has_address(address.ip(), address.port()));
+    Ok(Plan { collectors, store: resources.store(server) })
 }
 
-fn wanted(
+fn desired(
     settings: &CollectorSettings,
     agent: Agent,
-    outlet: &Outlet,
+    resources: &DaemonResources,
     own: &OwnEndpoints,
-) -> Result<Wanted, PlanError> {
+) -> Result<DesiredCollector, PlanError> {
     let program = agent.program.clone();
     let assignment = Assignment::builder(Arc::new(agent))
         .settings(settings.settings.clone())
         .grants(settings.grants.clone())
         .limits(settings.limits.collection.clone())
-        .endpoints(outlet.endpoints.clone())
+        .endpoints(resources.endpoints.clone())
         .own(own.clone())
-        .state(outlet.state.clone())
-        .memory(Memory::new(&outlet.memory))
+        .state(resources.state.clone())
+        .sinks(Arc::new(Memory::new(&resources.memory)))
         .build()
         .map_err(|error| PlanError::Grant { program, error })?;
-    Ok(Wanted {
+    Ok(DesiredCollector {
         module: settings.module.clone(),
         pin: settings.sha256,
         compile: settings.limits.module,

@@ -1,15 +1,16 @@
-//! Who runs when: takes departures from the agenda, sends collections on their way, and learns how they ended.
+//! Starts the scheduled collections and handles their results.
 //!
-//! One task for all collectors. A collection is a task of its own, so that one which is slow, traps or panics touches no other;
-//! a collector whose collection is still under way at its next departure lets that one pass.
+//! There is one task for all collectors, and one more for each running collection. So a collection that is slow, traps or panics affects
+//! no other. A collector whose collection is still running skips its next scheduled run.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use pattoo_measurement::Program;
+use pattoo_base::backoff::doubled;
+use pattoo_measurement::{Agent, PollingInterval, Program};
 use pattoo_sandbox::{Collector, Sandbox, capability::Assignment};
 use tokio::{
     sync::watch,
@@ -19,392 +20,409 @@ use tokio::{
 
 use super::{
     backoff::Backoff,
-    board::Board,
     clock::Clock,
-    collection::{Arrival, Journey, Seats, Store, Verdict},
-    ledger::{Entry, Ledger, Reason, Skip, Tally},
-    loader::{Loader, Prepared, Stamp, Trouble, Wanted},
-    schedule::{Agenda, Departure, Id, Timetable},
+    collection::{CollectionResult, CollectionTask, ConcurrencyPermits, StorePayload, TaskOutput},
+    collector_stats::{CollectionRecord, CollectorStats, SkipReason, TerminationReason, Totals},
+    daemon_status::DaemonStatus,
+    loader::{CollectorLoadError, DesiredCollector, FileStamp, Loader, PreparedCollector},
+    schedule::{CollectorId, Interval, Schedule, ScheduledRun},
 };
 
-/// How often the wall clock is looked at, and modules that are waited for.
+/// The interval of the checks of the wall clock, and of awaited modules.
 const TICK: Duration = Duration::from_secs(1);
-/// A collection that takes this long counts its collector among those that take long, for so many more collections.
+/// A collection that takes this long makes its collector a slow one, for this many more collections.
 const LONG: Duration = Duration::from_secs(1);
 const LONG_FOR: u32 = 8;
-/// The longest time for which a module that is waited for is not looked at.
+/// The longest time between two checks of an awaited module.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// How long the bodies of collections that were stopped have to become durable.
+/// The time for making the payloads of stopped collections durable.
 const STORE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A collector under supervision.
-struct Supervised {
+struct SupervisedCollector {
     program: Program,
-    /// What runs; nothing when it could not be loaded yet.
-    running: Option<Running>,
-    /// What could not be taken, and waits for its file to change.
-    waiting: Option<Waiting>,
-    timetable: Timetable,
+    /// What runs; none if no module was loaded yet.
+    loaded: Option<LoadedModule>,
+    /// A module that could not be loaded, and is loaded again when its file changes.
+    awaited: Option<AwaitedModule>,
+    interval: Interval,
     backoff: Backoff,
-    under_way: bool,
-    /// For how many collections it still counts as one that takes long.
+    is_running: bool,
+    /// For how many more collections it counts as slow.
     long: u32,
-    ledger: Arc<Ledger>,
+    stats: Arc<CollectorStats>,
 }
 
-/// A module that is waited for.
-struct Waiting {
-    wanted: Wanted,
-    /// The file as it was when it could not be taken.
-    stamp: Option<Stamp>,
-    /// How often that has been, and when it is looked at again: a file that changes all the time is not read all the time.
+/// A module whose file has to change before it can be loaded.
+struct AwaitedModule {
+    desired: DesiredCollector,
+    /// The file when it could not be loaded.
+    stamp: Option<FileStamp>,
+    /// How often that happened, and when the file is checked next: a file that changes all the time is not read all the time.
     refused: u32,
     not_before: Instant,
 }
 
-struct Running {
+struct LoadedModule {
     code: Arc<Collector>,
     assignment: Arc<Assignment>,
 }
 
-/// Runs collectors on their timetables.
+/// Runs collectors on their intervals.
 pub struct Supervisor {
     sandbox: Arc<Sandbox>,
-    seats: Seats,
+    permits: ConcurrencyPermits,
     loader: Arc<Loader>,
-    board: Arc<Board>,
-    store: Store,
+    status: Arc<DaemonStatus>,
+    store: StorePayload,
     clock: Clock,
-    agenda: Agenda,
-    by_id: HashMap<Id, Supervised>,
-    by_program: BTreeMap<Program, Id>,
-    ids: Id,
-    journeys: JoinSet<Arrival>,
-    travellers: HashMap<task::Id, Id>,
+    schedule: Schedule,
+    by_id: HashMap<CollectorId, SupervisedCollector>,
+    by_program: BTreeMap<Program, CollectorId>,
+    last_id: CollectorId,
+    collections: JoinSet<TaskOutput>,
+    running: HashMap<task::Id, CollectorId>,
     /// The programs of the last plan.
     planned: HashSet<Program>,
-    loads: JoinSet<Prepared>,
-    loaders: HashMap<task::Id, Program>,
-    /// What is being loaded for each program, and whether a new plan wants it or its file has changed.
+    loads: JoinSet<PreparedCollector>,
+    load_tasks: HashMap<task::Id, Program>,
+    /// What is being loaded for each program, and whether a new plan is the cause. Otherwise its file has changed.
     loading: HashMap<Program, (Arc<Assignment>, bool)>,
     stop: watch::Sender<bool>,
     next_tick: Instant,
 }
 
 impl Supervisor {
-    /// A supervisor without collectors. At most `concurrent` collections are under way at once; `sandbox` must be made for as
+    /// A supervisor without collectors. At most `concurrent` collections run at once; `sandbox` must be made for as
     /// many.
-    pub fn new(sandbox: Arc<Sandbox>, concurrent: u32, board: Arc<Board>, store: Store) -> Self {
+    pub fn new(sandbox: Arc<Sandbox>, concurrent: u32, status: Arc<DaemonStatus>, store: StorePayload) -> Self {
         let clock = Clock::start();
         Self {
             loader: Arc::new(Loader::new(Arc::clone(&sandbox))),
             sandbox,
-            seats: Seats::new(concurrent),
-            board,
+            permits: ConcurrencyPermits::new(concurrent),
+            status,
             store,
-            agenda: Agenda::new(clock.read()),
+            schedule: Schedule::new(clock.read()),
             clock,
             by_id: HashMap::new(),
             by_program: BTreeMap::new(),
-            ids: 0,
-            journeys: JoinSet::new(),
-            travellers: HashMap::new(),
+            last_id: 0,
+            collections: JoinSet::new(),
+            running: HashMap::new(),
             planned: HashSet::new(),
             loads: JoinSet::new(),
-            loaders: HashMap::new(),
+            load_tasks: HashMap::new(),
             loading: HashMap::new(),
             stop: watch::Sender::new(false),
             next_tick: Instant::now(),
         }
     }
 
-    /// What loads modules.
+    /// The loader of modules.
     pub fn loader(&self) -> Arc<Loader> {
         Arc::clone(&self.loader)
     }
 
-    /// From now on bodies go there.
-    pub fn store_to(&mut self, store: Store) {
+    /// Stores payloads with `store` from now on.
+    pub fn store_to(&mut self, store: StorePayload) {
         self.store = store;
     }
 
-    /// Runs these collectors and no others, each as soon as it is loaded: [`step`](Self::step) takes them. Collections under way are left
-    /// to end; a collector that is not loaded yet, or could not be, goes on as it was.
-    pub fn follow(&mut self, wanted: Vec<Wanted>) {
-        let programs: HashSet<Program> = wanted.iter().map(|wanted| wanted.assignment.agent.program.clone()).collect();
-        let gone: Vec<_> = self.by_program.keys().filter(|program| !programs.contains(*program)).cloned().collect();
-        for program in gone {
+    /// Runs these collectors and no others, each as soon as [`step`](Self::step) finds it loaded. Running collections
+    /// finish. A collector that is not loaded yet, or could not be loaded, keeps running its previous module.
+    pub fn follow(&mut self, desired: Vec<DesiredCollector>) {
+        let programs: HashSet<Program> = desired.iter().map(|one| one.assignment.agent.program.clone()).collect();
+        let removed: Vec<_> = self.by_program.keys().filter(|program| !programs.contains(*program)).cloned().collect();
+        for program in removed {
             if let Some(id) = self.by_program.remove(&program) {
-                self.agenda.remove(id);
+                self.schedule.remove(id);
                 self.by_id.remove(&id);
                 tracing::info!("{program}: no longer run");
             }
         }
         for program in self.planned.difference(&programs) {
-            self.board.remove(program);
+            self.status.remove(program);
         }
         self.planned = programs;
-        // What is being loaded for the plan before ends by itself, and is not taken.
+        // Modules that are being loaded for the previous plan are not adopted.
         self.loading.clear();
-        for wanted in wanted {
-            self.load(wanted, true);
+        for desired in desired {
+            self.load(desired, true);
         }
     }
 
-    /// Loads one collector, which is taken when that is done.
-    fn load(&mut self, wanted: Wanted, is_new: bool) {
-        let program = wanted.assignment.agent.program.clone();
-        self.board.ledger(&program).note(|figures| figures.loading = true);
-        self.loading.insert(program.clone(), (Arc::clone(&wanted.assignment), is_new));
+    /// Starts to load one collector. It is adopted when that is done.
+    fn load(&mut self, desired: DesiredCollector, is_new: bool) {
+        let program = desired.assignment.agent.program.clone();
+        self.status.collector(&program).update(|stats| stats.loading = true);
+        self.loading.insert(program.clone(), (Arc::clone(&desired.assignment), is_new));
         let loader = Arc::clone(&self.loader);
-        let task = self.loads.spawn(async move { loader.prepare(wanted).await });
-        self.loaders.insert(task.id(), program);
+        let task = self.loads.spawn(async move { loader.prepare(desired).await });
+        self.load_tasks.insert(task.id(), program);
     }
 
-    /// How many collectors are still being loaded since the last plan came.
+    /// How many collectors of the last plan are still being loaded.
     pub fn pending(&self) -> usize {
         self.loading.values().filter(|(_, is_new)| *is_new).count()
     }
 
-    /// A loading ended.
-    fn loaded(&mut self, ended: Result<(task::Id, Prepared), JoinError>) {
+    /// Handles the end of a loading.
+    fn load_ended(&mut self, ended: Result<(task::Id, PreparedCollector), JoinError>) {
         let task = ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
-        let Some(program) = self.loaders.remove(&task) else { return };
+        let Some(program) = self.load_tasks.remove(&task) else { return };
         let Ok((_, prepared)) = ended else {
             // A panic of ours, which has been printed. The collector stays as it was.
             self.loading.remove(&program);
-            tracing::error!("{program}: the runtime failed at loading it; this is a mistake in pattoo-wasm");
+            tracing::error!("{program}: internal error while loading it; this is a bug in pattoo-wasm");
             return;
         };
-        let is_wanted = |wanted: &Arc<Assignment>| Arc::ptr_eq(wanted, &prepared.wanted.assignment);
-        // Else it was taken out, or configured otherwise, in the meantime.
-        if self.loading.get(&program).is_some_and(|(wanted, _)| is_wanted(wanted)) {
+        let is_current = |assignment: &Arc<Assignment>| Arc::ptr_eq(assignment, &prepared.desired.assignment);
+        // Otherwise it was removed, or its configuration changed, in the meantime.
+        if self.loading.get(&program).is_some_and(|(assignment, _)| is_current(assignment)) {
             self.loading.remove(&program);
-            self.board.ledger(&program).note(|figures| figures.loading = false);
-            self.take(prepared);
+            self.status.collector(&program).update(|stats| stats.loading = false);
+            self.adopt(prepared);
         }
     }
 
-    /// Runs one collector as prepared, or says why not.
-    fn take(&mut self, prepared: Prepared) {
-        let Prepared { wanted, stamp, code } = prepared;
-        let agent = Arc::clone(&wanted.assignment.agent);
+    /// Runs one collector from now on, or logs why it does not run.
+    fn adopt(&mut self, prepared: PreparedCollector) {
+        let PreparedCollector { desired, stamp, code } = prepared;
+        let agent = Arc::clone(&desired.assignment.agent);
         let program = &agent.program;
-        let timetable = Timetable::new(program, agent.polling_interval);
-        let ledger = self.board.ledger(program);
+        let interval = Interval::new(program, agent.polling_interval);
+        let stats = self.status.collector(program);
         let known = self.by_program.get(program).copied();
         let id = known.unwrap_or_else(|| {
-            self.ids = self.ids.saturating_add(1);
-            self.by_program.insert(program.clone(), self.ids);
-            self.ids
+            self.last_id = self.last_id.saturating_add(1);
+            self.by_program.insert(program.clone(), self.last_id);
+            self.last_id
         });
-        let supervised = self.by_id.entry(id).or_insert_with(|| Supervised {
+        let supervised = self.by_id.entry(id).or_insert_with(|| SupervisedCollector {
             program: program.clone(),
-            running: None,
-            waiting: None,
-            timetable,
+            loaded: None,
+            awaited: None,
+            interval,
             backoff: Backoff::default(),
-            under_way: false,
+            is_running: false,
             long: 0,
-            ledger: Arc::clone(&ledger),
+            stats: Arc::clone(&stats),
         });
         match code {
             Ok(code) => {
-                let sha256 = code.sha256().to_owned();
-                let before = supervised.running.replace(Running { code, assignment: wanted.assignment });
-                if before.is_none_or(|before| before.code.sha256() != sha256) {
-                    tracing::info!("{program}: runs {} ({sha256})", wanted.module.display());
-                }
-                supervised.waiting = None;
-                supervised.backoff = Backoff::default();
-                ledger.note(|figures| {
-                    figures.trouble = None;
-                    figures.sha256 = Some(sha256);
-                    figures.interval = agent.polling_interval;
-                    (figures.failures, figures.resting) = (0, 0);
-                });
-                // Where nothing changes, nothing is aligned anew: a departure that is due right now is still taken.
-                if known.is_none() || supervised.timetable != timetable {
-                    supervised.timetable = timetable;
-                    self.agenda.enter(id, timetable, self.clock.read());
+                supervised.run_module(desired, code);
+                // An unchanged interval is not aligned again: a run that is due right now still takes place.
+                if known.is_none() || supervised.interval != interval {
+                    supervised.interval = interval;
+                    self.schedule.set(id, interval, self.clock.read());
                 }
             }
-            Err(trouble) => {
-                let stays = if supervised.running.is_some() { "; the one before goes on" } else { "" };
-                tracing::error!("{program}: not run as configured: {trouble}{stays}");
-                if let Trouble::Load(error) = &trouble {
-                    tracing::info!("{program}: {}", error.help());
-                }
-                let refused = supervised
-                    .waiting
-                    .take()
-                    .filter(|waiting| Arc::ptr_eq(&waiting.wanted.assignment, &wanted.assignment))
-                    .map_or(0, |waiting| waiting.refused);
-                let rest = TICK.saturating_mul(2_u32.saturating_pow(refused)).min(LONGEST_WAIT);
-                let not_before = Instant::now().checked_add(rest).unwrap_or_else(Instant::now);
-                let refused = refused.saturating_add(1);
-                supervised.waiting =
-                    trouble.mends_itself(&wanted).then_some(Waiting { wanted, stamp, refused, not_before });
-                ledger.note(|figures| {
-                    figures.trouble = Some(trouble.to_string());
-                    figures.interval = supervised.timetable_interval(&agent);
+            Err(error) => {
+                supervised.await_module(desired, stamp, &error);
+                stats.update(|stats| {
+                    stats.load_error = Some(error.to_string());
+                    stats.interval = supervised.polling_interval(&agent);
                 });
                 if known.is_none() {
-                    self.agenda.enter(id, timetable, self.clock.read());
+                    self.schedule.set(id, interval, self.clock.read());
                 }
             }
         }
     }
 
-    /// Waits for the next thing to do and does it. To drop the future is fine at any moment.
+    /// Waits for the next event and handles it. The future can be dropped at any time.
     pub async fn step(&mut self) {
         let now = self.clock.read();
-        while let Some(departure) = self.agenda.depart(now) {
-            self.depart(departure);
+        while let Some(run) = self.schedule.take_due(now) {
+            self.start_collection(run);
         }
-        let next = self.agenda.next().map_or(self.next_tick, |due| self.clock.moment(due).into());
+        let next = self.schedule.next_due().map_or(self.next_tick, |due| self.clock.moment(due).into());
         tokio::select! {
             () = tokio::time::sleep_until(next.min(self.next_tick)) => {
                 if Instant::now() >= self.next_tick {
                     self.tick();
                 }
             }
-            Some(ended) = self.journeys.join_next_with_id() => {
-                self.arrived(ended);
-                // At thousands of collections a second they come in crowds.
-                while let Some(ended) = self.journeys.try_join_next_with_id() {
-                    self.arrived(ended);
+            Some(ended) = self.collections.join_next_with_id() => {
+                self.collection_ended(ended);
+                // At thousands of collections a second many end at the same time.
+                while let Some(ended) = self.collections.try_join_next_with_id() {
+                    self.collection_ended(ended);
                 }
             }
-            Some(loaded) = self.loads.join_next_with_id() => self.loaded(loaded),
+            Some(loaded) = self.loads.join_next_with_id() => self.load_ended(loaded),
         }
     }
 
-    fn depart(&mut self, departure: Departure) {
-        let Some(supervised) = self.by_id.get_mut(&departure.id) else { return };
-        supervised.ledger.skip(Skip::Missed, departure.missed);
-        let Some(running) = &supervised.running else {
-            supervised.ledger.skip(Skip::NotLoaded, 1);
+    /// Starts a scheduled collection, or counts why it is skipped.
+    fn start_collection(&mut self, run: ScheduledRun) {
+        let Some(supervised) = self.by_id.get_mut(&run.id) else { return };
+        supervised.stats.skip(SkipReason::Missed, run.missed);
+        let Some(loaded) = &supervised.loaded else {
+            supervised.stats.skip(SkipReason::NotLoaded, 1);
             return;
         };
-        if supervised.under_way {
-            supervised.ledger.skip(Skip::Overrun, 1);
-            tracing::debug!("{}: still under way, so this departure is left out", supervised.program);
+        if supervised.is_running {
+            supervised.stats.skip(SkipReason::Overrun, 1);
+            tracing::debug!("{}: still running, so this run is skipped", supervised.program);
             return;
         }
-        if !supervised.backoff.take() {
-            supervised.ledger.skip(Skip::Backoff, 1);
-            let resting = supervised.backoff.resting();
-            supervised.ledger.note(|figures| figures.resting = resting);
+        if !supervised.backoff.permits_run() {
+            supervised.stats.skip(SkipReason::Backoff, 1);
+            let runs_to_skip = supervised.backoff.runs_to_skip();
+            supervised.stats.update(|stats| stats.runs_to_skip = runs_to_skip);
             return;
         }
-        supervised.under_way = true;
-        let journey = Journey {
+        supervised.is_running = true;
+        let collection = CollectionTask {
             sandbox: Arc::clone(&self.sandbox),
-            seats: self.seats.clone(),
+            permits: self.permits.clone(),
             is_long: supervised.long > 0,
-            code: Arc::clone(&running.code),
-            assignment: Arc::clone(&running.assignment),
+            code: Arc::clone(&loaded.code),
+            assignment: Arc::clone(&loaded.assignment),
             store: Arc::clone(&self.store),
-            ledger: Arc::clone(&supervised.ledger),
-            board: Arc::clone(&self.board),
+            stats: Arc::clone(&supervised.stats),
+            status: Arc::clone(&self.status),
             stop: self.stop.subscribe(),
-            due: self.clock.moment(departure.due),
+            due: self.clock.moment(run.due),
         };
-        let task = self.journeys.spawn(journey.go());
-        self.travellers.insert(task.id(), departure.id);
+        let task = self.collections.spawn(collection.run());
+        self.running.insert(task.id(), run.id);
     }
 
-    fn arrived(&mut self, ended: Result<(task::Id, Arrival), JoinError>) {
-        let (task, arrival) = match ended {
-            Ok((task, arrival)) => (task, Some(arrival)),
+    fn collection_ended(&mut self, ended: Result<(task::Id, TaskOutput), JoinError>) {
+        let (task, output) = match ended {
+            Ok((task, output)) => (task, Some(output)),
             Err(error) => (error.id(), None),
         };
-        let id = self.travellers.remove(&task);
+        let id = self.running.remove(&task);
         let Some(supervised) = id.and_then(|id| self.by_id.get_mut(&id)) else { return };
-        supervised.under_way = false;
-        if let Some(Arrival { took, .. }) = arrival {
+        supervised.is_running = false;
+        if let Some(TaskOutput { took, .. }) = output {
             supervised.long = if took >= LONG { LONG_FOR } else { supervised.long.saturating_sub(1) };
         }
-        match arrival.map(|arrival| arrival.verdict) {
-            Some(Verdict::Useful) => {
+        match output.map(|output| output.result) {
+            Some(CollectionResult::Success) => {
                 if supervised.backoff.failures() > 1 {
                     tracing::info!("{}: collects again", supervised.program);
                 }
                 supervised.backoff.succeeded();
             }
-            Some(Verdict::Useless) => supervised.backoff.failed(supervised.timetable.interval()),
+            Some(CollectionResult::Failure) => supervised.backoff.failed(supervised.interval.period()),
             None => {
                 // A panic of ours. It has been printed; the collector is treated as one that failed.
-                supervised.backoff.failed(supervised.timetable.interval());
-                let words = "the runtime failed at it; this is a mistake in pattoo-wasm".to_owned();
-                supervised.ledger.enter(Entry { reason: Reason::Fault, words, tally: Tally::default() });
+                supervised.backoff.failed(supervised.interval.period());
+                let message = "internal error; this is a bug in pattoo-wasm".to_owned();
+                let reason = TerminationReason::Fault;
+                supervised.stats.record(CollectionRecord { reason, message, totals: Totals::default() });
             }
         }
-        let (failures, resting) = (supervised.backoff.failures(), supervised.backoff.resting());
-        supervised.ledger.note(|figures| (figures.failures, figures.resting) = (failures, resting));
+        let (failures, runs_to_skip) = (supervised.backoff.failures(), supervised.backoff.runs_to_skip());
+        supervised.stats.update(|stats| (stats.failures, stats.runs_to_skip) = (failures, runs_to_skip));
     }
 
     /// What is done once a second.
     fn tick(&mut self) {
         self.next_tick = Instant::now().checked_add(TICK).unwrap_or_else(Instant::now);
-        let before = self.agenda.realignments();
-        self.agenda.follow_the_clock(self.clock.read());
-        if self.agenda.realignments() != before {
-            tracing::warn!("the wall clock jumped: all departures are aligned to it anew");
+        let before = self.schedule.realignments();
+        self.schedule.realign_if_clock_jumped(self.clock.read());
+        if self.schedule.realignments() != before {
+            tracing::warn!("the wall clock jumped: all scheduled runs are aligned to it again");
         }
-        self.board.realignments.store(self.agenda.realignments(), std::sync::atomic::Ordering::Relaxed);
-        self.board.alive();
-        self.retry();
+        self.status.realignments.store(self.schedule.realignments(), Ordering::Relaxed);
+        self.status.alive();
+        self.load_changed_modules();
     }
 
-    /// Looks whether modules that are waited for have come.
-    fn retry(&mut self) {
+    /// Loads awaited modules whose files have changed.
+    fn load_changed_modules(&mut self) {
         let now = Instant::now();
-        let changed: Vec<Wanted> = self
+        let changed: Vec<DesiredCollector> = self
             .by_id
             .values()
-            .filter_map(|supervised| supervised.waiting.as_ref())
-            .filter(|waiting| waiting.not_before <= now)
-            .filter(|waiting| !self.loading.contains_key(&waiting.wanted.assignment.agent.program))
-            .filter(|waiting| Stamp::of(&waiting.wanted.module) != waiting.stamp)
-            .map(|waiting| waiting.wanted.clone())
+            .filter_map(|supervised| supervised.awaited.as_ref())
+            .filter(|awaited| awaited.not_before <= now)
+            .filter(|awaited| !self.loading.contains_key(&awaited.desired.assignment.agent.program))
+            .filter(|awaited| FileStamp::of(&awaited.desired.module) != awaited.stamp)
+            .map(|awaited| awaited.desired.clone())
             .collect();
-        for wanted in changed {
-            self.load(wanted, false);
+        for desired in changed {
+            self.load(desired, false);
         }
     }
 
-    /// Lets collections under way end for as long as `bound`, and stops the others: how many those were. What they emitted until then
-    /// is made durable as well.
+    /// Waits at most `bound` for running collections, then stops the others and returns how many those were. Their datapoints
+    /// are made durable as well.
     pub async fn finish(mut self, bound: Duration) -> usize {
         self.loads.abort_all();
         if self.all_end(bound).await {
             return 0;
         }
-        let stopped = self.journeys.len();
+        let stopped = self.collections.len();
         self.stop.send_replace(true);
         if !self.all_end(STORE_WITHIN).await {
-            tracing::error!("what {} collections emitted could not be made durable in time", self.journeys.len());
-            self.journeys.shutdown().await;
+            tracing::error!("datapoints of {} collections could not be made durable in time", self.collections.len());
+            self.collections.shutdown().await;
         }
         stopped
     }
 
     async fn all_end(&mut self, bound: Duration) -> bool {
-        let all = async { while self.journeys.join_next().await.is_some() {} };
+        let all = async { while self.collections.join_next().await.is_some() {} };
         tokio::time::timeout(bound, all).await.is_ok()
     }
 
     /// How many collectors there are, and how many of them run.
     pub fn count(&self) -> (usize, usize) {
-        (self.planned.len(), self.by_id.values().filter(|supervised| supervised.running.is_some()).count())
+        (self.planned.len(), self.by_id.values().filter(|supervised| supervised.loaded.is_some()).count())
     }
 }
 
-impl Supervised {
+impl SupervisedCollector {
+    /// Runs a module from now on.
+    fn run_module(&mut self, desired: DesiredCollector, code: Arc<Collector>) {
+        let sha256 = code.sha256().to_owned();
+        let interval = desired.assignment.agent.polling_interval;
+        let previous = self.loaded.replace(LoadedModule { code, assignment: desired.assignment });
+        if previous.is_none_or(|previous| previous.code.sha256() != sha256) {
+            tracing::info!("{}: runs {} ({sha256})", self.program, desired.module.display());
+        }
+        self.awaited = None;
+        self.backoff = Backoff::default();
+        self.stats.update(|stats| {
+            stats.load_error = None;
+            stats.sha256 = Some(sha256);
+            stats.interval = interval;
+            (stats.failures, stats.runs_to_skip) = (0, 0);
+        });
+    }
+
+    /// Logs why a module cannot be loaded, and awaits a change of its file if that may help.
+    fn await_module(&mut self, desired: DesiredCollector, stamp: Option<FileStamp>, error: &CollectorLoadError) {
+        let previous = if self.loaded.is_some() { "; keeps running the previous module" } else { "" };
+        tracing::error!("{}: not run as configured: {error}{previous}", self.program);
+        if let CollectorLoadError::Load(error) = error {
+            tracing::info!("{}: {}", self.program, error.help());
+        }
+        let refused = self
+            .awaited
+            .take()
+            .filter(|awaited| Arc::ptr_eq(&awaited.desired.assignment, &desired.assignment))
+            .map_or(0, |awaited| awaited.refused)
+            .saturating_add(1);
+        let wait = doubled(TICK, refused, LONGEST_WAIT);
+        let not_before = Instant::now().checked_add(wait).unwrap_or_else(Instant::now);
+        self.awaited = error.is_resolved_by_another_file(&desired).then_some(AwaitedModule {
+            desired,
+            stamp,
+            refused,
+            not_before,
+        });
+    }
+
     /// How often it collects, or would.
-    fn timetable_interval(&self, wanted: &pattoo_measurement::Agent) -> pattoo_measurement::PollingInterval {
-        self.running.as_ref().map_or(wanted.polling_interval, |running| running.assignment.agent.polling_interval)
+    fn polling_interval(&self, desired: &Agent) -> PollingInterval {
+        self.loaded.as_ref().map_or(desired.polling_interval, |loaded| loaded.assignment.agent.polling_interval)
     }
 }

@@ -1,14 +1,15 @@
-//! What a call costs that goes through the sandbox's boundary, for each item of it: many in one call, against a call for each.
+//! What a call costs that goes through the sandbox's boundary, for each item of it: many in one
+//! call, against a call for each.
 
 use std::sync::Arc;
 
 use pattoo_sandbox::capability::Assignment;
 use pattoo_tests::{
-    Collecting, RawSite, agent,
-    askers::{SPANS_OF_A_TABLE, fetcher, reader},
+    Collecting, RawSite, agent, assignment_with_grants,
     emitter::emitter,
     figures::{Samples, Target, cpu_seconds, interleaved, say, seconds},
-    granted, granted_nothing, libmodbus_device_quiet, unhurried,
+    libmodbus_device_quiet, long_assignment_without_grants, long_timeout,
+    request_modules::{SPANS_OF_A_TABLE, fetcher, reader},
 };
 
 const POINTS: usize = 10_000;
@@ -17,15 +18,15 @@ const FETCHES: usize = 100;
 
 pub(crate) fn figures() {
     let bench = Collecting::new();
-    let unlimited = granted_nothing();
+    let unlimited = long_assignment_without_grants();
     let points = each(&bench, &unlimited, POINTS, 21, |calls| emitter(POINTS, calls, 0), |work| cpu_seconds(work));
     show(&points, 1e9, "ns for a datapoint, 10 000 of them in one `emit`");
 
     let device = libmodbus_device_quiet();
     let site = RawSite::saying("{\"temperature\": 21.5}");
-    let granted = bench
-        .tokio
-        .block_on(async { granted(agent("boundary"), device.address(), site.address()).limits(unhurried()).build() });
+    let granted = bench.tokio.block_on(async {
+        assignment_with_grants(agent("boundary"), device.address(), site.address()).limits(long_timeout()).build()
+    });
     let granted = Arc::new(granted.expect("nothing to refuse"));
     let spans = each(&bench, &granted, SPANS, 21, reader, |work| seconds(work));
     show(&spans, 1e6, "us for a span of one address, 1 000 of them in one `read-many`");

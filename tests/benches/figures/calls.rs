@@ -1,6 +1,8 @@
-//! How long a host function may keep a thread: the longest turn of a collection that makes one call with the largest arguments.
+//! How long a host function may keep a thread: the longest turn of a collection that makes one call
+//! with the largest arguments.
 //!
-//! A guest that computes gives way every 10 ms, and a call may begin at the end of such a turn and take another 10 ms.
+//! A computing guest yields every 10 ms, and a call may begin at the end of such a slice and take
+//! another 10 ms.
 
 use std::{
     future::poll_fn,
@@ -12,14 +14,14 @@ use std::{
 use pattoo_tests::{
     Collecting,
     figures::{Samples, Target, say},
-    granted_nothing, worst_calls,
+    long_assignment_without_grants, worst_calls,
 };
 
 const ROUNDS: usize = 5;
 
 pub(crate) fn figures() {
     let bench = Collecting::new();
-    let assignment = granted_nothing();
+    let assignment = long_assignment_without_grants();
     for case in worst_calls::cases() {
         let collector = bench.load(&case.guest(case.largest, 1));
         let longest = || {

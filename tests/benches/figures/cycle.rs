@@ -1,13 +1,15 @@
-//! One collection without I/O: against the same component on bare wasmtime, against a plugin of Extism, and against a Python process.
+//! One collection without I/O: against the same component on bare wasmtime, against a plugin of
+//! Extism, and against a Python process.
 
 use std::{env, process::Command, sync::Arc};
 
-use pattoo_measurement::{Batch, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_measurement::DEFAULT_FUTURE_BOUND;
+use pattoo_output::pattoo::{Batch, Memory};
 use pattoo_tests::{
     Collecting, NOW, agent, candidates,
     emitter::emitter,
     figures::{Target, cpu_seconds, interleaved, repeated, say, say_skipped, seconds},
-    granted_nothing, peer, python,
+    long_assignment_without_grants, peer, python,
 };
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
@@ -16,7 +18,7 @@ use wasmtime::{
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 use self::bindings::pattoo::agent::{datapoints, types};
-use super::asked::Asked;
+use super::rival_process::RivalProcess;
 
 /// Collections of one sample.
 const CYCLES: u32 = 200;
@@ -39,7 +41,7 @@ mod bindings {
 
 pub(crate) fn figures() {
     let bench = Collecting::new();
-    let (ten, assignment) = (bench.load(&emitter(10, 1, 0)), granted_nothing());
+    let (ten, assignment) = (bench.load(&emitter(10, 1, 0)), long_assignment_without_grants());
     let bare = Bare::new(&emitter(10, 1, 0));
     let micros = |seconds: f64| seconds * 1e6 / f64::from(CYCLES);
     let collecting = || micros(cpu_seconds(|| (0..CYCLES).for_each(|_| drop(bench.collect(&ten, &assignment)))));
@@ -58,7 +60,7 @@ pub(crate) fn figures() {
     let name = "cycle: us for the same on Extism, a plugin that hands ten datapoints to its host";
     match env::var_os("PATTOO_EXTISM_PEER") {
         Some(peer) => {
-            let mut extism = Asked::start(Command::new(peer).arg(CYCLES.to_string()));
+            let mut extism = RivalProcess::start(Command::new(peer).arg(CYCLES.to_string()));
             let (ours, other) = interleaved(21, collecting, || micros(extism.seconds()));
             say(name, &ours, Some(&other), Target::None);
         }
@@ -72,8 +74,8 @@ pub(crate) fn figures() {
     say("cycle: us for the same in a fresh process of pattoo_shared", &ours, Some(&python), Target::None);
 }
 
-/// A component on wasmtime with its pooling allocator and copy-on-write memory, and nothing else: no limits, no deadline, nothing
-/// asynchronous; its host counts what is emitted.
+/// A component on wasmtime with its pooling allocator and copy-on-write memory, and nothing else:
+/// no limits, no deadline, nothing asynchronous; its host counts what is emitted.
 struct Bare {
     engine: Engine,
     collector: bindings::CollectorPre<Counted>,

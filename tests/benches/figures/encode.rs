@@ -1,8 +1,10 @@
-//! Normalise, sum and write down: against the bare chain of SHA-256, and against `pattoo_shared`.
+//! Normalising, checksums and encoding, compared with the bare chain of SHA-256 and with
+//! `pattoo_shared`.
 
 use std::{hint::black_box, process::Command};
 
-use pattoo_measurement::{Agent, Batch, Body, DEFAULT_FUTURE_BOUND, Memory};
+use pattoo_measurement::{Agent, DEFAULT_FUTURE_BOUND};
+use pattoo_output::pattoo::{Batch, Body, Memory};
 use pattoo_tests::{
     NOW, agent, candidates,
     figures::{Target, cpu_seconds, interleaved, repeated, say},
@@ -10,11 +12,11 @@ use pattoo_tests::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::asked::Asked;
+use super::rival_process::RivalProcess;
 
-/// What one call of a guest brings at most, by and large.
+/// About the most datapoints that one call of a guest passes.
 const CALL: usize = 10_000;
-/// About so many datapoints for one sample.
+/// The approximate number of datapoints of one sample.
 const SAMPLE: usize = 20_000;
 
 pub(crate) fn figures() {
@@ -37,7 +39,7 @@ pub(crate) fn figures() {
             });
             (points * collections) as f64 / seconds
         };
-        // One alone is a body's frame by and large.
+        // A payload of one datapoint consists mostly of its frame.
         let target = if points == 1 { Target::None } else { Target::TimesAtLeast(0.7) };
         let (ours, other) = interleaved(rounds, || rate(&Memory::default), chain);
         say(
@@ -59,7 +61,7 @@ pub(crate) fn figures() {
 fn against_pattoo_shared() {
     const POINTS: usize = 5000;
     let mut pattoo =
-        Asked::start(Command::new(python()).arg(peer("pattoo_collect.py")).args([&POINTS.to_string(), "1"]));
+        RivalProcess::start(Command::new(python()).arg(peer("pattoo_collect.py")).args([&POINTS.to_string(), "1"]));
     let memory = Memory::default();
     collection(POINTS, &memory);
     let rate = |seconds: f64| POINTS as f64 / seconds;
@@ -71,7 +73,8 @@ fn against_pattoo_shared() {
     say("encode: datapoints/s never seen, 5000 a body, against pattoo_shared", &never, Some(&other), Target::None);
 }
 
-/// One collection's seconds of a processor, and what came of it. The datapoints come in calls, as they do from a guest.
+/// One collection's seconds of a processor, and what came of it. The datapoints come in calls, as
+/// they do from a guest.
 fn collection(points: usize, memory: &Memory) -> (f64, Body) {
     let mut seconds = 0.0;
     let mut batch = None;

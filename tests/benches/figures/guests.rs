@@ -1,4 +1,5 @@
-//! The station of `guests/station` in every language: how large it is, and what it costs until it runs and when it does.
+//! The station of `guests/station` in every language: its size, and the cost of its start and of
+//! its collections.
 //!
 //! Each language has a process of its own, so that one's memory is not another's.
 
@@ -11,7 +12,7 @@ use std::{
 
 use pattoo_sandbox::{Cache, CompileLimits, Compiler, Module, Sandbox};
 use pattoo_tests::{
-    STATIONS, StationField, binary,
+    STATIONS, StationPeers, binary,
     figures::{Samples, Target, cpu_seconds, repeated, say},
     resident_kib, station,
 };
@@ -19,7 +20,8 @@ use serde_json::json;
 
 /// How often it is compiled.
 const COMPILATIONS: u32 = 3;
-/// How often an instance is made, and how often it collects; as many again come before, and do not count.
+/// How often an instance is made, and how often it collects; as many again come before, and do not
+/// count.
 const COLLECTIONS: u32 = 100;
 
 pub(crate) fn figures() {
@@ -59,7 +61,7 @@ pub(crate) fn figures_of(language: &str) {
     let one = |figure: f64| Samples::new(vec![figure]);
     say("MB of the module", &one(fs::metadata(&path).unwrap().len() as f64 / 1e6));
 
-    let field = StationField::start();
+    let field = StationPeers::start();
     let compiler = || Compiler::new(binary(), CompileLimits::default());
     let module = Module::read(&path).unwrap();
     let compilation = |cache: Option<Cache>| {
@@ -87,7 +89,7 @@ pub(crate) fn figures_of(language: &str) {
         let wall = millis(started.elapsed());
         let outcome = outcome.unwrap();
         peak = peak.max(outcome.peak_memory);
-        tokio.block_on(StationField::counted(outcome, language));
+        tokio.block_on(StationPeers::counted(outcome, language));
         (cpu * 1e3, wall)
     };
     for _ in 0..COLLECTIONS {

@@ -1,6 +1,7 @@
-//! What the runtime costs, in figures, for `cargo xtask bench`: each as a line of JSON on standard output.
+//! The cost of the runtime in figures, for `cargo xtask bench`: each is a line of JSON on standard
+//! output.
 //!
-//! A file for each name that can be asked for. How figures are sampled and said is in `pattoo_tests`.
+//! Each benchmark has a file of its name. `pattoo_tests` holds how figures are sampled and printed.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,12 +12,12 @@
     reason = "a benchmark may fail as a test may, and its counts and times are small numbers"
 )]
 
-mod asked;
 mod boundary;
 mod calls;
 mod cycle;
 mod encode;
 mod guests;
+mod rival_process;
 mod scale;
 mod spool;
 mod startup;

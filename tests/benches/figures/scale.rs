@@ -1,4 +1,4 @@
-//! Many collectors, each once a second, over 20 modules, with the whole way of what they emit to the committed spool.
+//! Many collectors of 20 modules, each once a second, from the collection to the committed spool.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use pattoo_tests::{
     Daemon, Site, binary,
     emitter::emitter,
     figures::{Samples, Target, say},
-    nobody, resident_kib,
+    resident_kib, unused_address,
 };
 use serde_json::json;
 
@@ -27,8 +27,8 @@ pub(crate) fn figures(sizes: &[usize]) {
 }
 
 fn figures_of(collectors: usize) {
-    // The server is away all the time, so all of it stays in the spool.
-    let site = Site::new(nobody());
+    // The server is unavailable all the time, so all of it stays in the spool.
+    let site = Site::new(unused_address());
     let modules: Vec<_> =
         (0..MODULES).map(|number| site.file(&format!("emitter_{number}.wat"), emitter(10, 1, 10 * number))).collect();
     let collector = |number: usize| json!({"program": format!("C_{number}"), "module": modules[number % MODULES], "polling_interval": 1});
@@ -52,6 +52,7 @@ fn figures_of(collectors: usize) {
     };
     let one = |value: f64| Samples::new(vec![value]);
     let departures = grown("pattoo_wasm_lateness_seconds_count", "");
+    // words: keep, the name that a binary of the previous release has as well
     let skipped = grown("pattoo_wasm_departures_skipped_total", "");
     let timely = 100.0 * grown("pattoo_wasm_lateness_seconds_bucket", "le=\"0.1\"") / (departures + skipped);
     let bound = collectors <= 10_000;

@@ -1,16 +1,18 @@
-//! The spool: how many bodies a second are committed, each before it counts; how soon a full one is open; how fast they leave.
+//! The spool: payloads committed per second, the time to open a full one, and how fast it is
+//! drained.
 
 use std::{sync::Arc, time::Duration};
 
-use pattoo_measurement::{Agent, Batch, Body, Candidate, DEFAULT_FUTURE_BOUND, Value};
-use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, SpoolLimits};
+use pattoo_measurement::{Agent, Candidate, DEFAULT_FUTURE_BOUND, Value};
+use pattoo_output::pattoo::{Batch, Body};
+use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, SpoolLimits, store_body};
 use pattoo_tests::{
     Cli, agent,
     figures::{Target, repeated, say, seconds},
 };
 use tokio::runtime::Runtime;
 
-/// Who stores at the same time.
+/// The number of concurrent writers.
 const CALLERS: usize = 128;
 /// What one sample stores.
 const SAMPLE: usize = 20_000;
@@ -92,7 +94,7 @@ async fn store(spool: &Spool, agents: &[Arc<Agent>], server: &ServerUrl, bodies:
         tokio::spawn(async move {
             let body = body(&agent, points);
             for _ in 0..count {
-                spool.store(&body, &agent.program, &server).await.unwrap();
+                store_body(&spool, &body, &agent.program, &server).await.unwrap();
             }
         })
     });

@@ -1,4 +1,5 @@
-//! How soon things are there: one collection from exec to exit, a module's compilation, a daemon with many collectors.
+//! Start-up times: one collection from exec to exit, the compilation of a module, a daemon with
+//! many collectors.
 
 use std::{
     fs,
@@ -9,7 +10,7 @@ use pattoo_tests::{
     Cli, IDLE, RawSite, STATIONS, Site,
     emitter::emitter,
     figures::{Target, interleaved, repeated, say, say_skipped, seconds},
-    guest, libmodbus_device_quiet, nobody, peer, python, station,
+    guest, libmodbus_device_quiet, peer, python, station, unused_address,
 };
 use serde_json::json;
 
@@ -108,7 +109,7 @@ fn stations() {
 }
 
 fn daemon() {
-    let site = Site::new(nobody());
+    let site = Site::new(unused_address());
     let collector = |number: usize| {
         // Each a module of its own.
         let module = site.file(&format!("idle_{number}.wat"), format!("{IDLE} (; {number} ;)"));

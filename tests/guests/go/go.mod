@@ -1,4 +1,4 @@
-module restless
+module allocating
 
 go 1.24
 

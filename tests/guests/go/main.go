@@ -53,7 +53,7 @@ func collect() error {
 	}
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
-	_, err := pattoo.Target("restless").EmitAll(
+	_, err := pattoo.Target("allocating").EmitAll(
 		pattoo.Point("sound", pattoo.Integer(sound)),
 		pattoo.Point("collections", pattoo.Integer(memory.NumGC)),
 	)
@@ -78,7 +78,7 @@ func toil(worker, calls, garbage int) (sound int, err error) {
 		}
 		runtime.Gosched()
 		back, found := state.GetString(key)
-		refused, err := pattoo.Target("restless").EmitAll(pattoo.Point("", pattoo.Text(value)))
+		refused, err := pattoo.Target("allocating").EmitAll(pattoo.Point("", pattoo.Text(value)))
 		if err != nil {
 			return sound, err
 		}

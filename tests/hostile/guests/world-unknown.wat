@@ -1,4 +1,4 @@
-;; Imports a function of a module that nobody provides.
+;; Imports a function of a module that does not exist.
 ;; control: world
 ;; says: nobody provides
 ;; harmless: (import "env" "system" (func (param i32) (result i32))) => (func (param i32) (result i32) i32.const 0)

@@ -1,4 +1,4 @@
-;; Reads 1 000 spans of a device whose name has 16 000 bytes, and which nobody granted.
+;; Reads 1 000 spans of a device whose name has 16 000 bytes, and which is not granted.
 (import "pattoo:agent/modbus@0.1.0" "read-many" (func $read-many (param i32 i32 i32)))
 (memory (export "memory") 4)
 (func $attack (local $turn i32) (local $span i32)

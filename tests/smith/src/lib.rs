@@ -1,4 +1,5 @@
-//! Random modules that may import what a collector may, and export what it must, so that many are lifted and run.
+//! Random modules that may import what a collector may, and export what it must, so that many are
+//! componentized and run.
 
 use arbitrary::{Result, Unstructured};
 use wasm_smith::Config;
@@ -6,7 +7,8 @@ use wasm_smith::Config;
 /// Every function of the contract, as a core module imports it, one a line.
 pub const WORLD: &str = include_str!("../../hostile/imports.wat");
 
-/// What a collector exports. (Of `cabi_realloc` the host only asks when it has something to return.)
+/// What a collector exports. (Of `cabi_realloc` the host only asks when it has something to
+/// return.)
 const EXPORTS: &str = r#"(module
   (memory (export "memory") 1)
   (func (export "collect") (result i32) unreachable)

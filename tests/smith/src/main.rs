@@ -1,4 +1,5 @@
-//! `smith SEED COUNT`: random modules on stdout, each behind its length (four bytes, little-endian).
+//! `smith SEED COUNT`: random modules on stdout, each behind its length (four bytes,
+//! little-endian).
 
 use std::io::Write as _;
 

@@ -19,7 +19,7 @@ pub(super) const CLANG: [Tool; 4] = [
     }),
 ];
 
-/// The kit.
+/// The files of the SDK.
 pub(super) const SOURCES: [&str; 4] = ["pattoo.c", "pattoo_decode.c", "pattoo_json.c", "cJSON.c"];
 /// What every compilation gets.
 pub(super) const FLAGS: [&str; 5] = ["--target=wasm32-wasi", "-Os", "-Wall", "-Wextra", "-Werror"];

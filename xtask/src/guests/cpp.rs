@@ -1,4 +1,4 @@
-//! C++: the same clang with its C++ library, and the kit of C below that of C++.
+//! C++: the same clang with its C++ library, and the SDK for C below that for C++.
 
 use std::process::Command;
 
@@ -27,12 +27,12 @@ fn build(collector: &Collector) -> Vec<Command> {
     let objects = tools::target().join("tools/cpp");
     let mut folder = Command::new("mkdir");
     folder.arg("-p").arg(&objects);
-    let mut kit = Command::new("clang");
-    kit.current_dir(&objects).args(FLAGS).arg("-c").args(SOURCES.map(|file| sdk.join(file)));
+    let mut sdk_objects = Command::new("clang");
+    sdk_objects.current_dir(&objects).args(FLAGS).arg("-c").args(SOURCES.map(|file| sdk.join(file)));
     let mut link = Command::new("clang++");
     link.current_dir(&objects).args(FLAGS).args(LINK).args(["-std=c++20", "-fno-exceptions"]);
     link.arg("-I").arg(&sdk);
     link.arg(collector.source.join("station.cpp")).args(SOURCES.map(|file| file.replace(".c", ".o")));
     link.arg("-o").arg(&collector.output);
-    vec![folder, kit, link]
+    vec![folder, sdk_objects, link]
 }

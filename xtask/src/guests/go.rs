@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use super::{Collector, Language, Tool, python_tools};
+use super::{Collector, Language, Tool};
+use crate::tools;
 
 pub(super) const LANGUAGE: Language = Language {
     name: "go",
@@ -31,7 +32,7 @@ fn build(collector: &Collector) -> Vec<Command> {
 
 /// The command `go`, which fetches nothing.
 pub(crate) fn go() -> Command {
-    let mut go = Command::new(python_tools().join("bin/go"));
+    let mut go = Command::new(tools::python_tools().join("bin/go"));
     go.env("GOTOOLCHAIN", "local").env("GOPROXY", "off").env("GOFLAGS", "");
     go
 }

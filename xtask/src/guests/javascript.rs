@@ -1,4 +1,4 @@
-//! JavaScript and TypeScript: the kit's own command, which calls esbuild and what makes components for the engine.
+//! JavaScript and TypeScript: the SDK's own command, which calls esbuild and the componentizer of the engine.
 
 use std::process::Command;
 

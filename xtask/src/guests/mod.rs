@@ -20,7 +20,7 @@ use std::{
 };
 
 use crate::{
-    Result,
+    result::Result,
     steps::Steps,
     tools::{self, Debian},
 };
@@ -60,7 +60,7 @@ const NPM: Tool = Tool::Debian(Debian { shown_by: "npm", package: "npm" });
 pub(crate) enum Tool {
     /// From the distribution.
     Debian(Debian),
-    /// A package for pip with its version, such as `ziglang==0.17.1`, in the virtual environment [`python_tools`].
+    /// A package for pip with its version, such as `ziglang==0.17.1`, in the virtual environment [`tools::python_tools`].
     Python(&'static str),
     /// All that a lock file of npm names, in the folder [`locked_tools`]: the path of the folder that has the file.
     Locked(&'static str),
@@ -74,28 +74,18 @@ pub(crate) struct Collector {
     pub(crate) output: PathBuf,
 }
 
-/// The virtual environment of the tools that come with pip.
-pub(crate) fn python_tools() -> PathBuf {
-    tools::target().join("tools/python")
-}
-
 /// The folder of the tools that a lock file in such a folder names, with `node_modules` in it.
 pub(crate) fn locked_tools(folder: &str) -> PathBuf {
     tools::target().join("tools").join(Path::new(folder).file_name().unwrap_or_default())
 }
 
-/// The folder of the built collectors.
-pub(crate) fn folder() -> PathBuf {
-    tools::target().join("guests")
-}
-
-/// Builds the collectors of the languages named, or of all. A language of which a tool cannot be had is skipped.
+/// Builds the collectors of the languages named, or of all. A language whose tools are unavailable is skipped.
 pub(crate) fn build(steps: &mut Steps, only: &[&str]) -> Result<()> {
     if let Some(unknown) = only.iter().find(|name| LANGUAGES.iter().all(|language| language.name != **name)) {
         let names: Vec<_> = LANGUAGES.iter().map(|language| language.name).collect();
-        return Err(format!("there is no language `{unknown}`; there are {}", names.join(", ")));
+        return Err(format!("unknown language: `{unknown}`\nhelp: use one of {}", names.join(", ")));
     }
-    fs::create_dir_all(folder()).map_err(|error| format!("{}: {error}", folder().display()))?;
+    fs::create_dir_all(tools::stations()).map_err(|error| format!("{}: {error}", tools::stations().display()))?;
     for language in LANGUAGES.iter().filter(|language| only.is_empty() || only.contains(&language.name)) {
         language.build(steps)?;
     }
@@ -112,7 +102,7 @@ impl Language {
         let what = format!("collectors in {}", self.name);
         for tool in self.tools {
             if let Err(why) = tool.install(steps) {
-                // What an earlier source gave must not be taken for what this one gives.
+                // A module of an earlier source must not be tested as one of this source.
                 for collector in &stale {
                     let _ = fs::remove_file(&collector.output);
                 }
@@ -130,8 +120,8 @@ impl Language {
     fn is_stale(&self, collector: &Collector) -> bool {
         let Some(built) = modified(&collector.output) else { return true };
         let inputs = self.inputs.iter().map(|input| tools::root().join(input));
-        // This program is an input, too: it knows the commands.
-        let inputs = inputs.chain([collector.source.clone()]).chain(std::env::current_exe().ok());
+        // The commands are an input, too. The rest of this program is not: it changes more often than a collector builds.
+        let inputs = inputs.chain([collector.source.clone(), tools::root().join("xtask/src/guests")]);
         inputs.filter_map(|input| newest(&input)).any(|changed| changed > built)
     }
 }
@@ -139,7 +129,7 @@ impl Language {
 impl Collector {
     /// The one in this folder of `guests/`.
     fn of(path: &str) -> Self {
-        let output = folder().join(path.replace('/', "-")).with_extension("wasm");
+        let output = tools::stations().join(path.replace('/', "-")).with_extension("wasm");
         Self { source: tools::root().join("guests").join(path), output }
     }
 
@@ -149,23 +139,11 @@ impl Collector {
 }
 
 impl Tool {
-    /// Sees to it that the tool is there; if it cannot be had, says why.
+    /// Installs the tool unless it is there; if it is unavailable, returns why.
     fn install(&self, steps: &mut Steps) -> Result<()> {
         match self {
             Self::Debian(needed) => tools::install_debian(steps, "tools of languages", &[*needed]),
-            Self::Python(package) => {
-                let installed = python_tools().join("installed").join(package);
-                if installed.exists() {
-                    return Ok(());
-                }
-                if !python_tools().join("bin/python").exists() {
-                    tools::make_virtual_environment(steps, "tools", &python_tools())?;
-                }
-                let mut pip = Command::new(python_tools().join("bin/python"));
-                pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
-                steps.run(package, &mut pip)?;
-                leave(&installed)
-            }
+            Self::Python(package) => tools::install_python_tool(steps, package),
             Self::Locked(folder) => {
                 let (locked, place) = (tools::root().join(folder), locked_tools(folder));
                 let same = |name: &str| fs::read(locked.join(name)).ok() == fs::read(place.join(name)).ok();
@@ -181,18 +159,10 @@ impl Tool {
                 npm.args(["install", "--no-save", "--no-fund", "--no-audit", "--loglevel", "error"])
                     .current_dir(&place);
                 steps.run(&format!("what {folder} names"), &mut npm)?;
-                leave(&place.join("installed"))
+                tools::leave(&place.join("installed"))
             }
         }
     }
-}
-
-/// Leaves an empty file as a sign, and makes the folder that it lies in.
-fn leave(file: &Path) -> Result<()> {
-    let folder = file.parent().unwrap_or(file);
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(file, ""))
-        .map_err(|error| format!("{}: {error}", file.display()))
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {

@@ -1,8 +1,8 @@
-//! Python: the kit's own command, which calls componentize-py.
+//! Python: the SDK's own command, which calls componentize-py.
 
 use std::process::Command;
 
-use super::{Collector, Language, Tool, python_tools};
+use super::{Collector, Language, Tool};
 use crate::tools;
 
 pub(super) const LANGUAGE: Language = Language {
@@ -14,7 +14,7 @@ pub(super) const LANGUAGE: Language = Language {
 };
 
 fn build(collector: &Collector) -> Vec<Command> {
-    let mut build = tools::program(&python_tools().join("bin/python"));
+    let mut build = tools::program(&tools::python_tools().join("bin/python"));
     build.args(["-m", "pattoo", "build"]).arg(collector.source.join("collector.py")).arg("--output");
     build.arg(&collector.output).env("PYTHONPATH", tools::root().join("guest-sdk/python"));
     // What is compiled for this machine lies in the way of the next build.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Collector, Language, Tool, python_tools};
+use super::{Collector, Language, Tool};
 use crate::tools;
 
 pub(super) const LANGUAGE: Language = Language {
@@ -16,7 +16,7 @@ pub(super) const LANGUAGE: Language = Language {
 /// The tests of the file, and then the file, as `docs/guests/zig.md` says.
 fn build(collector: &Collector) -> Vec<Command> {
     let zig = |arguments: &[&str]| {
-        let mut zig = tools::program(&python_tools().join("bin/python"));
+        let mut zig = tools::program(&tools::python_tools().join("bin/python"));
         zig.args(["-m", "ziglang"]).args(arguments).arg(collector.source.join("station.zig"));
         // What it compiled for itself stays with the rest.
         zig.env("ZIG_LOCAL_CACHE_DIR", tools::target().join("tools/zig-cache"));

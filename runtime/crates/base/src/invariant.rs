@@ -13,7 +13,7 @@ use std::{fmt::Display, panic::Location};
 #[track_caller]
 pub fn broken(what: impl Display) {
     let place = Location::caller();
-    #[expect(clippy::panic, reason = "a test that reaches a bug has to fail")]
+    #[expect(clippy::panic, clippy::manual_assert, reason = "a test that reaches a bug has to fail")]
     if cfg!(debug_assertions) {
         panic!("internal error at {place}: {what}");
     }
@@ -35,12 +35,11 @@ impl<T> Invariant<T> for Option<T> {
     #[track_caller]
     fn or_broken(self, what: &str, fallback: T) -> T {
         // A closure would hide the caller's place.
-        match self {
-            Some(value) => value,
-            None => {
-                broken(what);
-                fallback
-            }
+        if let Some(value) = self {
+            value
+        } else {
+            broken(what);
+            fallback
         }
     }
 }

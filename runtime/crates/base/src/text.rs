@@ -27,6 +27,15 @@ pub fn one_line(text: &str, limit: usize) -> String {
     line
 }
 
+/// `text` for a message: quoted, escaped, and cut where it is long.
+pub fn shown(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST).and_then(|(cut, _)| text.get(..cut)) {
+        None => format!("{text:?}"),
+        Some(start) => format!("{start:?}... ({} bytes)", text.len()),
+    }
+}
+
 /// `count` with the name of what was counted: `1 body`, `2 bodies`.
 pub fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
@@ -57,7 +66,7 @@ fn is_unsafe(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::one_line;
+    use super::{one_line, shown};
 
     #[test]
     fn a_message_cannot_start_a_line_or_colour_the_terminal() {
@@ -74,6 +83,13 @@ mod tests {
         assert_eq!(one_line("häuser", 2), "h…");
         assert_eq!(one_line("häuser", 3), "hä…");
         assert_eq!(one_line("häuser", 7), "häuser");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_in_messages() {
+        assert_eq!(shown("a\u{1b}b"), r#""a\u{1b}b""#);
+        let long = shown(&"\u{e9}".repeat(1000));
+        assert!(long.ends_with("... (2000 bytes)") && long.len() < 200, "{long}");
     }
 
     proptest::proptest! {

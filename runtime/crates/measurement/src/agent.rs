@@ -3,13 +3,10 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use pattoo_base::text::shown;
 use thiserror::Error;
 
-use super::{
-    agent_id::AgentId,
-    datapoint::COLUMN,
-    text::{shown, strip},
-};
+use crate::{agent_id::AgentId, text::strip};
 
 /// A collector as the server knows it. Parsed once, shared by all its collections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,6 +167,9 @@ pub struct PollingIntervalError {
 pub struct Hostname(String);
 
 impl Hostname {
+    /// The longest name, in bytes: as much as pattoo's server has room for.
+    pub const MAX_BYTES: usize = 512;
+
     /// The name itself.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -184,7 +184,7 @@ impl FromStr for Hostname {
         if stripped.is_empty() {
             return Err(HostnameError::Empty);
         }
-        if stripped.len() > COLUMN {
+        if stripped.len() > Self::MAX_BYTES {
             return Err(HostnameError::TooLong { bytes: stripped.len() });
         }
         if let Some(character) = stripped.chars().find(|c| c.is_control()) {
@@ -206,8 +206,8 @@ pub enum HostnameError {
     /// Nothing but white space.
     #[error("the host name is empty")]
     Empty,
-    /// More than the server's column holds.
-    #[error("the host name takes {bytes} bytes; the server has room for {COLUMN}")]
+    /// More than [`Hostname::MAX_BYTES`].
+    #[error("the host name takes {bytes} bytes; the server has room for {}", Hostname::MAX_BYTES)]
     TooLong {
         /// Its length.
         bytes: usize,

@@ -11,13 +11,13 @@ use std::{
     str::FromStr,
 };
 
-use pattoo_base::files::{self, Exposure};
+use pattoo_base::{
+    files::{self, Exposure},
+    text::shown,
+};
 use thiserror::Error;
 
-use super::{
-    agent::Program,
-    text::{hex_digit, shown},
-};
+use crate::agent::Program;
 
 /// 64 hexadecimal digits. Kept in the case in which they were found: the checksum is over the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,8 +79,8 @@ impl AgentId {
     fn generate() -> Result<Self, AgentIdError> {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes).map_err(AgentIdError::Random)?;
-        let digits = bytes.iter().flat_map(|b| [hex_digit(b.wrapping_shr(4)), hex_digit(b & 0xf)]);
-        Ok(Self(digits.map(char::from).collect()))
+        let digits = bytes.iter().flat_map(|byte| [byte.wrapping_shr(4), byte & 0xf]);
+        Ok(Self(digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()))
     }
 
     /// Puts this id at `path` unless something is there already.
@@ -121,8 +121,8 @@ impl AgentId {
     }
 
     /// An id that no file could hold, for the golden vectors.
-    #[cfg(test)]
-    pub(super) fn unchecked(text: &str) -> Self {
+    #[doc(hidden)]
+    pub fn unchecked(text: &str) -> Self {
         Self(text.to_owned())
     }
 }

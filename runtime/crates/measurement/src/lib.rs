@@ -1,36 +1,44 @@
-//! Pattoo's side of things: what a datapoint is, how the server knows it again, and the JSON in which it travels.
+//! What collectors measure and who they are, neutral of every destination.
 //!
-//! A collection's [`Candidate`]s come in through [`Batch::emit`], which normalises each as pattoo's own agents would,
-//! computes its checksum, refuses what pattoo would drop in silence or its server would choke on, and writes the rest
-//! down. [`Batch::into_body`] makes the one line of JSON that is stored and posted. Who speaks is an [`Agent`], whose
-//! [`AgentId`] lives in a file.
+//! An [`Agent`] is a collector as its destinations know it: its program, its host, how often it collects, and its
+//! [`AgentId`], which lives in a file. A [`Candidate`] is a datapoint as it is emitted. A [`Sink`] takes the datapoints of
+//! one collection; a [`SinkFactory`] makes one for each. How datapoints are encoded, and which of them a destination takes,
+//! is the outputs' part: nothing here knows a server.
 //!
-//! The truth this module is held against is the package `pattooshared`: `variables.py` (what is valid and what is
-//! summed), `converter.py` (how bodies are built and read), and the server's schema (what fits).
+//! Nothing here reads a clock, a configuration or the network; the agent id's file is the only thing that is touched.
 //!
-//! Nothing here reads a clock, a configuration or the network; the agent id's file is the only thing it touches. A
-//! body that one of these types lets through is one that the server can take.
+//! ```
+//! use std::sync::Arc;
+//!
+//! use pattoo_measurement::{
+//!     Agent, AgentId, Bounds, Candidate, Collected, PollingInterval, SinkFactory as _, Value,
+//! };
+//!
+//! let agent = Arc::new(Agent {
+//!     program: "BOILER".parse()?,
+//!     id: AgentId::passing()?,
+//!     hostname: "gateway-7".parse()?,
+//!     polling_interval: PollingInterval::from_seconds(20)?,
+//! });
+//! let mut sink = Collected::default().sink(&agent, Bounds::default());
+//! let flow = Candidate { key: "flow".into(), value: Value::Float(61.5), timestamp: None, metadata: Vec::new() };
+//! let refused = sink.emit("boiler-1", vec![flow], 1_700_000_000_000)?;
+//! assert_eq!((refused.len(), sink.datapoints()), (0, 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod agent;
 mod agent_id;
-mod batch;
-mod body;
-mod checksum;
 mod datapoint;
-mod memory;
-mod pairs;
-mod series;
-mod table;
+mod sink;
+mod target;
 mod text;
 mod value;
 
-#[cfg(test)]
-mod tests;
-
 pub use agent::{Agent, Hostname, HostnameError, PollingInterval, PollingIntervalError, Program, ProgramError};
 pub use agent_id::{AgentId, AgentIdError, InvalidAgentId};
-pub use batch::{Batch, DEFAULT_FUTURE_BOUND, TargetError};
-pub use body::Body;
-pub use datapoint::{Candidate, Metadatum, Reason, Rejection};
-pub use memory::{Budget, Memory};
-pub use value::{DataType, Value};
+pub use datapoint::{Candidate, MAX_NAME, Metadatum, Reason, Rejection};
+pub use sink::{Bounds, Collected, DEFAULT_FUTURE_BOUND, Sink, SinkFactory};
+pub use target::{MAX_TARGET, TargetError, target_name};
+pub use text::{is_white_space, strip};
+pub use value::Value;

@@ -22,11 +22,12 @@ use std::{
 
 use pattoo_base::{secret::Secret, tls::Trust};
 use pattoo_measurement::AgentId;
+use pattoo_spool::{Judgement, QueuedPayload, Refusal};
 
 use super::{
     Lane, PostError, Poster, ServerUrl, Spool, SpoolError, StoredId, Verdict,
+    lane::output_of,
     lanes::{Doubt, End, Turn},
-    spool::{Judgement, Queued, Refusal},
 };
 
 /// How long to wait before another try to delete what was delivered.
@@ -131,7 +132,8 @@ impl Courier {
     }
 
     async fn turn(&self, lane: &Lane, turn: &mut Turn) -> Result<End, SpoolError> {
-        let locked = match self.spool.take(lane) {
+        let queue = lane.queue()?;
+        let locked = match self.spool.lock(&queue) {
             Ok(Some(locked)) => locked,
             Ok(None) => return Ok(End::Elsewhere),
             Err(error) => return Ok(End::Trouble { text: format!("a queue cannot be locked: {error}") }),
@@ -140,14 +142,14 @@ impl Courier {
             Ok(poster) => poster,
             Err(error) => return Ok(End::Away { text: error.to_string() }),
         };
-        let bodies = self.spool.next(lane).await?;
+        let bodies = self.spool.next(&queue).await?;
         if bodies.is_empty() {
             return Ok(End::Empty);
         }
         let begun = Instant::now();
         let mut rest = bodies.into_iter().peekable();
         while let Some(body) = rest.next() {
-            if !body.is_intact(lane) {
+            if !body.is_intact(&queue) {
                 tracing::error!("{}: body {} is damaged on disk and set aside", body.program, body.id);
                 self.spool.quarantine(body.id, "damaged on disk: it is not what was stored").await?;
                 continue;
@@ -180,13 +182,14 @@ impl Courier {
         &self,
         poster: &Poster,
         lane: &Lane,
-        body: &Queued,
+        body: &QueuedPayload,
         overtaking: bool,
         turn: &mut Turn,
     ) -> Result<Posted, SpoolError> {
         tracing::trace!("posting body {}", body.id);
+        let output = output_of(&lane.server)?;
         let begun = Instant::now();
-        let posted = poster.post(&lane.agent, body.json.clone()).await;
+        let posted = poster.post(&lane.agent, body.bytes.clone()).await;
         turn.slow = Some(turn.slow.unwrap_or(false) || begun.elapsed() > SLOW);
         let Err(error) = posted else {
             tracing::trace!("body {} was taken", body.id);
@@ -195,18 +198,22 @@ impl Courier {
                 self.company(&lane.server, |company| company.in_trouble.remove(lane));
             }
             // What was taken must not be posted again, so nothing else happens until it is gone.
-            while let Err(error) = self.spool.delivered(body.id, &lane.server).await {
+            while let Err(error) = self.spool.delivered(body.id, &output).await {
                 tracing::error!("{}: body {} was delivered and cannot be deleted: {error}", body.program, body.id);
                 tokio::time::sleep(DELETE_WAIT).await;
             }
-            tracing::debug!("{}: {} datapoints delivered (body {})", body.program, body.datapoints, body.id);
+            tracing::debug!("{}: {} datapoints delivered (body {})", body.program, body.count, body.id);
             return Ok(Posted::Delivered);
         };
         let (verdict, text, retry_after) = (error.verdict(), error.to_string(), error.retry_after());
         let program = body.program.clone();
         let strikes = self.settings.strikes;
-        let refusal =
-            |of_the_body, first_counts, strikes| Refusal { text: text.clone(), of_the_body, first_counts, strikes };
+        let refusal = |of_the_payload, first_counts, strikes| Refusal {
+            text: text.clone(),
+            of_the_payload,
+            first_counts,
+            strikes,
+        };
         let (refusal, end) = match verdict {
             Verdict::Away => return Ok(Posted::Stop(End::Away { text })),
             Verdict::Refused => {
@@ -221,7 +228,7 @@ impl Courier {
                 (refusal(counts, false, enough), end)
             }
         };
-        if self.spool.refused(body.id, &lane.server, refusal).await? == Judgement::Quarantined {
+        if self.spool.refused(body.id, &output, refusal).await? == Judgement::Quarantined {
             tracing::error!(
                 "{}: body {} was refused {strikes} times while others were taken, and is in quarantine: {text}",
                 body.program,
@@ -257,7 +264,7 @@ impl Courier {
     }
 
     /// Whether a body has been refused for so long that the one behind it is tried.
-    fn is_lonely(&self, body: &Queued) -> bool {
+    fn is_lonely(&self, body: &QueuedPayload) -> bool {
         let now = i64::try_from(pattoo_base::clock::unix_millis()).unwrap_or(i64::MAX);
         let patience = i64::try_from(self.settings.lonely_after.as_millis()).unwrap_or(i64::MAX);
         body.attempts >= i64::from(self.settings.strikes)
@@ -318,8 +325,8 @@ pub async fn deliver_now(
         loop {
             let end = courier.work(&lane).await.end;
             let Some(found) = spool.show(id).await? else { return Ok(()) };
-            if found.entry.quarantined {
-                return Err(NotDelivered::Quarantined(id, found.entry.refusal.unwrap_or_default()));
+            if found.info.quarantined {
+                return Err(NotDelivered::Quarantined(id, found.info.refusal.unwrap_or_default()));
             }
             if let Some(text) = end.trouble() {
                 return Err(NotDelivered::Refused(text.to_owned()));

@@ -221,7 +221,7 @@ impl Poster {
             response.headers().get(header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         let since_1970 = date.and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok());
         if let Some(millis) = since_1970.and_then(|since| i64::try_from(since.as_millis()).ok()) {
-            self.clock_at_boot.store(millis.saturating_sub(super::age::boot_millis()), Ordering::Relaxed);
+            self.clock_at_boot.store(millis.saturating_sub(pattoo_spool::Clocks::boot_millis()), Ordering::Relaxed);
         }
         let now = date.unwrap_or_else(SystemTime::now);
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| retry_after(value, now));

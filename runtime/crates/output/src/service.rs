@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pattoo_spool::{Clocks, PayloadAges, QueueId};
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
@@ -13,7 +14,6 @@ use tokio::{
 
 use super::{
     DeliverySettings, Lane, Spool, SpoolError,
-    age::{Ages, Reading},
     courier::Courier,
     lanes::{End, Lanes, Meant, Turn},
     news::{Line, News},
@@ -100,14 +100,18 @@ struct Service {
     /// The state of the file when its lanes were last read.
     seen: Option<(u64, i64)>,
     /// Once the spool has said which bodies it had at the start.
-    ages: Option<Ages>,
+    ages: Option<PayloadAges>,
     /// It was said that the clock of the server is far from ours.
     clock_is_off: bool,
     news: News,
 }
 
 impl Service {
-    async fn run(mut self, mut offers: mpsc::UnboundedReceiver<Lane>, mut stopped: watch::Receiver<Option<Duration>>) {
+    async fn run(
+        mut self,
+        mut offers: mpsc::UnboundedReceiver<QueueId>,
+        mut stopped: watch::Receiver<Option<Duration>>,
+    ) {
         let mut look = tokio::time::interval(LOOK);
         let mut sweep = tokio::time::interval(SWEEP);
         let mut stay = tokio::time::interval(STAY);
@@ -132,11 +136,11 @@ impl Service {
                     let bound = if changed.is_ok() { stopped.borrow().unwrap_or_default() } else { Duration::ZERO };
                     return self.end(bound).await;
                 }
-                Some(lane) = offers.recv() => {
-                    self.lanes.offer(lane);
+                Some(queue) = offers.recv() => {
+                    self.offer(&queue);
                     // Whatever else came at the same time.
-                    while let Ok(lane) = offers.try_recv() {
-                        self.lanes.offer(lane);
+                    while let Ok(queue) = offers.try_recv() {
+                        self.offer(&queue);
                     }
                 }
                 Some(ended) = self.turns.join_next_with_id() => self.ended(ended),
@@ -145,7 +149,7 @@ impl Service {
                 _ = sweep.tick() => self.sweep().await,
                 _ = stay.tick() => if staying.as_ref().is_none_or(JoinHandle::is_finished) {
                     let spool = self.spool.clone();
-                    staying = Some(tokio::spawn(async move { spool.stay().await }));
+                    staying = Some(tokio::spawn(async move { spool.keep_in_place().await }));
                 },
             }
         }
@@ -183,6 +187,12 @@ impl Service {
         }
     }
 
+    fn offer(&mut self, queue: &QueueId) {
+        if let Some(lane) = Lane::of(queue) {
+            self.lanes.offer(lane);
+        }
+    }
+
     /// Picks up what other processes left in the spool, and at first what lay there already.
     async fn look(&mut self) {
         let looked = async {
@@ -190,8 +200,8 @@ impl Service {
             if self.seen == Some(now) {
                 return Ok(());
             }
-            for lane in self.spool.lanes().await? {
-                self.lanes.offer(lane);
+            for queue in self.spool.queues().await? {
+                self.offer(&queue);
             }
             self.seen = Some(now);
             Ok::<_, SpoolError>(())
@@ -204,11 +214,11 @@ impl Service {
     /// Drops what is too old.
     async fn sweep(&mut self) {
         let swept = async {
-            let (now, newest) = (Reading::now(), self.spool.newest().await?);
+            let (now, newest) = (Clocks::now(), self.spool.newest().await?);
             let server = self.courier.server_clock();
             self.compare_clocks(now, server);
-            let ages = self.ages.get_or_insert_with(|| Ages::new(self.spool.longest_age(), now, newest));
-            let old = ages.look(now, newest, server);
+            let ages = self.ages.get_or_insert_with(|| PayloadAges::new(self.spool.longest_age(), now, newest));
+            let old = ages.expired(now, newest, server);
             self.spool.sweep(old).await
         };
         match swept.await {
@@ -219,7 +229,7 @@ impl Service {
     }
 
     /// Says when the clock of the server is far from ours, and when that is over.
-    fn compare_clocks(&mut self, now: Reading, server: Option<i64>) {
+    fn compare_clocks(&mut self, now: Clocks, server: Option<i64>) {
         let Some(server) = server else { return };
         let ahead = now.wall.saturating_sub(server.saturating_add(now.boot));
         let is_off = ahead.saturating_abs() > CLOCK_TOLERANCE;

@@ -11,7 +11,7 @@ use pattoo_measurement::{AgentId, Program};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Lane, ServerUrl, Spool, SpoolError};
+use super::{Lane, ServerUrl, Spool, SpoolError, lane::payload};
 
 /// The largest file that is taken for a body, in bytes.
 const MAX_FILE: u64 = 64 << 20;
@@ -74,7 +74,7 @@ pub async fn take_over(
                 let lane = Lane { server: server.clone(), agent: agent.clone() };
                 let datapoints = body.pattoo_datapoints.datapoint_pairs.len();
                 // Once: a process that was killed before it removed the file finds the body in the spool.
-                spool.insert(lane, program, body.pattoo_agent_timestamp, datapoints, &json, true).await?;
+                spool.store_once(payload(&lane, program, body.pattoo_agent_timestamp, datapoints, json)?).await?;
                 fs::remove_file(&path).err().map(|error| format!("it is in the spool and cannot be removed: {error}"))
             }
             Err(reason) => Some(reason),

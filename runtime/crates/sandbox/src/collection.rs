@@ -1,4 +1,4 @@
-//! One collection: a fresh instance, a deadline, a call, and what came of it.
+//! One collection: a fresh instance, a deadline, a call, and its outcome.
 
 use std::{
     collections::BTreeSet,
@@ -45,7 +45,7 @@ const TOO_MANY_HANDLES: &str = "store handle limit exceeded";
 /// What the engine says, before it says of what, when a component has more instances, memories or tables than it may.
 const TOO_MANY: &str = "resource limit exceeded: ";
 
-/// What a collection came to.
+/// The outcome of a collection.
 #[derive(Debug)]
 pub struct Outcome {
     /// How it ended.
@@ -103,7 +103,7 @@ pub enum Stop {
     /// It wanted more than it may have.
     #[error("the guest was stopped: {0}")]
     Limit(LimitReached),
-    /// Whoever runs it asked for that.
+    /// The caller asked for that.
     #[error("the guest was stopped before its end")]
     Interrupted,
     /// It asked for what it kept, and that could not be read.

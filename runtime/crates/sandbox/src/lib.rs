@@ -6,36 +6,22 @@
 //!
 //! This module decides how long and how much; what a collector can *reach* is [`capability`](crate::capability)'s.
 
-mod cache;
 pub mod capability;
 mod collection;
-mod compile;
-mod confine;
-mod contract;
 mod control_group;
 mod engine;
-mod lift;
 mod load;
 mod memory;
-mod module;
-mod preview1;
-mod refusals;
 mod shares;
 pub mod state;
 
 pub use self::{
-    cache::Cache,
     collection::{Ending, HostMemory, Outcome, Stop},
-    compile::{CompileError, CompileLimits, Compiler, serve},
     control_group::memory as available_memory,
     engine::{EngineError, Sandbox, TRIALS},
-    load::{Collector, Compilation, LoadError},
+    load::{Cache, Collector, Compilation, CompileError, CompileLimits, Compiler, Kind, LoadError, Module, serve},
     memory::{Memory, return_freed_memory},
-    module::{Kind, Module},
 };
 
-/// What `fuzz/` reaches of [`lift`](mod@lift).
 #[cfg(fuzzing)]
-pub fn lifted(module: &[u8]) -> Result<Vec<u8>, String> {
-    lift::lift(module).map_err(|error| error.to_string())
-}
+pub use self::load::componentized;

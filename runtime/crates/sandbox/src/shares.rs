@@ -1,10 +1,10 @@
 //! Processor time, shared fairly between collections.
 //!
-//! A guest gives way every 10 ms, but if twenty of them never end, a good one that is ready waits behind all of them for each of its
-//! steps. So a collection has a little time of a processor for nothing, which is more than most ever need; after that it computes
-//! only when it has a turn, of which there is one for each processor, and which goes to the collection that has computed the least.
-//! Those that compute for long share one turn less: a processor is left for all others and for the daemon itself. A guest that waits
-//! for the host has no turn.
+//! A collection yields every 10 ms. Without more, a short collection would wait for each of its steps behind all collections that
+//! never end. So each collection gets a little processor time at once ([`FREE`]), more than most ever need. After that it computes
+//! only while it holds a turn. There is one turn for each processor, and the collection that has used the least time gets the next
+//! one. Collections that have computed for long share one turn less, so one processor stays free for the others and for the
+//! daemon. A collection that waits for the host holds no turn.
 
 use std::{
     pin::Pin,
@@ -20,7 +20,7 @@ use std::{
 use pattoo_base::turns::{Turn, Turns, Waiting};
 
 /// How long a collection computes before it needs turns.
-const FOR_NOTHING: Duration = Duration::from_millis(10);
+const FREE: Duration = Duration::from_millis(10);
 /// How long it computes before it leaves a processor to others. A language's runtime starts in less.
 const LONG: Duration = Duration::from_millis(500);
 
@@ -44,7 +44,7 @@ impl Shares {
         Self { all: Turns::new(processors), long: Turns::new(processors.saturating_sub(1).max(1)) }
     }
 
-    /// What `collection` comes to. It says by `yielded` when it gave way though it could have gone on.
+    /// The outcome of `collection`, which sets `yielded` when it yields although it could continue.
     pub(super) fn share<F: Future + Unpin>(&self, collection: F, yielded: Arc<AtomicBool>) -> Shared<F> {
         let shares = self.clone();
         Shared { shares, collection, yielded, used: Duration::ZERO, place: Place::default() }
@@ -95,13 +95,13 @@ pub(super) struct Shared<F> {
 impl<F> Shared<F> {
     /// Whether it may compute now.
     fn may_compute(&mut self, context: &mut Context<'_>) -> bool {
-        if self.used < FOR_NOTHING {
+        if self.used < FREE {
             return true;
         }
         let Self { shares: Shares { all, long }, place, used, .. } = self;
         let weight = u64::try_from(used.as_micros()).unwrap_or(u64::MAX);
         let lighter = |order: &Order, turns: &Turns| matches!(order, Order::Has(_)) && turns.is_lighter_waiting(weight);
-        // It gave way, timers and sockets were looked at, and now somebody else may be first.
+        // It yielded, timers and sockets were served, and a collection that has used less time is waiting.
         if lighter(&place.all, all) || lighter(&place.long, long) {
             *place = Place::default();
         }
@@ -119,7 +119,7 @@ impl<F: Future + Unpin> Future for Shared<F> {
         let began = Instant::now();
         let polled = Pin::new(&mut self.collection).poll(context);
         self.used = self.used.saturating_add(began.elapsed());
-        // Who gave way keeps its turn until timers and sockets were looked at. Whoever waits for the host computes nothing.
+        // A collection that yielded keeps its turn until timers and sockets were served. One that waits for the host computes nothing.
         if !self.yielded.swap(false, Ordering::Relaxed) {
             self.place = Place::default();
         }
@@ -140,7 +140,7 @@ mod tests {
 
     use futures_util::FutureExt as _;
 
-    use super::{FOR_NOTHING, LONG, Shares};
+    use super::{FREE, LONG, Shares};
 
     /// Computes in so many steps, each for so long, and gives way in between; notes each step under its name.
     async fn computes(name: char, steps: usize, step: Duration, yielded: Arc<AtomicBool>, said: Arc<Mutex<String>>) {
@@ -165,9 +165,7 @@ mod tests {
     #[tokio::test]
     async fn who_has_computed_the_least_goes_first() {
         // One turn for all. Were it in turn, the others had had six steps when the short one has had its three.
-        let said =
-            run(&Shares::of(1), vec![('l', 8, FOR_NOTHING * 4), ('m', 8, FOR_NOTHING * 4), ('s', 3, FOR_NOTHING)])
-                .await;
+        let said = run(&Shares::of(1), vec![('l', 8, FREE * 4), ('m', 8, FREE * 4), ('s', 3, FREE)]).await;
         let steps = said.chars().rev().skip_while(|name| *name != 's');
         let before = steps.filter(|name| *name != 's').count();
         assert!(before <= 4, "{said}");
@@ -177,7 +175,7 @@ mod tests {
     async fn those_that_compute_for_long_leave_a_turn_to_others() {
         let shares = Shares::of(2);
         // Both turns of all would be taken by two of these, were they not held to one of their own.
-        let long = LONG + FOR_NOTHING;
+        let long = LONG + FREE;
         let (first, second) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let said = Arc::new(Mutex::new(String::new()));
         let mut first =

@@ -18,6 +18,7 @@ const SCHEMA: Schema = Schema {
     version: 1,
     sql: "CREATE TABLE state (program TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, UNIQUE (program, key)) STRICT;",
     reserve: 0,
+    upgrades: &[],
 };
 
 /// Why values could not be read or kept.
@@ -32,7 +33,7 @@ impl StateError {
             DatabaseError::Full { .. } => "make room on its file system",
             DatabaseError::Exposed { .. } => pattoo_base::database::EXPOSED_HELP,
             DatabaseError::Damaged { .. } => {
-                "restore the file from a backup, or remove it: every collector that keeps state then begins anew"
+                "restore the file from a backup, or remove it: every collector then starts without its state"
             }
             _ => "this user must be able to write the file and its folder",
         }

@@ -21,6 +21,16 @@ pub struct Form {
     pub open: bool,
     /// Whether exactly one of the keys is given.
     pub one_of: bool,
+    /// If there are some, the value of the first key says which of these forms it has beside that key.
+    pub variants: &'static [Variant],
+}
+
+/// One of the forms that a mapping can have, by the value of one of its keys.
+pub struct Variant {
+    /// The value.
+    pub name: &'static str,
+    /// The form, without that key.
+    pub form: fn() -> Form,
 }
 
 /// A key of a form.
@@ -133,7 +143,34 @@ fn quoted(texts: &[&str]) -> String {
 impl Form {
     /// A form in which every key is known.
     pub fn new(what: &'static str, keys: Vec<Key>) -> Self {
-        Self { what, keys, open: false, one_of: false }
+        Self { what, keys, open: false, one_of: false, variants: &[] }
+    }
+
+    /// A form whose other keys depend on the value of this one.
+    pub fn tagged(what: &'static str, tag: Key, variants: &'static [Variant]) -> Self {
+        Self { variants, ..Self::new(what, vec![tag.required()]) }
+    }
+
+    /// The form that a node has, if this one has variants; else this one. Without its tag it is the tag alone.
+    #[must_use]
+    pub fn resolved(self, node: &Node) -> Self {
+        let variant = self.variant(node);
+        match (variant, self.keys.first()) {
+            (Some(variant), Some(tag)) => variant.with_tag(tag),
+            _ => self,
+        }
+    }
+
+    /// The forms of all variants, each with the tag and the only value that it has there.
+    pub fn variants(&self) -> Vec<(&'static str, Self)> {
+        let tag = self.keys.first();
+        let with_tag = |variant: &Variant| Some((variant.name, variant.with_tag(tag?)));
+        self.variants.iter().filter_map(with_tag).collect()
+    }
+
+    fn variant(&self, node: &Node) -> Option<&'static Variant> {
+        let name = node.entry(self.keys.first()?.name)?.node.text()?;
+        self.variants.iter().find(|variant| variant.name == name)
     }
 
     /// The same, with keys of other programs beside.
@@ -158,6 +195,9 @@ impl Form {
     /// Reports everything about `node` that is not of this form. `entry` is the entry whose value it is, if any: what is missing in
     /// it is reported there.
     pub fn check(&self, report: &Report, node: &Node, entry: Option<&Entry>) {
+        if let (Some(variant), Some(tag)) = (self.variant(node), self.keys.first()) {
+            return variant.with_tag(tag).check(report, node, entry);
+        }
         let span = entry.map_or(&node.span, |entry| &entry.key_span);
         let nothing = Vec::new();
         let entries = match node.map() {
@@ -176,7 +216,8 @@ impl Form {
         for entry in entries {
             match self.key(&entry.key) {
                 Some(key) => key.check(report, entry),
-                None if self.open => {}
+                // What it may be depends on a key that is missing, or wrong.
+                None if self.open || !self.variants.is_empty() => {}
                 None => report.error(
                     entry.key_span.clone(),
                     format!("`{}` is not a key of {}", shown(&entry.key), self.what),
@@ -202,12 +243,26 @@ impl Form {
 
     /// What may have been meant by a key that is not known.
     pub fn suggestion(&self, unknown: &str) -> String {
-        let likeness = |key: &&Key| strsim::jaro_winkler(key.name, &unknown.to_lowercase().replace('-', "_"));
-        let closest = self.keys.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-        match closest.filter(|key| likeness(key) >= 0.8) {
-            Some(key) => format!("did you mean `{}`? the keys here are {}", key.name, self.names()),
+        match closest(unknown, self.keys.iter().map(|key| key.name)) {
+            Some(name) => format!("did you mean `{name}`? the keys here are {}", self.names()),
             None => format!("leave it out; the keys here are {}", self.names()),
         }
+    }
+}
+
+/// The name that may have been meant by one that is not known.
+pub fn closest<'n>(unknown: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let unknown = unknown.to_lowercase().replace('-', "_");
+    let likeness = |name: &str| strsim::jaro_winkler(name, &unknown);
+    let closest = names.into_iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+    closest.filter(|name| likeness(name) >= 0.8)
+}
+
+impl Variant {
+    fn with_tag(&self, tag: &Key) -> Form {
+        let mut form = (self.form)();
+        form.keys.insert(0, tag.clone());
+        form
     }
 }
 

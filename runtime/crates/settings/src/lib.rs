@@ -15,7 +15,7 @@ mod source;
 pub mod yaml;
 
 pub use self::{
-    form::{Form, Key, Kind},
+    form::{Form, Key, Kind, Variant, closest},
     quantity::{GIB, HOUR, KIB, MIB, Quantity, QuantityError, SECOND, Unit, convert},
     reader::{Fields, all, read},
     report::{Report, Reported, shown},

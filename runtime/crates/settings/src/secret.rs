@@ -1,14 +1,10 @@
-//! Secrets in a file: never the value itself, always the name of the variable or file that has it.
+//! Secrets, which a file names by an environment variable or another file.
 
 use std::path::Path;
 
 use pattoo_base::secret::Secret;
 
-use super::{
-    form::{Form, Key, Kind},
-    reader::Fields,
-    report::Reported,
-};
+use crate::{Fields, Form, Key, Kind, Reported};
 
 /// The form of a secret.
 pub fn form() -> Form {
@@ -28,6 +24,10 @@ pub fn form() -> Form {
 }
 
 /// Reads a secret; its file is relative to `folder`.
+///
+/// # Errors
+///
+/// When it is not there, which is reported then.
 pub fn read(fields: Fields<'_>, folder: &Path) -> Result<Secret, Reported> {
     if let Some(node) = fields.node("secret") {
         let variable = node.text().ok_or(Reported)?;

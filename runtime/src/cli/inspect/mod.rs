@@ -10,6 +10,7 @@ mod report;
 use std::{path::PathBuf, sync::Arc};
 
 use pattoo_measurement::AgentId;
+use pattoo_output::pattoo::Memory;
 use pattoo_sandbox::{
     Collector, Module, Sandbox,
     capability::{Assignment, Recorder},
@@ -85,6 +86,7 @@ async fn collect(args: &Args, sandbox: &Sandbox, collector: &Collector) -> Resul
         .grants(flags.grants()?)
         .limits(flags.limits()?.collection)
         .own(own_endpoints(None).await)
+        .sinks(Arc::new(Memory::default()))
         .recorder(recorder.clone())
         .build()
         .map_err(Failure::usage)?;

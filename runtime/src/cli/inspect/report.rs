@@ -9,7 +9,7 @@ use pattoo_sandbox::{
 };
 use serde::Serialize;
 
-use crate::daemon::words_of;
+use crate::daemon::termination_of;
 
 /// How much of a name out of a module is shown, in bytes.
 const MAX_SHOWN: usize = 200;
@@ -146,9 +146,9 @@ fn powers(imports: &[String]) -> Vec<Power> {
 impl RunReport {
     pub(super) fn new(outcome: &Outcome, requested: &RequestedAccess) -> Self {
         Self {
-            ending: words_of(&outcome.ending).1,
+            ending: termination_of(&outcome.ending).1,
             completed: matches!(outcome.ending, pattoo_sandbox::Ending::Completed),
-            datapoints: outcome.emission.batch.datapoints(),
+            datapoints: outcome.emission.sink.datapoints(),
             rejected: outcome.emission.rejected,
             asked: requested.requests().into_iter().map(Question::from).collect(),
             beyond: requested.beyond.iter().cloned().collect(),

@@ -1,7 +1,8 @@
-//! Asks web sites over `wasi:http` for what its settings say, and emits what came of each request: for tests.
+//! Asks web sites over `wasi:http` for what its settings say, and emits what came of each request:
+//! for tests.
 //!
-//! Request number `n` is the datapoint `n` of the target `WEB`. Its value begins with the status and the body, or with what went
-//! wrong in the words of the interface.
+//! Request number `n` is the datapoint `n` of the target `WEB`. Its value begins with the status
+//! and the body, or with what went wrong in the words of the interface.
 
 use std::collections::BTreeMap;
 
@@ -130,7 +131,8 @@ fn send(request: &Request) -> Result<Sent, String> {
     let response = outgoing_handler::handle(outgoing, options).map_err(|error| format!("{error:?}"))?;
     let unfinished = match (body, request.body) {
         (Some(body), Some(bytes)) => {
-            // A host that has heard enough closes the stream; what it says about that is in its answer.
+            // A host that has heard enough closes the stream; what it says about that is in its
+            // answer.
             let _ = write(&body, bytes);
             if request.unfinished {
                 Some(body)

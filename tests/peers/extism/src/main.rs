@@ -1,11 +1,13 @@
-//! A plugin of Extism that hands ten datapoints to a function of its host, for comparison: each time a fresh instance of what was
-//! compiled once.
+//! A plugin of Extism that hands ten datapoints to a function of its host, for comparison: each
+//! time a fresh instance of what was compiled once.
 //!
-//! Usage: `extism-peer ROUNDS` says for each line on standard input the processor seconds that so many collections took.
+//! Usage: `extism-peer ROUNDS` says for each line on standard input the processor seconds that so
+//! many collections took.
 //!
-//! The plugin does what Extism's kit for plugins does, in as few instructions as can be: it asks the host for memory, copies a text of
-//! JSON there, and calls the host's function with the place. The host reads it as its documentation shows, into a list of
-//! datapoints. No WASI, no limit, no time to end at.
+//! The plugin does what Extism's SDK for plugins does, in as few instructions as can be: it asks
+//! the host for memory, copies a text of JSON there, and calls the host's function with the place.
+//! The host reads it as its documentation shows, into a list of datapoints. No WASI, no limit, no
+//! time to end at.
 
 use std::{
     io::BufRead,

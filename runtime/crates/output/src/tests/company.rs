@@ -7,7 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_measurement::{AgentId, Body};
+use crate::pattoo::Body;
+use pattoo_measurement::AgentId;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
@@ -96,7 +97,7 @@ fn agent(number: usize) -> AgentId {
 }
 
 async fn put(spool: &Spool, server: &ServerUrl, number: usize, text: String) {
-    spool.store(&Body::of_test(agent(number), text), &program(), server).await.unwrap();
+    crate::store_body(spool, &Body::of_test(agent(number), text), &program(), server).await.unwrap();
 }
 
 /// Waits are short, so that minutes are moments.

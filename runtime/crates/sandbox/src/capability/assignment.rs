@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pattoo_fetch::OwnEndpoints;
-use pattoo_measurement::{Agent, Memory};
+use pattoo_measurement::{Agent, Collected, SinkFactory};
 use pattoo_modbus::Endpoints;
 
 use super::{GrantError, Grants, Limits, Recorder, Resources};
@@ -13,14 +13,14 @@ use crate::state::StateStore;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Assignment {
-    /// Its identity.
+    /// Its identity towards its outputs.
     pub agent: Arc<Agent>,
     /// What the operator set for it: a JSON object, given to the guest as it stands.
     pub settings: String,
     /// How much one collection may use.
     pub limits: Limits,
-    /// The series that it emitted, so that their checksums need not be computed each time.
-    pub(in crate::capability) memory: Memory,
+    /// Makes what takes the datapoints of each of its collections.
+    pub(in crate::capability) sinks: Arc<dyn SinkFactory>,
     /// Where what a collection asks for is recorded, if anybody wants to know.
     pub(in crate::capability) recorder: Option<Recorder>,
     /// What was made of its grants.
@@ -40,7 +40,7 @@ pub struct AssignmentBuilder {
     pub(in crate::capability) endpoints: Option<Endpoints>,
     pub(in crate::capability) own: OwnEndpoints,
     pub(in crate::capability) state: StateStore,
-    memory: Memory,
+    sinks: Arc<dyn SinkFactory>,
     recorder: Option<Recorder>,
 }
 
@@ -55,7 +55,7 @@ impl Assignment {
             endpoints: None,
             own: OwnEndpoints::default(),
             state: StateStore::forgetful(),
-            memory: Memory::default(),
+            sinks: Arc::new(Collected::default()),
             recorder: None,
         }
     }
@@ -99,10 +99,10 @@ impl AssignmentBuilder {
         Self { state, ..self }
     }
 
-    /// With a memory of the series that it emitted.
+    /// With what takes the datapoints of its collections. Without, they are only collected.
     #[must_use]
-    pub fn memory(self, memory: Memory) -> Self {
-        Self { memory, ..self }
+    pub fn sinks(self, sinks: Arc<dyn SinkFactory>) -> Self {
+        Self { sinks, ..self }
     }
 
     /// Recording what its collections ask for.
@@ -118,7 +118,7 @@ impl AssignmentBuilder {
     /// When something that is granted cannot be used.
     pub fn build(self) -> Result<Assignment, GrantError> {
         let resources = Resources::new(&self)?;
-        let Self { agent, settings, limits, memory, recorder, .. } = self;
-        Ok(Assignment { agent, settings, limits, memory, recorder, resources })
+        let Self { agent, settings, limits, sinks, recorder, .. } = self;
+        Ok(Assignment { agent, settings, limits, sinks, recorder, resources })
     }
 }

@@ -27,6 +27,6 @@ wasmtime::component::bindgen!({
         default: trappable,
     },
     exports: { default: async },
-    // For making components of core modules: see `lift`.
+    // For making components of core modules: see `load::componentize`.
     include_component_type: true,
 });

@@ -16,17 +16,19 @@ pub struct Calls {
     pub by_peer: BTreeMap<String, (u64, u64)>,
 }
 
-/// One metric: its name, its type, its labels, and what it says.
+/// One metric: its name, its type, its labels, and its meaning.
 #[derive(Debug, Clone, Copy)]
 pub struct Family {
-    /// As it stands on the page.
+    /// Its name.
     pub name: &'static str,
     /// `counter`, `gauge`, `summary` or `histogram`.
     pub kind: &'static str,
-    /// The labels that its samples have.
+    /// The labels of its samples.
     pub labels: &'static [&'static str],
-    /// What it says, with its unit.
+    /// Its meaning, with its unit.
     pub help: &'static str,
+    /// Its name in the previous release, under which it is exposed as well.
+    pub previous_name: Option<&'static str>,
 }
 
 impl Usage {

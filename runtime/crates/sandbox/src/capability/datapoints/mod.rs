@@ -1,11 +1,11 @@
-//! `pattoo:agent/datapoints`: the way of a measurement to pattoo.
+//! `pattoo:agent/datapoints`: the way of a measurement to its outputs.
 //!
 //! What is emitted is normalised as it arrives and outlives the guest: a collection that is stopped keeps what it emitted.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use pattoo_base::{clock::unix_millis, text::one_line};
-use pattoo_measurement::{Batch, Candidate, Metadatum, Reason, Value};
+use pattoo_measurement::{Bounds, Candidate, Metadatum, Reason, Sink, Value, target_name};
 use pattoo_settings::{
     GIB, HOUR, KIB, Quantity,
     convert::{duration, millis, narrow, widen},
@@ -93,7 +93,7 @@ const WORK_PER_TURN: usize = 4_096;
 #[derive(Debug)]
 pub struct Emission {
     /// The datapoints that stand.
-    pub batch: Batch,
+    pub sink: Box<dyn Sink>,
     /// How many were not taken.
     pub rejected: usize,
     /// How many log lines said why.
@@ -102,7 +102,7 @@ pub struct Emission {
     targets: HashSet<String>,
     /// Whether a datapoint was refused for want of room.
     lacked_room: bool,
-    /// What the batch holds.
+    /// What the sink holds.
     charge: Charge,
 }
 
@@ -128,13 +128,13 @@ impl Capability for Emission {
 
 impl Emission {
     fn new(assignment: &Assignment, account: &Account) -> Self {
-        let Assignment { agent, memory, .. } = assignment;
+        let Assignment { agent, sinks, .. } = assignment;
         let limits = &assignment.limits.datapoints;
-        let batch = Batch::remembering(Arc::clone(agent), limits.timestamp_ahead, memory.clone());
+        let bounds = Bounds { bytes: limits.bytes, future: limits.timestamp_ahead };
         // What is remembered of earlier collections has a bound of its own and must not end this one: it is charged with the first
         // datapoint.
         Self {
-            batch: batch.within(limits.bytes),
+            sink: sinks.sink(agent, bounds),
             rejected: 0,
             logged: 0,
             targets: HashSet::new(),
@@ -147,7 +147,7 @@ impl Emission {
     fn held(&self) -> usize {
         /// The longest name, and its place in the set.
         const PER_TARGET: usize = 512 + 64;
-        self.batch.held().saturating_add(self.targets.len().saturating_mul(PER_TARGET))
+        self.sink.held().saturating_add(self.targets.len().saturating_mul(PER_TARGET))
     }
 
     /// Counts datapoints that were not taken, and says whether there is a line left to say why.
@@ -159,12 +159,12 @@ impl Emission {
 
     /// Whether `more` datapoints of `target` may still be emitted.
     fn admit(&self, target: &str, more: usize, limits: &Limits) -> Result<(), LimitReached> {
-        let is_known = || Batch::target_name(target).is_none_or(|name| self.targets.contains(name));
+        let is_known = || target_name(target).ok().is_none_or(|name| self.targets.contains(name));
         if self.targets.len() >= limits.targets && !is_known() {
             let (what, value) = ("targets of one collection", limits.targets.to_string());
             return Err(LimitReached { what, value, setting: "targets" });
         }
-        if self.batch.datapoints().saturating_add(more) > limits.count {
+        if self.sink.datapoints().saturating_add(more) > limits.count {
             return Err(LimitReached {
                 what: "datapoints of one collection",
                 value: limits.count.to_string(),
@@ -172,7 +172,7 @@ impl Emission {
             });
         }
         // One datapoint that is too large says nothing about the next; several that fill all but an eighth do.
-        let is_full = self.batch.bytes() >= limits.bytes.saturating_sub(limits.bytes / 8);
+        let is_full = self.sink.bytes() >= limits.bytes.saturating_sub(limits.bytes / 8);
         if self.lacked_room && is_full { Err(full(limits)) } else { Ok(()) }
     }
 }
@@ -226,7 +226,7 @@ impl datapoints::Host for Host {
         loop {
             let candidates = turn(&mut points);
             let taken = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
-            let rejections = match self.rooms.datapoints.batch.emit(&target, candidates, now) {
+            let rejections = match self.rooms.datapoints.sink.emit(&target, candidates, now) {
                 Ok(rejections) => rejections,
                 Err(error) => {
                     if self.rooms.datapoints.reject(count) {
@@ -235,8 +235,7 @@ impl datapoints::Host for Host {
                     return Ok(Err(datapoints::Error::Target(error.to_string())));
                 }
             };
-            if let Some(name) =
-                Batch::target_name(&target).filter(|name| !self.rooms.datapoints.targets.contains(*name))
+            if let Some(name) = target_name(&target).ok().filter(|name| !self.rooms.datapoints.targets.contains(*name))
             {
                 self.rooms.datapoints.targets.insert(name.to_owned());
             }

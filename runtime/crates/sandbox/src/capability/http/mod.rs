@@ -78,13 +78,15 @@ static COUNTERS: Counters = Counters {
         name: "pattoo_wasm_http_fetches_total",
         kind: "counter",
         labels: &["program", "origin"],
-        help: "Requests to a web origin, redirects not counted.",
+        help: "Requests to a web origin, without redirects.",
+        previous_name: None,
     },
     failures: Family {
         name: "pattoo_wasm_http_fetch_errors_total",
         kind: "counter",
         labels: &["program", "origin"],
-        help: "Requests without an answer, whatever its status: timeouts, refused or denied ones, answers that are too large.",
+        help: "Requests without a response of any status: timeouts, refused or denied requests, responses that are too large.",
+        previous_name: None,
     },
 };
 

@@ -64,13 +64,15 @@ static COUNTERS: Counters = Counters {
         name: "pattoo_wasm_modbus_reads_total",
         kind: "counter",
         labels: &["program", "device"],
-        help: "Spans of registers or bits that were asked of a device.",
+        help: "Spans of registers or bits that were read from a device.",
+        previous_name: None,
     },
     failures: Family {
         name: "pattoo_wasm_modbus_read_errors_total",
         kind: "counter",
         labels: &["program", "device"],
-        help: "Spans that the device did not give: timeouts, broken connections, exceptions.",
+        help: "Spans that could not be read: timeouts, broken connections, exceptions.",
+        previous_name: None,
     },
 };
 

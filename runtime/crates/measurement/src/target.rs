@@ -1,0 +1,42 @@
+//! Names of targets: the device or site that was polled.
+
+use pattoo_base::text::shown;
+use thiserror::Error;
+
+use crate::{datapoint::MAX_NAME, text::strip};
+
+/// The longest name of a target, in bytes.
+pub const MAX_TARGET: usize = 512;
+
+/// The name of a target without the white space around it, by which targets are told apart.
+///
+/// # Errors
+///
+/// When no datapoint can have such a target.
+pub fn target_name(target: &str) -> Result<&str, TargetError> {
+    // The length first: looking for white space takes time.
+    let name = if target.len() > MAX_NAME { target } else { strip(target) };
+    if name.is_empty() {
+        return Err(TargetError::Empty);
+    }
+    if name.len() > MAX_TARGET {
+        return Err(TargetError::TooLong { target: shown(name), bytes: name.len() });
+    }
+    Ok(name)
+}
+
+/// A target that no datapoint can have.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TargetError {
+    /// Nothing but white space.
+    #[error("the target is empty; it names the device or site that was polled")]
+    Empty,
+    /// More than [`MAX_TARGET`] bytes.
+    #[error("the target {target} takes {bytes} bytes; at most {MAX_TARGET} are allowed")]
+    TooLong {
+        /// The target, quoted and cut.
+        target: String,
+        /// Its length.
+        bytes: usize,
+    },
+}

@@ -1,0 +1,51 @@
+//! The directory of the configuration.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+/// The variable that names pattoo's configuration directory.
+const CONFIGDIR: &str = "PATTOO_CONFIGDIR";
+/// The configuration directory when the variable is not set.
+pub(super) const DEFAULT_CONFIGDIR: &str = "/etc/pattoo";
+
+/// The directory that has pattoo's configuration files and ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigDirectory {
+    path: PathBuf,
+    /// Whether somebody named it: then it must hold a configuration.
+    named: bool,
+}
+
+impl ConfigDirectory {
+    /// The one that `PATTOO_CONFIGDIR` names, else `/etc/pattoo`. A `~` at the beginning is the user's home.
+    pub fn find() -> Self {
+        let named = env::var_os(CONFIGDIR).filter(|dir| !dir.is_empty());
+        let path = named.as_deref().map_or_else(|| PathBuf::from(DEFAULT_CONFIGDIR), |dir| expand_home(Path::new(dir)));
+        Self { path, named: named.is_some() }
+    }
+
+    /// This very directory.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), named: true }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn is_named(&self) -> bool {
+        self.named
+    }
+}
+
+/// A path with a `~` at its beginning replaced by the user's home, as Python's `os.path.expanduser` does.
+pub(super) fn expand_home(path: &Path) -> PathBuf {
+    let home = || env::var_os("HOME").filter(|home| !home.is_empty());
+    match path.strip_prefix("~") {
+        Ok(rest) => home().map_or_else(|| path.to_owned(), |home| Path::new(&home).join(rest)),
+        Err(_) => path.to_owned(),
+    }
+}

@@ -1,0 +1,139 @@
+//! The directories of agent ids and of our own data.
+//!
+//! Beside a pattoo installation our data lies in pattoo's `daemon_directory`, so that an agent keeps the id that it had under
+//! Python. Without one it lies in the user's own state directory.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use pattoo_settings::{ConfigError, Problem};
+
+use super::{
+    config_directory::{ConfigDirectory, DEFAULT_CONFIGDIR},
+    pattoo::PattooFiles,
+};
+
+/// The directory of our own data within pattoo's.
+const OWN: &str = "pattoo_wasm";
+/// The directory of compiled modules within that.
+const COMPILED: &str = "compiled";
+
+/// Where agent ids and our own data are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataDirectory {
+    /// What pattoo's agents share.
+    root: PathBuf,
+    /// What is ours alone.
+    own: PathBuf,
+    /// Compiled modules.
+    compiled: PathBuf,
+}
+
+impl DataDirectory {
+    /// This very directory, shared with pattoo's agents.
+    pub fn at(root: &Path) -> Self {
+        let own = root.join(OWN);
+        Self { root: root.to_owned(), compiled: own.join(COMPILED), own }
+    }
+
+    /// Finds it: `daemon_directory` of `pattoo.yaml` in the configuration directory; where there is no such file,
+    /// `pattoo_wasm` in the user's XDG state directory (and in the cache directory, for compiled modules).
+    ///
+    /// # Errors
+    ///
+    /// When a configuration is there and cannot be used, or nothing says where to keep data.
+    pub fn find() -> Result<Self, ConfigError> {
+        let files = PattooFiles::read(&ConfigDirectory::find()).map_err(ConfigError::from)?;
+        Ok(Self::of(&files)?)
+    }
+
+    /// The one that pattoo's files name, else the user's.
+    pub(super) fn of(files: &PattooFiles) -> Result<Self, Problem> {
+        match &files.daemon_directory {
+            Some(root) => Ok(Self::at(root)),
+            None => Self::of_user(env::var_os("XDG_STATE_HOME"), env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")),
+        }
+    }
+
+    fn of_user(
+        state_home: Option<OsString>,
+        cache_home: Option<OsString>,
+        home: Option<OsString>,
+    ) -> Result<Self, Problem> {
+        // "All paths must be absolute. If an implementation encounters a relative path it should ignore it": XDG Base
+        // Directory Specification 0.8.
+        let absolute = |path: Option<OsString>| path.map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = absolute(home);
+        let ours = |named, usual: &str| {
+            let folder = absolute(named).or_else(|| home.as_ref().map(|home| home.join(usual)));
+            folder.map(|folder| folder.join(OWN)).ok_or_else(|| {
+                Problem::without_place(
+                    format!("there is no {DEFAULT_CONFIGDIR}/pattoo.yaml, and HOME is not set"),
+                    "set HOME, or PATTOO_CONFIGDIR to a directory that has pattoo.yaml",
+                )
+            })
+        };
+        let root = ours(state_home, ".local/state")?;
+        Ok(Self { own: root.clone(), root, compiled: ours(cache_home, ".cache")?.join(COMPILED) })
+    }
+
+    /// The directory that is shared with pattoo's own agents.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The directory of compiled modules.
+    pub fn compiled(&self) -> &Path {
+        &self.compiled
+    }
+
+    /// The directory of the agent id files, shared with pattoo's own agents.
+    pub fn agent_ids(&self) -> PathBuf {
+        self.root.join("agent_id")
+    }
+
+    /// The directory of what is ours alone.
+    pub fn own(&self) -> &Path {
+        &self.own
+    }
+
+    /// The file of the spool, in a directory of its own.
+    pub fn spool(&self) -> PathBuf {
+        self.own.join("spool/spool.sqlite3")
+    }
+
+    /// The file of what collectors keep between collections.
+    pub fn state(&self) -> PathBuf {
+        self.own.join("state/state.sqlite3")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::DataDirectory;
+
+    #[test]
+    fn what_is_ours_lies_in_a_directory_of_its_own() {
+        let directory = DataDirectory::at(Path::new("/d"));
+        assert_eq!(directory.agent_ids(), Path::new("/d/agent_id"));
+        assert_eq!(directory.spool(), Path::new("/d/pattoo_wasm/spool/spool.sqlite3"));
+    }
+
+    #[test]
+    fn without_a_configuration_it_is_the_state_directory_of_the_user() {
+        let of = |state: Option<&str>, home: Option<&str>| {
+            DataDirectory::of_user(state.map(Into::into), None, home.map(Into::into))
+        };
+        assert_eq!(of(Some("/s"), Some("/h")).unwrap().agent_ids(), Path::new("/s/pattoo_wasm/agent_id"));
+        let home = of(Some("relative"), Some("/h")).unwrap();
+        assert_eq!(home.agent_ids(), Path::new("/h/.local/state/pattoo_wasm/agent_id"));
+        assert_eq!(home.own(), Path::new("/h/.local/state/pattoo_wasm"));
+        assert_eq!(home.compiled(), Path::new("/h/.cache/pattoo_wasm/compiled"));
+        assert!(of(None, None).is_err());
+    }
+}

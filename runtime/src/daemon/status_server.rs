@@ -1,0 +1,216 @@
+//! The status address: the state of the daemon for people, for probes and for Prometheus.
+//!
+//! It serves `/metrics`, `/healthz` and `/status`, and accepts no data. On loopback it responds only to `localhost` and to
+//! addresses, so that a web page cannot make a browser read it under a name of its own (DNS rebinding): see
+//! [`listen`]. The number of pages that are made at once is limited; further requests wait, except those for `/healthz`.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use pattoo_measurement::Program;
+use pattoo_output::Spool;
+use serde::Serialize;
+use tokio::{net::TcpListener, sync::Semaphore};
+
+use super::{
+    collector_stats::{CollectorStats, SkipReason},
+    daemon_status::DaemonStatus,
+    metrics,
+};
+use crate::listen::{self, Replaced};
+
+/// The time for receiving and answering one request.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How many pages are made at the same time.
+const AT_ONCE: usize = 4;
+
+/// A status server that is bound to its address.
+#[derive(Debug)]
+pub struct StatusServer {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// The data of the pages.
+#[derive(Clone)]
+struct Source {
+    status: Arc<DaemonStatus>,
+    spool: Spool,
+    permits: Arc<Semaphore>,
+}
+
+impl StatusServer {
+    /// Binds `address`; port 0 means any free port.
+    ///
+    /// # Errors
+    ///
+    /// When the address is in use, or is not one of this machine.
+    pub async fn bind(address: SocketAddr) -> std::io::Result<Self> {
+        let (listener, address) = listen::bind(address).await?;
+        Ok(Self { listener, address })
+    }
+
+    /// The bound address, with its real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until the future is dropped.
+    pub async fn serve(self, status: Arc<DaemonStatus>, spool: Spool) {
+        let source = Source { status, spool, permits: Arc::new(Semaphore::new(AT_ONCE)) };
+        let router = Router::new()
+            .route("/metrics", get(metrics_page))
+            .route("/status", get(status_page))
+            .layer(middleware::from_fn_with_state(Arc::clone(&source.permits), bounded))
+            // A probe waits for no page: its response comes from memory.
+            .route("/healthz", get(health_page))
+            .layer(DefaultBodyLimit::max(0))
+            .layer(middleware::from_fn_with_state(self.address, only_for_us))
+            .with_state(source);
+        listen::serve(self.listener, router, Replaced::Any, std::future::pending()).await;
+    }
+}
+
+async fn bounded(State(permits): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let answer = async {
+        // Never closed.
+        let _permit = permits.acquire().await;
+        next.run(request).await
+    };
+    tokio::time::timeout(TIMEOUT, answer).await.unwrap_or_else(|_| StatusCode::SERVICE_UNAVAILABLE.into_response())
+}
+
+async fn only_for_us(State(address): State<SocketAddr>, request: Request, next: Next) -> Response {
+    listen::only_for_us(address, request, next).await
+}
+
+async fn metrics_page(State(source): State<Source>) -> Response {
+    let stats = source.spool.stats().await;
+    if let Err(error) = &stats {
+        tracing::warn!("the state of the spool cannot be read: {error}");
+    }
+    let page = metrics::page(&source.status, stats.as_ref().ok());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
+}
+
+async fn health_page(State(source): State<Source>) -> Response {
+    if source.status.is_alive() {
+        (StatusCode::OK, "ok\n").into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the schedule stands still\n").into_response()
+    }
+}
+
+async fn status_page(State(source): State<Source>) -> Response {
+    let spool = match source.spool.stats().await {
+        Ok(stats) => Some(SpoolPage {
+            queued: stats.queued,
+            queued_bytes: stats.queued_bytes,
+            oldest_seconds: stats.oldest.map(|age| age.as_secs()),
+            quarantined: stats.quarantined,
+            delivered: stats.delivered,
+            dropped: stats.dropped,
+        }),
+        Err(_) => None,
+    };
+    let all = source.status.all_collectors();
+    let running = source.status.running();
+    let page = StatusPage {
+        version: env!("CARGO_PKG_VERSION"),
+        started: source.status.started,
+        running,
+        under_way: running,
+        spool,
+        collectors: all.into_iter().map(|(program, stats)| CollectorPage::of(&program, &stats)).collect(),
+    };
+    match serde_json::to_vec_pretty(&page) {
+        Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[derive(Serialize)]
+struct StatusPage {
+    version: &'static str,
+    /// Unix milliseconds.
+    started: u64,
+    running: u64,
+    /// The previous name of `running`.
+    under_way: u64,
+    spool: Option<SpoolPage>,
+    collectors: Vec<CollectorPage>,
+}
+
+#[derive(Serialize)]
+struct SpoolPage {
+    queued: u64,
+    queued_bytes: u64,
+    oldest_seconds: Option<u64>,
+    quarantined: u64,
+    delivered: u64,
+    dropped: u64,
+}
+
+#[derive(Serialize)]
+struct CollectorPage {
+    program: String,
+    state: &'static str,
+    interval_seconds: u32,
+    sha256: Option<String>,
+    /// Why it does not run as configured.
+    load_error: Option<String>,
+    /// The previous name of `load_error`.
+    trouble: Option<String>,
+    last: Option<LastCollectionPage>,
+    last_completed: Option<u64>,
+    collections: u64,
+    overruns: u64,
+    /// Scheduled runs that will be skipped, since it backs off.
+    runs_to_skip: u32,
+    /// The previous name of `runs_to_skip`.
+    resting: u32,
+}
+
+#[derive(Serialize)]
+struct LastCollectionPage {
+    /// Unix milliseconds.
+    at: u64,
+    outcome: &'static str,
+    message: String,
+    /// The previous name of `message`.
+    words: String,
+    milliseconds: u64,
+}
+
+impl CollectorPage {
+    fn of(program: &Program, stats: &CollectorStats) -> Self {
+        let stats = stats.snapshot();
+        Self {
+            program: program.to_string(),
+            state: metrics::CollectorState::of(&stats).name(),
+            interval_seconds: stats.interval.seconds(),
+            collections: stats.ended(),
+            overruns: stats.skipped(SkipReason::Overrun),
+            runs_to_skip: stats.runs_to_skip,
+            resting: stats.runs_to_skip,
+            last_completed: stats.last_completed,
+            last: stats.last.map(|last| LastCollectionPage {
+                at: last.at,
+                outcome: last.reason.name(),
+                words: last.message.clone(),
+                message: last.message,
+                milliseconds: u64::try_from(last.duration.as_millis()).unwrap_or(u64::MAX),
+            }),
+            sha256: stats.sha256,
+            trouble: stats.load_error.clone(),
+            load_error: stats.load_error,
+        }
+    }
+}

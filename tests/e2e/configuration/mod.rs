@@ -1,0 +1,4 @@
+//! Settings, limits, grants, and the files that hold them.
+
+mod files_of_other_users;
+mod settings;

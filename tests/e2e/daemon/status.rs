@@ -1,0 +1,156 @@
+//! What the daemon says about itself: the status address, metrics, the service manager, and log
+//! files.
+#![expect(clippy::float_cmp, reason = "a test that panics has failed, as it should; counters are whole numbers")]
+
+use std::{fs, os::unix::net::UnixDatagram, time::Duration};
+
+use pattoo_tests::{Daemon, Site, emits_and, get, guest, unused_address};
+use serde_json::{Value, json};
+
+use super::{counter, heard, site};
+
+#[test]
+fn status_address_answers_only_requests_for_its_own_name() {
+    let site = Site::new(unused_address());
+    site.configure(&json!([counter("A")]));
+    let daemon = site.start();
+    assert_eq!(daemon.page("/healthz"), (200, "ok\n".to_owned()));
+    for path in ["/healthz", "/metrics", "/status"] {
+        assert_eq!(get(daemon.status_address(), path, "rebound.example.org").0, 421);
+        assert_eq!(get(daemon.status_address(), path, "127.0.0.1:80").0, 200);
+    }
+    assert_eq!(daemon.page("/").0, 404);
+}
+
+#[test]
+fn healthz_responds_at_once_despite_many_stalled_connections() {
+    use std::io::Write as _;
+    let site = Site::new(unused_address());
+    site.file("a.wat", emits_and("i32.const 512"));
+    site.configure(&json!([{"program": "A", "module": "a.wat", "polling_interval": 1}]));
+    let daemon = site.start();
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut stuck = Vec::new();
+    for number in 0..200 {
+        let mut stream = std::net::TcpStream::connect(daemon.status_address()).expect("it listens");
+        stream.set_nonblocking(true).expect("a socket");
+        // More responses than all buffers hold, and none is read; every third connection sends an
+        // incomplete request.
+        if number % 3 == 0 {
+            let _ = stream.write_all(b"GET /metrics HT");
+        } else {
+            let _ = stream.write_all(request.repeat(4000).as_bytes());
+        }
+        stuck.push(stream);
+        if number % 20 == 19 {
+            let began = std::time::Instant::now();
+            assert_eq!(daemon.page("/healthz"), (200, "ok\n".to_owned()));
+            // A tenth of that is usual; waiting for a stalled connection would take ten seconds or
+            // more.
+            assert!(began.elapsed() < Duration::from_secs(3), "{:?} with {number} others", began.elapsed());
+        }
+    }
+    assert_eq!(daemon.page("/status").0, 200);
+    drop(stuck);
+    assert_eq!(daemon.page("/metrics").0, 200);
+    assert!(daemon.end("TERM").success());
+}
+
+#[test]
+fn metrics_count_reads_fetches_and_errors() {
+    let (_cli, _receiver, site) = site();
+    let device = pattoo_tests::modbus_device(&json!({"1": {"holding": {"0": [1, 2]}}}));
+    let silent = unused_address();
+    site.configure(&json!([{
+        "program": "M", "module": guest("modbus_registers"), "polling_interval": 1,
+        "settings": {"spans": [
+            {"device": "plc1", "table": "holding", "address": 0, "count": 2},
+            {"device": "plc2", "table": "holding", "address": 0, "count": 1},
+        ]},
+        "grants": {"modbus": {"plc1": {"url": format!("tcp://{}", device.address())}, "plc2": {"url": format!("tcp://{silent}")}}},
+    }]));
+    let daemon = site.start();
+    let value = |daemon: &Daemon, name: &str| daemon.metrics().get(name).copied().unwrap_or_default();
+    daemon.wait_until("two collections", |daemon| {
+        value(daemon, "pattoo_wasm_datapoints_total{program=\"M\",result=\"taken\"}") >= 4.0
+    });
+    let metrics = daemon.metrics();
+    let of = |name: &str, device: &str| metrics[&format!("pattoo_wasm_{name}{{program=\"M\",device=\"{device}\"}}")];
+    assert!(of("modbus_reads_total", "plc1") >= 2.0);
+    assert_eq!(of("modbus_read_errors_total", "plc1"), 0.0);
+    assert_eq!(of("modbus_read_errors_total", "plc2"), of("modbus_reads_total", "plc2"));
+    assert!(metrics["pattoo_wasm_host_call_seconds_total{program=\"M\",interface=\"modbus\"}"] > 0.0);
+    assert!(metrics["pattoo_wasm_peak_memory_bytes{program=\"M\"}"] >= 65536.0);
+}
+
+#[test]
+fn service_manager_is_notified_of_every_state() {
+    let (_cli, _receiver, site) = site();
+    site.configure(&json!([counter("A")]));
+    let path = site.folder().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    let heard = |state: &str| heard(&manager, state);
+    let mut command = site.command();
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "400000");
+    let daemon = Daemon::start(&mut command);
+    assert!(heard("READY=1").contains("STATUS=1 of 1 collectors run"));
+    heard("WATCHDOG=1");
+    heard("WATCHDOG=1");
+    daemon.signal("HUP");
+    assert!(heard("RELOADING=1").contains("MONOTONIC_USEC="));
+    heard("READY=1");
+    daemon.signal("TERM");
+    heard("STOPPING=1");
+    assert!(daemon.wait().0.success());
+}
+
+#[test]
+fn log_file_is_written_and_reopened_after_a_rotation() {
+    let site = Site::new(unused_address());
+    site.configure(&json!([counter("A")]));
+    let mut command = site.command();
+    command.args(["--log-format", "json"]);
+    let daemon = Daemon::start(&mut command);
+    let line = daemon.wait_for("collectors run");
+    let line: Value = serde_json::from_str(&line).expect("a line of JSON");
+    assert_eq!((&line["level"], &line["message"]), (&"INFO".into(), &"1 of 1 collectors run".into()));
+    let log = site.folder().join("log/pattoo_wasm.log");
+    let text = || fs::read_to_string(&log).unwrap_or_default();
+    // A line is written to standard error before it is written to the file.
+    daemon.wait_until("the line in the file", |_| text().contains("1 of 1 collectors run"));
+    fs::rename(&log, site.folder().join("log/pattoo_wasm.log.1")).expect("a rotation");
+    daemon.signal("HUP");
+    daemon.wait_until("a new file", |_| text().contains("1 of 1 collectors run"));
+}
+
+#[test]
+fn exposed_metrics_are_the_documented_ones() {
+    let site = Site::new(unused_address());
+    site.configure(&json!([counter("A")]));
+    let daemon = site.start();
+    daemon.wait_until("a collection", |daemon| {
+        daemon.metrics()["pattoo_wasm_collections_total{program=\"A\",outcome=\"completed\"}"] >= 1.0
+    });
+    let page = daemon.page("/metrics").1;
+    let exposed: Vec<(&str, &str)> =
+        page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    let reference = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/metrics.md"));
+    let reference = reference.expect("the reference");
+    let mut documented = Vec::new();
+    for line in reference.lines().filter(|line| line.starts_with("| `pattoo_wasm_")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        documented.push((cells[1].trim_matches('`'), cells[2]));
+        // Every sample has the documented labels.
+        let samples = page.lines().filter(|sample| {
+            sample.strip_prefix(cells[1].trim_matches('`')).is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        for sample in samples {
+            let labels = sample.split_once('{').map_or("", |(_, rest)| rest.rsplit_once('}').expect("an end").0);
+            let names: Vec<&str> = labels.split("\",").filter_map(|label| Some(label.split_once('=')?.0)).collect();
+            let expected: Vec<&str> =
+                cells[3].split(", ").map(|label| label.trim_matches('`')).filter(|label| !label.is_empty()).collect();
+            assert_eq!(names, expected, "{sample}");
+        }
+    }
+    assert_eq!(exposed, documented);
+}

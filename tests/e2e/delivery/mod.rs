@@ -1,0 +1,9 @@
+//! From a collection to the server: payloads, the spool, full disks, and crashes.
+
+mod crash;
+pub(crate) mod disk_faults;
+mod full_disk;
+pub(crate) mod long_queue;
+pub(crate) mod pattoo_payload;
+mod run_post;
+mod spool_command;

@@ -1,0 +1,6 @@
+//! The pages of `docs/` that can be executed, and the promises that they make.
+
+mod language_guides;
+mod lints;
+mod modbus_guide;
+mod promises;

@@ -1,0 +1,4 @@
+//! What a collector can fetch, and from where.
+
+mod own_endpoints;
+mod wasi_http;
