@@ -7,14 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_fetch::{Client, Method, OriginGrant, OwnEndpoints};
-use pattoo_modbus::{EndpointSettings, Endpoints};
+use pattoo_fetch::{Method, OriginGrant};
+use pattoo_modbus::EndpointSettings;
 use pattoo_sandbox::{
     Cache, CompileLimits, Compiler, Ending, LoadError, Module, Outcome, Sandbox,
-    capability::{
-        Assignment,
-        modbus::{DeviceGrant, Devices},
-    },
+    capability::{Assignment, Grants, modbus::DeviceGrant},
 };
 use pattoo_tests::{agent, assignment_without_grants, binary};
 use pattoo_wasm::config::CollectorLimits;
@@ -86,13 +83,9 @@ impl Worker<'_> {
         let mut device = DeviceGrant::new("silent".parse().expect("a name"), &url);
         device.settings = EndpointSettings { request_timeout: Duration::from_hours(1), ..EndpointSettings::default() };
         let _entered = self.runtime.enter();
-        Assignment {
-            modbus: Devices::new(vec![device], &Endpoints::new()),
-            http: Client::new(vec![site("http"), site("https")], limits.http, OwnEndpoints::default())
-                .expect("a client"),
-            limits: limits.collection.clone(),
-            ..assignment_without_grants(agent("HOSTILE"))
-        }
+        let grants = Grants { modbus: vec![device], http: vec![site("http"), site("https")], ..Grants::default() };
+        let assignment = assignment_without_grants(agent("HOSTILE")).grants(grants).limits(limits.collection.clone());
+        assignment.build().expect("nothing to refuse")
     }
 
     /// Loads and runs a guest; interrupts it after `time_limit`.

@@ -72,7 +72,8 @@ pub fn long_timeout() -> Limits {
 
 /// An assignment without grants and with a long timeout.
 pub fn long_assignment_without_grants() -> Arc<Assignment> {
-    Arc::new(Assignment { limits: long_timeout(), ..assignment_without_grants(agent("modbus_registers")) })
+    let assignment = assignment_without_grants(agent("modbus_registers")).limits(long_timeout()).build();
+    Arc::new(assignment.expect("nothing to refuse"))
 }
 
 /// Datapoints of registers with these numbers.

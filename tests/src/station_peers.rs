@@ -63,12 +63,12 @@ impl StationPeers {
             hostname: "gateway-7".parse().expect("a host name"),
             polling_interval: PollingInterval::from_seconds(60).expect("an interval"),
         };
-        Assignment {
-            settings: settings.to_string(),
-            state: StateStore::at(&self.folder().join("state")),
-            limits: Limits { memory: 256 << 20, timeout: Duration::from_mins(1), ..Limits::default() },
-            ..assignment_with_grants(Arc::new(agent), format!("{}?unit=7", self.device.address()), self.site.address())
-        }
+        assignment_with_grants(Arc::new(agent), format!("{}?unit=7", self.device.address()), self.site.address())
+            .settings(settings.to_string())
+            .state(StateStore::at(&self.folder().join("state")))
+            .limits(Limits { memory: 256 << 20, timeout: Duration::from_mins(1), ..Limits::default() })
+            .build()
+            .expect("nothing to refuse")
     }
 
     /// Checks that a collection completed with all its datapoints, stores its state, and returns

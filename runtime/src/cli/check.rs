@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-use pattoo_fetch::{self as http, OwnEndpoints};
+use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::AgentId;
 use pattoo_output::ServerUrl;
 use pattoo_sandbox::{
     CompileLimits, LoadError, Module, Sandbox,
-    capability::{Interface, Reach, modbus::Devices},
+    capability::{GrantError, ROOMS},
 };
 use pattoo_settings::{Place, Problem, Severity};
 use tokio::net::TcpStream;
@@ -200,14 +200,11 @@ fn status(loaded: &Loaded) -> Option<Problem> {
 
 /// Grants that can never be used.
 fn grants(collector: &CollectorSettings, own: &OwnEndpoints, at: &impl Fn(&[PathStep]) -> Place) -> Vec<Problem> {
-    let problem = |interface, error: String| {
+    let problem = |error: GrantError| {
         let help = "remove this grant, or correct it";
-        Problem::error(error, at(&[PathStep::Key("grants"), PathStep::Key(interface)]), help)
+        Problem::error(error.to_string(), at(&[PathStep::Key("grants"), PathStep::Key(error.room)]), help)
     };
-    let http = http::Client::new(collector.grants.http.clone(), collector.limits.http, own.clone()).err();
-    let modbus = Devices::check(&collector.grants.modbus, own).err();
-    let http = http.map(|error| problem("http", error.to_string()));
-    http.into_iter().chain(modbus.map(|error| problem("modbus", error.to_string()))).collect()
+    collector.grants.check(&collector.limits.collection, own).into_iter().map(problem).collect()
 }
 
 /// A timeout that is longer than the interval.
@@ -269,33 +266,22 @@ fn digest(collector: &CollectorSettings, loaded: &LoadedModule, at: &impl Fn(&[P
 fn imports(collector: &CollectorSettings, loaded: &LoadedModule, at: &impl Fn(&[PathStep]) -> Place) -> Vec<Problem> {
     let imported =
         |interface: &str| loaded.imports.iter().any(|name| name.starts_with(&format!("pattoo:agent/{interface}@")));
-    let reaches_the_web =
-        loaded.imports.iter().any(|name| Interface::of(name).is_some_and(|it| it.reach == Reach::Web));
     let mut problems = Vec::new();
-    let granted = [("http", !collector.grants.http.is_empty()), ("modbus", !collector.grants.modbus.is_empty())];
-    for (interface, granted) in granted {
+    for (room, grant) in ROOMS.iter().filter_map(|room| Some((room, room.grant?))) {
+        let interface = room.name;
         let path = [PathStep::Key("grants"), PathStep::Key(interface)];
-        // Some languages always import `wasi:http`, so that a missing grant for it is not reported.
-        let used_by_way_of_wasi = interface == "http" && reaches_the_web;
-        match (granted, imported(interface)) {
-            (true, false) if !used_by_way_of_wasi => {
+        let is_used = loaded.imports.iter().any(|import| room.is_reached_by(import));
+        if !(grant.is_empty)(&collector.grants) {
+            if !is_used {
                 let what = format!("`{}` is granted `{interface}`, which its module does not use", collector.program);
                 let help = "remove the grant, or name the right module";
                 problems.push(Problem::error(what, at(&path), help));
             }
-            (false, true) => {
-                let what = format!("the module of `{}` uses `{interface}`, and has no grant for it", collector.program);
-                let help = match interface {
-                    "http" => {
-                        "add `grants: { http: [{ origin: \"https://site-a.example.org\" }] }`, unless it does not need it"
-                    }
-                    _ => {
-                        "add `grants: { modbus: { plc1: { url: \"tcp://192.0.2.10:502\" } } }`, unless it does not need it"
-                    }
-                };
-                problems.push(Problem::error(what, at(&path), help).as_warning());
-            }
-            _ => {}
+        } else if imported(interface) {
+            // Some languages always import `wasi:http`, so that a missing grant for it is not reported.
+            let what = format!("the module of `{}` uses `{interface}`, and has no grant for it", collector.program);
+            let help = format!("add `grants: {{ {} }}`, unless it does not need it", grant.example);
+            problems.push(Problem::error(what, at(&path), help).as_warning());
         }
     }
     if !imported(DATAPOINTS) {

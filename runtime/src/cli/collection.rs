@@ -10,11 +10,14 @@ use bytesize::ByteSize;
 use pattoo_fetch::{self as http, OriginGrant};
 use pattoo_measurement::{Agent, AgentId, AgentIdError, Hostname, PollingInterval, Program};
 use pattoo_modbus::DeviceUrl;
-use pattoo_sandbox::{Collector, CompileLimits, Module, Sandbox, capability::modbus::DeviceGrant};
+use pattoo_sandbox::{
+    Collector, CompileLimits, Module, Sandbox,
+    capability::{Grants, modbus::DeviceGrant},
+};
 use serde_json::Map;
 
 use super::Failure;
-use crate::config::{self, CollectorLimits, DataDirectory, Grants, Limit};
+use crate::config::{self, CollectorLimits, DataDirectory, Limit};
 
 /// The time after which a compilation is announced, on a terminal.
 const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
@@ -60,7 +63,7 @@ pub(super) struct CollectionFlags {
 
     /// Set another limit, named as under `limits:` in `pattoo_wasm.yaml` (repeatable)
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = parse_limit)]
-    limits: Vec<(&'static Limit, String)>,
+    limits: Vec<(Limit, String)>,
 
     /// Store values under this name of the machine [default: its fully qualified name]
     #[arg(long, value_name = "NAME")]
@@ -79,7 +82,7 @@ fn parse_device(text: &str) -> Result<DeviceGrant, String> {
     Ok(DeviceGrant::new(name, &url))
 }
 
-fn parse_limit(text: &str) -> Result<(&'static Limit, String), String> {
+fn parse_limit(text: &str) -> Result<(Limit, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, for example datapoints=20000")?;
     let limit = config::limit_named(name).ok_or_else(|| config::unknown_limit(name))?;
     limit.set(&mut CollectorLimits::default(), value).map_err(|error| error.to_string())?;
@@ -98,7 +101,7 @@ impl CollectionFlags {
 
     /// The grants.
     pub(super) fn grants(&self) -> Result<Grants, Failure> {
-        let mut grants = self.grants.as_deref().map_or_else(|| Ok(Grants::default()), Grants::read)?;
+        let mut grants = self.grants.as_deref().map_or_else(|| Ok(Grants::default()), config::read_grants)?;
         grants.http.extend(self.origins.iter().cloned().map(OriginGrant::new));
         for device in &self.devices {
             if grants.modbus.iter().any(|other| other.name == device.name) {

@@ -4,17 +4,13 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytesize::ByteSize;
 use pattoo_base::clock::unix_millis;
-use pattoo_fetch::{self as http, OwnEndpoints};
+use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::AgentId;
-use pattoo_modbus::Endpoints;
 use pattoo_output::ServerUrl;
 use pattoo_output::pattoo::{Batch, Body, Memory};
 use pattoo_sandbox::{
     Collector, Ending, Module, Outcome, Sandbox,
-    capability::{
-        Assignment, Denial,
-        modbus::{DeviceGrant, Devices},
-    },
+    capability::{Assignment, Denial},
     state::StateStore,
 };
 
@@ -92,16 +88,24 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     let plan = args.post.plan()?;
     let grants = args.collection.grants()?;
     let own = own_endpoints(args.post.server()).await;
-    let modbus = devices(grants.modbus, &own)?;
-    let http = http::Client::new(grants.http, limits.http, own).map_err(Failure::usage)?;
-    let state = StateStore::at(&directory.state());
+    if let Some(error) = grants.check(&limits.collection, &own).into_iter().next() {
+        return Err(Failure::usage(error));
+    }
     let (sandbox, collector) = load(&args.module, module, limits.module, &directory).await?;
     // Files are created only now, when nothing else can fail.
     let post = plan.map(|plan| plan.open(&directory)).transpose()?;
     let ids = directory.agent_ids();
     let agent = Arc::new(args.collection.agent(&args.module, |program| AgentId::load_or_create(&ids, program))?);
-    let (sinks, limits) = (Arc::new(Memory::default()), limits.collection);
-    let assignment = Arc::new(Assignment { agent, settings, modbus, http, state, sinks, limits, recorder: None });
+    let assignment = Assignment::builder(agent)
+        .settings(settings)
+        .grants(grants)
+        .limits(limits.collection)
+        .own(own)
+        .state(StateStore::at(&directory.state()))
+        .sinks(Arc::new(Memory::default()))
+        .build()
+        .map_err(Failure::usage)?;
+    let assignment = Arc::new(assignment);
     Ok(Job { sandbox, collector, assignment, post, pretty: args.pretty })
 }
 
@@ -111,14 +115,6 @@ pub(super) async fn own_endpoints(server: Option<&ServerUrl>) -> OwnEndpoints {
         tokio::task::spawn_blocking(|| config::own_addresses(&ConfigDirectory::find())).await.unwrap_or_default();
     let servers = server.into_iter().chain(&found.servers).map(ServerUrl::url);
     OwnEndpoints::of_all(servers, found.status).await
-}
-
-/// The granted devices, without connections to our own endpoints.
-pub(super) fn devices(grants: Vec<DeviceGrant>, own: &OwnEndpoints) -> Result<Devices, Failure> {
-    Devices::check(&grants, own).map_err(Failure::usage)?;
-    let (endpoints, own) = (Endpoints::new(), own.clone());
-    endpoints.deny_addresses(move |address| own.has_address(address.ip(), address.port()));
-    Ok(Devices::new(grants, &endpoints))
 }
 
 impl Job {

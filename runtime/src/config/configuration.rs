@@ -5,9 +5,10 @@ use std::{net::SocketAddr, path::PathBuf};
 use pattoo_base::secret::Secret;
 use pattoo_measurement::{Hostname, PollingInterval, Program};
 use pattoo_output::{ServerUrl, SpoolLimits};
+use pattoo_sandbox::capability::Grants;
 use tracing::level_filters::LevelFilter;
 
-use super::{CollectorLimits, DataDirectory, Digest, Grants, LogBounds};
+use super::{CollectorLimits, DataDirectory, Digest, LogBounds};
 
 /// The configuration as a whole: pattoo's own files and ours.
 ///

@@ -22,9 +22,8 @@ impl Loaded {
         }
         let configuration = &self.configuration;
         let token = configuration.server.iter().filter_map(|server| server.token.as_ref());
-        let grants = configuration.collectors.iter().flat_map(|collector| &collector.grants.http);
-        let attached = grants.flat_map(|grant| grant.attached().iter().map(|(_, secret)| secret));
-        for secret in token.chain(attached) {
+        let granted = configuration.collectors.iter().flat_map(|collector| collector.grants.secrets());
+        for secret in token.chain(granted) {
             if let SecretSource::File(path) = Secret::source(secret) {
                 found.warn(files::exposures_of_secret(path));
             }

@@ -1,22 +1,17 @@
 //! The forms of our files, and of what we read in pattoo's.
 
 use pattoo_measurement::PollingInterval;
-use pattoo_modbus::EndpointSettings;
 use pattoo_output::SpoolLimits;
+use pattoo_sandbox::capability::ROOMS;
 use pattoo_settings::{Form, GIB, Key, Kind, MIB, Unit, secret};
 
 use super::{
-    devices::ENDPOINT,
-    limits::{CollectorLimits, LIMITS},
+    limits,
     log::{LOG, LogBounds},
     spool::SPOOL,
 };
 
 const SECONDS: Kind = Kind::Integer(1, PollingInterval::MAX_SECONDS as u64);
-const UNIT: Kind = Kind::Integer(0, 255);
-const TEXTS: Kind = Kind::List(&Kind::Text);
-const UNITS: Kind = Kind::List(&UNIT);
-const ADDRESSES: Kind = Kind::List(&Kind::Addresses);
 const PORT: Kind = Kind::Integer(1, u16::MAX as u64);
 /// As Python's logging calls them.
 pub(super) const LOG_LEVELS: &[&str] = &["debug", "info", "warning", "error", "critical"];
@@ -161,97 +156,12 @@ pub(super) fn collector() -> Form {
 }
 
 pub(super) fn limits() -> Form {
-    Form::new("`limits`", Key::of_quantities(LIMITS, &CollectorLimits::default()))
+    Form::new("`limits`", limits::keys())
 }
 
 /// `grants:` of a collector, and the whole of a `--grants` file.
 pub(super) fn grants() -> Form {
-    Form::new(
-        "`grants`",
-        vec![
-            Key::new(
-                "http",
-                Kind::List(&Kind::Form(origin)),
-                "web origins",
-                "[{ origin: \"https://site-a.example.org\" }]",
-            ),
-            Key::new(
-                "modbus",
-                Kind::Named(device),
-                "Modbus devices by the names under which the collector knows them: 1 to 128 letters, digits, `.`, `-`, `_` or `:`",
-                "{ plc1: { url: \"tcp://192.0.2.10:502\" } }",
-            ),
-        ],
-    )
-}
-
-pub(super) fn origin() -> Form {
-    Form::new(
-        "a web origin",
-        vec![
-            Key::new(
-                "origin",
-                Kind::Text,
-                "scheme, host and port of a site, without wildcards",
-                "\"https://site-a.example.org\"",
-            )
-            .required(),
-            Key::new("methods", TEXTS, "the HTTP methods that are allowed", "[GET, POST]").or("[GET, HEAD]"),
-            Key::new("paths", TEXTS, "the beginnings of paths that are allowed; without it every path", "[/v1/]"),
-            Key::new(
-                "headers",
-                Kind::Named(secret::form),
-                "headers by their names, each with a secret that is added to every request and never shown to the collector",
-                "{ authorization: { secret: SITE_A_TOKEN } }",
-            ),
-            Key::new(
-                "private",
-                Kind::Flag,
-                "whether the name may lead to a private, loopback or link-local address",
-                "true",
-            )
-            .or("false"),
-            own(),
-        ],
-    )
-}
-
-/// `own` of a grant.
-fn own() -> Key {
-    Key::new(
-        "own",
-        Kind::Flag,
-        "whether it may be an endpoint of pattoo-wasm itself: its status address, or the pattoo server that it posts to",
-        "true",
-    )
-    .or("false")
-}
-
-pub(super) fn device() -> Form {
-    let mut keys = vec![
-        Key::new("url", Kind::Text, "where it is", "\"tcp://192.0.2.10:502\"").required(),
-        Key::new(
-            "unit",
-            UNIT,
-            "the unit that is read unless the collector names another: 0 to 247 or 255; without it the one in `url`, else the \
-             first of `units`, else 1",
-            "7",
-        ),
-        Key::new("units", UNITS, "further units that may be read", "[1, 2, 7]"),
-        Key::new(
-            "coils",
-            ADDRESSES,
-            "the coils that may be read, as addresses from 0, or as a manual numbers them behind `manual:`; without any of these four keys everything may be read, with any \
-             only what it says",
-            "[\"0-99\", 200]",
-        ),
-        Key::new("discrete", ADDRESSES, "the discrete inputs that may be read", "[\"0-99\", 200]"),
-        Key::new("holding", ADDRESSES, "the holding registers that may be read", "[\"0-99\", 200]"),
-        Key::new("input", ADDRESSES, "the input registers that may be read", "[\"0-99\", 200]"),
-        own(),
-    ];
-    keys.extend(Key::of_quantities(ENDPOINT, &EndpointSettings::default()));
-    Form::new("a Modbus device", keys)
+    Form::new("`grants`", ROOMS.iter().filter_map(|room| room.grant).map(|grant| (grant.key)()).collect())
 }
 
 /// `pattoo.yaml`, as far as we read it, in both of its shapes.

@@ -13,11 +13,10 @@ use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    CollectorLimits, CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, Server, forms,
+    CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, Server, forms,
     fully_qualified_hostname,
     grants::grants,
-    interval,
-    limits::LIMITS,
+    interval, limits,
     log::{LOG, LogBounds},
     pattoo::PattooFiles,
     source::{DEFAULT_STATUS, FILE, PathStep, Source},
@@ -202,18 +201,16 @@ fn collector(
     let sha256 = fields.optional("sha256");
     let polling_interval = interval(fields, "polling_interval");
     let settings = settings(fields);
-    let mut limits = CollectorLimits::default();
-    let set = fields.node("limits").map(|node| fields.of(&forms::limits(), node).quantities(LIMITS, &mut limits));
+    let limits = fields.node("limits").map(|node| limits::read(fields.of(&forms::limits(), node))).transpose();
     let form = forms::grants();
     let grants = fields.node("grants").map(|node| grants(fields.of(&form, node), folder)).transpose();
-    set.transpose()?;
     Ok(CollectorSettings {
         program: program?,
         module: folder.join(module?),
         sha256: sha256?,
         polling_interval: polling_interval?.unwrap_or(default_interval),
         settings: settings?,
-        limits,
+        limits: limits?.unwrap_or_default(),
         grants: grants?.unwrap_or_default(),
     })
 }

@@ -1,7 +1,7 @@
 //! What an operator wrote down, parsed into types that cannot be wrong.
 //!
 //! A file's way: `source` reads it, `yaml` makes a tree of it in which everything knows its place, `form` holds that against
-//! `forms` (which keys there are, of which kind), and the typed readers (`load`, `grants`, `devices`, `pattoo`) turn it into
+//! `forms` (which keys there are, of which kind), and the typed readers (`load`, `grants`, `limits`, `pattoo`) turn it into
 //! newtypes. Whatever is wrong on the way is a [`Problem`] with its place and how to mend it, and all of them are said at once.
 //!
 //! Nothing is started here, and nothing written.
@@ -9,7 +9,6 @@
 mod config_directory;
 mod configuration;
 mod data_directory;
-mod devices;
 mod digest;
 mod effective;
 mod exposed;
@@ -19,7 +18,6 @@ mod hostname;
 mod limits;
 mod load;
 mod log;
-mod narrow;
 mod own;
 mod pattoo;
 mod posting;
@@ -41,11 +39,10 @@ pub use self::{
     configuration::{CollectorSettings, Configuration, Directories, Server},
     data_directory::DataDirectory,
     digest::{Digest, DigestError},
-    grants::Grants,
+    grants::read_grants,
     hostname::{HostnameError, fully_qualified_hostname},
-    limits::{CollectorLimits, LIMITS, Limit, limit_named},
+    limits::{CollectorLimits, Limit, known_limits, limit_named},
     log::LogBounds,
-    narrow::grants_of,
     own::{OwnAddresses, own_addresses},
     posting::Posting,
     schema::schema,

@@ -1,11 +1,11 @@
 use std::{fs, path::Path, time::Duration};
 
-use pattoo_settings::{ConfigError, Key, Place};
+use pattoo_settings::{ConfigError, Form, Key, Kind, Place};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tracing::level_filters::LevelFilter;
 
-use super::{CollectorLimits, ConfigDirectory, Configuration, LIMITS, Loaded, forms};
+use super::{CollectorLimits, ConfigDirectory, Configuration, Loaded, forms, known_limits};
 
 /// A configuration directory of these files.
 fn directory(files: &[(&str, &str)]) -> TempDir {
@@ -122,8 +122,9 @@ pattoo_wasm:
     assert!(collector.sha256.unwrap().to_string().starts_with("9f86d081"));
     assert_eq!(collector.settings, r#"{"tickers":["ABC","DEF"],"count":3,"note":"3","nothing":null}"#);
     assert_eq!(collector.limits.collection.timeout, Duration::from_secs(5));
-    assert_eq!((collector.limits.collection.memory, collector.limits.collection.datapoints), (128 << 20, 20_000));
-    assert_eq!((collector.limits.http.response_bytes, collector.limits.http.redirects), (1 << 20, 0));
+    assert_eq!((collector.limits.collection.memory, collector.limits.collection.datapoints.count), (128 << 20, 20_000));
+    let fetch = collector.limits.collection.http.fetch;
+    assert_eq!((fetch.response_bytes, fetch.redirects), (1 << 20, 0));
     assert_eq!((collector.grants.http.len(), collector.grants.modbus[0].settings.gap), (1, 4));
     assert!(!format!("{configuration:?}").contains("hush"));
 }
@@ -312,6 +313,19 @@ fn row(key: &Key) -> String {
     format!("| `{}` | {} | {default} | {} |", key.name, key.kind.words(), key.doc)
 }
 
+/// The forms that a key leads to.
+fn below(kind: Kind) -> Vec<Form> {
+    match kind {
+        Kind::List(kind) => below(*kind),
+        Kind::Form(form) | Kind::Named(form) => {
+            let mut forms: Vec<_> = form().keys.iter().flat_map(|key| below(key.kind)).collect();
+            forms.push(form());
+            forms
+        }
+        _ => Vec::new(),
+    }
+}
+
 #[test]
 fn the_reference_has_every_key_as_it_is_read() {
     let page = fs::read_to_string(repository("docs/reference/configuration.md")).unwrap();
@@ -323,13 +337,12 @@ fn the_reference_has_every_key_as_it_is_read() {
         forms::log(),
         forms::collector(),
         forms::grants(),
-        forms::origin(),
-        forms::device(),
-        pattoo_settings::secret::form(),
         forms::directories(),
         forms::polling(),
     ];
-    for form in forms {
+    let granted = forms::grants().keys.iter().flat_map(|key| below(key.kind)).collect::<Vec<_>>();
+    assert!(granted.iter().any(|form| form.what == "a web origin"), "the rooms' own forms are among them");
+    for form in forms.into_iter().chain(granted) {
         let rows: Vec<_> = form.keys.iter().map(row).collect();
         if rows.iter().any(|row| !page.lines().any(|line| line == row)) {
             missing.push(format!(
@@ -345,8 +358,7 @@ fn the_reference_has_every_key_as_it_is_read() {
 #[test]
 fn the_reference_has_every_limit_with_its_default_and_range() {
     let page = fs::read_to_string(repository("docs/reference/limits.md")).unwrap();
-    let missing: Vec<_> = LIMITS
-        .iter()
+    let missing: Vec<_> = known_limits()
         .map(|limit| {
             let default = limit.show(&CollectorLimits::default());
             let (least, most) = (limit.unit.show(limit.min), limit.unit.show(limit.max));

@@ -119,8 +119,7 @@ impl Totals {
         self.lateness = self.lateness.saturating_add(other.lateness);
         self.accepted = self.accepted.saturating_add(other.accepted);
         self.rejected = self.rejected.saturating_add(other.rejected);
-        self.usage.http.add(other.usage.http);
-        self.usage.modbus.add(other.usage.modbus);
+        self.usage.add(other.usage);
         self.peak_memory = other.peak_memory;
     }
 }

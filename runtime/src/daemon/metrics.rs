@@ -1,6 +1,6 @@
 //! The metrics of the daemon, in the text format of Prometheus (version 0.0.4).
 //!
-//! [`FAMILIES`] is the whole list: nothing else is exposed, and the reference in `docs/reference/metrics.md` is compared
+//! [`FAMILIES`] and the counters of [`ROOMS`] are the whole list: nothing else is exposed, and the reference in `docs/reference/metrics.md` is compared
 //! with it. A label never has a value that a collector chose: programs, devices and origins are those of the configuration.
 
 use std::{
@@ -11,26 +11,12 @@ use std::{
 
 use pattoo_measurement::Program;
 use pattoo_output::SpoolStats;
+use pattoo_sandbox::capability::{Family, ROOMS};
 
 use super::{
     collector_stats::{SkipReason, StatsSnapshot, TerminationReason},
     daemon_status::{DaemonStatus, LATENESS_BOUNDS},
 };
-
-/// One metric: its name, its type, its labels, and its meaning.
-#[derive(Debug, Clone, Copy)]
-pub struct Family {
-    /// Its name.
-    pub name: &'static str,
-    /// `counter`, `gauge`, `summary` or `histogram`.
-    pub kind: &'static str,
-    /// The labels of its samples.
-    pub labels: &'static [&'static str],
-    /// Its meaning, with its unit.
-    pub help: &'static str,
-    /// Its name in the previous release, under which it is exposed as well.
-    pub previous_name: Option<&'static str>,
-}
 
 macro_rules! families {
     ($($constant:ident $name:literal $(was $previous:literal)? $kind:literal [$($label:literal),*] $help:literal;)*) => {
@@ -41,7 +27,7 @@ macro_rules! families {
             help: $help,
             previous_name: families!(@previous $($previous)?),
         };)*
-        /// All of them, in the order of the page.
+        /// Those of the daemon itself. [`ROOMS`] have theirs, as [`Counters`](pattoo_sandbox::capability::Counters).
         pub const FAMILIES: &[Family] = &[$($constant),*];
     };
     (@previous) => { None };
@@ -65,10 +51,6 @@ families! {
     MEMORY "pattoo_wasm_peak_memory_bytes" "gauge" ["program"] "The peak of linear memory in the last collection.";
     COMPLETED "pattoo_wasm_last_completed_timestamp_seconds" "gauge" ["program"] "When a collection last completed, in Unix seconds.";
     FAILURES "pattoo_wasm_consecutive_failures" "gauge" ["program"] "Collections that failed and emitted nothing, since the last one that emitted something.";
-    READS "pattoo_wasm_modbus_reads_total" "counter" ["program", "device"] "Spans of registers or bits that were read from a device.";
-    READ_ERRORS "pattoo_wasm_modbus_read_errors_total" "counter" ["program", "device"] "Spans that could not be read: timeouts, broken connections, exceptions.";
-    FETCHES "pattoo_wasm_http_fetches_total" "counter" ["program", "origin"] "Requests to a web origin, without redirects.";
-    FETCH_ERRORS "pattoo_wasm_http_fetch_errors_total" "counter" ["program", "origin"] "Requests without a response of any status: timeouts, refused or denied requests, responses that are too large.";
     QUEUED "pattoo_wasm_spool_payloads" was "pattoo_wasm_spool_bodies" "gauge" [] "Payloads in the spool that wait for the server.";
     QUEUED_BYTES "pattoo_wasm_spool_bytes" "gauge" [] "Their size.";
     QUEUED_AGE "pattoo_wasm_spool_oldest_seconds" "gauge" [] "The age of the oldest of them; 0 if there is none.";
@@ -169,8 +151,10 @@ impl Page {
             samples.add("", &[program, ("result", "rejected")], &stats.totals.rejected);
         });
         self.each(&all, HOST_TIME, |samples, program, stats| {
-            samples.add("", &[program, ("interface", "modbus")], &seconds(stats.totals.usage.modbus.time));
-            samples.add("", &[program, ("interface", "http")], &seconds(stats.totals.usage.http.time));
+            for room in ROOMS.iter().filter(|room| room.counters.is_some()) {
+                let time = stats.totals.usage.of(room.name).map(|calls| calls.time).unwrap_or_default();
+                samples.add("", &[program, ("interface", room.name)], &seconds(time));
+            }
         });
         self.each(&all, MEMORY, |samples, program, stats| samples.add("", &[program], &stats.totals.peak_memory));
         self.each(&all, COMPLETED, |samples, program, stats| {
@@ -179,19 +163,16 @@ impl Page {
             }
         });
         self.each(&all, FAILURES, |samples, program, stats| samples.add("", &[program], &stats.failures));
-        for (family, label, errors) in [
-            (READS, "device", false),
-            (READ_ERRORS, "device", true),
-            (FETCHES, "origin", false),
-            (FETCH_ERRORS, "origin", true),
-        ] {
-            self.each(&all, family, |samples, program, stats| {
-                let usage = &stats.totals.usage;
-                let calls = if label == "device" { &usage.modbus } else { &usage.http };
-                for (peer, (requests, failed)) in &calls.by_peer {
-                    samples.add("", &[program, (label, peer.as_str())], if errors { failed } else { requests });
-                }
-            });
+        for (room, counters) in ROOMS.iter().filter_map(|room| Some((room, room.counters?))) {
+            for (family, are_failures) in [(counters.requests, false), (counters.failures, true)] {
+                self.each(&all, family, |samples, program, stats| {
+                    let by_peer = stats.totals.usage.of(room.name).map(|calls| &calls.by_peer);
+                    for (peer, (requests, failures)) in by_peer.into_iter().flatten() {
+                        let value = if are_failures { failures } else { requests };
+                        samples.add("", &[program, (counters.label, peer.as_str())], value);
+                    }
+                });
+            }
         }
     }
 

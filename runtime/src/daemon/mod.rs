@@ -52,7 +52,7 @@ pub use self::{
     daemon_status::{DaemonStatus, LATENESS_BOUNDS, LatenessHistogram, RunningCollection},
     loader::{CollectorLoadError, DesiredCollector, FileStamp, Loader, PreparedCollector},
     lock::{DirectoryLock, DirectoryLockError},
-    metrics::{CollectorState, FAMILIES, Family, page as metrics_page},
+    metrics::{CollectorState, FAMILIES, page as metrics_page},
     notify::{Notifier, ServiceState},
     plan::{DaemonResources, PlanError, plan},
     status_server::StatusServer,

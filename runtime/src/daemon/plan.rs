@@ -2,16 +2,13 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use pattoo_fetch::{Client, OwnEndpoints, SetupError};
+use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::{Agent, AgentId, AgentIdError, Program};
 use pattoo_modbus::Endpoints;
 use pattoo_output::pattoo::{Budget, Memory};
 use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, store_body, take_over};
 use pattoo_sandbox::{
-    capability::{
-        Assignment,
-        modbus::{Devices, OwnDevice},
-    },
+    capability::{Assignment, GrantError},
     state::StateStore,
 };
 use tokio::sync::Mutex;
@@ -38,21 +35,13 @@ pub enum PlanError {
         /// Why.
         error: AgentIdError,
     },
-    /// The device grants of a collector cannot be used.
+    /// The grants of a collector cannot be used.
     #[error("{program}: {error}")]
-    Modbus {
+    Grant {
         /// The collector.
         program: Program,
         /// Why.
-        error: OwnDevice,
-    },
-    /// The web grants of a collector cannot be used.
-    #[error("{program}: {error}")]
-    Http {
-        /// The collector.
-        program: Program,
-        /// Why.
-        error: SetupError,
+        error: GrantError,
     },
 }
 
@@ -122,10 +111,6 @@ impl DaemonResources {
 pub async fn plan(resources: &DaemonResources, configuration: &Configuration) -> Result<Plan, PlanError> {
     let server = configuration.server.as_ref().ok_or(PlanError::NoServer)?;
     let own = OwnEndpoints::of_all(configuration.known_servers.iter().map(ServerUrl::url), resources.status).await;
-    for settings in &configuration.collectors {
-        Devices::check(&settings.grants.modbus, &own)
-            .map_err(|error| PlanError::Modbus { program: settings.program.clone(), error })?;
-    }
     let ids = configuration.directories.daemon.agent_ids();
     let collectors = configuration
         .collectors
@@ -162,18 +147,17 @@ fn desired(
     resources: &DaemonResources,
     own: &OwnEndpoints,
 ) -> Result<DesiredCollector, PlanError> {
-    let http = Client::new(settings.grants.http.clone(), settings.limits.http, own.clone())
-        .map_err(|error| PlanError::Http { program: agent.program.clone(), error })?;
-    let assignment = Assignment {
-        agent: Arc::new(agent),
-        settings: settings.settings.clone(),
-        modbus: Devices::new(settings.grants.modbus.clone(), &resources.endpoints),
-        http,
-        limits: settings.limits.collection.clone(),
-        state: resources.state.clone(),
-        sinks: Arc::new(Memory::new(&resources.memory)),
-        recorder: None,
-    };
+    let program = agent.program.clone();
+    let assignment = Assignment::builder(Arc::new(agent))
+        .settings(settings.settings.clone())
+        .grants(settings.grants.clone())
+        .limits(settings.limits.collection.clone())
+        .endpoints(resources.endpoints.clone())
+        .own(own.clone())
+        .state(resources.state.clone())
+        .sinks(Arc::new(Memory::new(&resources.memory)))
+        .build()
+        .map_err(|error| PlanError::Grant { program, error })?;
     Ok(DesiredCollector {
         module: settings.module.clone(),
         pin: settings.sha256,

@@ -16,10 +16,7 @@ use std::{
 };
 
 use pattoo_measurement::{Agent, AgentId, PollingInterval};
-use pattoo_sandbox::{
-    CompileLimits, Compiler, Module, Sandbox,
-    capability::{Assignment, Limits},
-};
+use pattoo_sandbox::{CompileLimits, Compiler, Module, Sandbox, capability::Limits};
 use pattoo_tests::{assignment_without_grants, binary, component, emits_and, guest};
 use pattoo_wasm::daemon::{
     DaemonStatus, DesiredCollector, SkipReason, StatsSnapshot, StorePayload, Supervisor, TerminationReason,
@@ -77,7 +74,7 @@ impl Fixture {
             polling_interval: PollingInterval::from_seconds(1).unwrap(),
         };
         let limits = Limits { timeout, ..Limits::default() };
-        let assignment = Assignment { limits, ..assignment_without_grants(Arc::new(agent)) };
+        let assignment = assignment_without_grants(Arc::new(agent)).limits(limits).build().unwrap();
         DesiredCollector {
             module: module.to_owned(),
             pin: None,

@@ -277,7 +277,7 @@ fn limit_of_a_library(error: &wasmtime::Error, assignment: &Assignment) -> Optio
         return Some(LimitReached { what: "open resources", value, setting: "resources" });
     }
     matches!(error.downcast_ref(), Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields)).then(|| {
-        let limit = assignment.http.limits().request_header_bytes;
+        let limit = assignment.limits.http.fetch.request_header_bytes;
         LimitReached::of_bytes("the header fields of a request", limit, "request_header_bytes")
     })
 }

@@ -9,13 +9,11 @@ mod report;
 
 use std::{path::PathBuf, sync::Arc};
 
-use pattoo_fetch as http;
 use pattoo_measurement::AgentId;
 use pattoo_output::pattoo::Memory;
 use pattoo_sandbox::{
     Collector, Module, Sandbox,
     capability::{Assignment, Recorder},
-    state::StateStore,
 };
 
 use self::report::{Report, RunReport};
@@ -23,7 +21,7 @@ use super::{
     Exit, Failure, Interruption,
     collection::{self, load},
     output::print_line,
-    run::{devices, own_endpoints},
+    run::own_endpoints,
 };
 use crate::config::DataDirectory;
 
@@ -82,20 +80,17 @@ pub(super) async fn inspect(args: Args) -> Result<Exit, Failure> {
 /// Collects once with the grants of the command line.
 async fn collect(args: &Args, sandbox: &Sandbox, collector: &Collector) -> Result<RunReport, Failure> {
     let flags = &args.collection;
-    let (grants, limits) = (flags.grants()?, flags.limits()?);
     let recorder = Recorder::default();
-    let own = own_endpoints(None).await;
-    let assignment = Assignment {
-        agent: Arc::new(flags.agent(&args.module, |_| AgentId::passing())?),
-        settings: flags.settings()?,
-        modbus: devices(grants.modbus, &own)?,
-        http: http::Client::new(grants.http, limits.http, own).map_err(Failure::usage)?,
-        state: StateStore::forgetful(),
-        sinks: Arc::new(Memory::default()),
-        limits: limits.collection,
-        recorder: Some(recorder.clone()),
-    };
+    let assignment = Assignment::builder(Arc::new(flags.agent(&args.module, |_| AgentId::passing())?))
+        .settings(flags.settings()?)
+        .grants(flags.grants()?)
+        .limits(flags.limits()?.collection)
+        .own(own_endpoints(None).await)
+        .sinks(Arc::new(Memory::default()))
+        .recorder(recorder.clone())
+        .build()
+        .map_err(Failure::usage)?;
     let mut stop = Interruption::listen();
     let outcome = sandbox.collect_until(collector, Arc::new(assignment), stop.wait()).await;
-    Ok(RunReport::new(&outcome, &recorder.asked()))
+    Ok(RunReport::new(&outcome, &recorder.requested()))
 }

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use pattoo_base::text::printable;
 use pattoo_sandbox::{
     Kind,
-    capability::{INTERFACES, Interface},
+    capability::{Interface, interfaces},
 };
 
 use super::report::{ReachableCapability, Report, RunReport};
@@ -64,7 +64,7 @@ fn section<'a>(page: &mut String, title: &str, imports: impl Iterator<Item = (&'
         let _ = write!(page, "\n{title}: none\n");
         return;
     }
-    let width = INTERFACES.iter().map(|interface| interface.name.len().saturating_add(7)).max().unwrap_or(0);
+    let width = interfaces().map(|interface| interface.name.len().saturating_add(7)).max().unwrap_or_default();
     let _ = write!(page, "\n{title}:\n");
     for (name, does) in imports {
         let _ = writeln!(page, "  {name:<width$} {does}");

@@ -5,11 +5,11 @@ use std::path::Path;
 use pattoo_base::text::one_line;
 use pattoo_sandbox::{
     Collector, Kind, Outcome,
-    capability::{Asked, INTERFACES, Interface, Reach, modbus::grant_key},
+    capability::{Interface, Power, ROOMS, Request, RequestedAccess, interfaces},
 };
 use serde::Serialize;
 
-use crate::{config::grants_of, daemon::termination_of};
+use crate::daemon::termination_of;
 
 /// How much of a name in a module is shown, in bytes.
 const MAX_SHOWN: usize = 200;
@@ -92,6 +92,13 @@ pub(super) struct AccessRequest {
     pub(super) granted: bool,
 }
 
+impl From<Request> for AccessRequest {
+    fn from(request: Request) -> Self {
+        let Request { what, granted } = request;
+        Self { what, granted }
+    }
+}
+
 impl Report {
     pub(super) fn new(path: &Path, kind: Kind, size: u64, collector: &Collector) -> Self {
         let imports = collector.imports();
@@ -117,56 +124,36 @@ impl Report {
 
 /// What is outside the sandbox, and which of these imports lead to it.
 fn capabilities(imports: &[String]) -> Vec<ReachableCapability> {
-    let capability_of = |(what, reach, does): (&'static str, Reach, &'static str)| ReachableCapability {
-        what,
-        by: imports
-            .iter()
-            .filter(|name| Interface::of(name).is_some_and(|interface| interface.reach == reach))
-            .cloned()
-            .collect(),
-        does,
-        ways: INTERFACES.iter().filter(|interface| interface.reach == reach).map(|interface| interface.name).collect(),
+    let mut powers: Vec<&Power> = Vec::new();
+    for power in ROOMS.iter().filter_map(|room| room.power) {
+        // Several rooms may lead to the same.
+        if !powers.contains(&power) {
+            powers.push(power);
+        }
+    }
+    let ways =
+        |power| interfaces().filter(move |interface| interface.power == Some(power)).map(|interface| interface.name);
+    let leads = |name: &&String, power| Interface::of(name).is_some_and(|interface| interface.power == Some(power));
+    let capability_of = |power: &'static Power| ReachableCapability {
+        what: power.what,
+        by: imports.iter().filter(|name| leads(name, power)).cloned().collect(),
+        does: power.does,
+        ways: ways(power).collect(),
     };
-    [
-        ("web", Reach::Web, "fetches from the web origins that are granted"),
-        ("modbus", Reach::Modbus, "reads the Modbus devices that are granted"),
-        ("pattoo", Reach::Datapoints, "emits datapoints, under its own program's name"),
-        ("state", Reach::State, "stores values of its own from one collection to the next"),
-        ("log", Reach::Log, "writes lines to the log"),
-    ]
-    .into_iter()
-    .map(capability_of)
-    .collect()
+    powers.into_iter().map(capability_of).collect()
 }
 
 impl RunReport {
-    pub(super) fn new(outcome: &Outcome, asked: &Asked) -> Self {
-        let web = asked.web.iter().flat_map(|(origin, of)| {
-            let methods = of.paths.iter().flat_map(|(path, methods)| methods.iter().map(move |method| (method, path)));
-            methods.map(move |(method, path)| AccessRequest {
-                what: format!("{method} {origin}{path}"),
-                granted: !of.denied.contains(&(method.clone(), path.clone())),
-            })
-        });
-        let devices = asked.devices.iter().flat_map(|(name, of)| {
-            of.spans.iter().map(move |span| {
-                let (unit, table, first, last) = *span;
-                let addresses = if first == last { first.to_string() } else { format!("{first}-{last}") };
-                AccessRequest {
-                    what: format!("{name}, unit {unit}, {} {addresses}", grant_key(table)),
-                    granted: !of.denied.contains(span),
-                }
-            })
-        });
+    pub(super) fn new(outcome: &Outcome, requested: &RequestedAccess) -> Self {
         Self {
             ending: termination_of(&outcome.ending).1,
             completed: matches!(outcome.ending, pattoo_sandbox::Ending::Completed),
             datapoints: outcome.emission.sink.datapoints(),
             rejected: outcome.emission.rejected,
-            asked: web.chain(devices).collect(),
-            beyond: asked.beyond.iter().cloned().collect(),
-            left_out: asked.left_out,
-            grants: grants_of(asked),
+            asked: requested.requests().into_iter().map(AccessRequest::from).collect(),
+            beyond: requested.beyond.iter().cloned().collect(),
+            left_out: requested.left_out,
+            grants: requested.narrowest_grant(),
         }
     }
 }

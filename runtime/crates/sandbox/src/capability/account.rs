@@ -134,7 +134,7 @@ impl Drop for Charge {
 
 /// What the handles of one collection hold, by their numbers.
 #[derive(Debug, Default)]
-pub(super) struct Handles(HashMap<u32, Charge>);
+pub(in crate::capability) struct Handles(HashMap<u32, Charge>);
 
 impl Handles {
     /// A handle holds this many bytes from now on, beside those of [`HANDLE`].

@@ -1,16 +1,21 @@
-//! One Modbus device of a grant: `url`, units, what may be read, and how its endpoint is treated.
+//! How a device is granted in a file: `url`, units, what may be read, and how its endpoint is treated.
 
 use pattoo_modbus::{
     DeviceUrl, EndpointSettings, MAX_BITS, MAX_CONNECTIONS, MAX_REGISTERS, Ranges, Readable, Table, Unit,
 };
-use pattoo_sandbox::capability::modbus::DeviceGrant;
 use pattoo_settings::{
-    Fields, HOUR, Quantity, Reported, all,
+    Fields, Form, HOUR, Key, Kind, Quantity, Reported, all,
     convert::{duration, millis, narrow},
     quantity,
     yaml::{Entry, Node},
 };
 
+use super::DeviceGrant;
+use crate::capability::room::own;
+
+const UNIT: Kind = Kind::Integer(0, 255);
+const UNITS: Kind = Kind::List(&UNIT);
+const ADDRESSES: Kind = Kind::List(&Kind::Addresses);
 const MINUTE: u64 = 60_000;
 
 /// How an endpoint can be treated.
@@ -150,8 +155,51 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
     quantity!("max_backoff", "the longest time without another try", Time, 0, HOUR, max_backoff, millis, duration),
 ];
 
+/// The key under `grants:`.
+pub(super) fn key() -> Key {
+    Key::new(
+        "modbus",
+        Kind::Named(form),
+        "Modbus devices by the names under which the collector knows them: 1 to 128 letters, digits, `.`, `-`, `_` or `:`",
+        "{ plc1: { url: \"tcp://192.0.2.10:502\" } }",
+    )
+}
+
+fn form() -> Form {
+    let mut keys = vec![
+        Key::new("url", Kind::Text, "where it is", "\"tcp://192.0.2.10:502\"").required(),
+        Key::new(
+            "unit",
+            UNIT,
+            "the unit that is read unless the collector names another: 0 to 247 or 255; without it the one in `url`, else the \
+             first of `units`, else 1",
+            "7",
+        ),
+        Key::new("units", UNITS, "further units that may be read", "[1, 2, 7]"),
+        Key::new(
+            "coils",
+            ADDRESSES,
+            "the coils that may be read, as addresses from 0, or as a manual numbers them behind `manual:`; without any of these four keys everything may be read, with any \
+             only what it says",
+            "[\"0-99\", 200]",
+        ),
+        Key::new("discrete", ADDRESSES, "the discrete inputs that may be read", "[\"0-99\", 200]"),
+        Key::new("holding", ADDRESSES, "the holding registers that may be read", "[\"0-99\", 200]"),
+        Key::new("input", ADDRESSES, "the input registers that may be read", "[\"0-99\", 200]"),
+        own(),
+    ];
+    keys.extend(Key::of_quantities(ENDPOINT, &EndpointSettings::default()));
+    Form::new("a Modbus device", keys)
+}
+
+/// Reads the value of the key.
+pub(super) fn read(fields: Fields<'_>) -> Result<Vec<DeviceGrant>, Reported> {
+    let form = form();
+    all(fields.map("modbus").iter().map(|entry| device(fields.of(&form, &entry.node), entry)))
+}
+
 /// Reads a device: `fields` are those of its form, `entry` is the name and the mapping.
-pub(super) fn device(fields: Fields<'_>, entry: &Entry) -> Result<DeviceGrant, Reported> {
+fn device(fields: Fields<'_>, entry: &Entry) -> Result<DeviceGrant, Reported> {
     let name = entry.key.parse().map_err(|error| fields.wrong_key(entry, &error, "name it for example `plc1`"));
     let url = fields.required::<DeviceUrl>("url");
     let units = units(fields, url.as_ref().ok());

@@ -1,94 +1,24 @@
-//! WASI 0.2, linked and empty.
-//!
-//! Many language toolchains import WASI without using it, so it has to be there. Nothing is granted through it: no files,
-//! no environment, no arguments, no sockets, no name look-up. Standard output and error become log lines, standard
-//! input is at its end. Random bytes are the system's, and counted.
+//! Standard output and error: lines of the log.
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
+use pattoo_base::lock::lock;
 use tokio::io::AsyncWrite;
-use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::{
-    WasiCtx, async_trait,
+    async_trait,
     cli::{IsTerminal, StdoutStream},
-    p2::{
-        OutputStream, Pollable, StreamError, StreamResult,
-        bindings::random::{insecure, random},
-    },
+    p2::{OutputStream, Pollable, StreamError, StreamResult},
 };
 
-use super::{GuestLog, Host, LimitReached, bindings::pattoo::agent::log::Level};
-
-/// A WASI context with nothing in it but a way to `log`.
-pub(super) fn empty(log: &GuestLog) -> WasiCtx {
-    WasiCtx::builder()
-        .stdout(LogLines::new(log.clone(), Level::Info))
-        .stderr(LogLines::new(log.clone(), Level::Warn))
-        .allow_tcp(false)
-        .allow_udp(false)
-        .build()
-}
-
-/// Takes the place of the library's random numbers, which are bounded in one call and not in all together.
-pub(super) fn add_random_to_linker<T: 'static>(
-    linker: &mut Linker<T>,
-    host: fn(&mut T) -> &mut Host,
-) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    random::add_to_linker::<T, HasSelf<Host>>(linker, host)?;
-    insecure::add_to_linker::<T, HasSelf<Host>>(linker, host)?;
-    linker.allow_shadowing(false);
-    Ok(())
-}
-
-impl Host {
-    fn random_bytes(&mut self, count: u64) -> wasmtime::Result<Vec<u8>> {
-        let limit = self.assignment.limits.random_bytes;
-        let drawn = self.random_bytes.saturating_add(count);
-        if drawn > limit {
-            return Err(LimitReached::of_bytes("random bytes", limit, "random_bytes").into());
-        }
-        self.random_bytes = drawn;
-        self.hand_over(usize::try_from(count)?)?;
-        let mut bytes = vec![0; usize::try_from(count)?];
-        getrandom::fill(&mut bytes).map_err(|error| wasmtime::format_err!("no random bytes: {error}"))?;
-        Ok(bytes)
-    }
-
-    fn random_number(&mut self) -> wasmtime::Result<u64> {
-        let mut number = [0; 8];
-        number.copy_from_slice(&self.random_bytes(8)?);
-        Ok(u64::from_ne_bytes(number))
-    }
-}
-
-impl random::Host for Host {
-    fn get_random_bytes(&mut self, count: u64) -> wasmtime::Result<Vec<u8>> {
-        self.random_bytes(count)
-    }
-
-    fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
-        self.random_number()
-    }
-}
-
-impl insecure::Host for Host {
-    fn get_insecure_random_bytes(&mut self, count: u64) -> wasmtime::Result<Vec<u8>> {
-        self.random_bytes(count)
-    }
-
-    fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {
-        self.random_number()
-    }
-}
+use crate::capability::{GuestLog, bindings::pattoo::agent::log::Level};
 
 /// A standard stream whose lines go to the log. Clones are the same stream.
 #[derive(Clone)]
-struct LogLines(Arc<Mutex<Line>>);
+pub(super) struct LogLines(Arc<Mutex<Line>>);
 
 /// The line that is being written.
 struct Line {
@@ -98,18 +28,18 @@ struct Line {
 }
 
 impl LogLines {
-    fn new(log: GuestLog, level: Level) -> Self {
+    pub(super) fn new(log: GuestLog, level: Level) -> Self {
         Self(Arc::new(Mutex::new(Line { log, level, unfinished: Vec::new() })))
     }
 
     /// How many bytes may be written at once.
     fn permitted(&self) -> usize {
         const MOST: usize = 64 << 10;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).log.max_line_bytes().min(MOST)
+        lock(&self.0).log.max_line_bytes().min(MOST)
     }
 
     fn write_bytes(&self, bytes: &[u8]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes);
+        lock(&self.0).write(bytes);
     }
 }
 
@@ -202,7 +132,7 @@ mod tests {
     use wasmtime_wasi::p2::{OutputStream as _, StreamError};
 
     use super::LogLines;
-    use crate::capability::{GuestLog, Limits, bindings::pattoo::agent::log::Level, limits::Reached};
+    use crate::capability::{GuestLog, bindings::pattoo::agent::log::Level, limits::Reached, log::Limits};
 
     #[test]
     fn write_that_is_longer_than_permitted_is_a_trap_and_writes_nothing() {

@@ -2,12 +2,84 @@
 //!
 //! What is emitted is normalised as it arrives and outlives the guest: a collection that is stopped keeps what it emitted.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use pattoo_base::{clock::unix_millis, text::one_line};
 use pattoo_measurement::{Bounds, Candidate, Metadatum, Reason, Sink, Value, target_name};
+use pattoo_settings::{
+    GIB, HOUR, KIB, Quantity,
+    convert::{duration, millis, narrow, widen},
+    quantity,
+};
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime_wasi::WasiView;
 
-use super::{Account, Assignment, Charge, Host, LimitReached, Limits, bindings::pattoo::agent::datapoints};
+use super::{
+    Account, Assignment, AssignmentBuilder, Capability, Charge, Context, GrantError, Host, HostView, Interface,
+    LimitReached, Power, Room,
+    bindings::pattoo::agent::{datapoints, types},
+};
+
+/// What is reached with it.
+static POWER: Power = Power { what: "pattoo", does: "emits datapoints, under its own program's name" };
+
+/// The room.
+pub static ROOM: Room = Room {
+    power: Some(&POWER),
+    limits: LIMITS,
+    ..Room::new(
+        "datapoints",
+        &[
+            Interface::ours(
+                "pattoo:agent/types",
+                None,
+                "the types of the others",
+                include_str!("../../../../../../wit/types.wit"),
+            ),
+            Interface::ours(
+                "pattoo:agent/datapoints",
+                Some(&POWER),
+                "emits datapoints for pattoo",
+                include_str!("../../../../../../wit/datapoints.wit"),
+            ),
+        ],
+    )
+};
+
+/// How much one collection may emit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Datapoints emitted.
+    pub count: usize,
+    /// Targets for which datapoints are emitted.
+    pub targets: usize,
+    /// Bytes of normalised datapoints.
+    pub bytes: usize,
+    /// How far ahead of the host's clock a timestamp may lie.
+    pub timestamp_ahead: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { count: 10_000, targets: 1_000, bytes: 16 << 20, timestamp_ahead: Duration::from_mins(5) }
+    }
+}
+
+static LIMITS: &[Quantity<super::Limits>] = &[
+    quantity!("datapoints", "datapoints", Count, 0, 1_000_000, datapoints.count, widen, narrow),
+    quantity!("targets", "targets of datapoints", Count, 0, 1_000_000, datapoints.targets, widen, narrow),
+    quantity!("datapoint_bytes", "bytes of normalised datapoints", Size, KIB, GIB, datapoints.bytes, widen, narrow),
+    quantity!(
+        "timestamp_ahead",
+        "how far a timestamp may lie ahead of the host's clock",
+        Time,
+        0,
+        24 * HOUR,
+        datapoints.timestamp_ahead,
+        millis,
+        duration
+    ),
+];
 
 /// How many times a collection's trouble with datapoints is logged; the rest is only counted.
 const MAX_LOGGED: u32 = 10;
@@ -34,10 +106,31 @@ pub struct Emission {
     charge: Charge,
 }
 
+impl Capability for Emission {
+    type Grant = ();
+    type Limits = Limits;
+    type Resource = ();
+    type Requested = ();
+
+    fn resource(_: &AssignmentBuilder) -> Result<(), GrantError> {
+        Ok(())
+    }
+
+    fn begin(context: &Context) -> Self {
+        Self::new(&context.assignment, &context.account)
+    }
+
+    fn add_to_linker<T: WasiView + HostView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        types::add_to_linker::<T, HasSelf<Host>>(linker, HostView::host)?;
+        datapoints::add_to_linker::<T, HasSelf<Host>>(linker, HostView::host)
+    }
+}
+
 impl Emission {
-    pub(super) fn new(assignment: &Assignment, account: &Account) -> Self {
-        let Assignment { agent, sinks, limits, .. } = assignment;
-        let bounds = Bounds { bytes: limits.datapoint_bytes, future: limits.timestamp_ahead };
+    fn new(assignment: &Assignment, account: &Account) -> Self {
+        let Assignment { agent, sinks, .. } = assignment;
+        let limits = &assignment.limits.datapoints;
+        let bounds = Bounds { bytes: limits.bytes, future: limits.timestamp_ahead };
         // What is remembered of earlier collections has a bound of its own and must not end this one: it is charged with the first
         // datapoint.
         Self {
@@ -71,22 +164,22 @@ impl Emission {
             let (what, value) = ("targets of one collection", limits.targets.to_string());
             return Err(LimitReached { what, value, setting: "targets" });
         }
-        if self.sink.datapoints().saturating_add(more) > limits.datapoints {
+        if self.sink.datapoints().saturating_add(more) > limits.count {
             return Err(LimitReached {
                 what: "datapoints of one collection",
-                value: limits.datapoints.to_string(),
+                value: limits.count.to_string(),
                 setting: "datapoints",
             });
         }
         // One datapoint that is too large says nothing about the next; several that fill all but an eighth do.
-        let is_full = self.sink.bytes() >= limits.datapoint_bytes.saturating_sub(limits.datapoint_bytes / 8);
+        let is_full = self.sink.bytes() >= limits.bytes.saturating_sub(limits.bytes / 8);
         if self.lacked_room && is_full { Err(full(limits)) } else { Ok(()) }
     }
 }
 
 /// The limit on the bytes of all datapoints.
 fn full(limits: &Limits) -> LimitReached {
-    LimitReached::of_bytes("the datapoints of one collection", limits.datapoint_bytes, "datapoint_bytes")
+    LimitReached::of_bytes("the datapoints of one collection", limits.bytes, "datapoint_bytes")
 }
 
 /// The first of `points` whose work is one turn's, at least one of them.
@@ -116,11 +209,12 @@ impl datapoints::Host for Host {
         target: String,
         mut points: Vec<datapoints::Datapoint>,
     ) -> wasmtime::Result<Result<Vec<datapoints::Rejection>, datapoints::Error>> {
-        let assignment = Arc::clone(&self.assignment);
+        let assignment = Arc::clone(&self.context.assignment);
+        let limits = &assignment.limits.datapoints;
         let program = &assignment.agent.program;
         let count = points.len();
-        if let Err(limit) = self.emission.admit(&target, count, &assignment.limits) {
-            if self.emission.reject(count) {
+        if let Err(limit) = self.rooms.datapoints.admit(&target, count, limits) {
+            if self.rooms.datapoints.reject(count) {
                 tracing::warn!("{program}: {count} datapoints not taken: {limit}");
             }
             return Ok(Err(datapoints::Error::Quota(limit.to_string())));
@@ -132,24 +226,25 @@ impl datapoints::Host for Host {
         loop {
             let candidates = turn(&mut points);
             let taken = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
-            let rejections = match self.emission.sink.emit(&target, candidates, now) {
+            let rejections = match self.rooms.datapoints.sink.emit(&target, candidates, now) {
                 Ok(rejections) => rejections,
                 Err(error) => {
-                    if self.emission.reject(count) {
+                    if self.rooms.datapoints.reject(count) {
                         tracing::warn!("{program}: {count} datapoints not taken: {error}");
                     }
                     return Ok(Err(datapoints::Error::Target(error.to_string())));
                 }
             };
-            if let Some(name) = target_name(&target).ok().filter(|name| !self.emission.targets.contains(*name)) {
-                self.emission.targets.insert(name.to_owned());
+            if let Some(name) = target_name(&target).ok().filter(|name| !self.rooms.datapoints.targets.contains(*name))
+            {
+                self.rooms.datapoints.targets.insert(name.to_owned());
             }
-            self.emission.charge.resize(self.emission.held())?;
+            self.rooms.datapoints.charge.resize(self.rooms.datapoints.held())?;
             for mut rejection in rejections {
                 rejection.index = rejection.index.saturating_add(done);
-                let is_logged = self.emission.reject(1);
-                let limit = (rejection.reason == Reason::Room).then(|| full(&assignment.limits));
-                self.emission.lacked_room |= limit.is_some();
+                let is_logged = self.rooms.datapoints.reject(1);
+                let limit = (rejection.reason == Reason::Room).then(|| full(limits));
+                self.rooms.datapoints.lacked_room |= limit.is_some();
                 if is_logged {
                     let target = one_line(&target, MAX_LOGGED_TARGET);
                     let why = limit.as_ref().map_or_else(String::new, |limit| format!(": {limit}"));
@@ -181,9 +276,11 @@ impl From<datapoints::Datapoint> for Candidate {
     }
 }
 
-impl From<super::bindings::pattoo::agent::types::Value> for Value {
-    fn from(value: super::bindings::pattoo::agent::types::Value) -> Self {
-        use super::bindings::pattoo::agent::types::Value as Wit;
+impl types::Host for Host {}
+
+impl From<types::Value> for Value {
+    fn from(value: types::Value) -> Self {
+        use types::Value as Wit;
         match value {
             Wit::Integer(number) => Self::Integer(number),
             Wit::Scaled(number) => Self::Scaled(number),

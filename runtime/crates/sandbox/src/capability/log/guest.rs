@@ -1,7 +1,4 @@
-//! `pattoo:agent/log`, and where standard output and error go: a collector's words for its operator.
-//!
-//! Lines are counted together, whichever way they come. What goes beyond the limit is left out, and how much is said at
-//! the end: a flood of words is no reason to lose measurements.
+//! The log of one collection, and what libraries log for it.
 
 use std::{
     cell::RefCell,
@@ -16,7 +13,8 @@ use std::{
 use pattoo_base::text::one_line;
 use pattoo_measurement::Program;
 
-use super::{Host, LimitReached, Limits, bindings::pattoo::agent::log, limits::Reached};
+use super::Limits;
+use crate::capability::{LimitReached, bindings::pattoo::agent::log, limits::Reached};
 
 /// Under which target what guests say is logged.
 pub const GUEST_LOG: &str = "guest";
@@ -80,12 +78,12 @@ struct Inner {
 
 impl GuestLog {
     /// An empty log of `program`, which says to `reached` that it had to cut a line.
-    pub(super) fn new(program: &Program, limits: &Limits, reached: &Reached) -> Self {
+    pub(in crate::capability) fn new(program: &Program, limits: &Limits, reached: &Reached) -> Self {
         Self(Arc::new(Inner {
             program: program.clone(),
-            max_lines: limits.log_lines,
-            max_line_bytes: limits.log_line_bytes,
-            max_bytes: limits.log_bytes,
+            max_lines: limits.lines,
+            max_line_bytes: limits.line_bytes,
+            max_bytes: limits.bytes,
             reached: reached.clone(),
             lines: AtomicU32::new(0),
             bytes: AtomicUsize::new(0),
@@ -94,12 +92,12 @@ impl GuestLog {
     }
 
     /// The longest line that is kept whole, in bytes.
-    pub(super) fn max_line_bytes(&self) -> usize {
+    pub(in crate::capability) fn max_line_bytes(&self) -> usize {
         self.0.max_line_bytes
     }
 
     /// Writes one line, made safe for a log: see [`one_line`].
-    pub(super) fn write(&self, level: log::Level, message: &str) {
+    pub(in crate::capability) fn write(&self, level: log::Level, message: &str) {
         let limit = self.0.max_line_bytes;
         let is_cut = message.len() > limit;
         let message = one_line(message, limit);
@@ -134,7 +132,7 @@ impl GuestLog {
     }
 
     /// Says how many lines were left out, if any.
-    pub(super) fn finish(&self) {
+    pub(in crate::capability) fn finish(&self) {
         let left_out = self.0.left_out.load(Ordering::Relaxed);
         if left_out > 0 {
             let (program, kept) = (&self.0.program, self.0.lines.load(Ordering::Relaxed));
@@ -145,28 +143,5 @@ impl GuestLog {
                 self.0.max_lines
             );
         }
-    }
-}
-
-impl Host {
-    /// The log of the collection.
-    pub(crate) fn guest_log(&self) -> GuestLog {
-        self.log.clone()
-    }
-
-    /// The text with which the guest fails, on one line and not too long.
-    pub(crate) fn last_words(&self, message: &str) -> String {
-        let limit = self.assignment.limits.error_bytes;
-        if message.len() > limit {
-            self.reached.say(LimitReached::of_bytes("the text with which a collector fails", limit, "error_bytes"));
-        }
-        one_line(message, limit)
-    }
-}
-
-impl log::Host for Host {
-    fn log(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
-        self.log.write(level, &message);
-        Ok(())
     }
 }
