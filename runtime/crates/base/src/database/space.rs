@@ -1,19 +1,24 @@
-//! Room on the file system that is kept, so that deleting goes on when there is none.
+//! Emergency space, so that rows can be deleted on a full file system.
 //!
-//! To delete, SQLite writes first: into its log, and at a checkpoint from there into the file. Both must be possible on a file system
-//! that is full to its last block, while others take whatever becomes free. So nothing is given back to be taken again:
+//! To delete, SQLite writes first: to its log, and at a checkpoint from there to the file. Both
+//! must be possible on a file system without a free block, while other programs use each block that
+//! becomes free. So no block is ever given back:
 //!
-//! - *The log* has blocks of its own from the beginning, and is written over from its start after each checkpoint. It outlives the last
-//!   connection (`SQLITE_FCNTL_PERSIST_WAL`). After an orderly end, when all of it is in the file, its header is wiped and it is renamed to
-//!   `reserve`; whoever opens the file next gives it its name back. A new name needs no block.
-//! - *The file* has the blocks that a transaction makes it grow by before that is committed (`SQLITE_FCNTL_SIZE_HINT`). So a checkpoint always
-//!   finds room, and the log can always start over.
-//! - *The index of the log*, which processes share (`-shm`), is made again by whoever is the first to open the file, and that takes 32 KiB.
-//!   Where these are not to be had, the index is kept in memory and the file locked for as long as there is something to do
-//!   (`locking_mode = EXCLUSIVE`); others have their turn in between.
+//! - *The log* has its blocks from the beginning, and is overwritten from its start after each
+//!   checkpoint. It is kept after the last connection (`SQLITE_FCNTL_PERSIST_WAL`). After an
+//!   orderly end, when all of it is in the file, its header is wiped and it is renamed to
+//!   `reserve`; the next process that opens the file renames it back. A new name needs no block.
+//! - *The file* gets the blocks by which a transaction makes it grow before the commit
+//!   (`SQLITE_FCNTL_SIZE_HINT`). So there is always space for a checkpoint, and the log can always
+//!   be restarted.
+//! - *The index of the log*, which processes share (`-shm`), is created by the first process that
+//!   opens the file, and needs 32 KiB. Where they are not free, the index is kept in memory, and
+//!   the file is locked while there is something to do (`locking_mode = EXCLUSIVE`); other
+//!   processes use it in between.
 //!
-//! File systems that never write in place (btrfs, ZFS) keep no promise about blocks; there this is no more than an attempt.
-#![expect(unsafe_code, reason = "there is no safe binding for what SQLite is told of its files")]
+//! File systems that never write in place (btrfs, ZFS) guarantee nothing about blocks; there this
+//! is only an attempt.
+#![expect(unsafe_code, reason = "there is no safe binding for the file controls of SQLite")]
 
 use std::{
     ffi::{c_int, c_void},
@@ -29,13 +34,14 @@ use std::{
 use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::PAGE;
+use crate::invariant::Invariant as _;
 
-/// The file grows by so much at a time, where there is room.
+/// The file grows by this much at a time, where there is space.
 const CHUNK: i64 = 64 << 10;
-/// Bytes of the log's header. Without it there is nothing in a log.
+/// Bytes of the header of the log. A log without it is empty.
 const LOG_HEADER: usize = 32;
 
-/// The name of a file that belongs to a database.
+/// The path of a file that belongs to a database.
 pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
@@ -47,28 +53,31 @@ fn reserve(path: &Path) -> PathBuf {
 }
 
 fn control(db: &Connection, what: c_int, value: *mut c_void) -> c_int {
-    // SAFETY: the handle is that of a connection which is open, and `value` points to what SQLite's documentation of `what` asks for.
+    // SAFETY: the handle is that of an open connection, and `value` points to the type that SQLite
+    // documents for `what`.
     unsafe { ffi::sqlite3_file_control(db.handle(), c"main".as_ptr(), what, value) }
 }
 
-/// The log outlives the last connection, and the file grows when it is told.
+/// Keeps the log after the last connection, and lets the file grow on request.
 pub(super) fn keep_log(db: &Connection) {
-    // Of one page, with which the file has no more than its pages; without any it is not told what it grows to.
-    let (mut persist, mut chunk) = (1 as c_int, c_int::try_from(PAGE).unwrap_or(c_int::MAX));
+    // A chunk is one page, so that the file has only its pages. Without a chunk size SQLite ignores
+    // the size hint.
+    let (mut persist, mut chunk) =
+        (1 as c_int, c_int::try_from(PAGE).or_broken("a page size fits into an int", c_int::MAX));
     control(db, ffi::SQLITE_FCNTL_PERSIST_WAL, (&raw mut persist).cast());
     control(db, ffi::SQLITE_FCNTL_CHUNK_SIZE, (&raw mut chunk).cast());
 }
 
-/// The log ends with the last connection after all, as of a file that is about to be replaced.
-pub(super) fn let_log_go(db: &Connection) {
+/// Removes the log with the last connection, for a file that is about to be replaced.
+pub(super) fn release_log(db: &Connection) {
     let mut persist: c_int = 0;
     control(db, ffi::SQLITE_FCNTL_PERSIST_WAL, (&raw mut persist).cast());
 }
 
-/// Takes the blocks that the transaction under way makes the file grow by.
+/// Allocates the blocks by which the open transaction makes the file grow.
 pub(super) fn grow(db: &Connection) -> rusqlite::Result<()> {
     let pages: i64 = db.prepare_cached("PRAGMA page_count")?.query_row([], |row| row.get(0))?;
-    let bytes = pages.saturating_mul(i64::try_from(PAGE).unwrap_or(i64::MAX));
+    let bytes = pages.saturating_mul(i64::try_from(PAGE).or_broken("a page size fits into an i64", i64::MAX));
     let grown_to = |mut bytes: i64| {
         let result = control(db, ffi::SQLITE_FCNTL_SIZE_HINT, (&raw mut bytes).cast());
         matches!(result, ffi::SQLITE_OK | ffi::SQLITE_NOTFOUND)
@@ -80,16 +89,16 @@ pub(super) fn grow(db: &Connection) -> rusqlite::Result<()> {
     Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None))
 }
 
-/// Gives what was kept after an orderly end its name as the log back.
+/// Renames the log that was kept after an orderly end back to its name.
 pub(super) fn restore_log(path: &Path) {
-    // A log that is there stays; it may be in use.
+    // An existing log stays; it may be in use.
     let restored = fs::hard_link(reserve(path), beside(path, "-wal"));
     if restored.is_ok() {
         let _ = fs::remove_file(reserve(path));
     }
 }
 
-/// Makes sure that the log has its blocks, as far as there are any.
+/// Allocates the log, as far as there is space.
 pub(super) fn fill_log(path: &Path, bytes: u64) {
     let log = beside(path, "-wal");
     let fill = || -> io::Result<()> {
@@ -97,23 +106,23 @@ pub(super) fn fill_log(path: &Path, bytes: u64) {
         if file.metadata()?.blocks().saturating_mul(512) >= bytes {
             return Ok(());
         }
-        // What is written there stays: this only adds.
+        // Keeps the content: this only adds blocks.
         rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)?;
         file.sync_all()
     };
     let spare = reserve(path);
     if let Err(error) = fill() {
-        // What an earlier version kept.
+        // An earlier version kept this file.
         let freed = fs::remove_file(&spare).is_ok();
         if !freed || fill().is_err() {
-            tracing::debug!("{}: no room is kept: {error}", log.display());
+            tracing::debug!("{}: cannot reserve space: {error}", log.display());
         }
     } else if spare.exists() {
         let _ = fs::remove_file(&spare);
     }
 }
 
-/// Keeps the log under another name. All of it is in the file, and nobody has that open.
+/// Keeps the log under another name. The file has to be complete without it, and closed.
 pub fn put_log_aside(path: &Path, bytes: u64) -> io::Result<()> {
     let log = beside(path, "-wal");
     let mut file = match OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(&log) {
@@ -132,19 +141,20 @@ pub fn put_log_aside(path: &Path, bytes: u64) -> io::Result<()> {
     }
 }
 
-/// What the index that processes share takes.
+/// The size of the index that processes share.
 const INDEX: u64 = 32 << 10;
-/// With so much room the index is made without a second thought.
+/// With this much free space the index is created without further checks.
 const AMPLE: u64 = 512 << 10;
-/// The byte of the index that everybody who uses it has a lock on (`UNIX_SHM_DMS` in SQLite's `os_unix.c`).
+/// The byte of the index that every user of it locks (`UNIX_SHM_DMS` in SQLite's `os_unix.c`).
 const IN_USE: libc::off_t = 128;
 
-/// Whether the index that processes share can be used: somebody has it in use, or there is room to make it. Without room SQLite finds out
-/// too late where blocks are smaller than a page of memory: the process is killed when it first writes there.
+/// Whether the index that processes share can be used: a process uses it already, or there is space
+/// to create it. Where blocks are smaller than a page of memory, SQLite detects the lack of space
+/// too late: the process is killed at the first write.
 pub(super) fn can_share(path: &Path) -> bool {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let room = rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-    room >= AMPLE || is_in_use(&beside(path, "-shm")).unwrap_or(false)
+    let free = rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    free >= AMPLE || is_in_use(&beside(path, "-shm")).unwrap_or(false)
 }
 
 fn is_in_use(index: &Path) -> io::Result<bool> {
@@ -162,8 +172,9 @@ fn is_in_use(index: &Path) -> io::Result<bool> {
     Ok(lock.l_type != narrow(libc::F_UNLCK)?)
 }
 
-/// Takes all blocks of the index that this process has open, since SQLite takes one of each page of memory. Not by its path: to close another
-/// descriptor of it would release the locks that SQLite has on it.
+/// Allocates all blocks of the index that this process has open, since SQLite allocates only one of
+/// each page of memory. Uses SQLite's descriptor: closing another descriptor of the file would
+/// release SQLite's locks.
 pub(super) fn fill_index(path: &Path) -> io::Result<()> {
     let index = beside(path, "-shm");
     for entry in fs::read_dir("/proc/self/fd")? {
@@ -171,7 +182,8 @@ pub(super) fn fill_index(path: &Path) -> io::Result<()> {
         if fs::read_link(entry.path()).is_ok_and(|target| target == index)
             && let Some(number) = entry.file_name().to_str().and_then(|number| number.parse().ok())
         {
-            // SAFETY: it is SQLite's, and open for as long as the connection is, which the caller holds.
+            // SAFETY: it is SQLite's descriptor, and stays open as long as the connection that the
+            // caller holds.
             let file = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
             rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, INDEX)?;
         }
@@ -179,7 +191,7 @@ pub(super) fn fill_index(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether an error says that there was no room, perhaps for the shared index.
-pub(super) fn is_lack_of_room(error: &rusqlite::Error) -> bool {
+/// Whether an error means that there was no space, possibly for the shared index.
+pub(super) fn is_lack_of_space(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure))
 }
