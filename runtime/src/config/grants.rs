@@ -1,4 +1,4 @@
-//! What an operator grants to one collector: `grants:` in `pattoo_wasm.yaml`, and the whole of a `--grants` file.
+//! The grants of one collector: `grants:` in `pattoo_wasm.yaml`, and the whole of a `--grants` file.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use super::{
     source::{Source, SourceError},
 };
 
-/// What one collector may reach. The default is nothing.
+/// What one collector may access. The default is nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Web origins.
@@ -30,7 +30,7 @@ impl Grants {
     ///
     /// # Errors
     ///
-    /// When it cannot be read, or anything in it is not what it should be.
+    /// When it cannot be read, or its content is invalid.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         Self::of(&Source::read(path).map_err(SourceError::into_problem)?)
     }

@@ -8,10 +8,10 @@ use pattoo_settings::{
     quantity,
 };
 
-/// How much one collection may use.
+/// The limits of one collection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CollectorLimits {
-    /// Of everything but one fetch.
+    /// Of everything except a single fetch.
     pub collection: capability::Limits,
     /// Of each fetch.
     pub http: http::Limits,
@@ -46,7 +46,7 @@ pub static LIMITS: &[Limit] = &[
     ),
     quantity!(
         "host_memory",
-        "memory of the host that is kept for the collection",
+        "memory of the host that is used for the collection",
         Size,
         MIB,
         4 * GIB,
@@ -138,16 +138,7 @@ pub static LIMITS: &[Limit] = &[
     ),
     quantity!("log_line_bytes", "bytes of a log line", Size, 64, MIB, collection.log_line_bytes, widen, narrow),
     quantity!("log_bytes", "bytes of all log lines", Size, 0, GIB, collection.log_bytes, widen, narrow),
-    quantity!(
-        "error_bytes",
-        "bytes of the text with which it fails",
-        Size,
-        64,
-        MIB,
-        collection.error_bytes,
-        widen,
-        narrow
-    ),
+    quantity!("error_bytes", "bytes of its error text", Size, 64, MIB, collection.error_bytes, widen, narrow),
     quantity!("fetches", "HTTP requests", Count, 0, 1_000_000, collection.fetches, u64::from, narrow),
     quantity!(
         "concurrent_fetches",
@@ -182,7 +173,7 @@ pub static LIMITS: &[Limit] = &[
     ),
     quantity!(
         "state_bytes",
-        "bytes of keys and values that a program keeps, and 128 for each",
+        "bytes of the keys and values that a program stores, plus 128 for each",
         Size,
         0,
         64 * MIB,
@@ -210,7 +201,7 @@ pub static LIMITS: &[Limit] = &[
         millis,
         duration
     ),
-    quantity!("fetch_idle_timeout", "silence of a site", Time, 1, HOUR, http.idle, millis, duration),
+    quantity!("fetch_idle_timeout", "time without data from a site", Time, 1, HOUR, http.idle, millis, duration),
     quantity!("redirects", "redirects that one fetch follows", Count, 0, 20, http.redirects, u64::from, narrow),
     quantity!("url_bytes", "bytes of a URL", Size, 64, 64 * KIB, http.url_bytes, same, same),
     quantity!("request_bytes", "bytes of a request body", Size, 0, GIB, http.request_bytes, same, same),
@@ -301,7 +292,7 @@ mod tests {
     use super::{CollectorLimits, LIMITS, limit_named};
 
     #[test]
-    fn every_default_is_in_its_range_and_reads_back_as_it_is_shown() {
+    fn every_default_is_in_its_range_and_is_parsed_as_it_is_shown() {
         for limit in LIMITS {
             let mut limits = CollectorLimits::default();
             let shown = limit.show(&limits);
@@ -315,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_a_message_names_can_be_set() {
+    fn limits_in_messages_can_be_set() {
         for name in ["memory", "table_elements", "spans", "fetches", "datapoints", "datapoint_bytes"] {
             assert!(limit_named(name).is_some(), "{name}");
         }
@@ -333,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_range_is_refused_with_the_range() {
+    fn value_out_of_range_is_refused_with_the_range() {
         let error = limit_named("memory").unwrap().set(&mut CollectorLimits::default(), "1KiB").unwrap_err();
         assert_eq!(error.to_string(), "`memory` is 64KiB to 4GiB, not 1KiB");
     }

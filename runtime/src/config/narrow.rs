@@ -1,6 +1,6 @@
-//! The grant that allows what a collection asked for and nothing else, as a `--grants` file.
+//! The grant that allows exactly the access that a collection requested, as a `--grants` file.
 //!
-//! It is made of canonical parts, each in quotes: nothing that a guest said gets out of its place.
+//! It consists of canonical parts in quotes, so that no string of a collector can change the structure of the file.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,10 +17,10 @@ use pattoo_sandbox::capability::{
 
 use super::devices::ENDPOINT;
 
-/// The lines of the file; none if nothing was asked for that could be granted.
+/// The lines of the file; none if no access was requested that can be granted.
 ///
-/// An origin has an item for each set of methods with which paths of it were asked for. Units of a device share its
-/// tables, so that a device whose units were asked for different addresses gets all of them on each. A device without
+/// An origin has an item for each set of methods with which paths were requested. Units of a device share its
+/// tables: if different addresses of its units were requested, each unit gets all of them. A device without
 /// an address has a placeholder.
 pub fn grants_of(asked: &Asked) -> String {
     let mut text = String::new();
@@ -41,7 +41,7 @@ pub fn grants_of(asked: &Asked) -> String {
     text
 }
 
-/// A text in quotes: JSON's are YAML's too.
+/// A string in quotes. Those of JSON are valid in YAML.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
@@ -50,7 +50,7 @@ fn list<T>(all: impl IntoIterator<Item = T>, show: impl Fn(T) -> String) -> Stri
     format!("[{}]", all.into_iter().map(show).collect::<Vec<_>>().join(", "))
 }
 
-/// The paths by the methods with which they were asked for.
+/// The paths, by the methods with which they were requested.
 fn by_methods(asked: &OriginAsked) -> BTreeMap<&BTreeSet<String>, Vec<&str>> {
     let mut items: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for (path, methods) in &asked.paths {
@@ -60,15 +60,15 @@ fn by_methods(asked: &OriginAsked) -> BTreeMap<&BTreeSet<String>, Vec<&str>> {
 }
 
 fn origin_item(text: &mut String, origin: &str, asked: &OriginAsked, methods: &BTreeSet<String>, paths: &[&str]) {
-    // Writing to a text does not fail.
+    // Writing to a string does not fail.
     let _ = writeln!(text, "  - origin: {}", quoted(origin));
     let _ = writeln!(text, "    methods: {}", list(methods, |method| quoted(method)));
-    // A path that reads in more than one way is no prefix; only a grant of every path allows it.
+    // An ambiguous path is not a valid prefix. Only a grant of all paths allows it.
     if paths.iter().all(|path| path.parse::<PathPrefix>().is_ok()) {
         let _ = writeln!(text, "    paths: {}", list(paths, |path| quoted(path)));
     }
     if asked.private {
-        let _ = writeln!(text, "    private: true    # its name leads to an address that is not public");
+        let _ = writeln!(text, "    private: true    # its name resolves to an address that is not public");
     }
     if asked.granted.as_ref().is_some_and(OriginGrant::is_own) {
         let _ = writeln!(text, "    own: true    # it may be pattoo-wasm itself, or its pattoo server");
@@ -91,13 +91,13 @@ fn origin_item(text: &mut String, origin: &str, asked: &OriginAsked, methods: &B
     }
 }
 
-/// The addresses of a table that were asked for of these units.
+/// The requested addresses of a table of these units.
 fn ranges(asked: &DeviceAsked, table: Table, of: impl Fn(u8) -> bool) -> Ranges {
     let spans = asked.spans.iter().filter(|span| span.1 == table && of(span.0));
     spans.map(|(_, _, first, last)| Ranges::run(*first, *last)).collect()
 }
 
-/// Whether different addresses were asked for of different units.
+/// Whether different addresses of the units were requested.
 fn differ(asked: &DeviceAsked, units: &BTreeSet<u8>) -> bool {
     let mut each = units.iter().map(|unit| Table::ALL.map(|table| ranges(asked, table, |of| of == *unit)));
     each.next().is_some_and(|first| each.any(|next| next != first))
@@ -109,15 +109,15 @@ fn device_entry(text: &mut String, name: &str, asked: &DeviceAsked) {
         Some(grant) => {
             let _ = writeln!(text, "    url: {}", quoted(&grant.endpoint.to_string()));
         }
-        None => text.push_str("    url: \"tcp://HOST:502\"    # where it is\n"),
+        None => text.push_str("    url: \"tcp://HOST:502\"    # the address of the device\n"),
     }
     let default = asked.granted.as_ref().map_or(DEFAULT_UNIT, DeviceGrant::default_unit);
     let units: BTreeSet<u8> = asked.spans.iter().map(|(unit, ..)| *unit).collect();
-    // The first is the one that is read when the collector names none.
+    // The first one is read if the collector names none.
     let first = units.get(&default).copied();
     let ordered = first.into_iter().chain(units.iter().copied().filter(|unit| Some(*unit) != first));
     let _ = write!(text, "    units: {}", list(ordered, |unit| unit.to_string()));
-    text.push_str(if differ(asked, &units) { "    # each of them gets all that follows\n" } else { "\n" });
+    text.push_str(if differ(asked, &units) { "    # each of them gets all of the following\n" } else { "\n" });
     for table in Table::ALL {
         let ranges = ranges(asked, table, |_| true);
         if ranges != Ranges::none() {

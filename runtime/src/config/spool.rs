@@ -1,4 +1,4 @@
-//! How much the spool may hold.
+//! The limits of the spool.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use pattoo_settings::{
     quantity,
 };
 
-/// How much may wait for the server, and how long.
+/// The size of the spool, and the age of payloads at which they are evicted.
 pub(super) struct SpoolBounds {
     pub(super) bytes: u64,
     pub(super) age: Duration,
@@ -24,7 +24,7 @@ impl Default for SpoolBounds {
 pub(super) static SPOOL: &[Quantity<SpoolBounds>] = &[
     quantity!(
         "size",
-        "how much may wait for the server; beyond it the agent that holds the most drops its oldest",
+        "size of the spool; beyond it the oldest payloads of the agent with the most are evicted",
         Size,
         MIB,
         1024 * GIB,
@@ -32,5 +32,5 @@ pub(super) static SPOOL: &[Quantity<SpoolBounds>] = &[
         same,
         same
     ),
-    quantity!("age", "how long anything waits before it falls off", Time, HOUR, 365 * 24 * HOUR, age, millis, duration),
+    quantity!("age", "age at which payloads are evicted", Time, HOUR, 365 * 24 * HOUR, age, millis, duration),
 ];
