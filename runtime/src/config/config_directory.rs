@@ -19,7 +19,8 @@ pub struct ConfigDirectory {
 }
 
 impl ConfigDirectory {
-    /// The directory in `PATTOO_CONFIGDIR`, else `/etc/pattoo`. A `~` at the beginning is the user's home.
+    /// The directory in `PATTOO_CONFIGDIR`, else `/etc/pattoo`. A `~` at the beginning is the
+    /// user's home.
     pub fn find() -> Self {
         let named = env::var_os(CONFIGDIR).filter(|dir| !dir.is_empty());
         let path = named.as_deref().map_or_else(|| PathBuf::from(DEFAULT_CONFIGDIR), |dir| expand_home(Path::new(dir)));
@@ -41,7 +42,8 @@ impl ConfigDirectory {
     }
 }
 
-/// A path with a `~` at its beginning replaced by the user's home, as Python's `os.path.expanduser` does.
+/// A path with a `~` at its beginning replaced by the user's home, as Python's `os.path.expanduser`
+/// does.
 pub(super) fn expand_home(path: &Path) -> PathBuf {
     let home = || env::var_os("HOME").filter(|home| !home.is_empty());
     match path.strip_prefix("~") {

@@ -30,7 +30,8 @@ pub struct Configuration {
     pub status: Option<SocketAddr>,
     /// How many collections may run at once, 1 to 1000.
     pub concurrent: u32,
-    /// The memory of the process at which the largest collections are stopped, in bytes, if that is set.
+    /// The memory of the process at which the largest collections are stopped, in bytes, if that is
+    /// set.
     pub collection_memory: Option<u64>,
     /// The size of the spool in bytes.
     pub spool_bytes: u64,
@@ -41,7 +42,8 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Keeps the settings of the start that only a restart can change. Returns the keys with another value in this configuration.
+    /// Keeps the settings of the start that only a restart can change. Returns the keys with
+    /// another value in this configuration.
     pub fn keep_from_start(&mut self, started: &Self) -> Vec<&'static str> {
         let mut differ = Vec::new();
         if self.status != started.status {
@@ -74,7 +76,8 @@ pub struct Directories {
     pub daemon: DataDirectory,
     /// pattoo's `log_directory`, if it is set.
     pub log: Option<PathBuf>,
-    /// pattoo's `cache_directory`, if it is set: where its Python agents store payloads that they could not deliver.
+    /// pattoo's `cache_directory`, if it is set: where its Python agents store payloads that they
+    /// could not deliver.
     pub cache: Option<PathBuf>,
 }
 

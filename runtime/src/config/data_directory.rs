@@ -1,7 +1,7 @@
 //! The directories of agent ids and of our own data.
 //!
-//! With a pattoo installation our data is in pattoo's `daemon_directory`, so that an agent keeps the id that it had under
-//! Python. Otherwise it is in the user's state directory.
+//! With a pattoo installation our data is in pattoo's `daemon_directory`, so that an agent keeps
+//! the id that it had under Python. Otherwise it is in the user's state directory.
 
 use std::{
     env,
@@ -39,8 +39,9 @@ impl DataDirectory {
         Self { root: root.to_owned(), compiled: own.join(COMPILED), own }
     }
 
-    /// Finds it: `daemon_directory` of `pattoo.yaml` in the configuration directory; if there is no such file,
-    /// `pattoo_wasm` in the user's XDG state directory (and in the cache directory, for compiled modules).
+    /// Finds it: `daemon_directory` of `pattoo.yaml` in the configuration directory; if there is no
+    /// such file, `pattoo_wasm` in the user's XDG state directory (and in the cache directory, for
+    /// compiled modules).
     ///
     /// # Errors
     ///
@@ -63,8 +64,8 @@ impl DataDirectory {
         cache_home: Option<OsString>,
         home: Option<OsString>,
     ) -> Result<Self, Problem> {
-        // "All paths must be absolute. If an implementation encounters a relative path it should ignore it": XDG Base
-        // Directory Specification 0.8.
+        // "All paths must be absolute. If an implementation encounters a relative path it should
+        // ignore it": XDG Base Directory Specification 0.8.
         let absolute = |path: Option<OsString>| path.map(PathBuf::from).filter(|path| path.is_absolute());
         let home = absolute(home);
         let ours = |named, usual: &str| {

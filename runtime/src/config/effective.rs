@@ -1,7 +1,8 @@
 //! The effective configuration: the files with all defaults filled in.
 //!
-//! It is a `pattoo_wasm.yaml` and a `pattoo.yaml` in one, and reading it again gives the same configuration. A secret is shown by
-//! the name of its variable or file. Its value is not known here.
+//! It is a `pattoo_wasm.yaml` and a `pattoo.yaml` in one, and reading it again gives the same
+//! configuration. A secret is shown by the name of its variable or file. Its value is not known
+//! here.
 
 use std::sync::Arc;
 

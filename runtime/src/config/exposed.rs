@@ -1,7 +1,7 @@
 //! Files and directories of a configuration that other users can change or read.
 //!
-//! If the daemon refuses a file, that is an error when the file is read. This finds the rest in advance, for `check` and for the
-//! log of the daemon.
+//! If the daemon refuses a file, that is an error when the file is read. This finds the rest in
+//! advance, for `check` and for the log of the daemon.
 
 use std::{collections::HashSet, path::Path};
 
@@ -14,7 +14,8 @@ use pattoo_settings::{Problem, Severity};
 use super::load::Loaded;
 
 impl Loaded {
-    /// Everything that is exposed: the files, the secrets that they name, modules, and directories of data.
+    /// Everything that is exposed: the files, the secrets that they name, modules, and directories
+    /// of data.
     pub(crate) fn exposures(&self) -> Vec<Problem> {
         let mut found = Found::default();
         for source in self.pattoos.iter().chain([&self.ours]) {
@@ -30,7 +31,8 @@ impl Loaded {
             }
         }
         for collector in configuration.collectors.iter().filter(|collector| collector.sha256.is_none()) {
-            // A user who can write the module has its grants. A digest in the configuration prevents that as well.
+            // A user who can write the module has its grants. A digest in the configuration
+            // prevents that as well.
             found.warn(files::exposures(&collector.module));
         }
         let directories = &configuration.directories;

@@ -1,8 +1,9 @@
 //! The machine's name, as Python's `socket.getfqdn()` gives it.
 //!
-//! It is part of every checksum: with another name every series would start again. So it is found as Python does it
-//! (`Lib/socket.py`): the host name, the first address that it resolves to, and of the names of that address the first
-//! one with a dot, aliases included. Only the C library returns aliases.
+//! It is part of every checksum: with another name every series would start again. So it is found
+//! as Python does it (`Lib/socket.py`): the host name, the first address that it resolves to, and
+//! of the names of that address the first one with a dot, aliases included. Only the C library
+//! returns aliases.
 #![expect(unsafe_code, reason = "the C library's reverse look-up has no safe binding that gives the aliases")]
 
 use std::{
@@ -110,7 +111,8 @@ fn look_up(address: &[u8], family: c_int) -> Option<Vec<String>> {
 ///
 /// # Safety
 ///
-/// `h_name` is null or a C string; `h_aliases` is null or an array of C strings that ends in a null pointer.
+/// `h_name` is null or a C string; `h_aliases` is null or an array of C strings that ends in a null
+/// pointer.
 unsafe fn copy_names(entry: &libc::hostent) -> Vec<String> {
     // SAFETY: a pointer that is not null is a C string, as the caller promises.
     let text = |name: *mut c_char| unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned();

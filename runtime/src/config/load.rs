@@ -34,9 +34,9 @@ pub(crate) struct Loaded {
 }
 
 impl Configuration {
-    /// Reads `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml` of a directory, the secrets that they name, and the
-    /// name of this machine if they do not set it. Logs which files other users can change or read. Blocks while it reads files and
-    /// looks up that name.
+    /// Reads `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml` of a directory, the secrets
+    /// that they name, and the name of this machine if they do not set it. Logs which files other
+    /// users can change or read. Blocks while it reads files and looks up that name.
     ///
     /// # Errors
     ///
@@ -106,8 +106,8 @@ impl Loaded {
         Ok(Self { configuration, ours, pattoos: pattoo.sources })
     }
 
-    /// The place in our file that a path of keys and indices leads to, or the nearest one that exists: of a map or list
-    /// its key, of anything else its value.
+    /// The place in our file that a path of keys and indices leads to, or the nearest one that
+    /// exists: of a map or list its key, of anything else its value.
     pub(crate) fn place(&self, path: &[PathStep]) -> Place {
         self.ours.place(path)
     }
@@ -223,7 +223,8 @@ fn settings(fields: Fields<'_>) -> Result<String, Reported> {
     let Some(node) = fields.node("settings") else { return Ok("{}".to_owned()) };
     match node.to_json() {
         Ok(Value::Object(settings)) => super::to_json(settings).map_err(|error| fields.wrong("settings", node, error)),
-        // A value that is not a map, or that JSON cannot hold, was reported when the form was checked.
+        // A value that is not a map, or that JSON cannot hold, was reported when the form was
+        // checked.
         _ => Err(Reported),
     }
 }

@@ -1,8 +1,10 @@
 //! The configuration, parsed into types that cannot hold an invalid value.
 //!
-//! `source` reads a file, [`pattoo_settings`] parses it into a tree with the place of each value and compares it with
-//! `forms` (which keys there are, of which kind), and the typed readers (`load`, `grants`, `devices`, `pattoo`) turn it into
-//! newtypes. Each error is a [`Problem`](pattoo_settings::Problem) with its place and how to fix it, and all of them are reported at once.
+//! `source` reads a file, [`pattoo_settings`] parses it into a tree with the place of each value
+//! and compares it with `forms` (which keys there are, of which kind), and the typed readers
+//! (`load`, `grants`, `devices`, `pattoo`) turn it into newtypes. Each error is a
+//! [`Problem`](pattoo_settings::Problem) with its place and how to fix it, and all of them are
+//! reported at once.
 //!
 //! Nothing here starts a task or writes a file.
 

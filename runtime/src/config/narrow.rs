@@ -1,6 +1,7 @@
 //! The grant that allows exactly the access that a collection requested, as a `--grants` file.
 //!
-//! It consists of canonical parts in quotes, so that no string of a collector can change the structure of the file.
+//! It consists of canonical parts in quotes, so that no string of a collector can change the
+//! structure of the file.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,9 +20,9 @@ use super::devices::ENDPOINT;
 
 /// The lines of the file; none if no access was requested that can be granted.
 ///
-/// An origin has an item for each set of methods with which paths were requested. Units of a device share its
-/// tables: if different addresses of its units were requested, each unit gets all of them. A device without
-/// an address has a placeholder.
+/// An origin has an item for each set of methods with which paths were requested. Units of a device
+/// share its tables: if different addresses of its units were requested, each unit gets all of
+/// them. A device without an address has a placeholder.
 pub fn grants_of(asked: &Asked) -> String {
     let mut text = String::new();
     if !asked.web.is_empty() {

@@ -1,4 +1,5 @@
-//! The endpoints of a configuration that no collector may reach, for commands that need nothing else of it.
+//! The endpoints of a configuration that no collector may reach, for commands that need nothing
+//! else of it.
 
 use std::net::SocketAddr;
 
@@ -19,7 +20,8 @@ pub struct OwnAddresses {
     pub status: Option<SocketAddr>,
 }
 
-/// Finds them. A configuration that cannot be read has none: the command that needs it reports it. Blocks while it reads.
+/// Finds them. A configuration that cannot be read has none: the command that needs it reports it.
+/// Blocks while it reads.
 pub fn own_addresses(directory: &ConfigDirectory) -> OwnAddresses {
     let mut own = OwnAddresses {
         servers: PattooFiles::read(directory).ok().and_then(|files| files.server).into_iter().collect(),

@@ -1,8 +1,9 @@
-//! The parts of pattoo's own files that we use: `pattoo.yaml` in both of its shapes, and `pattoo_agent.yaml`.
+//! The parts of pattoo's own files that we use: `pattoo.yaml` in both of its shapes, and
+//! `pattoo_agent.yaml`.
 //!
-//! The documented shape has `main:` and `polling:`; `pattoo_shared` (`configuration.py`) reads `pattoo:` and, in
-//! `pattoo_agent.yaml`, `pattoo_agent_api:`. If both have a value, the second shape takes precedence. Unknown keys belong to other
-//! programs and are ignored.
+//! The documented shape has `main:` and `polling:`; `pattoo_shared` (`configuration.py`) reads
+//! `pattoo:` and, in `pattoo_agent.yaml`, `pattoo_agent_api:`. If both have a value, the second
+//! shape takes precedence. Unknown keys belong to other programs and are ignored.
 
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,8 @@ struct Section {
 }
 
 impl PattooFiles {
-    /// Reads the files of a configuration directory. In a directory that the user did not name both are optional.
+    /// Reads the files of a configuration directory. In a directory that the user did not name both
+    /// are optional.
     ///
     /// # Errors
     ///
@@ -119,7 +121,8 @@ impl PattooFiles {
     }
 }
 
-/// The base URL of the server at an address or name, as pattoo_shared's `agent_api_server_url` makes it.
+/// The base URL of the server at an address or name, as pattoo_shared's `agent_api_server_url`
+/// makes it.
 fn server_url(address: &str, port: u64) -> Result<ServerUrl, String> {
     let bracketed =
         if address.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{address}]") } else { address.to_owned() };
@@ -129,7 +132,8 @@ fn server_url(address: &str, port: u64) -> Result<ServerUrl, String> {
     url.ok_or_else(|| format!("`{}` is not the address of a server", shown(address)))
 }
 
-/// The sections of `pattoo.yaml`, those with precedence first. One of them must have a daemon directory.
+/// The sections of `pattoo.yaml`, those with precedence first. One of them must have a daemon
+/// directory.
 fn pattoo_yaml(fields: Fields<'_>) -> Result<Vec<Section>, Reported> {
     let (directories, api, polling) = (forms::directories(), forms::api(), forms::polling());
     let sections = [

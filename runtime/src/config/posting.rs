@@ -1,5 +1,5 @@
-//! The settings for posting in the configuration, if there is one: so that a command treats the spool as the daemon
-//! does, and sends the same token.
+//! The settings for posting in the configuration, if there is one: so that a command treats the
+//! spool as the daemon does, and sends the same token.
 
 use std::time::Duration;
 
@@ -25,8 +25,9 @@ pub struct Posting {
 }
 
 impl Posting {
-    /// The settings in `pattoo_wasm.yaml` of a directory for posts to `server`, or the defaults if there is no such file. The token is read only
-    /// if it is requested and belongs to that server. Blocks while it reads.
+    /// The settings in `pattoo_wasm.yaml` of a directory for posts to `server`, or the defaults if
+    /// there is no such file. The token is read only if it is requested and belongs to that server.
+    /// Blocks while it reads.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! The JSON Schema of `pattoo_wasm.yaml` for editors, derived from the forms by which the file is read.
+//! The JSON Schema of `pattoo_wasm.yaml` for editors, derived from the forms by which the file is
+//! read.
 
 use pattoo_settings::{Form, Key, Kind, Unit};
 use serde_json::{Map, Value, json};
@@ -7,7 +8,8 @@ use super::forms;
 
 /// The schema of `pattoo_wasm.yaml`, in the dialect of 2020-12.
 ///
-/// It describes the shape: keys, kinds, ranges. Other rules, such as the syntax of an origin, are checked only when the file is read.
+/// It describes the shape: keys, kinds, ranges. Other rules, such as the syntax of an origin, are
+/// checked only when the file is read.
 pub fn schema() -> Value {
     let mut schema = of_form(&forms::pattoo_wasm_yaml());
     schema.shift_insert(0, "$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());

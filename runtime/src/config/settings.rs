@@ -81,7 +81,8 @@ pub fn check_yaml(path: &Path, text: &str) -> Result<(), ConfigError> {
     }
 }
 
-/// Adds one `NAME=VALUE` from the command line. The value is parsed as YAML (`3`, `[a, b]`); if it is not valid YAML it is a string.
+/// Adds one `NAME=VALUE` from the command line. The value is parsed as YAML (`3`, `[a, b]`); if it
+/// is not valid YAML it is a string.
 ///
 /// # Errors
 ///

@@ -63,7 +63,8 @@ impl Source {
         Self::of(file).map_err(SourceError::Malformed)
     }
 
-    /// As [`read`](Self::read), for a file of the configuration, which other users must not be able to change.
+    /// As [`read`](Self::read), for a file of the configuration, which other users must not be able
+    /// to change.
     pub(super) fn read_trusted(path: &Path) -> Result<Self, SourceError> {
         let source = Self::read(path)?;
         files::refuse_exposed(path).map_err(SourceError::Exposed)?;

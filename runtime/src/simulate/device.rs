@@ -1,7 +1,7 @@
 //! The units of a device: from the bytes of a request to the bytes of a reply.
 //!
-//! The order of the checks is that of the specification (MODBUS Application Protocol V1.1b3, the diagrams of sections 6.1
-//! to 6.4): function, then count, then addresses.
+//! The order of the checks is that of the specification (MODBUS Application Protocol V1.1b3, the
+//! diagrams of sections 6.1 to 6.4): function, then count, then addresses.
 
 use std::collections::BTreeMap;
 
@@ -67,8 +67,8 @@ impl DeviceLimits {
 
 /// The reply to a request's PDU (function code and data): again a PDU.
 ///
-/// For a unit that does not exist the reply is exception 11, as that of a gateway. (Many devices do not reply
-/// instead.)
+/// For a unit that does not exist the reply is exception 11, as that of a gateway. (Many devices do
+/// not reply instead.)
 pub(super) fn reply(
     units: &BTreeMap<u8, Unit>,
     limits: DeviceLimits,
@@ -123,7 +123,8 @@ fn noise_seed(unit: u8, table: Table) -> u64 {
     u64::from(unit) << 24 | u64::from(table.function()) << 16
 }
 
-/// The `count` cells from `first` on, each with its address, or an exception if one of them does not exist.
+/// The `count` cells from `first` on, each with its address, or an exception if one of them does
+/// not exist.
 fn cells<T>(
     table: &BTreeMap<u16, T>,
     first: u16,

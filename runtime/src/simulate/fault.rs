@@ -1,5 +1,5 @@
-//! Faults of a simulated device, and the requests that they apply to. Nothing here uses the network: this module decides what
-//! happens to a request, and `wire` makes it happen.
+//! Faults of a simulated device, and the requests that they apply to. Nothing here uses the
+//! network: this module decides what happens to a request, and `wire` makes it happen.
 
 use std::{
     fmt,
@@ -108,7 +108,8 @@ impl Faults {
         Self(rules.into_iter().map(|rule| (rule, AtomicU64::new(0))).collect())
     }
 
-    /// The sum of all delays for the request, and the first of the other faults. Each rule that matches counts the request.
+    /// The sum of all delays for the request, and the first of the other faults. Each rule that
+    /// matches counts the request.
     pub(super) fn inject(&self, unit: u8, pdu: &[u8]) -> FaultInjection {
         let mut injection = FaultInjection::default();
         for (rule, asked) in &self.0 {

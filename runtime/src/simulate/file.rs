@@ -1,7 +1,7 @@
 //! The YAML format of simulated devices.
 //!
-//! It parses text into a [`Simulation`] that can be bound, or returns an error with the place in the text and what was
-//! expected there. Unknown keys are errors.
+//! It parses text into a [`Simulation`] that can be bound, or returns an error with the place in
+//! the text and what was expected there. Unknown keys are errors.
 
 use std::{
     collections::BTreeMap,
@@ -34,7 +34,8 @@ pub struct Simulation {
 /// Why a file cannot be simulated.
 #[derive(Debug, Error)]
 pub enum SimulationError {
-    /// The text is not YAML, or not in the format. The message names the place, and what is expected there.
+    /// The text is not YAML, or not in the format. The message names the place, and what is
+    /// expected there.
     #[error("{0}")]
     Format(#[from] serde_yaml::Error),
     /// `devices:` is an empty list.
@@ -231,7 +232,8 @@ struct OneOrMore<T>(Vec<T>);
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct List<T>(PhantomData<T>);
-        /// Passes anything but a list to the format of the value, so that errors name the right alternatives.
+        /// Passes anything but a list to the format of the value, so that errors name the right
+        /// alternatives.
         macro_rules! one {
             ($($method:ident($kind:ty),)*) => {$(
                 fn $method<E: de::Error>(self, value: $kind) -> Result<Self::Value, E> {

@@ -1,9 +1,11 @@
-//! Simulated Modbus devices from a YAML file: for testing a collector without a plant, for demonstrations, and as a
-//! peer in tests. They use Modbus TCP, RTU in TCP, or a pseudo-terminal, and have faults on demand.
+//! Simulated Modbus devices from a YAML file: for testing a collector without a plant, for
+//! demonstrations, and as a peer in tests. They use Modbus TCP, RTU in TCP, or a pseudo-terminal,
+//! and have faults on demand.
 //!
-//! A file lists devices. Each has an address and units, whose four tables have constant and changing
-//! values. Nothing can be written: a simulated device supports functions 1 to 4, and replies to every other one with exception 1.
-//! Collectors do not use this module; they reach a simulated device over the network like any other.
+//! A file lists devices. Each has an address and units, whose four tables have constant and
+//! changing values. Nothing can be written: a simulated device supports functions 1 to 4, and
+//! replies to every other one with exception 1. Collectors do not use this module; they reach a
+//! simulated device over the network like any other.
 //!
 //! | file | contents |
 //! |---|---|
@@ -41,18 +43,20 @@
 //! Negative values are in two's complement. An address that is not in the table does not exist:
 //! the reply to a read that contains it is exception 2.
 //!
-//! - `ramp` changes from `from` to `to` in `period`, then starts again. `to` may be smaller than `from`.
+//! - `ramp` changes from `from` to `to` in `period`, then starts again. `to` may be smaller than
+//!   `from`.
 //! - `counter` starts at `start` and increases by `per_second`; after 65535 it continues at 0.
 //! - `noise` is a random value within `spread` of `mean`, which changes every tenth of a second.
 //! - `blink` is on for the first half of each `period` and off for the second.
 //!
-//! A rule of `faults` has a `fault` and the requests that it applies to: of `units`, of `tables`, that contain one of `addresses`; and of
-//! these only those `after` a number of requests, `every` n-th one, and at most `times` of them. Faults are `silence`, `garbage`, `wrong-transaction`,
-//! `wrong-unit`, `wrong-checksum`, `short-reply`, `long-reply`, `cut-reply`, `drop`, `close`, `{ delay: 300ms }` and
-//! `{ exception: 4 }`; [`FAULTS_SAMPLE`] shows each.
+//! A rule of `faults` has a `fault` and the requests that it applies to: of `units`, of `tables`,
+//! that contain one of `addresses`; and of these only those `after` a number of requests, `every`
+//! n-th one, and at most `times` of them. Faults are `silence`, `garbage`, `wrong-transaction`,
+//! `wrong-unit`, `wrong-checksum`, `short-reply`, `long-reply`, `cut-reply`, `drop`, `close`, `{
+//! delay: 300ms }` and `{ exception: 4 }`; [`FAULTS_SAMPLE`] shows each.
 //!
-//! Counters start when the simulation is bound. Other values follow the wall clock, so that two simulations of one
-//! file that are started at different times have different values.
+//! Counters start when the simulation is bound. Other values follow the wall clock, so that two
+//! simulations of one file that are started at different times have different values.
 
 mod device;
 mod fault;

@@ -30,8 +30,8 @@ pub(super) struct Pty {
 }
 
 impl Pty {
-    /// Opens a line, and creates the symbolic link `link` to its name. The link of an earlier simulation is replaced; any
-    /// other file is not.
+    /// Opens a line, and creates the symbolic link `link` to its name. The link of an earlier
+    /// simulation is replaced; any other file is not.
     pub(super) fn open(link: Option<&Path>) -> io::Result<Self> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let ours = openpt(flags)?;

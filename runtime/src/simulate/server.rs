@@ -119,7 +119,8 @@ impl Simulation {
         self
     }
 
-    /// Listens on the addresses of all devices, and creates the lines of the others. Counters start now.
+    /// Listens on the addresses of all devices, and creates the lines of the others. Counters start
+    /// now.
     ///
     /// # Errors
     /// [`BindError`] for the first device that cannot be bound. Then none is.
@@ -172,8 +173,8 @@ impl Bound {
             .collect()
     }
 
-    /// Serves all devices until `shutdown` is ready. Then, or when this future is dropped, all listeners and connections
-    /// are closed.
+    /// Serves all devices until `shutdown` is ready. Then, or when this future is dropped, all
+    /// listeners and connections are closed.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let mut devices = JoinSet::new();
         for (device, bind) in self.devices {
@@ -241,8 +242,8 @@ async fn serve_line(running: Arc<RunningDevice>, mut pty: Pty) {
 }
 
 impl RunningDevice {
-    /// Replies to requests until the client ends, breaks the protocol, or is silent for too long; or
-    /// until a fault ends it.
+    /// Replies to requests until the client ends, breaks the protocol, or is silent for too long;
+    /// or until a fault ends it.
     async fn serve_requests(&self, stream: impl AsyncRead + AsyncWrite + Unpin, framing: Framing) -> io::Result<()> {
         let mut stream = BufReader::new(stream);
         loop {

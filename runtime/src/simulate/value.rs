@@ -153,8 +153,8 @@ fn wrapping_word(value: f64) -> u16 {
     (value.floor() % 65536.0) as u16
 }
 
-/// Spreads a number over all 64 bits (the finaliser of SplitMix64): the same for the same number, without a visible
-/// pattern otherwise.
+/// Spreads a number over all 64 bits (the finaliser of SplitMix64): the same for the same number,
+/// without a visible pattern otherwise.
 pub(super) fn scatter(number: u64) -> u64 {
     let mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -1,7 +1,8 @@
-//! Requests and replies as bytes on a connection or a line: Modbus TCP and RTU, correct, or wrong on demand.
+//! Requests and replies as bytes on a connection or a line: Modbus TCP and RTU, correct, or wrong
+//! on demand.
 //!
-//! No library is used for the frames: a simulated device must accept anything that a client sends, and a library
-//! never writes a wrong frame.
+//! No library is used for the frames: a simulated device must accept anything that a client sends,
+//! and a library never writes a wrong frame.
 
 use std::{io, time::Duration};
 
@@ -19,14 +20,16 @@ pub(super) const MAX_SILENCE: Duration = Duration::from_mins(10);
 const MAX_PDU: usize = 253;
 /// The longest RTU frame (MODBUS over Serial Line V1.02, section 2.5.1).
 const MAX_RTU: usize = 256;
-/// The silence that ends an RTU frame whose length does not follow from its function. The specification has 3.5 characters;
-/// over a network and on a pseudo-terminal the system's scheduler causes longer ones.
+/// The silence that ends an RTU frame whose length does not follow from its function. The
+/// specification has 3.5 characters; over a network and on a pseudo-terminal the system's scheduler
+/// causes longer ones.
 const RTU_SILENCE: Duration = Duration::from_millis(50);
 
 /// The format of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// A header with transaction and length (Modbus Messaging on TCP/IP Implementation Guide V1.0b, section 3.1.3).
+    /// A header with transaction and length (Modbus Messaging on TCP/IP Implementation Guide V1.0b,
+    /// section 3.1.3).
     Tcp,
     /// The unit in front, a checksum behind (MODBUS over Serial Line V1.02, section 2.5.1).
     Rtu,
@@ -157,14 +160,16 @@ fn checked(frame: &[u8]) -> Option<Request> {
     right.then(|| Request { transaction: 0, unit: *unit, pdu: pdu.to_vec() })
 }
 
-/// CRC-16 with polynomial 0xA001, beginning with all ones (V1.02, section 6.2.2); its low byte is sent first.
+/// CRC-16 with polynomial 0xA001, beginning with all ones (V1.02, section 6.2.2); its low byte is
+/// sent first.
 fn checksum(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xFFFF, |sum, byte| {
         (0..8).fold(sum ^ u16::from(*byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xA001 } else { sum >> 1 })
     })
 }
 
-/// A reply with a register (or eight bits) more or less than requested, and with the right count of its bytes.
+/// A reply with a register (or eight bits) more or less than requested, and with the right count of
+/// its bytes.
 fn resized(mut pdu: Vec<u8>, longer: bool) -> Vec<u8> {
     let step = match pdu.first() {
         Some(1 | 2) => 1,
