@@ -1,5 +1,5 @@
-//! Embeds the SDKs of the languages, the contract and the templates of `pattoo-wasm new` in the binary, so that it creates a
-//! project without a network and without this repository.
+//! Embeds the SDKs of the languages, the contract and the templates of `pattoo-wasm new` in the
+//! binary, so that it creates a project without a network and without this repository.
 
 use std::{
     env, fs,
@@ -55,7 +55,8 @@ fn variable(name: &str) -> Result<String> {
     env::var(name).map_err(|error| Error::other(format!("{name}: {error}")))
 }
 
-/// The files below a folder, without those that tools leave there, and without the tests of the SDKs.
+/// The files below a folder, without those that tools leave there, and without the tests of the
+/// SDKs.
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let is_sdk = folder.components().any(|part| part.as_os_str() == "guest-sdk");
     let mut files = Vec::new();

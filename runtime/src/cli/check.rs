@@ -1,7 +1,8 @@
 //! `pattoo-wasm check`: finds what would fail later, each with its place and how to fix it.
 //!
-//! Nothing is collected, posted or stored. The documentation lists what cannot be checked: a secret that only the
-//! environment of the daemon has, a directory that only its user may write to, a certificate.
+//! Nothing is collected, posted or stored. The documentation lists what cannot be checked: a secret
+//! that only the environment of the daemon has, a directory that only its user may write to, a
+//! certificate.
 
 use std::{
     collections::HashMap,

@@ -25,7 +25,8 @@ const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
 /// The flags.
 #[derive(Debug, clap::Args)]
 pub(super) struct CollectionFlags {
-    /// Store values under this program name [default: the file name of the module without its extension]
+    /// Store values under this program name [default: the file name of the module without its
+    /// extension]
     #[arg(long, value_name = "NAME")]
     program: Option<Program>,
 
@@ -33,7 +34,8 @@ pub(super) struct CollectionFlags {
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = parse_interval)]
     interval: PollingInterval,
 
-    /// Pass a setting to the collector; the value is YAML, or a string if it is not valid YAML (repeatable)
+    /// Pass a setting to the collector; the value is YAML, or a string if it is not valid YAML
+    /// (repeatable)
     #[arg(long = "setting", value_name = "KEY=VALUE")]
     settings: Vec<String>,
 

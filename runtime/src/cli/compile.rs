@@ -1,4 +1,5 @@
-//! The hidden `pattoo-wasm compile`: the child process in which modules are compiled. See [`pattoo_sandbox::serve`].
+//! The hidden `pattoo-wasm compile`: the child process in which modules are compiled. See
+//! [`pattoo_sandbox::serve`].
 
 use std::time::Duration;
 

@@ -37,7 +37,8 @@ have finished, at most 10 seconds later; a second one stops it at once.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Read `pattoo.yaml` and `pattoo_wasm.yaml` in this directory [default: `PATTOO_CONFIGDIR`, or /etc/pattoo]
+    /// Read `pattoo.yaml` and `pattoo_wasm.yaml` in this directory [default: `PATTOO_CONFIGDIR`, or
+    /// /etc/pattoo]
     #[arg(long, value_name = "DIR")]
     config: Option<PathBuf>,
 
@@ -46,7 +47,8 @@ pub(super) struct Args {
     pub(super) log_format: logging::Format,
 }
 
-/// Runs the command. `level` is the level of logging of the command line, which overrides the configuration.
+/// Runs the command. `level` is the level of logging of the command line, which overrides the
+/// configuration.
 pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exit, Failure> {
     let mut commands = signals()?;
     let directory = args.config.as_deref().map_or_else(ConfigDirectory::find, ConfigDirectory::at);
@@ -125,7 +127,8 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     if let Some(serving) = serving {
         serving.abort();
     }
-    // Committed payloads are safe either way; this leaves them in one file. A panic in there was printed, and changes nothing.
+    // Committed payloads are safe either way; this leaves them in one file. A panic in there was
+    // printed, and changes nothing.
     let _ = tokio::task::spawn_blocking(move || spool.close()).await;
     drop(lock);
     tracing::info!("stopped");
@@ -167,7 +170,8 @@ async fn stop_requested(commands: &mut mpsc::Receiver<Command>) {
     }
 }
 
-/// Reads the configuration, and applies its level and file of logging. The outer error is an internal one.
+/// Reads the configuration, and applies its level and file of logging. The outer error is an
+/// internal one.
 async fn load(
     directory: &ConfigDirectory,
     level: Option<LevelFilter>,

@@ -1,7 +1,8 @@
 //! `pattoo-wasm demo`: a demonstration on loopback.
 //!
-//! It starts simulated devices, two small web sites and a receiver on free ports of 127.0.0.1, and runs the commands that a
-//! person would type. Values of the devices and sites change, so no two demonstrations show the same ones.
+//! It starts simulated devices, two small web sites and a receiver on free ports of 127.0.0.1, and
+//! runs the commands that a person would type. Values of the devices and sites change, so no two
+//! demonstrations show the same ones.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -33,7 +34,8 @@ pub(super) struct Args {
 pub(super) async fn demo(args: Args) -> Result<Exit, Failure> {
     tokio::select! {
         shown = show(args) => shown,
-        // All servers end with the runtime. The temporary folder is removed with the future that is dropped here.
+        // All servers end with the runtime. The temporary folder is removed with the future that is
+        // dropped here.
         () = interrupted() => Ok(Exit::Success),
     }
 }

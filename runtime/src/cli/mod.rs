@@ -1,7 +1,7 @@
 //! The command line.
 //!
-//! Each subcommand has a file. It parses its arguments into types that are valid before it does anything, and ends with
-//! an `Exit`, whose numbers are stable for scripts.
+//! Each subcommand has a file. It parses its arguments into types that are valid before it does
+//! anything, and ends with an `Exit`, whose numbers are stable for scripts.
 
 mod build;
 mod check;
@@ -30,7 +30,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(crate) use self::report::{Exit, Failure};
 
-/// Run WebAssembly collectors for pattoo, each with exactly the devices and web origins that are granted to it
+/// Run WebAssembly collectors for pattoo, each with exactly the devices and web origins that are
+/// granted to it
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
@@ -133,7 +134,8 @@ pub fn main() -> ExitCode {
 }
 
 fn in_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    // A host call may block a thread for some milliseconds. More threads than processors let others run meanwhile.
+    // A host call may block a thread for some milliseconds. More threads than processors let others
+    // run meanwhile.
     const MORE_THREADS: usize = 2;
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -164,8 +166,8 @@ fn cache(folder: &Path) -> Option<Cache> {
 struct Interruption(tokio::sync::watch::Receiver<bool>);
 
 impl Interruption {
-    /// Handles signals from now on. The first one is a request, which the command fulfils when it can. The second one ends the process
-    /// at once.
+    /// Handles signals from now on. The first one is a request, which the command fulfils when it
+    /// can. The second one ends the process at once.
     fn listen() -> Self {
         let (sender, receiver) = tokio::sync::watch::channel(false);
         // The handlers are installed before this returns, not when the task first runs.
@@ -188,14 +190,15 @@ impl Interruption {
     }
 }
 
-/// Waits for a signal to stop. Signals are handled from this call on, so that none is missed before the result is awaited.
+/// Waits for a signal to stop. Signals are handled from this call on, so that none is missed before
+/// the result is awaited.
 fn interrupted() -> impl Future<Output = ()> {
     let mut signals = StopSignals::listen();
     async move { signals.next().await }
 }
 
-/// The signals that request a command to stop: SIGINT (Ctrl-C) and SIGTERM. A signal that cannot be handled keeps its default effect:
-/// it ends the process.
+/// The signals that request a command to stop: SIGINT (Ctrl-C) and SIGTERM. A signal that cannot be
+/// handled keeps its default effect: it ends the process.
 struct StopSignals(Option<Signal>, Option<Signal>);
 
 impl StopSignals {

@@ -27,8 +27,8 @@ fn write(line: &[u8]) -> std::io::Result<()> {
     stdout.flush()
 }
 
-/// JSON of ours over several lines: one entry on each line, and lists of plain values on one line. The text of the values does not
-/// change, escapes included.
+/// JSON of ours over several lines: one entry on each line, and lists of plain values on one line.
+/// The text of the values does not change, escapes included.
 pub(super) fn indented(json: &str) -> String {
     let mut text = String::with_capacity(json.len().saturating_mul(2));
     let (mut depth, mut quoted, mut escaped) = (0usize, false, false);

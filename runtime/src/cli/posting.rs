@@ -1,5 +1,6 @@
-//! `run --post`: delivers one payload as the daemon does. It is stored, payloads that were stored before it are posted, then it is posted;
-//! with the spool, limits and token of the configuration, if there is one.
+//! `run --post`: delivers one payload as the daemon does. It is stored, payloads that were stored
+//! before it are posted, then it is posted; with the spool, limits and token of the configuration,
+//! if there is one.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -21,7 +22,8 @@ pub(super) struct PostArgs {
     #[arg(long, value_name = "URL")]
     post: Option<ServerUrl>,
 
-    /// Send the content of this file as a bearer token [default: the token of this server in `pattoo_wasm.yaml`]
+    /// Send the content of this file as a bearer token [default: the token of this server in
+    /// `pattoo_wasm.yaml`]
     #[arg(long, value_name = "FILE", requires = "post")]
     token_file: Option<PathBuf>,
 

@@ -100,7 +100,8 @@ pub(super) async fn receive(args: Args) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// Stores a payload, then prints its datapoints. A payload that cannot be stored is neither printed nor accepted.
+/// Stores a payload, then prints its datapoints. A payload that cannot be stored is neither printed
+/// nor accepted.
 fn handler(store: Option<Store>) -> PayloadHandler {
     Arc::new(move |received: ReceivedPayload, json: Bytes| {
         let store = store.clone();

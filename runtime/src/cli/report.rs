@@ -146,8 +146,9 @@ impl From<&Problem> for Finding {
     }
 }
 
-/// Whether a place can be shown with the lines around it. If one of them is too long for any terminal, line and column say more; and
-/// the library that draws them panics at a column beyond 65 535.
+/// Whether a place can be shown with the lines around it. If one of them is too long for any
+/// terminal, line and column say more; and the library that draws them panics at a column beyond 65
+/// 535.
 fn can_be_drawn(place: &Place) -> bool {
     let text = place.file.text.as_str();
     let (before, after) = text.split_at_checked(place.span.start).unwrap_or((text, ""));
@@ -158,7 +159,8 @@ fn can_be_drawn(place: &Place) -> bool {
 }
 
 impl Finding {
-    /// Prints it to stderr. The terminal wraps the lines, so that a flag or URL can be copied in one piece.
+    /// Prints it to stderr. The terminal wraps the lines, so that a flag or URL can be copied in
+    /// one piece.
     ///
     /// If stderr cannot be written, the exit code still shows the failure.
     pub(crate) fn print(&self) {

@@ -109,7 +109,8 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     Ok(Job { sandbox, collector, assignment, post, pretty: args.pretty })
 }
 
-/// The endpoints that no collector may reach: the server that is posted to, and those of the configuration.
+/// The endpoints that no collector may reach: the server that is posted to, and those of the
+/// configuration.
 pub(super) async fn own_endpoints(server: Option<&ServerUrl>) -> OwnEndpoints {
     let found =
         tokio::task::spawn_blocking(|| config::own_addresses(&ConfigDirectory::find())).await.unwrap_or_default();
@@ -118,7 +119,8 @@ pub(super) async fn own_endpoints(server: Option<&ServerUrl>) -> OwnEndpoints {
 }
 
 impl Job {
-    /// Collects once. When `stop` is ready the collector is stopped; the datapoints that it emitted before are kept.
+    /// Collects once. When `stop` is ready the collector is stopped; the datapoints that it emitted
+    /// before are kept.
     async fn once(&self, stop: impl Future<Output = ()>) -> Result<Exit, Failure> {
         let outcome = self.sandbox.collect_until(&self.collector, Arc::clone(&self.assignment), stop).await;
         self.report_denials(&outcome);
@@ -163,7 +165,8 @@ impl Job {
         }
     }
 
-    /// Posts or prints a payload. The inner error says that it was not delivered, and where it is stored.
+    /// Posts or prints a payload. The inner error says that it was not delivered, and where it is
+    /// stored.
     async fn deliver(&self, body: &Body) -> Result<Result<(), Failure>, Failure> {
         let Some(destination) = &self.post else {
             return self.print(body).map(Ok);
@@ -201,8 +204,8 @@ impl Job {
         }
     }
 
-    /// Collects once every `period` until interrupted, and ends like the last collection. A failed collection is reported,
-    /// and the next one runs.
+    /// Collects once every `period` until interrupted, and ends like the last collection. A failed
+    /// collection is reported, and the next one runs.
     async fn repeatedly(&self, period: Duration, mut stop: Interruption) -> Result<Exit, Failure> {
         let mut ticks = tokio::time::interval(period);
         // After an overrun ticks are skipped.

@@ -1,4 +1,5 @@
-//! `pattoo-wasm spool`: lists, retries and deletes payloads that wait for the server or are in quarantine.
+//! `pattoo-wasm spool`: lists, retries and deletes payloads that wait for the server or are in
+//! quarantine.
 
 use std::{collections::HashSet, fmt::Write as _, time::Duration};
 

@@ -1,4 +1,4 @@
-//! All that an operator configured, typed.
+//! The configuration as typed values.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -12,26 +12,27 @@ use super::{CollectorLimits, DataDirectory, Digest, LogBounds};
 
 /// The configuration as a whole: pattoo's own files and ours.
 ///
-/// Two are equal when they mean the same, whatever their files look like.
+/// Two are equal if they mean the same, even if their files differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configuration {
-    /// Where things are kept.
+    /// The directories.
     pub directories: Directories,
-    /// Where bodies go. Without one they wait.
+    /// The server that payloads are posted to. Without one they wait in the spool.
     pub server: Option<Server>,
-    /// Every pattoo server that the files name, the one above among them: none is for guests.
+    /// Every pattoo server in the files, the one above included. Collectors may reach none of them.
     pub known_servers: Vec<ServerUrl>,
-    /// The name of this machine towards pattoo.
+    /// The name of this machine in pattoo.
     pub hostname: Hostname,
-    /// How much is logged.
+    /// The level of logging.
     pub log_level: LevelFilter,
-    /// How much the log file may hold.
+    /// The limits of the log file.
     pub log: LogBounds,
-    /// Where the daemon tells how it is; nowhere if none. Port 0 is any that is free.
+    /// The status address of the daemon, if it has one. Port 0 means any free port.
     pub status: Option<SocketAddr>,
-    /// How many collections may be under way at once, 1 to 1000.
+    /// How many collections may run at once, 1 to 1000.
     pub concurrent: u32,
-    /// How many bytes of memory the process may have before the largest collections are stopped, if that was set.
+    /// The memory of the process at which the largest collections are stopped, in bytes, if that is
+    /// set.
     pub collection_memory: Option<u64>,
     /// The limits of the spool.
     pub spool: SpoolLimits,
@@ -40,7 +41,8 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Leaves what only a start can set as it was at the start. Returns the keys for which this one has something else.
+    /// Keeps the settings of the start that only a restart can change. Returns the keys with
+    /// another value in this configuration.
     pub fn keep_from_start(&mut self, started: &Self) -> Vec<&'static str> {
         let mut differ = Vec::new();
         if self.status != started.status {
@@ -66,14 +68,15 @@ impl Configuration {
     }
 }
 
-/// Where things are kept.
+/// The directories.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directories {
     /// pattoo's `daemon_directory`: agent ids, and our own data.
     pub daemon: DataDirectory,
     /// pattoo's `log_directory`, if it is set.
     pub log: Option<PathBuf>,
-    /// pattoo's `cache_directory`, if it is set: where its Python agents keep bodies that they could not deliver.
+    /// pattoo's `cache_directory`, if it is set: where its Python agents store payloads that they
+    /// could not deliver.
     pub cache: Option<PathBuf>,
 }
 
@@ -82,25 +85,25 @@ pub struct Directories {
 pub struct Server {
     /// Its base URL.
     pub url: ServerUrl,
-    /// What is sent as a bearer token, if anything.
+    /// The bearer token, if there is one.
     pub token: Option<Secret>,
 }
 
-/// One collector: what it is, when it collects, what it is given, and what it may do.
+/// One collector: its module, interval, settings, limits and grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectorSettings {
-    /// Its name towards pattoo, unique in a configuration.
+    /// Its program name in pattoo, unique in a configuration.
     pub program: Program,
-    /// Its module; a path in the file is relative to that file.
+    /// Its module. A path in the file is relative to that file.
     pub module: PathBuf,
     /// The digest that the module must have.
     pub sha256: Option<Digest>,
     /// How often it collects.
     pub polling_interval: PollingInterval,
-    /// What it is given: the text of a JSON object.
+    /// Its settings: a JSON object as text.
     pub settings: String,
-    /// How much one collection may use.
+    /// The limits of one collection.
     pub limits: CollectorLimits,
-    /// What it may reach.
+    /// What it may access.
     pub grants: Grants,
 }

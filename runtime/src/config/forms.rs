@@ -1,4 +1,4 @@
-//! The forms of our files, and of what we read in pattoo's.
+//! The forms of our files, and of the parts of pattoo's files that we read.
 
 use pattoo_measurement::PollingInterval;
 use pattoo_output::SpoolLimits;
@@ -13,7 +13,7 @@ use super::{
 
 const SECONDS: Kind = Kind::Integer(1, PollingInterval::MAX_SECONDS as u64);
 const PORT: Kind = Kind::Integer(1, u16::MAX as u64);
-/// As Python's logging calls them.
+/// The names of levels in Python's logging.
 pub(super) const LOG_LEVELS: &[&str] = &["debug", "info", "warning", "error", "critical"];
 
 /// `pattoo_wasm.yaml` as a whole.
@@ -24,7 +24,7 @@ pub(super) fn pattoo_wasm_yaml() -> Form {
             Key::new(
                 "pattoo_wasm",
                 Kind::Form(pattoo_wasm),
-                "all that is set in this file stands below it",
+                "the section of all settings in this file",
                 "{ collectors: [] }",
             )
             .required(),
@@ -39,38 +39,35 @@ pub(super) fn pattoo_wasm() -> Form {
             Key::new(
                 "server",
                 Kind::Form(server),
-                "the pattoo server; without it the one that `ip_address` and `ip_bind_port` of pattoo's own files name",
+                "the pattoo server; by default the one of `ip_address` and `ip_bind_port` in pattoo's own files",
                 "{ url: \"https://pattoo.example.org\" }",
             ),
             Key::new(
                 "hostname",
                 Kind::Text,
-                "the name of this machine towards pattoo; without it its fully qualified name, as Python's `socket.getfqdn()` \
-                 gives it",
+                "the name of this machine in pattoo; by default its fully qualified name, as Python's `socket.getfqdn()` returns it",
                 "gateway-7",
             ),
             Key::new(
                 "status",
                 Kind::Text,
-                "the address where the daemon tells its health and metrics, with its port; `none` for nowhere, port 0 for any that \
-                 is free",
+                "the address and port of the daemon's health and metrics; `none` for no address, port 0 for any free port",
                 "\"127.0.0.1:20203\"",
             )
             .or("\"127.0.0.1:20203\""),
-            Key::new("concurrent", Kind::Integer(1, 1000), "how many collections are under way at once", "256").or("256"),
+            Key::new("concurrent", Kind::Integer(1, 1000), "how many collections run at once", "256").or("256"),
             Key::new(
                 "collection_memory",
                 Kind::Quantity(Unit::Size, 16 * MIB, 16 * 1024 * GIB),
-                "how much memory the process may have before the largest collections are stopped; without it six tenths of what the \
-                 machine, or the control group of the service, has",
+                "the memory of the process at which the largest collections are stopped; by default six tenths of the memory of the machine, or of the service's control group",
                 "300MiB",
             ),
-            Key::new("spool", Kind::Form(spool), "how much may wait for the server", "{ size: 1GiB, age: 30d }"),
-            Key::new("log", Kind::Form(log), "how much the log file may hold", "{ size: 64MiB, keep: 4 }"),
+            Key::new("spool", Kind::Form(spool), "the limits of the spool", "{ size: 1GiB, age: 30d }"),
+            Key::new("log", Kind::Form(log), "the limits of the log file", "{ size: 64MiB, keep: 4 }"),
             Key::new(
                 "collectors",
                 Kind::List(&Kind::Form(collector)),
-                "what collects",
+                "the collectors",
                 "[{ program: LAVA_SCRIPT, module: collectors/lava_script.wasm }]",
             ),
         ],
@@ -99,7 +96,7 @@ pub(super) fn server() -> Form {
             Key::new(
                 "token",
                 Kind::Form(secret::form),
-                "what is sent to it as `Authorization: Bearer …`",
+                "the token that is sent as `Authorization: Bearer …`",
                 "{ secret: PATTOO_TOKEN }",
             ),
         ],
@@ -113,8 +110,7 @@ pub(super) fn collector() -> Form {
             Key::new(
                 "program",
                 Kind::Text,
-                "its name towards pattoo, once in the file: 1 to 64 letters, digits, `_`, `.` and `-`, of which `.` and `-` are \
-                 not the first",
+                "its program name in pattoo, unique in the file: 1 to 64 letters, digits, `_`, `.` and `-`; `.` and `-` cannot be the first",
                 "LAVA_SCRIPT",
             )
             .required(),
@@ -134,21 +130,21 @@ pub(super) fn collector() -> Form {
             Key::new(
                 "polling_interval",
                 SECONDS,
-                "seconds from one collection to the next; without it those of `pattoo.yaml`, else 300",
+                "seconds from one collection to the next; by default those of `pattoo.yaml`, else 300",
                 "20",
             ),
             Key::new(
                 "settings",
                 Kind::Object,
-                "anything that the collector wants to know, handed to it as JSON",
+                "the settings of the collector, passed to it as JSON",
                 "{ tickers: [ABC, DEF] }",
             )
             .or("{}"),
-            Key::new("limits", Kind::Form(limits), "how much one collection may use", "{ timeout: 5s, memory: 64MiB }"),
+            Key::new("limits", Kind::Form(limits), "the limits of one collection", "{ timeout: 5s, memory: 64MiB }"),
             Key::new(
                 "grants",
                 Kind::Form(grants),
-                "what it may reach; without it nothing",
+                "what it may access; by default nothing",
                 "{ http: [{ origin: \"https://site-a.example.org\" }] }",
             ),
         ],
@@ -164,7 +160,7 @@ pub(super) fn grants() -> Form {
     Form::new("`grants`", ROOMS.iter().filter_map(|room| room.grant).map(|grant| (grant.key)()).collect())
 }
 
-/// `pattoo.yaml`, as far as we read it, in both of its shapes.
+/// The part of `pattoo.yaml` that we read, in both of its shapes.
 pub(super) fn pattoo_yaml() -> Form {
     let key = |name, form| Key::new(name, Kind::Form(form), "", "");
     Form::new(
@@ -179,7 +175,7 @@ pub(super) fn pattoo_yaml() -> Form {
     .open()
 }
 
-/// `pattoo_agent.yaml`, as far as we read it.
+/// The part of `pattoo_agent.yaml` that we read.
 pub(super) fn pattoo_agent_yaml() -> Form {
     Form::new("pattoo_agent.yaml", vec![Key::new("pattoo_agent_api", Kind::Form(api), "", "")]).open()
 }
@@ -189,15 +185,15 @@ pub(super) fn directories() -> Form {
     Form::new(
         "this section",
         vec![
-            Key::new("daemon_directory", Kind::Text, "where agent ids and our own data are kept", "/var/lib/pattoo"),
-            Key::new("log_directory", Kind::Text, "where logs are written", "/var/log/pattoo"),
+            Key::new("daemon_directory", Kind::Text, "the directory of agent ids and our own data", "/var/lib/pattoo"),
+            Key::new("log_directory", Kind::Text, "the directory of logs", "/var/log/pattoo"),
             Key::new(
                 "cache_directory",
                 Kind::Text,
-                "where Python agents keep what they could not deliver",
+                "the directory of payloads that Python agents could not deliver",
                 "/var/cache/pattoo",
             ),
-            Key::new("log_level", Kind::Choice(LOG_LEVELS), "how much is logged", "info").or("info"),
+            Key::new("log_level", Kind::Choice(LOG_LEVELS), "the level of logging", "info").or("info"),
         ],
     )
     .open()

@@ -1,4 +1,5 @@
-//! What an operator grants to one collector: `grants:` in `pattoo_wasm.yaml`, and the whole of a `--grants` file.
+//! The grants of one collector: `grants:` in `pattoo_wasm.yaml`, and the whole of a `--grants`
+//! file.
 
 use std::path::Path;
 

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_a_message_names_can_be_set() {
+    fn limits_in_messages_can_be_set() {
         for name in ["memory", "table_elements", "spans", "fetches", "datapoints", "datapoint_bytes"] {
             assert!(limit_named(name).is_some(), "{name}");
         }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_range_is_refused_with_the_range() {
+    fn value_out_of_range_is_refused_with_the_range() {
         let error = limit_named("memory").unwrap().set(&mut CollectorLimits::default(), "1KiB").unwrap_err();
         assert_eq!(error.to_string(), "`memory` is 64KiB to 4GiB, not 1KiB");
     }

@@ -23,7 +23,7 @@ use super::{
     spool::SPOOL,
 };
 
-/// How many collections are under way at once, unless told otherwise.
+/// How many collections run at once, unless the file sets another number.
 pub(super) const DEFAULT_CONCURRENT: u32 = 256;
 /// A configuration, and the files that it came from.
 #[derive(Debug)]
@@ -34,13 +34,13 @@ pub(crate) struct Loaded {
 }
 
 impl Configuration {
-    /// Reads `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml` of a directory, the secrets that they name, and the
-    /// name of this machine if they do not say it. What other users can change or read of them is logged. Blocks while it reads, and while it
-    /// looks up that name.
+    /// Reads `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml` of a directory, the secrets
+    /// that they name, and the name of this machine if they do not set it. Logs which files other
+    /// users can change or read. Blocks while it reads files and looks up that name.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with them, a missing secret included. Whether modules are there is not looked at.
+    /// Everything that is wrong with them, a missing secret included. Modules are not checked.
     pub fn load(directory: &ConfigDirectory) -> Result<Self, ConfigError> {
         let loaded = Loaded::load(directory)?;
         for problem in loaded.exposures() {
@@ -58,12 +58,12 @@ impl Loaded {
         let ours = Source::read_trusted(&path).map_err(|error| {
             let missing = error.is_missing();
             let problem = error.into_problem();
-            let help = "write it: the collectors, and what each may reach, stand in it";
+            let help = "create it, with the collectors and their grants";
             if missing { Problem { help: help.to_owned(), ..problem } } else { problem }
         });
         let (pattoo, ours) = match (pattoo, ours) {
             (Ok(pattoo), Ok(ours)) => (pattoo, ours),
-            // Errors of values in our file are said as well, if it can be read at all.
+            // Errors of values in our file are reported as well, if it can be read.
             (Err(mut problems), Ok(ours)) => {
                 problems.extend(Self::read_ours(&ours, &PattooFiles::default()).err().unwrap_or_default());
                 return Err(problems.into());
@@ -77,14 +77,14 @@ impl Loaded {
         Self::of(pattoo, ours)
     }
 
-    /// Reads what the files say: pattoo's, and ours.
+    /// Reads the content of pattoo's files and ours.
     pub(super) fn of(pattoo: PattooFiles, ours: Source) -> Result<Self, ConfigError> {
         let daemon = DataDirectory::of(&pattoo)?;
         let read = Self::read_ours(&ours, &pattoo)?;
         let hostname = match read.hostname {
             Some(hostname) => hostname,
             None => fully_qualified_hostname().map_err(|error| {
-                Problem::without_place(error.to_string(), format!("name this machine in {FILE}: `hostname: gateway-7`"))
+                Problem::without_place(error.to_string(), format!("set the name in {FILE}: `hostname: gateway-7`"))
             })?,
         };
         let named = read.server.iter().map(|server| &server.url).chain(&pattoo.server);
@@ -105,8 +105,8 @@ impl Loaded {
         Ok(Self { configuration, ours, pattoos: pattoo.sources })
     }
 
-    /// The place in our file that a path of keys and indices leads to, or as near as there is anything: of a mapping or list
-    /// its key, of anything else its value.
+    /// The place in our file that a path of keys and indices leads to, or the nearest one that
+    /// exists: of a map or list its key, of anything else its value.
     pub(crate) fn place(&self, path: &[PathStep]) -> Place {
         self.ours.place(path)
     }
@@ -116,7 +116,7 @@ impl Loaded {
         self.ours.has(path)
     }
 
-    /// The place that the first of some paths leads to which leads anywhere in one of pattoo's files.
+    /// The place of the first path that exists in one of pattoo's files.
     pub(crate) fn place_in_pattoos(&self, paths: &[&[PathStep]]) -> Option<Place> {
         let there = |source: &Source, path: &[PathStep]| source.has(path).then(|| source.place(path));
         paths.iter().find_map(|path| self.pattoos.iter().find_map(|source| there(source, path)))
@@ -130,7 +130,7 @@ impl Loaded {
     }
 }
 
-/// What our file says.
+/// The content of our file.
 struct Ours {
     server: Option<Server>,
     hostname: Option<Hostname>,
@@ -178,14 +178,14 @@ fn server(fields: Fields<'_>, folder: &Path) -> Result<Server, Reported> {
     Ok(Server { url: url?, token: token? })
 }
 
-/// Where the daemon says how it is: an address, or `none`.
+/// The status address: an address, or `none`.
 fn status(fields: Fields<'_>) -> Result<Option<SocketAddr>, Reported> {
     match fields.node("status") {
         None => Ok(Some(DEFAULT_STATUS)),
         Some(node) if node.text() == Some("none") => Ok(None),
         Some(node) => {
             let text = node.text().ok_or(Reported)?;
-            let wrong = |_| fields.wrong("status", node, format!("`{}` is no address with a port", shown(text)));
+            let wrong = |_| fields.wrong("status", node, format!("`{}` is not an address with a port", shown(text)));
             text.parse().map(Some).map_err(wrong)
         }
     }
@@ -220,12 +220,13 @@ fn settings(fields: Fields<'_>) -> Result<String, Reported> {
     let Some(node) = fields.node("settings") else { return Ok("{}".to_owned()) };
     match node.to_json() {
         Ok(Value::Object(settings)) => super::to_json(settings).map_err(|error| fields.wrong("settings", node, error)),
-        // What is no mapping, and what JSON cannot hold, was reported when the form was checked.
+        // A value that is not a map, or that JSON cannot hold, was reported when the form was
+        // checked.
         _ => Err(Reported),
     }
 }
 
-/// Refuses a program that is named twice: both would be one agent.
+/// Refuses a program that is named twice: both would be the same agent.
 fn unique_programs(fields: Fields<'_>, collectors: &[Node]) -> Result<(), Reported> {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let mut unique = Ok(());
@@ -234,9 +235,8 @@ fn unique_programs(fields: Fields<'_>, collectors: &[Node]) -> Result<(), Report
         let Some(program) = entry.node.text() else { continue };
         let line = fields.report.line(entry.node.span.clone());
         if let Some(first) = seen.insert(program, line) {
-            let help = format!(
-                "name one of them otherwise; the other is in line {first}. A second collector of the same module is fine"
-            );
+            let help =
+                format!("rename one of them; the other is in line {first}. Several collectors may share a module");
             let what = format!("the program `{}` is named twice", shown(program));
             unique = Err(fields.wrong_with(&entry.node, what, help));
         }

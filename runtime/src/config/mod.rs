@@ -1,10 +1,12 @@
-//! What an operator wrote down, parsed into types that cannot be wrong.
+//! The configuration, parsed into types that cannot hold an invalid value.
 //!
-//! A file's way: `source` reads it, `yaml` makes a tree of it in which everything knows its place, `form` holds that against
-//! `forms` (which keys there are, of which kind), and the typed readers (`load`, `grants`, `limits`, `pattoo`) turn it into
-//! newtypes. Whatever is wrong on the way is a [`Problem`] with its place and how to mend it, and all of them are said at once.
+//! `source` reads a file, [`pattoo_settings`] parses it into a tree with the place of each value
+//! and compares it with `forms` (which keys there are, of which kind), and the typed readers
+//! (`load`, `grants`, `limits`, `pattoo`) turn it into newtypes. Each error is a
+//! [`Problem`](pattoo_settings::Problem) with its place and how to fix it, and all of them are
+//! reported at once.
 //!
-//! Nothing is started here, and nothing written.
+//! Nothing here starts a task or writes a file.
 
 mod config_directory;
 mod configuration;

@@ -1,4 +1,5 @@
-//! What of a configuration no guest may talk to, for commands that take nothing else from it.
+//! The endpoints of a configuration that no collector may reach, for commands that need nothing
+//! else of it.
 
 use std::net::SocketAddr;
 
@@ -10,7 +11,7 @@ use super::{
     source::{DEFAULT_STATUS, FILE, Source},
 };
 
-/// Endpoints of ours that a configuration names.
+/// Our own endpoints in a configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnAddresses {
     /// pattoo servers.
@@ -19,7 +20,8 @@ pub struct OwnAddresses {
     pub status: Option<SocketAddr>,
 }
 
-/// Finds them. What cannot be read names none: such a configuration is reported by whoever needs it. Blocks while it reads.
+/// Finds them. A configuration that cannot be read has none: the command that needs it reports it.
+/// Blocks while it reads.
 pub fn own_addresses(directory: &ConfigDirectory) -> OwnAddresses {
     let mut own = OwnAddresses {
         servers: PattooFiles::read(directory).ok().and_then(|files| files.server).into_iter().collect(),
@@ -42,7 +44,7 @@ mod tests {
     use super::{ConfigDirectory, OwnAddresses, own_addresses};
 
     #[test]
-    fn servers_of_all_files_and_the_status_address_are_known_without_the_rest() {
+    fn servers_and_status_address_are_found_without_a_valid_configuration() {
         let folder = tempfile::tempdir().unwrap();
         let directory = ConfigDirectory::at(folder.path());
         assert_eq!(own_addresses(&directory), OwnAddresses::default());

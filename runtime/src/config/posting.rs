@@ -1,5 +1,5 @@
-//! What a command that posts takes from the configuration, where there is one: so that it does to the spool what the daemon beside it
-//! does, and is known to the same server.
+//! The settings for posting in the configuration, if there is one: so that a command treats the
+//! spool as the daemon does, and sends the same token.
 
 use pattoo_base::secret::Secret;
 use pattoo_output::{ServerUrl, SpoolLimits};
@@ -11,22 +11,23 @@ use super::{
     spool::SPOOL,
 };
 
-/// The part of a configuration that concerns posting.
+/// The settings for posting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posting {
-    /// What is sent to the server as a bearer token, if it is the configured one.
+    /// The bearer token, if the server is the configured one.
     pub token: Option<Secret>,
     /// The limits of the spool.
     pub spool: SpoolLimits,
 }
 
 impl Posting {
-    /// What `pattoo_wasm.yaml` of a directory says for posts to `server`; what is usual where there is no such file. The token is read only
-    /// if it is asked for and that server's. Blocks while it reads.
+    /// The settings in `pattoo_wasm.yaml` of a directory for posts to `server`, or the defaults if
+    /// there is no such file. The token is read only if it is requested and belongs to that server.
+    /// Blocks while it reads.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with the file, but for values that concern collectors.
+    /// Everything that is wrong with the file, except for values of collectors.
     pub fn find(directory: &ConfigDirectory, server: &ServerUrl, with_token: bool) -> Result<Self, ConfigError> {
         let source = match Source::read_trusted(&directory.path().join(FILE)) {
             Ok(source) => source,
@@ -47,7 +48,7 @@ impl Posting {
     }
 }
 
-/// The token of `server`, if that is the configured one.
+/// The token of `server`, if that is the configured server.
 fn token(fields: Fields<'_>, server: &ServerUrl, source: &Source) -> Result<Option<Secret>, Reported> {
     let (form, token_form) = (forms::server(), secret::form());
     let Some(configured) = fields.node("server").map(|node| fields.of(&form, node)) else { return Ok(None) };
@@ -64,7 +65,7 @@ mod tests {
     use super::{ConfigDirectory, Posting, SpoolLimits};
 
     #[test]
-    fn a_token_is_read_for_the_configured_server_only_and_when_it_is_wanted() {
+    fn token_is_read_only_for_the_configured_server_and_only_if_requested() {
         let folder = tempfile::tempdir().unwrap();
         let directory = ConfigDirectory::at(folder.path());
         let (server, other) = ("http://192.0.2.5:20201/".parse().unwrap(), "http://192.0.2.6:20201".parse().unwrap());

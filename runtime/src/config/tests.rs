@@ -30,7 +30,7 @@ const PATTOO: (&str, &str) = ("pattoo.yaml", "main: { daemon_directory: /d }\n")
 const NOTHING: (&str, &str) = ("pattoo_wasm.yaml", "pattoo_wasm: { hostname: h }\n");
 
 #[test]
-fn the_documented_shape_of_pattoo_yaml_is_read() {
+fn documented_shape_of_pattoo_yaml_is_read() {
     let text = "main:\n  log_directory: /l\n  daemon_directory: /d\npolling:\n  polling_interval: 20\n  ip_address: \
                 192.0.2.5\n  ip_bind_port: 20202\nother_program: { x: [1, y] }\n";
     let ours = "pattoo_wasm: { hostname: h, collectors: [{ program: P, module: m.wasm }] }\n";
@@ -42,7 +42,7 @@ fn the_documented_shape_of_pattoo_yaml_is_read() {
 }
 
 #[test]
-fn the_shape_that_pattoo_shared_reads_is_read() {
+fn shape_of_pattoo_shared_is_read() {
     let text = "pattoo:\n  log_directory: /l\n  log_level: WARNING\n  cache_directory: /c\n  daemon_directory: /d\n  \
                 system_daemon_directory: /run\n  language: en\n";
     let agent = "pattoo_agent_api:\n  ip_address: 2001:db8::5\n  ip_bind_port: '20201'\n";
@@ -54,7 +54,7 @@ fn the_shape_that_pattoo_shared_reads_is_read() {
 }
 
 #[test]
-fn our_file_counts_before_pattoos_and_the_shape_of_pattoo_shared_before_the_documented_one() {
+fn our_file_takes_precedence_over_pattoos_and_the_shape_of_pattoo_shared_over_the_documented_one() {
     let pattoo = "pattoo: { daemon_directory: /d2 }\npattoo_agent_api: { ip_address: two }\nmain: { daemon_directory: \
                   /d3, log_directory: /l3 }\npolling: { ip_address: three, ip_bind_port: 3, polling_interval: 33 }\n";
     let agent = "pattoo_agent_api: { ip_address: one }\n";
@@ -72,7 +72,7 @@ fn our_file_counts_before_pattoos_and_the_shape_of_pattoo_shared_before_the_docu
 }
 
 #[test]
-fn what_nobody_set_has_its_default() {
+fn missing_keys_have_their_defaults() {
     let configuration = load(&[PATTOO, ("pattoo_wasm.yaml", "pattoo_wasm:\n")]).unwrap_err().to_string();
     assert!(configuration.contains("`pattoo_wasm` is missing"), "{configuration}");
     let configuration = load(&[PATTOO, NOTHING]).unwrap();
@@ -85,7 +85,7 @@ fn what_nobody_set_has_its_default() {
 }
 
 #[test]
-fn a_collector_has_all_that_is_written_of_it() {
+fn all_keys_of_a_collector_are_read() {
     let folder = directory(&[PATTOO]);
     let ours = "
 pattoo_wasm:
@@ -143,13 +143,13 @@ fn configurations_that_mean_the_same_are_equal() {
 }
 
 #[test]
-fn a_program_that_is_named_twice_is_refused() {
+fn program_that_is_named_twice_is_refused() {
     let ours = "pattoo_wasm:\n  collectors:\n    - { program: A, module: a }\n    - { program: A, module: b }\n";
     assert!(refusal(ours).contains("pattoo_wasm.yaml:4:18: the program `A` is named twice"), "{}", refusal(ours));
 }
 
 #[test]
-fn everything_that_is_wrong_in_all_files_is_said_at_once() {
+fn errors_of_all_files_are_reported_at_once() {
     let pattoo = "main: { log_directory: /l, log_level: loud }\n";
     let ours = "pattoo_wasm:\n  hostnam: h\n  collectors:\n    - { program: a/b, modul: m }\n";
     let error = load(&[("pattoo.yaml", pattoo), ("pattoo_wasm.yaml", ours)]).unwrap_err();
@@ -170,9 +170,9 @@ fn everything_that_is_wrong_in_all_files_is_said_at_once() {
 }
 
 #[test]
-fn keys_that_other_programs_know_are_left_alone_in_pattoos_files_only() {
+fn unknown_keys_are_ignored_only_in_pattoos_files() {
     let pattoo = "main: { daemon_directory: /d, other: [1] }\nmain2: !x 3\n";
-    assert!(load(&[("pattoo.yaml", pattoo), NOTHING]).is_err(), "a tag means nothing to PyYAML either");
+    assert!(load(&[("pattoo.yaml", pattoo), NOTHING]).is_err(), "PyYAML does not support the tag either");
     let pattoo = "main: { daemon_directory: /d, other: [1] }\nmain2: 3\nmain2: 4\n";
     assert!(load(&[("pattoo.yaml", pattoo), NOTHING]).is_ok());
     assert!(refusal("pattoo_wasm: { hostname: h }\nother: 3\n").contains("`other` is not a key of pattoo_wasm.yaml"));
@@ -180,12 +180,12 @@ fn keys_that_other_programs_know_are_left_alone_in_pattoos_files_only() {
 }
 
 #[test]
-fn a_missing_file_is_named() {
+fn missing_file_is_named() {
     assert!(load(&[]).unwrap_err().to_string().contains("pattoo.yaml: No such file"));
     assert!(load(&[PATTOO]).unwrap_err().to_string().contains("pattoo_wasm.yaml: No such file"));
 }
 
-/// Text that gets far: the words of our own format, in any order and nesting.
+/// Text that is almost a configuration: words of our own format, in any order and nesting.
 fn near_misses() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         prop::sample::select(vec![
@@ -245,7 +245,7 @@ fn near_misses() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn any_text_is_a_configuration_or_errors_with_their_places(text in prop_oneof![near_misses(), any::<String>()]) {
+    fn any_text_is_a_configuration_or_errors_with_places(text in prop_oneof![near_misses(), any::<String>()]) {
         if let Err(error) = load(&[PATTOO, ("pattoo_wasm.yaml", &text)]) {
             prop_assert!(!error.problems().is_empty());
             for problem in error.problems() {
@@ -258,7 +258,7 @@ proptest! {
 }
 
 #[test]
-fn the_effective_settings_are_a_configuration_that_means_the_same_and_shows_no_secret() {
+fn effective_settings_are_an_equal_configuration_without_secrets() {
     let pattoo =
         "main: { daemon_directory: /d, log_directory: /l }\npolling: { polling_interval: 30, ip_address: a.example }\n";
     let ours = "
@@ -297,10 +297,10 @@ fn repository(path: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn the_committed_schema_is_the_one_that_is_printed() {
+fn committed_schema_is_the_printed_one() {
     let committed = fs::read_to_string(repository("docs/reference/pattoo_wasm.schema.json")).unwrap();
     let help = "pattoo-wasm check --schema > docs/reference/pattoo_wasm.schema.json";
-    assert!(committed == format!("{:#}\n", super::schema()), "make it anew: {help}");
+    assert!(committed == format!("{:#}\n", super::schema()), "write it again: {help}");
 }
 
 /// What the reference says of a key, as a row of a table.
@@ -327,7 +327,7 @@ fn below(kind: Kind) -> Vec<Form> {
 }
 
 #[test]
-fn the_reference_has_every_key_as_it_is_read() {
+fn reference_has_every_key() {
     let page = fs::read_to_string(repository("docs/reference/configuration.md")).unwrap();
     let mut missing = Vec::new();
     let forms = [
@@ -356,7 +356,7 @@ fn the_reference_has_every_key_as_it_is_read() {
 }
 
 #[test]
-fn the_reference_has_every_limit_with_its_default_and_range() {
+fn reference_has_every_limit_with_its_default_and_range() {
     let page = fs::read_to_string(repository("docs/reference/limits.md")).unwrap();
     let missing: Vec<_> = known_limits()
         .map(|limit| {

@@ -44,8 +44,8 @@ pub(super) struct CollectionTask {
     pub(super) due: Instant,
 }
 
-/// Limits how many collections run at once. Collectors whose collections take long have at most half of the permits, so that
-/// many of them do not delay the others.
+/// Limits how many collections run at once. Collectors whose collections take long have at most
+/// half of the permits, so that many of them do not delay the others.
 #[derive(Debug, Clone)]
 pub(super) struct ConcurrencyPermits {
     all: Arc<Semaphore>,
@@ -60,9 +60,11 @@ impl ConcurrencyPermits {
         Self { all: Arc::new(Semaphore::new(count)), long: Arc::new(Semaphore::new(half)) }
     }
 
-    /// Waits for a permit, which is returned when the result is dropped; none when the daemon has ended.
+    /// Waits for a permit, which is returned when the result is dropped; none when the daemon has
+    /// ended.
     async fn acquire(&self, is_long: bool) -> Option<(Option<SemaphorePermit<'_>>, SemaphorePermit<'_>)> {
-        // In this order, so that a task that waits for one of its kind holds no permit that others could use.
+        // In this order, so that a task that waits for one of its kind holds no permit that others
+        // could use.
         let long = if is_long { Some(self.long.acquire().await.ok()?) } else { None };
         Some((long, self.all.acquire().await.ok()?))
     }
@@ -123,7 +125,8 @@ impl CollectionTask {
             reason = TerminationReason::NotStored;
             message = format!("{message}, and lost: {error}");
         }
-        // In this order a crash in between makes the next collection repeat this one. In the other order it would be lost.
+        // In this order a crash in between makes the next collection repeat this one. In the other
+        // order it would be lost.
         if reason != TerminationReason::NotStored
             && let Some(changes) = outcome.state
             && let Err(error) = changes.keep().await
@@ -150,8 +153,8 @@ impl CollectionTask {
         if good || accepted > 0 { CollectionResult::Success } else { CollectionResult::Failure }
     }
 
-    /// Makes a payload durable. If that fails it is tried again for one interval: a disk that is full for a moment costs nothing,
-    /// one that stays full must not fill memory as well.
+    /// Makes a payload durable. If that fails it is tried again for one interval: a disk that is
+    /// full for a moment costs nothing, one that stays full must not fill memory as well.
     async fn store(&self, body: Arc<Body>) -> Result<(), String> {
         let agent = &self.assignment.agent;
         let began = Instant::now();

@@ -1,6 +1,7 @@
 //! Statistics of each collector, updated as collections end and read by the status address.
 //!
-//! Nothing here decides anything. The statistics of a program outlive a reload: its counts continue with a new module.
+//! Nothing here decides anything. The statistics of a program outlive a reload: its counts continue
+//! with a new module.
 
 use std::{sync::Mutex, time::Duration};
 

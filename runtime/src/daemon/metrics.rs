@@ -1,7 +1,8 @@
 //! The metrics of the daemon, in the text format of Prometheus (version 0.0.4).
 //!
-//! [`FAMILIES`] and the counters of [`ROOMS`] are the whole list: nothing else is exposed, and the reference in `docs/reference/metrics.md` is compared
-//! with it. A label never has a value that a collector chose: programs, devices and origins are those of the configuration.
+//! [`FAMILIES`] and the counters of [`ROOMS`] are the whole list: nothing else is exposed, and the
+//! reference in `docs/reference/metrics.md` is compared with it. A label never has a value that a
+//! collector chose: programs, devices and origins are those of the configuration.
 
 use std::{
     fmt::{Display, Write as _},
@@ -43,6 +44,7 @@ families! {
     LATE "pattoo_wasm_lateness_seconds" "histogram" [] "How long after their scheduled time collections began, of all collectors.";
     COLLECTORS "pattoo_wasm_collectors" "gauge" ["state"] "Collectors: ok, failing (the last collection did not complete), not_loaded (no module could be loaded), loading (its first module is being loaded), new (not run yet).";
     COLLECTIONS "pattoo_wasm_collections_total" "counter" ["program", "outcome"] "Collections that ended, by outcome: completed, failed, trap, deadline, limit, interrupted, not_stored, fault (an internal error).";
+    // words: keep, the previous name
     SKIPPED "pattoo_wasm_collections_skipped_total" was "pattoo_wasm_departures_skipped_total" "counter" ["program", "reason"] "Scheduled runs that were skipped: overrun (the previous collection was still running), backoff, not_loaded, missed (the daemon was delayed).";
     DURATION "pattoo_wasm_collection_duration_seconds" "summary" ["program"] "How long collections took.";
     LATENESS "pattoo_wasm_collection_lateness_seconds_total" "counter" ["program"] "The sum of the time by which collections began after their scheduled time.";
@@ -54,6 +56,7 @@ families! {
     QUEUED "pattoo_wasm_spool_payloads" was "pattoo_wasm_spool_bodies" "gauge" [] "Payloads in the spool that wait for the server.";
     QUEUED_BYTES "pattoo_wasm_spool_bytes" "gauge" [] "Their size.";
     QUEUED_AGE "pattoo_wasm_spool_oldest_seconds" "gauge" [] "The age of the oldest of them; 0 if there is none.";
+    // words: keep, the previous name
     QUARANTINED "pattoo_wasm_spool_quarantined_payloads" was "pattoo_wasm_spool_quarantined_bodies" "gauge" [] "Payloads in quarantine, which the server refused while it took others.";
     QUARANTINED_BYTES "pattoo_wasm_spool_quarantined_bytes" "gauge" [] "Their size.";
     DELIVERED "pattoo_wasm_spool_delivered_total" "counter" [] "Payloads that the server took, over the life of the spool.";

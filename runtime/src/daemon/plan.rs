@@ -1,4 +1,5 @@
-//! From a configuration to a plan: who the collectors are, what each may reach, and where their bodies go.
+//! From a configuration to a plan: who the collectors are, what each may reach, and where their
+//! bodies go.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -45,7 +46,8 @@ pub enum PlanError {
     },
 }
 
-/// What outlives a reload: the spool, the connections to devices, the state of collectors, and the delivery.
+/// What outlives a reload: the spool, the connections to devices, the state of collectors, and the
+/// delivery.
 pub struct DaemonResources {
     spool: Spool,
     endpoints: Endpoints,
@@ -83,7 +85,8 @@ impl DaemonResources {
         *delivery = Some((server.clone(), Delivery::start(self.spool.clone(), settings)));
     }
 
-    /// Posts no more. A post under way is waited for a while; what is not posted stays in the spool.
+    /// Posts no more. A post under way is waited for a while; what is not posted stays in the
+    /// spool.
     pub async fn close(&self) {
         if let Some((_, delivery)) = self.delivery.lock().await.take() {
             delivery.shutdown(POST_WITHIN).await;
@@ -102,8 +105,8 @@ impl DaemonResources {
     }
 }
 
-/// Makes the plan of a configuration: agent ids are made or read, backlogs of pattoo's Python agents taken over, and posting
-/// goes to the configured server.
+/// Makes the plan of a configuration: agent ids are made or read, backlogs of pattoo's Python
+/// agents taken over, and posting goes to the configured server.
 ///
 /// # Errors
 ///

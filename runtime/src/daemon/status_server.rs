@@ -1,8 +1,9 @@
 //! The status address: the state of the daemon for people, for probes and for Prometheus.
 //!
-//! It serves `/metrics`, `/healthz` and `/status`, and accepts no data. On loopback it responds only to `localhost` and to
-//! addresses, so that a web page cannot make a browser read it under a name of its own (DNS rebinding): see
-//! [`listen`]. The number of pages that are made at once is limited; further requests wait, except those for `/healthz`.
+//! It serves `/metrics`, `/healthz` and `/status`, and accepts no data. On loopback it responds
+//! only to `localhost` and to addresses, so that a web page cannot make a browser read it under a
+//! name of its own (DNS rebinding): see [`listen`]. The number of pages that are made at once is
+//! limited; further requests wait, except those for `/healthz`.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -122,7 +122,8 @@ impl hyper::service::Service<Request<Incoming>> for CountedService {
     }
 }
 
-/// A stream that records when it transfers bytes, and that fails if its client reads nothing for too long.
+/// A stream that records when it transfers bytes, and that fails if its client reads nothing for
+/// too long.
 struct MonitoredStream {
     stream: TcpStream,
     activity: Arc<Activity>,

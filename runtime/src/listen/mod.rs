@@ -1,10 +1,13 @@
-//! HTTP servers on a port of this machine: how many connections they accept, how long those may be idle, and which requests are refused.
+//! HTTP servers on a port of this machine: how many connections they accept, how long those may be
+//! idle, and which requests are refused.
 //!
-//! The status address and the receiver both are small HTTP servers for programs nearby. A connection that sends nothing, sends
-//! slowly or does not read its response must not block them, and they must not respond to a web page that makes a browser send requests here.
+//! The status address and the receiver both are small HTTP servers for programs nearby. A
+//! connection that sends nothing, sends slowly or does not read its response must not block them,
+//! and they must not respond to a web page that makes a browser send requests here.
 //!
-//! The number of open connections is limited. A new one beyond the limit does not wait for idle ones: the
-//! connection that has transferred no byte for the longest time is closed for it. So a probe gets its response however many others are stuck.
+//! The number of open connections is limited. A new one beyond the limit does not wait for idle
+//! ones: the connection that has transferred no byte for the longest time is closed for it. So a
+//! probe gets its response however many others are stuck.
 
 mod connection;
 mod origin;
@@ -29,7 +32,8 @@ pub(crate) use self::origin::only_for_us;
 struct ConnectionLimits {
     /// How many connections may be open at the same time.
     connections: usize,
-    /// The time for the header of a request: from the start of the connection, or from the previous response.
+    /// The time for the header of a request: from the start of the connection, or from the previous
+    /// response.
     header: Duration,
     /// How long a client may read nothing of a response.
     stalled: Duration,
@@ -52,10 +56,11 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
     stalled: Duration::from_secs(10),
     evictable: Evictable::Any,
 };
-/// The time for requests in progress when the server stops: one that never arrives completely must not delay it.
+/// The time for requests in progress when the server stops: one that never arrives completely must
+/// not delay it.
 const GRACE: Duration = Duration::from_secs(2);
-/// The pause after a connection could not be accepted, most often because no file handle was free; and the interval at which a full
-/// server checks for room.
+/// The pause after a connection could not be accepted, most often because no file handle was free;
+/// and the interval at which a full server checks for room.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Serves `router` until `stop` is ready, and requests in progress for at most two seconds more.
@@ -135,7 +140,8 @@ impl OpenConnections {
         }
     }
 
-    /// Closes the evictable connection that has transferred no byte for the longest time. Returns whether there is one.
+    /// Closes the evictable connection that has transferred no byte for the longest time. Returns
+    /// whether there is one.
     fn close_longest_idle(&mut self, evictable: Evictable) -> bool {
         let may_close = |activity: &Activity| evictable == Evictable::Any || !activity.is_in_use();
         let candidates = self.by_task.iter().filter(|(_, (_, activity))| may_close(activity));

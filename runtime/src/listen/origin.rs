@@ -17,9 +17,9 @@ pub(crate) async fn only_for_us(address: SocketAddr, request: Request, next: Nex
     next.run(request).await
 }
 
-/// Why a request is refused. On loopback it has to name `localhost` or an address: another name is a web page that makes a browser
-/// send requests here (DNS rebinding). A request with the `Origin` of another page is always refused; other programs than browsers
-/// send no `Origin`.
+/// Why a request is refused. On loopback it has to name `localhost` or an address: another name is
+/// a web page that makes a browser send requests here (DNS rebinding). A request with the `Origin`
+/// of another page is always refused; other programs than browsers send no `Origin`.
 fn refusal(address: SocketAddr, headers: &HeaderMap) -> Option<&'static str> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let named = host.and_then(|host| host.parse::<Authority>().ok());

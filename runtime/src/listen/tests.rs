@@ -82,7 +82,8 @@ async fn stuck_connections_are_closed_for_new_ones() {
     let timeout = Duration::from_mins(1);
     let address = server_with_timeout(64, Evictable::Any, timeout).await;
     let mut stuck = Vec::new();
-    // They send nothing, do not complete their header, do not read, or wait for a response that never comes.
+    // They send nothing, do not complete their header, do not read, or wait for a response that
+    // never comes.
     for at in 0..200 {
         let said = [vec![], b"GET / HT".to_vec(), request("/large"), request("/never")];
         stuck.push(having_sent(address, &said[at % said.len()]).await);

@@ -1,4 +1,5 @@
-//! A posted payload, read as the pattoo server reads it (`converter.cache_to_keypairs` of pattoo_shared).
+//! A posted payload, read as the pattoo server reads it (`converter.cache_to_keypairs` of
+//! pattoo_shared).
 
 use std::{
     collections::{HashMap, HashSet},
@@ -35,8 +36,9 @@ pub struct ReceivedPayload {
     pub datapoints: Vec<ReceivedDatapoint>,
 }
 
-/// One datapoint with its ids resolved: pattoo's pairs and the collector's metadata, in their order. Datapoints share their
-/// pairs, as they do in the payload: a large pair that all refer to is held once.
+/// One datapoint with its ids resolved: pattoo's pairs and the collector's metadata, in their
+/// order. Datapoints share their pairs, as they do in the payload: a large pair that all refer to
+/// is held once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReceivedDatapoint(Vec<Arc<(String, Value)>>);
 

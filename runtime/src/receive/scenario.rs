@@ -57,7 +57,8 @@ fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duratio
 pub struct ScenarioSource {
     /// The scenario if there is no file, or it is empty.
     pub default: Scenario,
-    /// A YAML file that is read at each request, so that the scenario can be changed while the receiver runs.
+    /// A YAML file that is read at each request, so that the scenario can be changed while the
+    /// receiver runs.
     pub file: Option<PathBuf>,
 }
 

@@ -22,7 +22,8 @@ const MAX_BODY: usize = 64 << 20;
 /// The time for receiving and answering one request.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Handles a valid payload. After an error the response is 500, so that the agent keeps the payload.
+/// Handles a valid payload. After an error the response is 500, so that the agent keeps the
+/// payload.
 pub type PayloadHandler = Arc<dyn Fn(ReceivedPayload, Bytes) -> BoxFuture<'static, io::Result<()>> + Send + Sync>;
 
 /// A receiver that is bound to its address.
@@ -48,7 +49,8 @@ impl Receiver {
         self.address
     }
 
-    /// Serves until `stop` is ready, and passes each valid payload to `handler` unless the scenario prevents it.
+    /// Serves until `stop` is ready, and passes each valid payload to `handler` unless the scenario
+    /// prevents it.
     ///
     /// # Errors
     ///

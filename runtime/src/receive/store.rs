@@ -1,4 +1,5 @@
-//! A SQLite file of what was received: every payload as it arrived, and every datapoint in a row of its own.
+//! A SQLite file of what was received: every payload as it arrived, and every datapoint in a row of
+//! its own.
 
 use std::{path::Path, sync::Arc};
 

@@ -166,7 +166,7 @@ fn printed_modbus_grant_is_sufficient_and_minimal() {
     let seen = report(&cli, &module, &["--run", "--settings", "settings.json", "--grants", "wide.json"]);
     let grants = seen["run"]["grants"].as_str().unwrap().to_owned();
     for line in [
-        "units: [1, 7]    # each of them gets all that follows",
+        "units: [1, 7]    # each of them gets all of the following",
         "holding: [\"0-1\", \"3\"]",
         "input: [\"1\"]",
         "request_timeout: 700ms",

@@ -1,8 +1,10 @@
-//! `pattoo-wasm inspect`: what a module is and can do, and with `--run` which access one collection requests.
+//! `pattoo-wasm inspect`: what a module is and can do, and with `--run` which access one collection
+//! requests.
 //!
-//! The collection is like any other: it reaches only what was granted on the command line. Its datapoints are counted and discarded, and its
-//! state is not stored. All access that it requested, granted or denied, becomes the grant that is printed. The user decides
-//! whether to use that grant.
+//! The collection is like any other: it reaches only what was granted on the command line. Its
+//! datapoints are counted and discarded, and its state is not stored. All access that it requested,
+//! granted or denied, becomes the grant that is printed. The user decides whether to use that
+//! grant.
 
 mod page;
 mod report;

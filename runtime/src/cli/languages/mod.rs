@@ -96,7 +96,8 @@ impl Tool {
         self
     }
 
-    /// Runs the command and shows its output. If there is no such program, the help of the failure says how to install it.
+    /// Runs the command and shows its output. If there is no such program, the help of the failure
+    /// says how to install it.
     fn run(mut self, install: impl fmt::Display) -> Result<(), Failure> {
         tracing::info!("{}", self.shown);
         let status = self.command.status().map_err(|error| self.missing(&error, install))?;

@@ -4,7 +4,8 @@ use pattoo_sandbox::capability;
 use tracing::Subscriber;
 use tracing_subscriber::{Layer, layer::Context};
 
-/// Writes what a library logs during a collection to the log of that collection, where it is counted.
+/// Writes what a library logs during a collection to the log of that collection, where it is
+/// counted.
 pub(super) struct CollectorLogs;
 
 impl<S: Subscriber> Layer<S> for CollectorLogs {

@@ -1,7 +1,7 @@
 //! The log file, which is limited in size and never fills a disk.
 //!
-//! It is rotated at a size, so that no number of lines fills a disk. It also leaves some space of its file system free for
-//! the spool: while less space is free, lines are dropped and counted.
+//! It is rotated at a size, so that no number of lines fills a disk. It also leaves some space of
+//! its file system free for the spool: while less space is free, lines are dropped and counted.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -276,7 +276,8 @@ mod tests {
 
     #[test]
     fn lines_without_space_are_dropped_counted_and_reported() {
-        // Every write to /dev/full fails with ENOSPC. It is not a regular file, so it cannot be opened by `open`.
+        // Every write to /dev/full fails with ENOSPC. It is not a regular file, so it cannot be
+        // opened by `open`.
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pattoo_wasm.log");
         let mut log = LogFile::open(&path, LogBounds { bytes: 1000, keep: 1 }).unwrap();

@@ -1,5 +1,5 @@
-//! Log lines: to stderr for people, coloured only on a terminal and unless `NO_COLOR` is set, or as JSON for machines; and for a daemon to
-//! a file as well, once its configuration is read.
+//! Log lines: to stderr for people, coloured only on a terminal and unless `NO_COLOR` is set, or as
+//! JSON for machines; and for a daemon to a file as well, once its configuration is read.
 
 mod collectors;
 mod file;
@@ -49,7 +49,8 @@ static STDERR: LineQueue<Stderr> = LineQueue::new("stderr");
 /// The lines to the log file, if there is one.
 static LOG_FILE: LineQueue<Option<LogFile>> = LineQueue::new("the log file");
 
-/// Starts logging to stderr. `background` is for programs that run for long and do not wait for their log; they can have a log file.
+/// Starts logging to stderr. `background` is for programs that run for long and do not wait for
+/// their log; they can have a log file.
 pub(super) fn start(verbose: u8, quiet: bool, format: Format, background: bool) {
     let (filter, handle) = reload::Layer::new(filter(requested_level(verbose, quiet).unwrap_or(LevelFilter::INFO)));
     let throttle = Throttle::default();
@@ -97,8 +98,8 @@ pub(super) fn set_level(level: LevelFilter) {
     }
 }
 
-/// Logs to `pattoo_wasm.log` in `directory` as well, or to no file. An open file is opened again, so that a file that a log
-/// rotation renamed is closed.
+/// Logs to `pattoo_wasm.log` in `directory` as well, or to no file. An open file is opened again,
+/// so that a file that a log rotation renamed is closed.
 pub(super) fn to_file(directory: Option<&Path>, bounds: LogBounds) -> io::Result<()> {
     let opened = directory.map(|directory| LogFile::open(&directory.join(FILE), bounds)).transpose()?;
     LOG_FILE.change(move |file| *file = opened);

@@ -1,7 +1,8 @@
 //! A queue of log lines, written by a thread of its own.
 //!
-//! A daemon does not wait for its log: a pipe that is not read, or a disk that does not respond, would stop every collection that
-//! logs a line. The queue has a limit. Lines beyond it are dropped and counted.
+//! A daemon does not wait for its log: a pipe that is not read, or a disk that does not respond,
+//! would stop every collection that logs a line. The queue has a limit. Lines beyond it are dropped
+//! and counted.
 
 use std::{
     io::{self, Write},
@@ -58,7 +59,8 @@ impl<T: LineTarget> LineQueue<T> {
         Self { name, sender: OnceLock::new(), change: Mutex::new(None), dropped: AtomicU64::new(0) }
     }
 
-    /// Starts the thread that writes to `target`, once. [`change`](Self::change) replaces the target.
+    /// Starts the thread that writes to `target`, once. [`change`](Self::change) replaces the
+    /// target.
     pub(super) fn start(&'static self, target: T) -> io::Result<()> {
         let (sender, lines) = sync_channel(WAITING);
         thread::Builder::new().name("log".to_owned()).spawn(move || self.run(target, &lines))?;
@@ -68,7 +70,8 @@ impl<T: LineTarget> LineQueue<T> {
         Ok(())
     }
 
-    /// Changes the target before its next line. Of several pending changes only the last one is made.
+    /// Changes the target before its next line. Of several pending changes only the last one is
+    /// made.
     pub(super) fn change(&self, change: impl FnOnce(&mut T) + Send + 'static) {
         *lock(&self.change) = Some(Box::new(change));
         if let Some(sender) = self.sender.get() {

@@ -1,7 +1,8 @@
-//! Limits what libraries log: for each place in their code a number of lines in a time window, then how many more there were.
+//! Limits what libraries log: for each place in their code a number of lines in a time window, then
+//! how many more there were.
 //!
-//! A collector can make a library log millions of warnings in seconds. Our own lines are limited where they are
-//! logged; a library has no limits.
+//! A collector can make a library log millions of warnings in seconds. Our own lines are limited
+//! where they are logged; a library has no limits.
 
 use std::{
     collections::HashMap,

@@ -30,7 +30,7 @@ pub static COLLECTION_LIMITS: &[Quantity<Limits>] = &[
     quantity!("memory", "linear memory, all memories together", Size, 64 * KIB, 4 * GIB, memory, widen, narrow),
     quantity!(
         "host_memory",
-        "memory of the host that is kept for the collection",
+        "memory of the host that is used for the collection",
         Size,
         MIB,
         4 * GIB,
@@ -60,7 +60,7 @@ pub static COLLECTION_LIMITS: &[Quantity<Limits>] = &[
     ),
     quantity!("call_bytes", "bytes handed to the host in one call", Size, KIB, GIB, call_bytes, widen, narrow),
     quantity!("resources", "handles of resources at the same time", Count, 16, 1_000_000, resources, widen, narrow),
-    quantity!("error_bytes", "bytes of the text with which it fails", Size, 64, MIB, error_bytes, widen, narrow),
+    quantity!("error_bytes", "bytes of its error text", Size, 64, MIB, error_bytes, widen, narrow),
 ];
 
 /// A limit that a collection reached.

@@ -59,7 +59,7 @@ pub(super) static ROWS: &[Quantity<crate::capability::Limits>] = &[
         millis,
         duration
     ),
-    quantity!("fetch_idle_timeout", "silence of a site", Time, 1, HOUR, http.fetch.idle, millis, duration),
+    quantity!("fetch_idle_timeout", "time without data from a site", Time, 1, HOUR, http.fetch.idle, millis, duration),
     quantity!("redirects", "redirects that one fetch follows", Count, 0, 20, http.fetch.redirects, u64::from, narrow),
     quantity!("url_bytes", "bytes of a URL", Size, 64, 64 * KIB, http.fetch.url_bytes, same, same),
     quantity!("request_bytes", "bytes of a request body", Size, 0, GIB, http.fetch.request_bytes, same, same),

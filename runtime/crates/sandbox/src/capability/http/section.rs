@@ -29,8 +29,8 @@ fn form() -> Form {
                 "\"https://site-a.example.org\"",
             )
             .required(),
-            Key::new("methods", TEXTS, "the HTTP methods that are allowed", "[GET, POST]").or("[GET, HEAD]"),
-            Key::new("paths", TEXTS, "the beginnings of paths that are allowed; without it every path", "[/v1/]"),
+            Key::new("methods", TEXTS, "the allowed HTTP methods", "[GET, POST]").or("[GET, HEAD]"),
+            Key::new("paths", TEXTS, "the prefixes of allowed paths; by default all paths", "[/v1/]"),
             Key::new(
                 "headers",
                 Kind::Named(secret::form),
@@ -40,7 +40,7 @@ fn form() -> Form {
             Key::new(
                 "private",
                 Kind::Flag,
-                "whether the name may lead to a private, loopback or link-local address",
+                "whether the name may resolve to a private, loopback or link-local address",
                 "true",
             )
             .or("false"),

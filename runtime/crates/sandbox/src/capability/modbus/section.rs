@@ -18,7 +18,7 @@ const UNITS: Kind = Kind::List(&UNIT);
 const ADDRESSES: Kind = Kind::List(&Kind::Addresses);
 const MINUTE: u64 = 60_000;
 
-/// How an endpoint can be treated.
+/// The settings of an endpoint.
 pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
     quantity!(
         "connect_timeout",
@@ -53,7 +53,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
     quantity!("max_bits", "bits in one request", Count, 1, MAX_BITS as u64, max_bits, u64::from, narrow),
     quantity!(
         "gap",
-        "addresses that nobody asked for and that are read along to save a request",
+        "unrequested addresses that are read as well to save a request",
         Count,
         0,
         MAX_BITS as u64,
@@ -63,7 +63,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
     ),
     quantity!(
         "retries",
-        "how often a request is asked again that got no reply or a wrong one",
+        "how often a request is repeated after no reply or a wrong one",
         Count,
         0,
         10,
@@ -73,7 +73,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
     ),
     quantity!(
         "busy_retries",
-        "how often a request is asked again that was answered with exception 5 or 6",
+        "how often a request is repeated after exception 5 or 6",
         Count,
         0,
         100,
@@ -81,10 +81,10 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
         u64::from,
         narrow
     ),
-    quantity!("busy_delay", "time to wait before that", Time, 1, MINUTE, busy_delay, millis, duration),
+    quantity!("busy_delay", "time to wait before such a repetition", Time, 1, MINUTE, busy_delay, millis, duration),
     quantity!(
         "set_aside_after",
-        "silences in a row after which a unit is set aside",
+        "timeouts in a row after which the circuit breaker of a unit opens",
         Count,
         1,
         100,
@@ -94,7 +94,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
     ),
     quantity!(
         "set_aside",
-        "time for which it is: its reads fail at once, then one request tries it; 0s for never",
+        "time for which it stays open: reads fail at once, then one request tests the unit; 0s for never",
         Time,
         0,
         HOUR,
@@ -144,7 +144,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
     ),
     quantity!(
         "first_backoff",
-        "time without another try after a connection failed, doubled with each further failure",
+        "time to the next attempt after a connection failed, doubled with each further failure",
         Time,
         0,
         HOUR,
@@ -152,7 +152,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
         millis,
         duration
     ),
-    quantity!("max_backoff", "the longest time without another try", Time, 0, HOUR, max_backoff, millis, duration),
+    quantity!("max_backoff", "the longest time to the next attempt", Time, 0, HOUR, max_backoff, millis, duration),
 ];
 
 /// The key under `grants:`.
@@ -160,14 +160,14 @@ pub(super) fn key() -> Key {
     Key::new(
         "modbus",
         Kind::Named(form),
-        "Modbus devices by the names under which the collector knows them: 1 to 128 letters, digits, `.`, `-`, `_` or `:`",
+        "Modbus devices by the names that the collector uses: 1 to 128 letters, digits, `.`, `-`, `_` or `:`",
         "{ plc1: { url: \"tcp://192.0.2.10:502\" } }",
     )
 }
 
 fn form() -> Form {
     let mut keys = vec![
-        Key::new("url", Kind::Text, "where it is", "\"tcp://192.0.2.10:502\"").required(),
+        Key::new("url", Kind::Text, "the URL of the device", "\"tcp://192.0.2.10:502\"").required(),
         Key::new(
             "unit",
             UNIT,
@@ -242,7 +242,7 @@ fn readable(fields: Fields<'_>) -> Result<Readable, Reported> {
     let named = tables.into_iter().filter(|(_, name)| fields.node(name).is_some());
     let named = named.map(|(table, name)| {
         let ranges = fields.list(name).iter().map(|node| {
-            // What is no text was reported when the form was checked.
+            // A value that is not a string was reported when the form was checked.
             let text = node.text().ok_or(Reported)?;
             Ranges::of_table(table, text).map_err(|error| fields.wrong(name, node, error))
         });

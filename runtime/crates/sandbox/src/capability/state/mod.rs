@@ -59,7 +59,7 @@ impl Default for Limits {
 
 static LIMITS: &[Quantity<super::Limits>] = &[quantity!(
     "state_bytes",
-    "bytes of keys and values that a program keeps, and 128 for each",
+    "bytes of the keys and values that a program stores, plus 128 for each",
     Size,
     0,
     64 * MIB,
