@@ -32,6 +32,12 @@ pub fn our_interfaces() -> impl Iterator<Item = String> {
     interfaces().filter(|interface| interface.wit.is_some()).map(|interface| format!("{}@{OURS}", interface.name))
 }
 
+/// The interfaces that are served in a version that is not released, by their full names.
+pub fn draft_interfaces() -> impl Iterator<Item = String> {
+    let drafts = interfaces().filter(|interface| interface.wit.is_none() && interface.version != WASI);
+    drafts.map(|interface| format!("{}@{}", interface.name, interface.version))
+}
+
 impl Interface {
     /// An interface of our own contract, with its WIT.
     pub(super) const fn ours(

@@ -200,9 +200,19 @@ impl Host {
 
     /// The value of a key, charged to what a call returns.
     pub(super) async fn state_value(&mut self, key: &str) -> wasmtime::Result<Option<Vec<u8>>> {
-        let value = self.values().await?.get(key).map(|entry| entry.value.clone());
-        self.hand_over(value.as_ref().map_or(0, Vec::len))?;
-        Ok(value)
+        let size = self.state_size(key).await?;
+        self.hand_over(size.unwrap_or(0))?;
+        self.state_copy(key).await
+    }
+
+    /// How many bytes the value of a key has, if there is one.
+    pub(super) async fn state_size(&mut self, key: &str) -> wasmtime::Result<Option<usize>> {
+        Ok(self.values().await?.get(key).map(|entry| entry.value.len()))
+    }
+
+    /// A copy of the value of a key, which the caller charges.
+    pub(super) async fn state_copy(&mut self, key: &str) -> wasmtime::Result<Option<Vec<u8>>> {
+        Ok(self.values().await?.get(key).map(|entry| entry.value.clone()))
     }
 
     /// Sets a value.
