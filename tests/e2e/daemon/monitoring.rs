@@ -127,7 +127,7 @@ fn spool_metrics_match_the_content_of_the_spool() {
     let spool =
         rusqlite::Connection::open(site.folder().join("daemon/pattoo_wasm/spool/spool.sqlite3")).expect("a spool");
     let really: (i64, i64) = spool
-        .query_row("SELECT count(*), sum(length(json)) FROM body", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row("SELECT count(*), sum(length(content)) FROM payload", [], |row| Ok((row.get(0)?, row.get(1)?)))
         .expect("bodies");
     assert_eq!((&stats["queued"], &stats["queued_bytes"]), (&json!(really.0), &json!(really.1)));
     assert!(stats["dropped"].as_f64() >= Some(dropped));

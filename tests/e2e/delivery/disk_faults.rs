@@ -225,7 +225,7 @@ fn intact_payloads_of_a_randomly_damaged_spool_are_delivered_in_order() {
     assert_eq!(before.len(), 4000);
     let root = rusqlite::Connection::open(&source)
         .and_then(|db| {
-            db.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'body'", [], |row| row.get::<_, u32>(0))
+            db.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'payload'", [], |row| row.get::<_, u32>(0))
         })
         .expect("a table");
     let size = fs::metadata(&source).expect("a spool").len();

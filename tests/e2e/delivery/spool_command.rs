@@ -73,7 +73,9 @@ fn missing_or_damaged_payload_is_an_error_for_retry_and_drop() {
 
     let path = cli.folder().join(".local/state/pattoo_wasm/spool/spool.sqlite3");
     let spool = rusqlite::Connection::open(path).unwrap();
-    spool.execute_batch("UPDATE body SET status = 1; UPDATE body SET json = CAST('{}' AS BLOB) WHERE id = 1").unwrap();
+    spool
+        .execute_batch("UPDATE payload SET status = 1; UPDATE payload SET content = CAST('{}' AS BLOB) WHERE id = 1")
+        .unwrap();
     drop(spool);
     let run = cli.run(&["spool", "retry", "--quarantined"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(2), "1 payload in the queue\n"), "{run:#?}");

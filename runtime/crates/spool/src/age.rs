@@ -151,14 +151,14 @@ mod tests {
         ]
     }
 
-    /// A body: its number, when it was really stored, and what the wall clock said.
-    type Body = (i64, i64, i64);
+    /// A payload: its number, when it was really stored, and the wall clock then.
+    type Stored = (i64, i64, i64);
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
         #[test]
-        fn no_body_is_dropped_for_its_age_before_its_time_however_the_clock_jumps(
+        fn no_payload_expires_early_however_the_clock_jumps(
             ops in prop::collection::vec(op(), 1..60),
         ) {
             let (mut real, mut off) = (100 * DAY, 0);
@@ -166,7 +166,7 @@ mod tests {
             let limit = Duration::from_millis(u64::try_from(LIMIT).unwrap());
             let mut ages = PayloadAges::new(limit, at(real, off), 0);
             let (mut started, mut found, mut was_right) = (real, 0, true);
-            let mut bodies: Vec<Body> = Vec::new();
+            let mut payloads: Vec<Stored> = Vec::new();
             let mut newest = 0;
             for op in ops {
                 match op {
@@ -180,11 +180,11 @@ mod tests {
                         let end = real + time;
                         while real < end {
                             newest += 1;
-                            bodies.push((newest, real, at(real, off).wall));
+                            payloads.push((newest, real, at(real, off).wall));
                             real += HOUR.min(end - real);
                             was_right |= off <= 0;
                             let old = ages.expired(at(real, off), newest, None);
-                            bodies.retain(|(number, stored, stamp)| {
+                            payloads.retain(|(number, stored, stamp)| {
                                 let dropped = old.contains(StoredId(*number), *stamp);
                                 let age = real - stored;
                                 if dropped && *number > found {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_date_of_the_server_is_a_witness_against_a_clock_that_is_ahead_from_the_start() {
+    fn date_of_a_server_corrects_a_clock_that_is_ahead_from_the_start() {
         let right = |boot| Clocks { boot, wall: 1_700_000_000_000 + boot };
         let ahead = |boot| Clocks { wall: right(boot).wall + 40 * DAY, ..right(boot) };
         let limit = Duration::from_millis(u64::try_from(LIMIT).unwrap());

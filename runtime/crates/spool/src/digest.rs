@@ -1,5 +1,6 @@
 //! Digests: of payloads, by which damage is detected, and of queue names, by which the file knows a queue.
 
+use pattoo_base::invariant::Invariant as _;
 use rusqlite::{
     ToSql,
     types::{ToSqlOutput, ValueRef},
@@ -58,6 +59,7 @@ fn of_name(queue: &QueueId) -> Sha256 {
 }
 
 fn first_bytes(hash: Sha256) -> i64 {
-    let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = hash.finalize().into();
-    i64::from_be_bytes([a, b, c, d, e, f, g, h])
+    let digest: [u8; 32] = hash.finalize().into();
+    let (number, _) = digest.split_first_chunk().or_broken("a digest has 32 bytes", (&[0; 8], &[]));
+    i64::from_be_bytes(*number)
 }

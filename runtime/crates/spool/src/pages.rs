@@ -1,8 +1,23 @@
-//! Rows out of a SQLite file whose trees cannot be trusted: page by page, as far as each page goes.
+//! Rows out of a SQLite file whose trees are damaged: page by page, as far as each page goes.
 //!
-//! A damaged page of a tree hides all pages below it, and those may be sound. Which pages are in use, and not left over from rows that were
-//! deleted, is written in the pages of the pointer map, which a file that gives back space has. Terms and numbers are those of
-//! <https://sqlite.org/fileformat2.html>.
+//! A damaged page of a tree hides all pages below it, which may be intact, and a scan by SQLite ends at the first damaged
+//! page. Which pages are in use, and not left over from rows that were deleted, is written in the pages of the pointer
+//! map, which a file that gives back space has. Terms and numbers are those of <https://sqlite.org/fileformat2.html>.
+//!
+//! How many of 55 562 payloads are recovered, in 25 spools of random sizes (20 to 12 000 payloads of up to 200 B to
+//! 20 kB) for each kind of damage: with SQLite's scans from both ends; with scans that halve the range between damaged
+//! places; and with the scans from both ends and this reader.
+//!
+//! | damage                        |  scans | halving | scans and pages |
+//! |-------------------------------|-------:|--------:|----------------:|
+//! | 16 bytes                      | 55 544 |  55 544 |          55 544 |
+//! | a page                        | 55 402 |  55 402 |          55 402 |
+//! | 3 pages                       | 28 762 |  44 997 |          55 025 |
+//! | 10 pages                      | 14 712 |  50 145 |          53 122 |
+//! | 8 pages in a row              | 54 048 |  54 048 |          54 048 |
+//! | a page that refers to others  | 17 222 |  17 222 |          55 562 |
+//! | end of the file cut off       | 26 666 |  26 667 |          26 667 |
+//! | header, or the first page     | 55 562 |  55 562 |          55 562 |
 
 use std::{fs::File, io, ops::RangeInclusive, os::unix::fs::FileExt as _, path::Path};
 
@@ -12,15 +27,15 @@ use rusqlite::types::Value;
 pub(crate) const PAGE: usize = pattoo_base::database::PAGE;
 /// The page that SQLite never uses, since locks are at that place.
 const LOCKS: u64 = (1 << 30) / PAGE as u64 + 1;
-/// Pages that one page of the pointer map speaks of, and itself.
+/// Pages that one page of the pointer map describes, and itself.
 const MAPPED: u64 = PAGE as u64 / 5 + 1;
-/// Of what is in a leaf, the most that does not continue on other pages.
+/// The largest row that is in its leaf alone.
 const MOST_HERE: u64 = PAGE as u64 - 35;
-/// The least that stays in the leaf of what does.
+/// The least of a row that is in its leaf if it continues on other pages.
 const LEAST_HERE: u64 = (PAGE as u64 - 12) * 32 / 255 - 23;
-/// What a page holds of what continues on it.
+/// Bytes of a row on a page on which it continues.
 const ROOM: u64 = PAGE as u64 - 4;
-/// The largest row that is believed, in bytes.
+/// The largest row that is read, in bytes.
 const LARGEST: u64 = 1 << 30;
 
 /// Calls `found` with every row of `columns` columns that can be read from a leaf that is in use. The first column is the row's number.
@@ -55,14 +70,14 @@ fn page(file: &File, number: u64) -> io::Result<[u8; PAGE]> {
     Ok(page)
 }
 
-/// The page of the pointer map that speaks of this one; none for the first page, and for those of the map.
+/// The page of the pointer map that describes this one; none for the first page, and for those of the map.
 fn map_of(number: u64) -> Option<u64> {
     let map = number.checked_sub(2)?.div_euclid(MAPPED).saturating_mul(MAPPED).saturating_add(2);
     let map = if map == LOCKS { map.saturating_add(1) } else { map };
     (number > map && number != LOCKS).then_some(map)
 }
 
-/// Whether the map says that a page is in a tree: its root (1), or below another page (5).
+/// Whether a page is in a tree by the map: its root (1), or below another page (5).
 fn is_in_use(map: &[u8], of: u64, number: u64) -> bool {
     let entry = usize::try_from(number.saturating_sub(of).saturating_sub(1).saturating_mul(5)).ok();
     entry.and_then(|entry| map.get(entry)).is_some_and(|kind| matches!(kind, 1 | 5))
@@ -97,23 +112,23 @@ fn record(number: i64, payload: &[u8], columns: &RangeInclusive<usize>) -> Optio
     let mut rest = payload;
     let length = usize::try_from(varint(&mut rest)?).ok()?;
     let mut head = payload.get(payload.len().saturating_sub(rest.len())..length)?;
-    let mut body = payload.get(length..)?;
+    let mut values = payload.get(length..)?;
     let mut row = Vec::with_capacity(*columns.end());
     while !head.is_empty() {
         row.push(match varint(&mut head)? {
             0 => Value::Null,
             kind @ 1..=6 => {
                 let bytes =
-                    take(&mut body, [1, 2, 3, 4, 6, 8].get(usize::try_from(kind).ok()?.checked_sub(1)?).copied()?)?;
+                    take(&mut values, [1, 2, 3, 4, 6, 8].get(usize::try_from(kind).ok()?.checked_sub(1)?).copied()?)?;
                 // Signed, the highest byte first.
                 let sign = if bytes.first()?.leading_ones() > 0 { -1 } else { 0 };
                 Value::Integer(bytes.iter().fold(sign, |value: i64, byte| (value << 8) | i64::from(*byte)))
             }
-            7 => Value::Real(f64::from_bits(take(&mut body, 8).and_then(integer::<u64>)?)),
+            7 => Value::Real(f64::from_bits(take(&mut values, 8).and_then(integer::<u64>)?)),
             kind @ (8 | 9) => Value::Integer(i64::from(kind == 9)),
             kind @ 12.. => {
                 let length = usize::try_from(kind.saturating_sub(12).div_euclid(2)).ok()?;
-                let bytes = take(&mut body, length)?.to_vec();
+                let bytes = take(&mut values, length)?.to_vec();
                 if kind.is_multiple_of(2) { Value::Blob(bytes) } else { Value::Text(String::from_utf8(bytes).ok()?) }
             }
             10 | 11 => return None,
@@ -159,7 +174,7 @@ mod tests {
     use super::rows;
 
     #[test]
-    fn rows_are_what_sqlite_reads_and_deleted_ones_do_not_come_back() {
+    fn rows_match_those_of_sqlite_and_deleted_rows_stay_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let db = Connection::open(&path).unwrap();

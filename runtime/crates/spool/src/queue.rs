@@ -46,6 +46,9 @@ pub enum Judgement {
     Quarantined,
 }
 
+/// Queues, and how many payloads each holds.
+type CountedQueues = Vec<(QueueId, u64)>;
+
 /// The time now, in Unix milliseconds.
 pub(crate) fn unix_millis() -> i64 {
     to_sql(pattoo_base::clock::unix_millis())
@@ -144,7 +147,7 @@ impl Spool {
     }
 
     /// Every queue that holds something, and how many payloads.
-    async fn counted_queues(&self) -> Result<Vec<(QueueId, u64)>, SpoolError> {
+    async fn counted_queues(&self) -> Result<CountedQueues, SpoolError> {
         let (queues, unknown) = self.read(find_queues).await?;
         for id in unknown {
             tracing::error!("payload {id} is damaged on disk and in quarantine: its queue is unknown");
@@ -280,7 +283,7 @@ fn judge(db: &Connection, id: StoredId, output: &OutputId, refusal: &Refusal) ->
 }
 
 /// Every queue that holds something, with the number of its payloads, and payloads whose queue is unknown.
-fn find_queues(db: &Connection) -> rusqlite::Result<(Vec<(QueueId, u64)>, Vec<StoredId>)> {
+fn find_queues(db: &Connection) -> rusqlite::Result<(CountedQueues, Vec<StoredId>)> {
     // In the index alone, but for one payload of each queue.
     let mut select = db.prepare_cached("SELECT queue, id FROM payload WHERE status = 0 ORDER BY block, queue")?;
     let mut names = db.prepare_cached("SELECT output, agent, queue FROM payload WHERE id = ?1")?;

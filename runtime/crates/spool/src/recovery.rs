@@ -1,7 +1,6 @@
 //! Recovery: a damaged file is moved aside, and what is intact in it goes into a new one.
 
 use std::{
-    collections::VecDeque,
     fs,
     path::{Path, PathBuf},
 };
@@ -78,7 +77,7 @@ pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
     fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Removes the files of a database of ours that nobody needs.
+/// Removes the files of a database that is not needed any more.
 fn remove(path: &Path) {
     for suffix in [""].into_iter().chain(LOGS) {
         // What is not there needs not be removed.
@@ -96,8 +95,6 @@ const VERSION_2_COUNT: usize = 17;
 /// The same as [`COLUMNS`] in a file of version 2.
 const VERSION_2_COLUMNS: &str = "id, status, lane, server, agent, program, built, stored, datapoints, attempts, strikes, \
                                  accepted_at_strike, refused_since, refusal, bytes, digest, json, 0, 'application/json', ''";
-/// How many scans of a damaged table there are, at most.
-const MOST_SCANS: usize = 1 << 17;
 /// The tables that can hold payloads, with their columns.
 const TABLES: [(&str, &str); 2] = [("payload", COLUMNS), ("body", VERSION_2_COLUMNS)];
 
@@ -185,47 +182,25 @@ impl<'a> Recovered<'a> {
         Ok(())
     }
 
-    /// Reads a table from both ends. Where neither scan can pass, the range between them is halved, and each half is read
-    /// in the same way: a damaged page hides what is on it and below it, and nothing else.
+    /// In both directions, as far as each goes.
     fn read_table(&mut self, db: &Connection, table: &str, columns: &str) -> rusqlite::Result<()> {
-        let scan = |condition: &str, order: &str| {
-            db.prepare(&format!("SELECT {columns} FROM {table} NOT INDEXED WHERE {condition} ORDER BY id {order}"))
-        };
-        let mut up = scan("id > ?1 AND id < ?2", "ASC")?;
-        let mut down = scan("id > ?1 AND id < ?2", "DESC")?;
-        let last = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence";
-        let last: i64 = db.query_row(last, [], |row| row.get(0)).unwrap_or(i64::MAX.div_euclid(2));
-        let mut ranges = VecDeque::from([(0, last.saturating_add(1))]);
-        for _ in 0..MOST_SCANS {
-            let Some((above, below)) = ranges.pop_front() else { break };
-            let Some(above) = self.scan(&mut up, above, below, above) else { continue };
-            let Some(below) = self.scan(&mut down, above, below, below) else { continue };
-            let numbers = below.saturating_sub(above).saturating_sub(1);
-            if numbers > 1 {
-                let middle = above.saturating_add(numbers.div_euclid(2));
-                ranges.extend([(above, middle.saturating_add(1)), (middle, below)]);
+        for direction in ["ASC", "DESC"] {
+            let mut select =
+                db.prepare(&format!("SELECT {columns} FROM {table} NOT INDEXED ORDER BY id {direction}"))?;
+            let mut found = select.query([])?;
+            loop {
+                match found.next() {
+                    Ok(Some(row)) => {
+                        if let Ok(row) = (0..COLUMN_COUNT).map(|at| row.get(at)).collect::<Result<Vec<_>, _>>() {
+                            self.keep(&row);
+                        }
+                    }
+                    Ok(None) => return Ok(()),
+                    Err(_) => break,
+                }
             }
         }
         Ok(())
-    }
-
-    /// Keeps the rows that a scan of the numbers between `above` and `below` returns. If it does not come to its end,
-    /// returns the last number that it returned, or `from`.
-    fn scan(&mut self, scan: &mut Statement<'_>, above: i64, below: i64, from: i64) -> Option<i64> {
-        let Ok(mut rows) = scan.query([above, below]) else { return Some(from) };
-        let mut last = from;
-        loop {
-            match rows.next() {
-                Ok(Some(row)) => {
-                    if let Ok(row) = (0..COLUMN_COUNT).map(|at| row.get(at)).collect::<Result<Vec<_>, _>>() {
-                        self.keep(&row);
-                    }
-                    last = row.get(0).unwrap_or(last);
-                }
-                Ok(None) => return None,
-                Err(_) => return Some(last),
-            }
-        }
     }
 
     /// Keeps a row whose payload is what was stored.

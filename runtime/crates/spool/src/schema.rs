@@ -6,7 +6,7 @@ use rusqlite::{Connection, params_from_iter};
 /// `totals` is kept by triggers, so that no reader has to count a million rows. A payload is kept with the digest of what
 /// was stored, by which damage is told from what was really stored.
 ///
-/// The index says which queues have something in each block of 4096 numbers. Payloads that are stored together stand
+/// The index tells which queues have something in each block of 4096 numbers. Payloads that are stored together stand
 /// together in it, whatever their queues: with the queue first, each of a thousand agents would have a page of its own
 /// written for each payload. To find the next payload of a queue costs a look into each block instead, of which a million
 /// payloads have 245.

@@ -63,7 +63,7 @@ pub(super) async fn damage_and_recover(original: &Path, stored: &BTreeMap<Stored
             }
         }
         assert!(queued.is_sorted() && queued.len() >= found, "at {place}");
-        put(&spool, 'a', "it works on").await;
+        put(&spool, 'a', "it works again").await;
         rounds += 1;
         lost_in_all += lost;
     }
@@ -73,7 +73,7 @@ pub(super) async fn damage_and_recover(original: &Path, stored: &BTreeMap<Stored
 }
 
 #[tokio::test]
-async fn of_a_file_that_is_damaged_anywhere_what_is_intact_is_delivered_and_the_rest_is_kept_aside() {
+async fn intact_payloads_of_a_file_damaged_anywhere_are_recovered() {
     let original = tempfile::tempdir().unwrap();
     let mut stored: BTreeMap<StoredId, String> = BTreeMap::new();
     let spool = open(original.path());
@@ -86,7 +86,7 @@ async fn of_a_file_that_is_damaged_anywhere_what_is_intact_is_delivered_and_the_
 }
 
 #[tokio::test]
-async fn a_recovery_that_was_killed_half_way_is_done_again_and_loses_nothing() {
+async fn killed_recovery_is_repeated_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("spool.sqlite3");
     let spool = open(folder.path());
@@ -106,7 +106,7 @@ async fn a_recovery_that_was_killed_half_way_is_done_again_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_any_more_is_kept_aside_and_a_new_one_begun() {
+async fn file_that_is_no_database_is_kept_aside_and_replaced() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("spool.sqlite3"), "not a database ".repeat(1000)).unwrap();
     let spool = open(folder.path());
@@ -117,10 +117,10 @@ async fn a_file_that_is_no_database_any_more_is_kept_aside_and_a_new_one_begun()
 }
 
 #[tokio::test]
-async fn a_full_disk_is_said_costs_only_what_does_not_fit_and_is_over_when_there_is_room() {
+async fn full_disk_is_reported_and_affects_only_what_does_not_fit() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
-    // As SQLite says it when the file system has no more blocks.
+    // As SQLite reports it when the file system has no more blocks.
     spool.write(|db| db.pragma_update(None, "max_page_count", 60)).await.unwrap();
     let large = || vec![payload(queue('a'), "x".repeat(20_000))];
     let small = || vec![payload(queue('b'), "small")];
@@ -154,7 +154,7 @@ async fn a_full_disk_is_said_costs_only_what_does_not_fit_and_is_over_when_there
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_is_named() {
+async fn unwritable_folder_is_named() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "in the way").unwrap();
     let path = folder.path().join("file/spool.sqlite3");

@@ -36,7 +36,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What each agent holds, as the file says.
+/// What each agent holds, by the file.
 async fn held(spool: &Spool) -> BTreeMap<char, Vec<(StoredId, u64)>> {
     let mut held: BTreeMap<char, Vec<_>> = BTreeMap::new();
     for info in spool.list(Selection::default(), u32::MAX).await.unwrap() {
@@ -55,7 +55,7 @@ proptest! {
 
     /// Two handles stand for two processes; the agent `a` keeps within its share, the others do not.
     #[test]
-    fn agent_within_its_share_loses_no_body_by_size(
+    fn agent_within_its_share_loses_no_payload_to_others(
         ops in prop::collection::vec((op(), any::<bool>()), 1..80),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -109,7 +109,7 @@ proptest! {
                 assert!(all <= LIMITS.bytes, "{all}");
                 let stats = spools[at].stats().await.unwrap();
                 assert_eq!(stats.queued_bytes + stats.quarantined_bytes, all);
-                // Nobody goes below its share for another.
+                // No agent goes below its share for another.
                 for digit in AGENTS {
                     let lost = bytes(&before, digit) > bytes(&after, digit);
                     let delivered = matches!(op, Op::Deliver(number) if AGENTS[number] == digit);
@@ -125,7 +125,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn greedy_agent_in_an_outage_drops_its_own_oldest_bodies_and_none_of_another() {
+async fn greedy_agent_evicts_only_its_own_oldest_payloads() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open_with(folder.path(), SpoolLimits { bytes: 1 << 20, ..SpoolLimits::default() });
     let mut good = Vec::new();
@@ -143,7 +143,7 @@ async fn greedy_agent_in_an_outage_drops_its_own_oldest_bodies_and_none_of_anoth
 }
 
 #[tokio::test]
-async fn what_is_beyond_a_limit_falls_off_oldest_first_and_is_counted() {
+async fn payloads_beyond_a_limit_are_dropped_oldest_first_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let limits = SpoolLimits { bytes: 1000, age: Duration::from_hours(1) };
     let spool = open_with(folder.path(), limits);

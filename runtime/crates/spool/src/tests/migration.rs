@@ -189,12 +189,12 @@ async fn spool_of_the_released_version_is_converted() {
         assert!(found.intact);
         assert_eq!(serde_json::from_slice::<serde_json::Value>(&found.bytes).unwrap(), expected["body"]);
         let status = if info.quarantined { "quarantined" } else { "queued" };
-        let said = serde_json::json!({
+        let listed = serde_json::json!({
             "id": info.id.0, "status": status, "server": info.output, "agent_id": info.agent, "program": info.program,
             "built": info.created, "stored": info.stored, "datapoints": info.count, "bytes": info.bytes,
             "refused": info.attempts, "refusal": info.refusal, "body": expected["body"],
         });
-        assert_eq!(said, *expected);
+        assert_eq!(listed, *expected);
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::{agent, open, open_with, payload, put};
-use crate::{Expired, Judgement, OutputId, QueueId, Refusal, Selection, Spool, SpoolLimits, StoredId};
+use crate::{Expired, Judgement, OutputId, QueueId, Refusal, Selection, Spool, SpoolError, SpoolLimits, StoredId};
 
 /// How many strikes are enough here.
 const STRIKES: u32 = 3;
@@ -22,31 +22,34 @@ enum Op {
         queue: usize,
         size: usize,
     },
-    /// The server takes the first of a queue.
+    /// Several payloads in one transaction.
+    StoreTogether(Vec<(usize, usize)>),
+    /// The output accepts the oldest payload of a queue.
     Deliver(usize),
-    /// The server does not take the first of a queue.
+    /// The output refuses the oldest payload of a queue.
     Refuse(usize),
     Retry,
-    /// A person drops the n-th of what there is.
+    /// A person deletes the n-th payload.
     Delete(usize),
-    /// The n-th of what there is turns out not to be what was stored.
+    /// The n-th payload goes to quarantine.
     Quarantine(usize),
-    /// So many payloads are stored once, the last of them for a second time.
+    /// A number of payloads are stored once, the last of them for a second time.
     StoreOnce {
         queue: usize,
         payloads: u64,
     },
-    /// What is as old as the n-th of what there is has lain there for too long.
+    /// What is as old as the n-th payload expires.
     Age(usize),
-    /// So many numbers are given to payloads that are gone already.
+    /// A number of numbers are used up by payloads that are gone already.
     Skip(i64),
-    /// The process is killed, and another begins with what is on disk.
+    /// The process is killed, and another one opens what is on disk.
     Crash,
 }
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         5 => (0usize..4, 1usize..9000).prop_map(|(queue, size)| Op::Store { queue, size }),
+        2 => prop::collection::vec((0usize..4, 1usize..14_000), 0..4).prop_map(Op::StoreTogether),
         4 => (0usize..4).prop_map(Op::Deliver),
         6 => (0usize..4).prop_map(Op::Refuse),
         1 => Just(Op::Retry),
@@ -59,7 +62,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What a entry of the model is.
+/// A payload of the model.
 #[derive(Debug, Clone, PartialEq)]
 struct Modelled {
     queue: usize,
@@ -87,7 +90,7 @@ struct Model {
     last: i64,
 }
 
-/// Small enough for payloads to fall off now and then.
+/// Small enough for payloads to be evicted now and then.
 const LIMITS: SpoolLimits = SpoolLimits { bytes: 30_000, age: Duration::from_hours(24) };
 
 /// Two agents, each with payloads for two outputs.
@@ -97,9 +100,18 @@ fn queue(number: usize) -> QueueId {
 
 impl Model {
     fn store(&mut self, queue: usize, text: String) {
-        let entry = Modelled { queue, text, quarantined: false, attempts: 0, strikes: 0, accepted_at_strike: 0 };
-        self.last += 1;
-        self.payloads.insert(StoredId(self.last), entry);
+        assert!(self.store_all(vec![(queue, text)]));
+    }
+
+    /// Stores all or, if they do not fit without one of them being evicted, none. Returns which.
+    fn store_all(&mut self, new: Vec<(usize, String)>) -> bool {
+        let before = (self.payloads.clone(), self.dropped, self.last);
+        let first = StoredId(self.last + 1);
+        for (queue, text) in new {
+            let entry = Modelled { queue, text, quarantined: false, attempts: 0, strikes: 0, accepted_at_strike: 0 };
+            self.last += 1;
+            self.payloads.insert(StoredId(self.last), entry);
+        }
         while self.payloads.values().map(Modelled::size).sum::<u64>() > LIMITS.bytes {
             // Of the agent that holds the most; of two that hold the same, the one that the index has last.
             let most = (0..2).max_by_key(|agent| self.held_by(*agent)).unwrap();
@@ -107,9 +119,14 @@ impl Model {
             let quarantined = own().find(|(_, entry)| entry.quarantined);
             let (id, _) = quarantined.or_else(|| own().next()).unwrap();
             let id = *id;
+            if id >= first {
+                (self.payloads, self.dropped, self.last) = before;
+                return false;
+            }
             self.payloads.remove(&id);
             self.dropped += 1;
         }
+        true
     }
 
     fn held_by(&self, agent: usize) -> u64 {
@@ -128,6 +145,20 @@ async fn apply(spool: &mut Spool, model: &mut Model, folder: &Path, step: usize,
             let ids = spool.store(vec![payload(queue(number), text.clone())]).await.unwrap();
             model.store(number, text);
             assert_eq!(ids, [StoredId(model.last)], "numbers increase");
+        }
+        Op::StoreTogether(new) => {
+            let new: Vec<(usize, String)> = new
+                .into_iter()
+                .enumerate()
+                .map(|(at, (number, size))| (number, format!("{step} {at} {}", "x".repeat(size))))
+                .collect();
+            let payloads = new.iter().map(|(number, text)| payload(queue(*number), text.clone())).collect();
+            let (stored, expected) = (spool.store(payloads).await, model.last + 1);
+            if model.store_all(new) {
+                assert_eq!(stored.unwrap(), (expected..=model.last).map(StoredId).collect::<Vec<_>>());
+            } else {
+                assert!(matches!(stored, Err(SpoolError::NoRoom { .. } | SpoolError::TooLarge { .. })), "{stored:?}");
+            }
         }
         Op::Deliver(number) => {
             let Some(id) = model.first(number) else { return };
@@ -247,7 +278,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_done_to_it_the_spool_holds_what_its_model_holds(ops in prop::collection::vec(op(), 1..60)) {
+    fn spool_agrees_with_its_model_after_any_operations(ops in prop::collection::vec(op(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let folder = tempfile::tempdir().unwrap();
@@ -271,7 +302,8 @@ async fn skip(spool: &Spool, numbers: i64) -> i64 {
 /// The variable that makes a process of this test binary one that stores and is killed.
 const VICTIM: &str = "PATTOO_WASM_TEST_VICTIM";
 
-/// Stores numbers from 32 tasks at once, and says each once it is stored. It is started by the test below, and does nothing otherwise.
+/// Stores numbers from 32 tasks at once, and prints each once it is
+/// stored. It is started by the test below, and does nothing otherwise.
 #[test]
 fn victim() {
     let Some(folder) = std::env::var_os(VICTIM) else { return };
@@ -297,9 +329,9 @@ fn victim() {
 }
 
 #[tokio::test]
-async fn what_was_said_to_be_stored_survives_a_kill_at_any_moment() {
+async fn stored_payloads_survive_a_kill_at_any_moment() {
     let folder = tempfile::tempdir().unwrap();
-    let mut said = BTreeMap::new();
+    let mut printed = BTreeMap::new();
     for round in 0..12usize {
         let mut victim = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "tests::model::victim", "--nocapture"])
@@ -312,11 +344,11 @@ async fn what_was_said_to_be_stored_survives_a_kill_at_any_moment() {
         let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines();
         let mut heard = 0;
         while let Some(Ok(line)) = lines.next() {
-            // The harness says the name of the test in front of the first line.
+            // The harness prints the name of the test in front of the first line.
             let Some((_, stored)) = line.split_once("STORED ") else { continue };
             let mut words = stored.splitn(2, ' ');
             let id = StoredId(words.next().unwrap().parse().unwrap());
-            let repeated = said.insert(id, words.next().unwrap().to_owned());
+            let repeated = printed.insert(id, words.next().unwrap().to_owned());
             assert!(repeated.is_none(), "a number was used twice");
             heard += 1;
             if heard == 1 + round * 97 {
@@ -327,11 +359,11 @@ async fn what_was_said_to_be_stored_survives_a_kill_at_any_moment() {
         assert!(heard > round * 97, "it lived until it was killed");
         let spool = open(folder.path());
         let entries = spool.list(Selection::default(), u32::MAX).await.unwrap();
-        for (id, what) in &said {
+        for (id, what) in &printed {
             let found = spool.show(*id).await.unwrap().unwrap_or_else(|| panic!("entry {id} is gone"));
             assert!(found.intact && found.bytes.starts_with(format!("{what} ").as_bytes()));
         }
-        // Beyond those only what was under way: stored, and not yet said.
-        assert!(entries.len() <= said.len() + 32 * (round + 1));
+        // Beyond those only what was under way: stored, and not yet printed.
+        assert!(entries.len() <= printed.len() + 32 * (round + 1));
     }
 }

@@ -18,7 +18,7 @@ async fn queued(folder: &Path) -> Vec<Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_spool_in_its_place_is_kept_aside() {
+async fn file_that_is_no_spool_at_its_path_is_kept_aside() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
     put(&spool, 'a', "kept").await;
@@ -34,7 +34,7 @@ async fn what_is_no_spool_in_its_place_is_kept_aside() {
 }
 
 #[tokio::test]
-async fn spool_whose_folder_cannot_be_written_any_more_goes_on_with_what_is_open() {
+async fn spool_in_a_folder_that_is_gone_keeps_working_from_the_open_file() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(&folder.path().join("spool"));
     put(&spool, 'a', "1").await;
