@@ -37,6 +37,7 @@ const SCHEMA: Schema = Schema {
         CREATE INDEX series ON datapoint (checksum, timestamp);
     ",
     reserve: 0,
+    upgrades: &[],
 };
 
 /// The file of a receiver. Clones share it.

@@ -58,6 +58,19 @@ pub struct Schema {
     /// Bytes of the log that are kept allocated, so that something can be deleted on a full disk; 0 for none. Such a file is also watched:
     /// nothing is written to it any more once another one, or none, is at its path.
     pub reserve: u64,
+    /// Earlier versions that can be converted to this one.
+    pub upgrades: &'static [Upgrade],
+}
+
+/// How a file of an earlier version becomes one of the current version.
+#[derive(Debug, Clone, Copy)]
+pub struct Upgrade {
+    /// `PRAGMA user_version` of the earlier version.
+    pub from: i32,
+    /// What made an empty file one of the earlier version.
+    pub sql: &'static str,
+    /// Converts a file, within a transaction.
+    pub run: fn(&Connection) -> rusqlite::Result<()>,
 }
 
 /// Why a file could not be used.
@@ -92,6 +105,12 @@ pub enum DatabaseError {
         path: PathBuf,
         /// What it is instead.
         detail: String,
+    },
+    /// It was made by an earlier version, and [`Database::upgrade`] converts it.
+    #[error("{} was made by an earlier version", path.display())]
+    Outdated {
+        /// The file.
+        path: PathBuf,
     },
     /// Somebody else could put something into it or in its place.
     #[error("{} {why}", path.display())]
@@ -197,7 +216,7 @@ impl Database {
     /// Opens the file, which is made where there is none: readable for its owner only, in folders that only the owner can enter.
     pub fn open(path: &Path, schema: Schema) -> Result<Self, DatabaseError> {
         make(path).map_err(|error| DatabaseError::io(path, &error))?;
-        let link = Link::open(path, schema)?;
+        let link = Link::open(path, schema, false)?;
         let (places, alone) = (Arc::clone(&link.places), Arc::clone(&link.alone));
         let (jobs, waiting) = mpsc::channel();
         let thread = std::thread::Builder::new()
@@ -212,6 +231,13 @@ impl Database {
     pub fn open_private(path: &Path, schema: Schema) -> Result<Self, DatabaseError> {
         refuse_unless_private(path)?;
         Self::open(path, schema)
+    }
+
+    /// Converts a file of an earlier version, in one transaction, and closes it. A file of the current version stays as it is.
+    ///
+    /// No other process may have it open: one of the earlier version could not use it any longer.
+    pub fn upgrade(path: &Path, schema: Schema) -> Result<(), DatabaseError> {
+        Link::open(path, schema, true).map(|_| ())
     }
 
     /// Whether both are the same open file.
@@ -333,7 +359,7 @@ struct Link {
 }
 
 impl Link {
-    fn open(path: &Path, schema: Schema) -> Result<Self, DatabaseError> {
+    fn open(path: &Path, schema: Schema, upgrade: bool) -> Result<Self, DatabaseError> {
         if schema.reserve > 0 {
             room::restore_log(path);
         }
@@ -342,7 +368,9 @@ impl Link {
         let explain = |error: rusqlite::Error| DatabaseError::new(path, &error);
         let connection = link.connect().map_err(explain)?;
         let prepared = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain).and_then(
-            |transaction| prepare(&transaction, path, schema).and_then(|()| transaction.commit().map_err(explain)),
+            |transaction| {
+                prepare(&transaction, path, schema, upgrade).and_then(|()| transaction.commit().map_err(explain))
+            },
         );
         if matches!(prepared, Err(DatabaseError::Damaged { .. } | DatabaseError::Foreign { .. })) {
             room::let_log_go(connection);
@@ -490,8 +518,8 @@ fn connect(path: &Path, keep_log: bool, alone: bool) -> rusqlite::Result<Connect
     Ok(connection)
 }
 
-/// Makes an empty file one of this kind, and refuses one that is of another.
-fn prepare(transaction: &Transaction<'_>, path: &Path, schema: Schema) -> Result<(), DatabaseError> {
+/// Makes an empty file one of this kind, and refuses one that is of another. One of an earlier version is converted, or refused as well.
+fn prepare(transaction: &Transaction<'_>, path: &Path, schema: Schema, upgrade: bool) -> Result<(), DatabaseError> {
     let explain = |error: rusqlite::Error| DatabaseError::new(path, &error);
     let pragma = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(explain);
     let (application, version) = (pragma("application_id")?, pragma("user_version")?);
@@ -502,12 +530,32 @@ fn prepare(transaction: &Transaction<'_>, path: &Path, schema: Schema) -> Result
         transaction.pragma_update(None, "user_version", schema.version).map_err(explain)?;
         return transaction.execute_batch(schema.sql).map_err(explain);
     }
+    let found = objects(transaction);
+    if (application, version) == (schema.application, schema.version) && found == expected(schema.sql) {
+        return Ok(());
+    }
+    let of_version = schema.upgrades.iter().find(|upgrade| upgrade.from == version);
+    if let Some(step) = of_version
+        && application == schema.application
+        && found == expected(step.sql)
+    {
+        if !upgrade {
+            return Err(DatabaseError::Outdated { path: path.to_owned() });
+        }
+        (step.run)(transaction).map_err(explain)?;
+        transaction.pragma_update(None, "user_version", schema.version).map_err(explain)?;
+        if objects(transaction) != expected(schema.sql) {
+            let detail = format!("its conversion from version {version} did not result in version {}", schema.version);
+            return Err(DatabaseError::Io { path: path.to_owned(), detail });
+        }
+        return Ok(());
+    }
     // One of the two can be damage; both together are another file.
-    let ours = objects(transaction) == expected(schema);
-    let identified = (application, version) == (schema.application, schema.version);
+    let known = std::iter::once(schema.sql).chain(schema.upgrades.iter().map(|upgrade| upgrade.sql));
+    let ours = known.into_iter().any(|sql| found == expected(sql));
+    let is_version_known = version == schema.version || of_version.is_some();
     let detail = match (application == schema.application, ours) {
-        _ if ours && identified => return Ok(()),
-        (true, false) if identified => {
+        (true, false) if is_version_known => {
             let detail = "its tables are not those that were made there".to_owned();
             return Err(DatabaseError::Damaged { path: path.to_owned(), detail });
         }
@@ -516,6 +564,12 @@ fn prepare(transaction: &Transaction<'_>, path: &Path, schema: Schema) -> Result
             return Err(DatabaseError::Damaged { path: path.to_owned(), detail });
         }
         (false, false) => format!("its application id is {application}, and not {}", schema.application),
+        (true, false) if version > schema.version => {
+            format!(
+                "it was made by a newer version: its version is {version}, and this program knows {}",
+                schema.version
+            )
+        }
         (true, false) => format!("its version is {version}, and this program knows {}", schema.version),
     };
     Err(DatabaseError::Foreign { path: path.to_owned(), detail })
@@ -529,9 +583,9 @@ fn objects(connection: &Connection) -> Option<Vec<String>> {
 }
 
 /// The statements that make what is in a file of this kind.
-fn expected(schema: Schema) -> Option<Vec<String>> {
+fn expected(sql: &str) -> Option<Vec<String>> {
     let model = Connection::open_in_memory().ok()?;
-    model.execute_batch(schema.sql).ok()?;
+    model.execute_batch(sql).ok()?;
     objects(&model)
 }
 
@@ -682,6 +736,7 @@ mod tests {
         version: 1,
         sql: "CREATE TABLE number (value INTEGER NOT NULL UNIQUE) STRICT",
         reserve: 0,
+        upgrades: &[],
     };
 
     async fn put(database: &Database, value: i64) -> Result<(), DatabaseError> {
