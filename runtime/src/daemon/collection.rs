@@ -6,7 +6,10 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use pattoo_base::{clock::unix_millis, invariant::Invariant as _};
+use pattoo_base::{
+    clock::unix_millis,
+    invariant::{Invariant as _, broken},
+};
 use pattoo_output::Encoders;
 use pattoo_sandbox::{
     Collector, Ending, Outcome, Sandbox, Stop,
@@ -120,9 +123,14 @@ impl CollectionTask {
         if rejected > 0 {
             message = format!("{message}, {rejected} rejected");
         }
-        if let Some(encoders) = Encoders::of(outcome.emission.sink)
-            && let Err(error) = self.store(encoders, accepted).await
-        {
+        let stored = match Encoders::of(outcome.emission.sink) {
+            Some(encoders) => self.store(encoders, accepted).await,
+            None => {
+                broken("a collection of the daemon emits to the encoders of its outputs");
+                Err("internal error".to_owned())
+            }
+        };
+        if let Err(error) = stored {
             reason = TerminationReason::NotStored;
             message = format!("{message}, and lost: {error}");
         }
