@@ -94,6 +94,26 @@ impl Failure {
     }
 }
 
+impl From<clap::Error> for Failure {
+    /// Arguments that cannot be used.
+    fn from(error: clap::Error) -> Self {
+        // `error: WHAT`, then paragraphs with tips and the usage.
+        let text = error.render().to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        let what = text.split("\n\n").next().unwrap_or(text);
+        let what: Vec<&str> = what.lines().map(str::trim).collect();
+        let tips: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).collect();
+        let help = if tips.is_empty() {
+            let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("pattoo-wasm");
+            let command: Vec<&str> = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
+            format!("see `{} --help`", command.join(" "))
+        } else {
+            tips.join("; ")
+        };
+        Self::usage(what.join(" ")).help(help)
+    }
+}
+
 impl From<ConfigError> for Failure {
     /// A configuration that cannot be used.
     fn from(error: ConfigError) -> Self {

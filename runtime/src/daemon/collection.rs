@@ -131,8 +131,8 @@ impl CollectionTask {
             && let Some(changes) = outcome.state
             && let Err(error) = changes.keep().await
         {
-            tracing::error!("{program}: what it wanted to keep is not kept: {error}");
-            message = format!("{message}, what it wanted to keep is not kept: {error}");
+            tracing::error!("{program}: its state is not stored: {error}");
+            message = format!("{message}, its state is not stored: {error}");
         }
         let good = reason == TerminationReason::Completed;
         let totals = Totals {

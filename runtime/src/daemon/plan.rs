@@ -1,5 +1,4 @@
-//! From a configuration to a plan: who the collectors are, what each may reach, and where their
-//! bodies go.
+//! From a configuration to a plan: the collectors, their grants, and the destination of payloads.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,18 +16,18 @@ use tokio::sync::Mutex;
 use super::{DesiredCollector, Plan, StorePayload};
 use crate::config::{CollectorSettings, Configuration, Server};
 
-/// How long a post under way has to end when posting stops.
+/// The time for a running post to finish when delivery stops.
 const POST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a configuration cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// Nothing says where bodies go.
+    /// There is no server for payloads.
     #[error(
         "no pattoo server is configured; set `server: {{ url: \"http://192.0.2.5:20201\" }}` in pattoo_wasm.yaml, or ip_address in pattoo.yaml"
     )]
     NoServer,
-    /// A collector has no identity.
+    /// A collector has no agent id.
     #[error("{program}: {error}")]
     AgentId {
         /// The collector.
@@ -71,7 +70,7 @@ impl DaemonResources {
         }
     }
 
-    /// Posts what is in the spool to `server` from now on. A delivery to the same server goes on.
+    /// Delivers the spool to `server` from now on. A delivery to the same server continues.
     async fn deliver_to(&self, server: &Server) {
         let mut delivery = self.delivery.lock().await;
         if delivery.as_ref().is_some_and(|(before, _)| before == server) {
@@ -85,7 +84,7 @@ impl DaemonResources {
         *delivery = Some((server.clone(), Delivery::start(self.spool.clone(), settings)));
     }
 
-    /// Posts no more. A post under way is waited for a while; what is not posted stays in the
+    /// Stops the delivery. A running post gets some time to finish; other payloads stay in the
     /// spool.
     pub async fn close(&self) {
         if let Some((_, delivery)) = self.delivery.lock().await.take() {
@@ -93,7 +92,7 @@ impl DaemonResources {
         }
     }
 
-    /// Where bodies for `server` are made durable.
+    /// Makes payloads for `server` durable.
     fn store(&self, server: &Server) -> StorePayload {
         let (spool, url) = (self.spool.clone(), server.url.clone());
         Arc::new(move |body, program| {
@@ -105,12 +104,13 @@ impl DaemonResources {
     }
 }
 
-/// Makes the plan of a configuration: agent ids are made or read, backlogs of pattoo's Python
-/// agents taken over, and posting goes to the configured server.
+/// Makes the plan of a configuration: creates or reads agent ids, takes over backlogs of pattoo's
+/// Python agents, and delivers to the configured server.
 ///
 /// # Errors
 ///
-/// When something in it cannot be used. Nothing has changed then but that agent ids were made.
+/// When something in it cannot be used. Then nothing has changed, except that agent ids were
+/// created.
 pub async fn plan(resources: &DaemonResources, configuration: &Configuration) -> Result<Plan, PlanError> {
     let server = configuration.server.as_ref().ok_or(PlanError::NoServer)?;
     let own = OwnEndpoints::of_all(configuration.known_servers.iter().map(ServerUrl::url), resources.status).await;
