@@ -219,3 +219,18 @@ impl Diagnostic for Finding {
         self.place.as_ref().map(|(_, label)| Box::new(std::iter::once(label.clone())) as _)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Failure;
+
+    #[test]
+    fn usage_error_is_what_failed_with_its_cause_and_a_help() {
+        let command = clap::Command::new("pattoo-wasm").arg(clap::Arg::new("count").long("count"));
+        let error = command.try_get_matches_from(["pattoo-wasm", "--cuont", "3"]).unwrap_err();
+        let failure = Failure::from(error);
+        let [finding] = &failure.findings[..] else { panic!("one finding") };
+        assert_eq!(finding.what, "unexpected argument '--cuont' found");
+        assert_eq!(finding.help.as_deref(), Some("a similar argument exists: '--count'"));
+    }
+}
