@@ -1,4 +1,4 @@
-//! What the targets in `fuzz/` reach of the inside. There only when they are built.
+//! The functions for the targets in `fuzz/`, only in builds for fuzzing.
 
 use pattoo_modbus::{ExceptionCode, ReadError, Span, Words};
 use pattoo_settings::ConfigError;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 ///
 /// # Errors
 ///
-/// Why it is no collector.
+/// Why it is not a collector.
 pub fn componentize(module: &[u8]) -> Result<Vec<u8>, String> {
     pattoo_sandbox::componentized(module)
 }

@@ -37,8 +37,8 @@ Examples:
   pattoo-wasm check --schema > pattoo_wasm.schema.json
       Write the JSON Schema of pattoo_wasm.yaml, for editors
 
-It reads pattoo.yaml, pattoo_agent.yaml and pattoo_wasm.yaml in PATTOO_CONFIGDIR, or in /etc/pattoo.
-Findings go to stderr. Exit code 0: no errors; 2: errors.";
+It reads pattoo.yaml, pattoo_agent.yaml and pattoo_wasm.yaml in PATTOO_CONFIGDIR, or in
+/etc/pattoo. Findings go to stderr. Exit code 0: no errors; 2: errors.";
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -267,7 +267,8 @@ fn imports(collector: &CollectorSettings, loaded: &LoadedModule, at: &impl Fn(&[
                 problems.push(Problem::error(what, at(&path), help));
             }
         } else if imported(interface) {
-            // Some languages always import `wasi:http`, so that a missing grant for it is not reported.
+            // Some languages always import `wasi:http`, so that a missing grant for it is not
+            // reported.
             let what = format!("the module of `{}` uses `{interface}`, and has no grant for it", collector.program);
             let help = format!("add `grants: {{ {} }}`, unless it does not need it", grant.example);
             problems.push(Problem::error(what, at(&path), help).as_warning());

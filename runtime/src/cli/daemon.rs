@@ -30,8 +30,9 @@ Examples:
   pattoo-wasm check && systemctl reload pattoo-wasm
       Validate a changed configuration, then reload it
 
-Signals: SIGHUP reads the configuration again. SIGTERM and SIGINT stop the daemon after the running collections
-have finished, at most 10 seconds later; a second one stops it at once.";
+Signals: SIGHUP reads the configuration again. SIGTERM and SIGINT stop the daemon when
+the running collections have finished, at most 10 seconds later; a second one stops it
+at once.";
 
 /// Arguments of `daemon`.
 #[derive(Debug, clap::Args)]

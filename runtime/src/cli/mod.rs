@@ -24,7 +24,7 @@ mod spool;
 
 use std::{path::Path, process::ExitCode};
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand, error::ErrorKind};
 use pattoo_sandbox::{Cache, CompileLimits, Compiler};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -98,7 +98,16 @@ enum Command {
 
 /// Parses the command line, runs the command, and prints how it failed.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if is_usage_error(&error) => {
+            let failure = Failure::from(error);
+            failure.print();
+            return failure.exit.into();
+        }
+        // The help or the version.
+        Err(error) => error.exit(),
+    };
     let format = match &cli.command {
         Command::Daemon(args) => args.log_format,
         _ => logging::Format::default(),
@@ -131,6 +140,12 @@ pub fn main() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// Whether an error of the parser is about the arguments. Otherwise it is a text that was
+/// requested, or the help for a command without arguments.
+fn is_usage_error(error: &clap::Error) -> bool {
+    error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
 }
 
 fn in_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {

@@ -16,13 +16,13 @@ Examples:
   pattoo-wasm receive
       Listen on 127.0.0.1:20201 and show each datapoint
   pattoo-wasm receive --store received.sqlite3
-      Store every payload and datapoint as well, in the tables `body` and `datapoint` of a SQLite file
+      Store everything as well, in the tables `body` and `datapoint` of a SQLite file
   pattoo-wasm receive --answer 503 --retry-after 60
       Simulate a failing server
   pattoo-wasm receive --scenario scenario.yaml
-      Simulate what the file says at each request, such as {answer: 500}, {delay: 2s}, {hang: true},
-      {answer: 500, keep: true} or {answer: 400, only: POISON}; without a file, or with an empty one,
-      the flags apply
+      Simulate what the file says at each request, such as {answer: 500}, {delay: 2s},
+      {hang: true}, {answer: 500, keep: true} or {answer: 400, only: POISON};
+      without a file, or with an empty one, the flags apply
 
 Each datapoint is one line: timestamp, program, target, key, value, separated by tabs.";
 

@@ -94,6 +94,26 @@ impl Failure {
     }
 }
 
+impl From<clap::Error> for Failure {
+    /// Arguments that cannot be used.
+    fn from(error: clap::Error) -> Self {
+        // `error: WHAT`, then paragraphs with tips and the usage.
+        let text = error.render().to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        let what = text.split("\n\n").next().unwrap_or(text);
+        let what: Vec<&str> = what.lines().map(str::trim).collect();
+        let tips: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).collect();
+        let help = if tips.is_empty() {
+            let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("pattoo-wasm");
+            let command: Vec<&str> = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
+            format!("see `{} --help`", command.join(" "))
+        } else {
+            tips.join("; ")
+        };
+        Self::usage(what.join(" ")).help(help)
+    }
+}
+
 impl From<ConfigError> for Failure {
     /// A configuration that cannot be used.
     fn from(error: ConfigError) -> Self {
@@ -197,5 +217,20 @@ impl Diagnostic for Finding {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         self.place.as_ref().map(|(_, label)| Box::new(std::iter::once(label.clone())) as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Failure;
+
+    #[test]
+    fn usage_error_is_what_failed_with_its_cause_and_a_help() {
+        let command = clap::Command::new("pattoo-wasm").arg(clap::Arg::new("count").long("count"));
+        let error = command.try_get_matches_from(["pattoo-wasm", "--cuont", "3"]).unwrap_err();
+        let failure = Failure::from(error);
+        let [finding] = &failure.findings[..] else { panic!("one finding") };
+        assert_eq!(finding.what, "unexpected argument '--cuont' found");
+        assert_eq!(finding.help.as_deref(), Some("a similar argument exists: '--count'"));
     }
 }

@@ -24,8 +24,8 @@ Examples:
   pattoo-wasm spool show 17 --payload | python3 -m json.tool
   pattoo-wasm spool retry --quarantined
 
-Each command works while a daemon or `run --post` uses the spool. The spool is that of pattoo.yaml in
-PATTOO_CONFIGDIR or /etc/pattoo, or that of this user if there is none.";
+Each command works while a daemon or `run --post` uses the spool. The spool is that of
+pattoo.yaml in PATTOO_CONFIGDIR or /etc/pattoo, or that of this user if there is none.";
 
 /// Arguments of `spool`.
 #[derive(Debug, clap::Args)]

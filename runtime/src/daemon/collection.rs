@@ -123,12 +123,11 @@ impl CollectionTask {
         if rejected > 0 {
             message = format!("{message}, {rejected} rejected");
         }
-        let stored = match Encoders::of(outcome.emission.sink) {
-            Some(encoders) => self.store(encoders, accepted).await,
-            None => {
-                broken("a collection of the daemon emits to the encoders of its outputs");
-                Err("internal error".to_owned())
-            }
+        let stored = if let Some(encoders) = Encoders::of(outcome.emission.sink) {
+            self.store(encoders, accepted).await
+        } else {
+            broken("a collection of the daemon emits to the encoders of its outputs");
+            Err("internal error".to_owned())
         };
         if let Err(error) = stored {
             reason = TerminationReason::NotStored;
@@ -140,8 +139,8 @@ impl CollectionTask {
             && let Some(changes) = outcome.state
             && let Err(error) = changes.keep().await
         {
-            tracing::error!("{program}: what it wanted to keep is not kept: {error}");
-            message = format!("{message}, what it wanted to keep is not kept: {error}");
+            tracing::error!("{program}: its state is not stored: {error}");
+            message = format!("{message}, its state is not stored: {error}");
         }
         let good = reason == TerminationReason::Completed;
         let totals = Totals {

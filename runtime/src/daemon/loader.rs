@@ -229,7 +229,7 @@ impl Loader {
                 return Ok(compiled);
             }
             tracing::info!(
-                "{}: compiling {} takes longer than others and goes on behind them",
+                "{}: compiling {} takes long, so other modules go first",
                 desired.assignment.agent.program,
                 desired.module.display()
             );

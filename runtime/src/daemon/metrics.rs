@@ -29,7 +29,8 @@ macro_rules! families {
             help: $help,
             previous_name: families!(@previous $($previous)?),
         };)*
-        /// Those of the daemon itself. [`ROOMS`] have theirs, as [`Counters`](pattoo_sandbox::capability::Counters).
+        /// Those of the daemon itself. [`ROOMS`] have theirs, as
+        /// [`Counters`](pattoo_sandbox::capability::Counters).
         pub const FAMILIES: &[Family] = &[$($constant),*];
     };
     (@previous) => { None };

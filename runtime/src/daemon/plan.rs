@@ -1,5 +1,4 @@
-//! From a configuration to a plan: who the collectors are, what each may reach, and where their
-//! bodies go.
+//! From a configuration to a plan: the collectors, their grants, and the outputs of their payloads.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -17,7 +16,7 @@ use tokio::sync::Mutex;
 use super::{DesiredCollector, Plan, StorePayloads};
 use crate::config::{CollectorSettings, Configuration};
 
-/// How long a post under way has to end when posting stops.
+/// The time for running requests to finish when delivery stops.
 const POST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a configuration cannot be run.
@@ -28,7 +27,7 @@ pub enum PlanError {
         "no pattoo server is configured; set `server: {{ url: \"http://192.0.2.5:20201\" }}` in pattoo_wasm.yaml, or ip_address in pattoo.yaml"
     )]
     NoOutput,
-    /// A collector has no identity.
+    /// A collector has no agent id.
     #[error("{program}: {error}")]
     AgentId {
         /// The collector.
@@ -84,7 +83,7 @@ impl DaemonResources {
         *delivery = Some((outputs.to_vec(), Delivery::start(self.spool.clone(), settings)));
     }
 
-    /// Posts no more. A post under way is waited for a while; what is not posted stays in the
+    /// Stops the delivery. A running request gets some time to finish; other payloads stay in the
     /// spool.
     pub async fn close(&self) {
         if let Some((_, delivery)) = self.delivery.lock().await.take() {

@@ -48,8 +48,8 @@ impl Encodings {
 
 impl SinkFactory for Encodings {
     fn sink(&self, agent: &Arc<Agent>, bounds: Bounds) -> Box<dyn Sink> {
-        let encoders = self.0.iter().map(|group| group.encoding.encoder(agent, bounds)).collect();
-        Box::new(Encoders { encodings: self.clone(), agent: Arc::clone(agent), encoders, datapoints: 0 })
+        let of_groups = self.0.iter().map(|group| group.encoding.encoder(agent, bounds)).collect();
+        Box::new(Encoders { encodings: self.clone(), agent: Arc::clone(agent), of_groups, datapoints: 0 })
     }
 }
 
@@ -59,7 +59,7 @@ pub struct Encoders {
     encodings: Encodings,
     agent: Arc<Agent>,
     /// One for each group.
-    encoders: Vec<Box<dyn Encoder>>,
+    of_groups: Vec<Box<dyn Encoder>>,
     /// How many were taken for every output.
     datapoints: usize,
 }
@@ -80,7 +80,7 @@ impl Encoders {
     pub fn into_payloads(self, created_ms: u64) -> Result<Vec<NewPayload>, InvalidName> {
         let agent = agent_key(&self.agent.id)?;
         let mut payloads = Vec::new();
-        for (group, encoder) in self.encodings.0.iter().zip(self.encoders) {
+        for (group, encoder) in self.encodings.0.iter().zip(self.of_groups) {
             let Some(encoded) = encoder.finish(created_ms) else { continue };
             let mut encoded = Some(encoded);
             for (index, output) in group.outputs.iter().enumerate() {
@@ -127,7 +127,7 @@ pub(crate) fn pieces(encoding: &dyn Encoding, whole: Encoded, max: usize) -> Vec
 impl Sink for Encoders {
     fn emit(&mut self, target: &str, candidates: Vec<Candidate>, now_ms: u64) -> Result<Vec<Rejection>, TargetError> {
         let count = candidates.len();
-        let Some((last, others)) = self.encoders.split_last_mut() else {
+        let Some((last, others)) = self.of_groups.split_last_mut() else {
             broken("a collector has an output");
             return Ok(Vec::new());
         };
@@ -154,14 +154,14 @@ impl Sink for Encoders {
     }
 
     fn targets(&self) -> usize {
-        self.encoders.iter().map(|encoder| encoder.targets()).max().unwrap_or_default()
+        self.of_groups.iter().map(|encoder| encoder.targets()).max().unwrap_or_default()
     }
 
     fn bytes(&self) -> usize {
-        self.encoders.iter().map(|encoder| encoder.bytes()).max().unwrap_or_default()
+        self.of_groups.iter().map(|encoder| encoder.bytes()).max().unwrap_or_default()
     }
 
     fn held(&self) -> usize {
-        self.encoders.iter().map(|encoder| encoder.held()).fold(0, usize::saturating_add)
+        self.of_groups.iter().map(|encoder| encoder.held()).fold(0, usize::saturating_add)
     }
 }

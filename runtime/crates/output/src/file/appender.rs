@@ -44,7 +44,9 @@ impl Appender {
         lock(&self.pending).push(Pending { bytes, done });
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
         let pending = std::mem::take(&mut *lock(&self.pending));
-        if !pending.is_empty() {
+        if pending.is_empty() {
+            drop(writer);
+        } else {
             let written = tokio::task::spawn_blocking(move || {
                 let (payloads, done): (Vec<_>, Vec<_>) =
                     pending.into_iter().map(|pending| (pending.bytes, pending.done)).unzip();
@@ -54,8 +56,6 @@ impl Appender {
                 }
             });
             written.await.map_err(|error| error.to_string())?;
-        } else {
-            drop(writer);
         }
         result.await.map_err(|_| "writing was given up".to_owned())?
     }

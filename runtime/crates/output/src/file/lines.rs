@@ -41,10 +41,11 @@ impl Encoding for JsonLines {
 
 /// Lines in two.
 pub(super) fn split(bytes: &[u8]) -> Option<[Encoded; 2]> {
-    let mut ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(place, _)| place);
-    let count = bytes.iter().filter(|byte| **byte == b'\n').count();
+    let ends: Vec<usize> =
+        bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(place, _)| place).collect();
+    let count = ends.len();
     let first = count.div_ceil(2);
-    let end = ends.nth(first.checked_sub(1)?)?;
+    let end = *ends.get(first.checked_sub(1)?)?;
     let (head, tail) = bytes.split_at_checked(end.saturating_add(1)).filter(|(_, tail)| !tail.is_empty())?;
     let of = |bytes: &[u8], count: usize| Encoded { count: count as u64, bytes: bytes.to_vec() };
     Some([of(head, first), of(tail, count.saturating_sub(first))])
@@ -177,6 +178,6 @@ impl Sink for Lines {
 impl Encoder for Lines {
     fn finish(mut self: Box<Self>, _: u64) -> Option<Encoded> {
         self.text.shrink_to_fit();
-        (self.count > 0).then(|| Encoded { count: self.count as u64, bytes: self.text })
+        (self.count > 0).then_some(Encoded { count: self.count as u64, bytes: self.text })
     }
 }

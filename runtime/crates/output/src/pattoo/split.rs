@@ -12,6 +12,7 @@ use crate::room::Encoded;
 
 /// A body, whose parts are not looked into further than is needed to divide it.
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names of pattoo's JSON")]
 struct Whole<'a> {
     pattoo_agent_timestamp: u64,
     #[serde(borrow)]
@@ -31,6 +32,7 @@ struct Datapoints<'a> {
 
 /// A part of a body, in pattoo's order.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of pattoo's JSON")]
 struct Part<'a> {
     pattoo_agent_timestamp: u64,
     pattoo_agent_id: &'a RawValue,

@@ -171,16 +171,14 @@ fn form() -> Form {
         Key::new(
             "unit",
             UNIT,
-            "the unit that is read unless the collector names another: 0 to 247 or 255; without it the one in `url`, else the \
-             first of `units`, else 1",
+            "the unit that is read if the collector names none: 0 to 247 or 255; by default the one in `url`, else the first of `units`, else 1",
             "7",
         ),
         Key::new("units", UNITS, "further units that may be read", "[1, 2, 7]"),
         Key::new(
             "coils",
             ADDRESSES,
-            "the coils that may be read, as addresses from 0, or as a manual numbers them behind `manual:`; without any of these four keys everything may be read, with any \
-             only what it says",
+            "the coils that may be read: addresses from 0, or numbers of a manual after `manual:`; without any of these four keys everything may be read, otherwise only what they list",
             "[\"0-99\", 200]",
         ),
         Key::new("discrete", ADDRESSES, "the discrete inputs that may be read", "[\"0-99\", 200]"),
