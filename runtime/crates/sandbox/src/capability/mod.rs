@@ -34,6 +34,7 @@ pub mod log;
 pub mod modbus;
 pub mod state;
 pub mod wasi;
+pub mod wasi_config;
 
 use std::time::Duration;
 
@@ -70,6 +71,7 @@ rooms! {
     agent: agent::Agent,
     clock: clock::Clock,
     wasi: wasi::Wasi,
+    wasi_config: wasi_config::Config,
 }
 
 impl Grants {
