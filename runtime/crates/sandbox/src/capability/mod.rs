@@ -35,6 +35,7 @@ pub mod modbus;
 pub mod state;
 pub mod wasi;
 pub mod wasi_config;
+pub mod wasi_logging;
 
 use std::time::Duration;
 
@@ -72,6 +73,7 @@ rooms! {
     clock: clock::Clock,
     wasi: wasi::Wasi,
     wasi_config: wasi_config::Config,
+    wasi_logging: wasi_logging::Logging,
 }
 
 impl Grants {
