@@ -35,6 +35,7 @@ pub mod modbus;
 pub mod state;
 pub mod wasi;
 pub mod wasi_config;
+pub mod wasi_keyvalue;
 pub mod wasi_logging;
 
 use std::time::Duration;
@@ -74,6 +75,7 @@ rooms! {
     wasi: wasi::Wasi,
     wasi_config: wasi_config::Config,
     wasi_logging: wasi_logging::Logging,
+    wasi_keyvalue: wasi_keyvalue::KeyValue,
 }
 
 impl Grants {
