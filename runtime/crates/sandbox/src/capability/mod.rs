@@ -22,7 +22,6 @@ mod limits;
 mod requested;
 mod room;
 #[cfg(test)]
-#[allow(dead_code, reason = "for rooms whose interface is not part of our contract")]
 mod testing;
 mod usage;
 

@@ -30,10 +30,14 @@ pub static ROOM: Room = Room::new(
 /// What one collection sees of it.
 #[derive(Debug)]
 pub struct Config {
-    /// The settings, if one was asked for; none if they are not what they should be.
-    settings: Option<Option<BTreeMap<String, String>>>,
+    /// The settings, once one was asked for.
+    settings: Option<Result<BTreeMap<String, String>, NotAnObject>>,
     charge: Charge,
 }
+
+/// The settings are not a JSON object.
+#[derive(Debug)]
+struct NotAnObject;
 
 impl Capability for Config {
     type Grant = ();
@@ -62,19 +66,19 @@ impl Config {
             self.charge.resize(settings.as_ref().map_or(0, held))?;
             self.settings = Some(settings);
         }
-        let settings = self.settings.as_ref().and_then(Option::as_ref);
+        let settings = self.settings.as_ref().and_then(|settings| settings.as_ref().ok());
         Ok(settings.ok_or_else(|| store::Error::Upstream("the settings are not a JSON object".to_owned())))
     }
 }
 
 /// The settings by their names.
-fn taken_apart(text: &str) -> Option<BTreeMap<String, String>> {
-    let settings: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).ok()?;
+fn taken_apart(text: &str) -> Result<BTreeMap<String, String>, NotAnObject> {
+    let settings: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).map_err(|_| NotAnObject)?;
     let value = |raw: Box<RawValue>| match serde_json::from_str::<String>(raw.get()) {
         Ok(text) => text,
         Err(_) => raw.get().to_owned(),
     };
-    Some(settings.into_iter().map(|(name, raw)| (name, value(raw))).collect())
+    Ok(settings.into_iter().map(|(name, raw)| (name, value(raw))).collect())
 }
 
 /// What settings take in memory.
