@@ -13,6 +13,12 @@ mod lines;
 mod settings;
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::format_collect,
+    clippy::naive_bytecount,
+    reason = "small numbers and texts in tests"
+)]
 mod tests;
 
 pub use self::settings::{Settings, form};

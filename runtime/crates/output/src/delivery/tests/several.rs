@@ -137,9 +137,9 @@ async fn payloads_for_one_encoding_are_the_same_for_every_output_and_divided_for
 
 #[tokio::test]
 async fn payload_that_is_too_large_is_sent_in_parts_and_the_size_is_remembered() {
+    const LIMIT: usize = 90_000;
     let (folder, server) = (tempfile::tempdir().unwrap(), Server::start().await);
     let spool = open(folder.path());
-    const LIMIT: usize = 90_000;
     server.answers(|_, body| if body.len() > LIMIT { 413 } else { 200 });
     let outputs = [named("a", Output::Pattoo(pattoo::Settings::new(server.url.clone())))];
     let mut stored = Vec::new();
