@@ -16,7 +16,7 @@ mod shares;
 pub mod state;
 
 pub use self::{
-    collection::{Ending, HostMemory, Outcome, Stop},
+    collection::{HostMemory, Outcome, StopReason, Termination},
     control_group::memory as available_memory,
     engine::{EngineError, Sandbox, TRIALS},
     load::{Cache, Collector, Compilation, CompileError, CompileLimits, Compiler, Kind, LoadError, Module, serve},
