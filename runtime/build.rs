@@ -1,5 +1,5 @@
-//! Puts the kits of the languages, the contract and the templates of `pattoo-wasm new` into the program, so that it makes a
-//! project without a network and without this repository.
+//! Embeds the SDKs of the languages, the contract and the templates of `pattoo-wasm new` in the
+//! binary, so that it creates a project without a network and without this repository.
 
 use std::{
     env, fs,
@@ -7,20 +7,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What becomes of the folders, or of a file: each a list of paths and texts.
+/// The constant for each folder or file: a list of paths and texts.
 const PARTS: &[(&str, &str)] = &[
     ("WIT", "../wit"),
-    ("RUST_KIT", "../guest-sdk/src"),
-    ("RUST_KIT_PAGE", "../guest-sdk/README.md"),
+    ("RUST_SDK", "../guest-sdk/src"),
+    ("RUST_SDK_PAGE", "../guest-sdk/README.md"),
     ("RUST", "templates/rust"),
-    ("GO_KIT", "../guest-sdk/go"),
+    ("GO_SDK", "../guest-sdk/go"),
     ("GO", "templates/go"),
-    ("C_KIT", "../guest-sdk/c"),
+    ("C_SDK", "../guest-sdk/c"),
     ("C", "templates/c"),
-    ("JAVASCRIPT_KIT", "../guest-sdk/javascript"),
+    ("JAVASCRIPT_SDK", "../guest-sdk/javascript"),
     ("JAVASCRIPT", "templates/javascript"),
     ("TYPESCRIPT", "templates/typescript"),
-    ("PYTHON_KIT", "../guest-sdk/python/pattoo"),
+    ("PYTHON_SDK", "../guest-sdk/python/pattoo"),
     ("PYTHON", "templates/python"),
 ];
 
@@ -43,10 +43,10 @@ fn main() -> Result<()> {
         }
         text += "];\n";
     }
-    fs::write(Path::new(&variable("OUT_DIR")?).join("kits.rs"), text)
+    fs::write(Path::new(&variable("OUT_DIR")?).join("sdks.rs"), text)
 }
 
-/// A path as it stands in a program.
+/// A path as a literal of Rust.
 fn literal(path: &Path) -> String {
     format!("{:?}", path.to_string_lossy())
 }
@@ -55,9 +55,10 @@ fn variable(name: &str) -> Result<String> {
     env::var(name).map_err(|error| Error::other(format!("{name}: {error}")))
 }
 
-/// The files below a folder, but for what tools leave there, and the kits' own tests.
+/// The files below a folder, without those that tools leave there, and without the tests of the
+/// SDKs.
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let is_kit = folder.components().any(|part| part.as_os_str() == "guest-sdk");
+    let is_sdk = folder.components().any(|part| part.as_os_str() == "guest-sdk");
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -67,7 +68,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
             if !name.starts_with(['.', '_']) && !["node_modules", "tests"].contains(&name.as_str()) {
                 files.extend(list(&path)?);
             }
-        } else if !(name.ends_with("_test.go") && is_kit) {
+        } else if !(name.ends_with("_test.go") && is_sdk) {
             files.push(path);
         }
     }

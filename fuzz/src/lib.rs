@@ -6,17 +6,13 @@ use std::{
     time::Duration,
 };
 
-use pattoo_fetch::{Client, Method, OriginGrant, OwnEndpoints};
+use pattoo_fetch::{Method, OriginGrant};
 use pattoo_measurement::{Agent, PollingInterval};
-use pattoo_output::pattoo::BatchFactory;
-use pattoo_modbus::{EndpointSettings, Endpoints};
+use pattoo_modbus::EndpointSettings;
+use pattoo_output::pattoo::PattooJson;
 use pattoo_sandbox::{
-    Collector, Compiler, Ending, Sandbox,
-    capability::{
-        Assignment, Limits,
-        modbus::{DeviceGrant, Devices},
-    },
-    state::StateStore,
+    Collector, Compiler, Termination, Sandbox,
+    capability::{Assignment, Grants, Limits, modbus::DeviceGrant},
 };
 use smith::WORLD;
 use tokio::runtime::Runtime;
@@ -44,29 +40,27 @@ impl Machine {
     pub fn new(timeout: Duration) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let entered = runtime.enter();
-        let limits =
-            Limits { timeout, memory: 2 << 20, call_bytes: 256 << 10, spans: 100, fetches: 20, ..Limits::default() };
+        let mut limits = Limits { timeout, memory: 2 << 20, call_bytes: 256 << 10, ..Limits::default() };
+        (limits.modbus.spans, limits.http.count) = (100, 20);
         let origin =
             OriginGrant::new("http://127.0.0.1:1".parse().expect("an origin")).methods(vec![Method::GET, Method::POST]);
         let mut device = DeviceGrant::new("d".parse().expect("a name"), &"tcp://127.0.0.1:1".parse().expect("a URL"))
             .units(vec![1, 7]);
         let settings = EndpointSettings { first_backoff: Duration::from_secs(600), ..EndpointSettings::default() };
         device.settings = settings;
-        let assignment = Assignment {
-            agent: Arc::new(Agent {
-                program: "FUZZ".parse().expect("a program"),
-                id: "ab".repeat(32).parse().expect("an id"),
-                hostname: "gateway-7".parse().expect("a name"),
-                polling_interval: PollingInterval::from_seconds(60).expect("an interval"),
-            }),
-            settings: String::new(),
-            modbus: Devices::new(vec![device], &Endpoints::new()),
-            http: Client::new(vec![origin], Default::default(), OwnEndpoints::default()).expect("a client"),
-            state: StateStore::forgetful(),
-            sinks: Arc::new(BatchFactory),
-            recorder: None,
-            limits,
+        let agent = Agent {
+            program: "FUZZ".parse().expect("a program"),
+            id: "ab".repeat(32).parse().expect("an id"),
+            hostname: "gateway-7".parse().expect("a name"),
+            polling_interval: PollingInterval::from_seconds(60).expect("an interval"),
         };
+        let grants = Grants { modbus: vec![device], http: vec![origin], ..Grants::default() };
+        let assignment = Assignment::builder(Arc::new(agent))
+            .sinks(Arc::new(PattooJson))
+            .grants(grants)
+            .limits(limits)
+            .build()
+            .expect("nothing to refuse");
         drop(entered);
         tracing::subscriber::set_global_default(OneLine).expect("no subscriber yet");
         let sandbox = Sandbox::new(1, Compiler::unbounded(), None).expect("the engine starts");
@@ -83,11 +77,11 @@ impl Machine {
         // A loaded machine makes everything late; libFuzzer itself has a bound on what hangs.
         assert!(outcome.duration < limits.timeout + Duration::from_secs(20), "{:?}", outcome.duration);
         assert!(outcome.peak_memory <= limits.memory);
-        assert!(outcome.emission.sink.datapoints() <= limits.datapoints);
+        assert!(outcome.emission.sink.datapoints() <= limits.datapoints.count);
         match &outcome.ending {
-            Ending::Completed => {}
-            Ending::Failed(text) => assert_one_line(text),
-            Ending::Stopped(stop) => assert_one_line(&stop.to_string()),
+            Termination::Completed => {}
+            Termination::Failed(text) => assert_one_line(text),
+            Termination::Stopped(stop) => assert_one_line(&stop.to_string()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the targets in `fuzz/` reach of the inside. There only when they are built.
+//! The functions for the targets in `fuzz/`, only in builds for fuzzing.
 
 use pattoo_modbus::{ExceptionCode, ReadError, Span, Words};
 use pattoo_settings::ConfigError;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 ///
 /// # Errors
 ///
-/// Why it is no collector.
+/// Why it is not a collector.
 pub fn componentize(module: &[u8]) -> Result<Vec<u8>, String> {
     pattoo_sandbox::componentized(module)
 }
@@ -32,5 +32,5 @@ pub async fn modbus_reply(
     serial: bool,
     span: Span,
 ) -> Result<Result<Words, ExceptionCode>, ReadError> {
-    pattoo_modbus::asked(stream, serial, span).await
+    pattoo_modbus::read_stream(stream, serial, span).await
 }

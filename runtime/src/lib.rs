@@ -1,12 +1,12 @@
 //! The program `pattoo-wasm`: a WebAssembly-sandboxed, scriptable collection agent.
 //!
-//! - [`cli`] parses what was typed, [`config`] what the operator wrote down;
+//! - [`cli`] parses the command line, [`config`] the configuration;
 //! - [`daemon`] runs many collectors on their schedules;
-//! - [`receive`] and [`simulate`] replace the pattoo server and devices when something is tried out.
+//! - [`receive`] and [`simulate`] replace the pattoo server and devices in tests.
 //!
-//! What these are built of are the crates below `crates/`: [`pattoo_sandbox`] loads a collector and runs one collection of it,
-//! [`pattoo_modbus`] and [`pattoo_fetch`] read devices and web sites for it, [`pattoo_measurement`] holds what it emitted, and
-//! [`pattoo_output`] delivers that.
+//! They use the crates below `crates/`: [`pattoo_sandbox`] loads a collector and runs its
+//! collections, [`pattoo_modbus`] and [`pattoo_fetch`] read devices and web sites for it,
+//! [`pattoo_measurement`] holds its datapoints, and [`pattoo_output`] delivers them.
 
 pub mod cli;
 pub mod config;

@@ -1,4 +1,4 @@
-//! The `pattoo-wasm` command: arguments to command to exit code.
+//! The `pattoo-wasm` command.
 
 use std::process::ExitCode;
 

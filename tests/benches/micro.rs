@@ -54,8 +54,10 @@ fn sandbox(criterion: &mut Criterion) {
     criterion.bench_function("sandbox: make a component of a small module and compile it", |bencher| {
         bencher.iter(|| sandbox.load(&module).unwrap());
     });
-    let (collector, assignment) =
-        (sandbox.load(&module).unwrap(), Arc::new(assignment_without_grants(agent("modbus_registers"))));
+    let (collector, assignment) = (
+        sandbox.load(&module).unwrap(),
+        Arc::new(assignment_without_grants(agent("modbus_registers")).build().unwrap()),
+    );
     criterion.bench_function("sandbox: a collection of ten datapoints", |bencher| {
         bencher.iter(|| tokio.block_on(sandbox.collect(&collector, Arc::clone(&assignment))));
     });

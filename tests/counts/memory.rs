@@ -71,10 +71,10 @@ fn span_and_fetch_make_a_bounded_number_of_allocations() {
     let device = libmodbus_device_quiet();
     let site = RawSite::saying("{\"temperature\": 21.5}");
     let collecting = Collecting::new();
-    let granted = collecting
-        .tokio
-        .block_on(async { assignment_with_grants(agent("boundary"), device.address(), site.address()) });
-    let granted = Arc::new(Assignment { limits: long_timeout(), ..granted });
+    let granted = collecting.tokio.block_on(async {
+        assignment_with_grants(agent("boundary"), device.address(), site.address()).limits(long_timeout()).build()
+    });
+    let granted = Arc::new(granted.unwrap());
     let spans = allocations(&collecting, &reader(1), &granted) / (4 * SPANS_OF_A_TABLE as u64);
     assert!(spans <= BOUNDS.span, "{spans} allocations for each span of a call of 1 000");
     let url = format!("http://{}/weather.json", site.address());

@@ -7,7 +7,6 @@ use std::{
 };
 
 use pattoo_modbus::{EndpointSettings, Endpoints, Readable, Span, Table};
-use pattoo_sandbox::capability::Assignment;
 use pattoo_tests::{
     Collecting, RawSite, agent, assignment_with_grants, http_ok, libmodbus_device, long_timeout,
     request_modules::{fetcher, reader},
@@ -21,9 +20,9 @@ use super::BOUNDS;
 fn thousand_spans_of_four_tables_need_six_requests() {
     let device = libmodbus_device(None);
     let collecting = Collecting::new();
-    let granted = collecting
-        .tokio
-        .block_on(async { assignment_with_grants(agent("boundary"), device.address(), unused_address()) });
+    let granted = collecting.tokio.block_on(async {
+        assignment_with_grants(agent("boundary"), device.address(), unused_address()).build().unwrap()
+    });
     collecting.collect(&collecting.load(&reader(1)), &Arc::new(granted));
 
     // The device prints each request; this one is the last.
@@ -47,10 +46,10 @@ fn hundred_fetches_share_few_connections() {
         let _ = stream.write_all(&http_ok("{}"));
     });
     let collecting = Collecting::new();
-    let granted = collecting
-        .tokio
-        .block_on(async { assignment_with_grants(agent("boundary"), unused_address(), site.address()) });
-    let granted = Arc::new(Assignment { limits: long_timeout(), ..granted });
+    let granted = collecting.tokio.block_on(async {
+        assignment_with_grants(agent("boundary"), unused_address(), site.address()).limits(long_timeout()).build()
+    });
+    let granted = Arc::new(granted.unwrap());
     let collector = collecting.load(&fetcher(&format!("http://{}/weather.json", site.address()), 100, 1));
     for collection in 1..=2 {
         collecting.collect(&collector, &granted);

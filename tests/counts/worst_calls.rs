@@ -13,11 +13,7 @@ use std::{
     time::Duration,
 };
 
-use pattoo_sandbox::{
-    Outcome,
-    capability::{Assignment, Limits},
-    state::StateStore,
-};
+use pattoo_sandbox::{Outcome, capability::Limits, state::StateStore};
 use pattoo_tests::{
     Collecting, agent, assignment_without_grants,
     worst_calls::{Case, LARGEST, cases, idle as idle_guest},
@@ -113,7 +109,7 @@ fn run(collecting: &Collecting, guest: &str, state: &StateStore) -> (Outcome, i6
     // What handles that are not there count would hide what is there.
     let limits = Limits { timeout: Duration::from_mins(5), resources: HANDLES, ..Limits::default() };
     let assignment =
-        Arc::new(Assignment { limits, state: state.clone(), ..assignment_without_grants(agent("WORST_CALLS")) });
+        Arc::new(assignment_without_grants(agent("WORST_CALLS")).limits(limits).state(state.clone()).build().unwrap());
     let collector = collecting.load(guest);
     SEEN.with_borrow_mut(|seen| {
         seen.clear();

@@ -12,7 +12,7 @@ fn timers_and_sockets_are_served_between_slices_of_an_endless_guest() {
     let module = Module::from_bytes(Path::new("spinning.wat"), SPINNING.into()).expect("a module");
     let collector = sandbox.load(&module).expect("a collector");
     let spinning = {
-        let mut assignment = assignment_without_grants(agent("SPINNING"));
+        let mut assignment = assignment_without_grants(agent("SPINNING")).build().expect("nothing to refuse");
         assignment.limits.timeout = Duration::from_secs(4);
         let sandbox = Arc::clone(&sandbox);
         runtime.spawn(async move { sandbox.collect(&collector, Arc::new(assignment)).await })

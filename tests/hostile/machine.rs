@@ -7,14 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_fetch::{Client, Method, OriginGrant, OwnEndpoints};
-use pattoo_modbus::{EndpointSettings, Endpoints};
+use pattoo_fetch::{Method, OriginGrant};
+use pattoo_modbus::EndpointSettings;
 use pattoo_sandbox::{
-    Cache, CompileLimits, Compiler, Ending, LoadError, Module, Outcome, Sandbox,
-    capability::{
-        Assignment,
-        modbus::{DeviceGrant, Devices},
-    },
+    Cache, CompileLimits, Compiler, LoadError, Module, Outcome, Sandbox, Termination,
+    capability::{Assignment, Grants, modbus::DeviceGrant},
 };
 use pattoo_tests::{agent, assignment_without_grants, binary};
 use pattoo_wasm::config::CollectorLimits;
@@ -86,13 +83,9 @@ impl Worker<'_> {
         let mut device = DeviceGrant::new("silent".parse().expect("a name"), &url);
         device.settings = EndpointSettings { request_timeout: Duration::from_hours(1), ..EndpointSettings::default() };
         let _entered = self.runtime.enter();
-        Assignment {
-            modbus: Devices::new(vec![device], &Endpoints::new()),
-            http: Client::new(vec![site("http"), site("https")], limits.http, OwnEndpoints::default())
-                .expect("a client"),
-            limits: limits.collection.clone(),
-            ..assignment_without_grants(agent("HOSTILE"))
-        }
+        let grants = Grants { modbus: vec![device], http: vec![site("http"), site("https")], ..Grants::default() };
+        let assignment = assignment_without_grants(agent("HOSTILE")).grants(grants).limits(limits.collection.clone());
+        assignment.build().expect("nothing to refuse")
     }
 
     /// Loads and runs a guest; interrupts it after `time_limit`.
@@ -122,7 +115,7 @@ impl Worker<'_> {
         let began = Instant::now();
         match self.run(GOOD, &CollectorLimits::default(), Duration::from_mins(1)) {
             Run::Ended(outcome, _) => match (&outcome.ending, outcome.emission.sink.datapoints()) {
-                (Ending::Completed, 1) if outcome.duration < SLACK => Ok(()),
+                (Termination::Completed, 1) if outcome.duration < SLACK => Ok(()),
                 (ending, datapoints) => Err(format!(
                     "the good collector after it: {ending:?}, {datapoints} datapoints, {:?}",
                     began.elapsed()

@@ -5,7 +5,7 @@ use std::{ops::Range, path::Path, sync::Arc, time::Duration};
 use pattoo_measurement::{Candidate, Value};
 use pattoo_output::pattoo::{Batch, Body};
 use pattoo_sandbox::{
-    Collector, CompileLimits, Compiler, Ending, Module, Outcome, Sandbox,
+    Collector, CompileLimits, Compiler, Module, Outcome, Sandbox, Termination,
     capability::{Assignment, Limits},
 };
 use tokio::runtime::Runtime;
@@ -60,7 +60,7 @@ impl Collecting {
     /// Runs one collection, which must complete, and returns its payload if it emitted anything.
     pub fn collect(&self, collector: &Collector, assignment: &Arc<Assignment>) -> Option<Body> {
         let outcome = self.outcome(collector, assignment);
-        assert!(matches!(outcome.ending, Ending::Completed), "{:?}", outcome.ending);
+        assert!(matches!(outcome.ending, Termination::Completed), "{:?}", outcome.ending);
         Batch::of(outcome.emission.sink)?.into_body(NOW)
     }
 }
@@ -72,7 +72,8 @@ pub fn long_timeout() -> Limits {
 
 /// An assignment without grants and with a long timeout.
 pub fn long_assignment_without_grants() -> Arc<Assignment> {
-    Arc::new(Assignment { limits: long_timeout(), ..assignment_without_grants(agent("modbus_registers")) })
+    let assignment = assignment_without_grants(agent("modbus_registers")).limits(long_timeout()).build();
+    Arc::new(assignment.expect("nothing to refuse"))
 }
 
 /// Datapoints of registers with these numbers.

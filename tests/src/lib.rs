@@ -23,6 +23,7 @@ mod receiver_proxy;
 pub mod request_modules;
 mod station_peers;
 mod stations;
+pub mod storing;
 pub mod worst_calls;
 
 use std::{
@@ -170,8 +171,15 @@ impl Cli {
 
     /// Starts `receive` at this address.
     pub fn receive_at(&self, address: &str) -> Running {
-        let mut command =
-            self.command(&["receive", "--listen", address, "--store", "received.sqlite3", "--mood", "scenario.yaml"]);
+        let mut command = self.command(&[
+            "receive",
+            "--listen",
+            address,
+            "--store",
+            "received.sqlite3",
+            "--scenario",
+            "scenario.yaml",
+        ]);
         command.stdout(Stdio::null());
         Running::start(&mut command, ReadyLine::OnStderr, |line| {
             line.split_once("receiving on http://")?.1.trim().parse().ok()

@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 use pattoo_measurement::{Agent, AgentId, PollingInterval, Program};
 use pattoo_output::pattoo::Batch;
 use pattoo_sandbox::{
-    Ending, Outcome,
+    Outcome, Termination,
     capability::{Assignment, Limits},
     state::StateStore,
 };
@@ -63,18 +63,18 @@ impl StationPeers {
             hostname: "gateway-7".parse().expect("a host name"),
             polling_interval: PollingInterval::from_seconds(60).expect("an interval"),
         };
-        Assignment {
-            settings: settings.to_string(),
-            state: StateStore::at(&self.folder().join("state")),
-            limits: Limits { memory: 256 << 20, timeout: Duration::from_mins(1), ..Limits::default() },
-            ..assignment_with_grants(Arc::new(agent), format!("{}?unit=7", self.device.address()), self.site.address())
-        }
+        assignment_with_grants(Arc::new(agent), format!("{}?unit=7", self.device.address()), self.site.address())
+            .settings(settings.to_string())
+            .state(StateStore::at(&self.folder().join("state")))
+            .limits(Limits { memory: 256 << 20, timeout: Duration::from_mins(1), ..Limits::default() })
+            .build()
+            .expect("nothing to refuse")
     }
 
     /// Checks that a collection completed with all its datapoints, stores its state, and returns
     /// the number that it counted.
     pub async fn counted(outcome: Outcome, about: &str) -> u64 {
-        assert!(matches!(outcome.ending, Ending::Completed), "{about}: {:?}", outcome.ending);
+        assert!(matches!(outcome.ending, Termination::Completed), "{about}: {:?}", outcome.ending);
         assert_eq!((outcome.emission.sink.datapoints(), outcome.emission.rejected), (11, 0), "{about}");
         outcome.state.expect("it ended well").keep().await.expect("a writable folder");
         let body = Batch::of(outcome.emission.sink).and_then(|batch| batch.into_body(0)).expect("it has datapoints");

@@ -1,4 +1,4 @@
-//! `pattoo-wasm build`: calls the tools of the language that a project is written in.
+//! `pattoo-wasm build`: calls the tools of a project's language.
 
 use std::{
     fs,
@@ -18,19 +18,18 @@ Examples:
   pattoo-wasm build
   pattoo-wasm build greenhouse --output collectors/greenhouse.wasm
 
-The language is known by a file of its own: Cargo.toml, go.mod and so on.
-Its tools do the work; which they were is said, so that they can be called
-without this command.";
+The language is recognised by a file: Cargo.toml, go.mod and so on. The command
+prints each call of the language's tools, so that they can be called without it.";
 
 /// Arguments of `build`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The folder of the project
+    /// Build the project in this folder
     #[arg(value_name = "FOLDER", default_value = ".")]
     folder: PathBuf,
 
-    /// The module [default: a file in the project's folder, named as that]
+    /// Write the module to this file [default: in the project's folder, with its name]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -43,10 +42,10 @@ pub(super) fn build(args: &Args) -> Result<Exit, Failure> {
         let markers: Vec<_> =
             LANGUAGES.iter().map(|language| format!("{} ({})", language.marker, language.title)).collect();
         return Err(Failure::usage(format!("{} is not the folder of a collector", folder.display()))
-            .help(format!("it would have one of: {}. `pattoo-wasm new` makes such a folder", markers.join(", "))));
+            .help(format!("name a folder with one of {}, or create one with `pattoo-wasm new`", markers.join(", "))));
     };
     let output = match &args.output {
-        // The tools run in the project's folder, the path is meant from here.
+        // The tools run in the project's folder; the path is relative to the current one.
         Some(output) => {
             std::path::absolute(output).map_err(|error| Failure::usage(format!("{}: {error}", output.display())))?
         }
@@ -54,14 +53,14 @@ pub(super) fn build(args: &Args) -> Result<Exit, Failure> {
     };
     (language.build)(&folder, &output)?;
     let size = fs::metadata(&output)
-        .map_err(|error| Failure::fault(format!("the tools left no module: {}: {error}", output.display())))?
+        .map_err(|error| Failure::internal(format!("the tools wrote no module: {}: {error}", output.display())))?
         .len();
     let shown = shown(&output);
     print_line(format!("{shown} ({}). Run it:\n\n  pattoo-wasm run {shown}", ByteSize(size).display().si()))?;
-    Ok(Exit::Good)
+    Ok(Exit::Success)
 }
 
-/// The path as it is typed from here.
+/// The path relative to the current folder.
 fn shown(path: &Path) -> String {
     let here = std::env::current_dir().and_then(|here| here.canonicalize());
     let relative = here.as_ref().ok().and_then(|here| path.strip_prefix(here).ok());

@@ -1,7 +1,8 @@
-//! `pattoo-wasm check`: what would fail later, found now, each with its place and how to mend it.
+//! `pattoo-wasm check`: finds what would fail later, each with its place and how to fix it.
 //!
-//! Nothing is collected, posted or kept. What cannot be known here is said in the documentation: a secret that only the
-//! daemon's environment has, a directory that only its user may write to, a certificate.
+//! Nothing is collected, posted or stored. The documentation lists what cannot be checked: a secret
+//! that only the environment of the daemon has, a directory that only its user may write to, a
+//! certificate.
 
 use std::{
     collections::HashMap,
@@ -9,43 +10,41 @@ use std::{
     time::Duration,
 };
 
-use pattoo_fetch::{self as http, OwnEndpoints};
+use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::AgentId;
-use pattoo_output::ServerUrl;
+use pattoo_output::NamedOutput;
 use pattoo_sandbox::{
     CompileLimits, LoadError, Module, Sandbox,
-    capability::{Interface, Reach, modbus::Devices},
+    capability::{GrantError, ROOMS},
 };
 use pattoo_settings::{Place, Problem, Severity};
-use tokio::net::TcpStream;
-use url::Host;
 
 use super::{Exit, Failure, output::print_line, report::Finding};
 use crate::config::{CollectorSettings, ConfigDirectory, Loaded, PathStep, schema};
 
-/// How long the server may take to be reached.
+/// The time for reaching an output.
 const REACHABLE_WITHIN: Duration = Duration::from_secs(3);
 
-/// What collecting is about: a collector without this import never has anything to say.
+/// The interface for emitting datapoints. A collector without this import never emits one.
 const DATAPOINTS: &str = "datapoints";
 
 const EXAMPLES: &str = "\
 Examples:
   pattoo-wasm check
-      Everything that would fail later, each with file, line and mend
+      Find everything that would fail later, each with file, line and fix
   PATTOO_CONFIGDIR=./config pattoo-wasm check --effective
-      The same for another configuration, and its settings with every default filled in
+      Check another configuration, and print its settings with all defaults
   pattoo-wasm check --schema > pattoo_wasm.schema.json
-      The JSON Schema of pattoo_wasm.yaml, for editors
+      Write the JSON Schema of pattoo_wasm.yaml, for editors
 
-Read are pattoo.yaml, pattoo_agent.yaml and pattoo_wasm.yaml in PATTOO_CONFIGDIR, else in /etc/pattoo.
-Findings go to stderr. Exit code 0: nothing but warnings; 2: errors.";
+It reads pattoo.yaml, pattoo_agent.yaml and pattoo_wasm.yaml in PATTOO_CONFIGDIR, or in
+/etc/pattoo. Findings go to stderr. Exit code 0: no errors; 2: errors.";
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Print the settings as they take effect, as YAML; secrets by the name of their variable or file
+    /// Print the effective settings as YAML; secrets by the name of their variable or file
     #[arg(long)]
     effective: bool,
 
@@ -58,14 +57,13 @@ pub(super) struct Args {
 pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
     if args.schema {
         print_line(format!("{:#}", schema()))?;
-        return Ok(Exit::Good);
+        return Ok(Exit::Success);
     }
     let loaded = tokio::task::spawn_blocking(|| Loaded::load(&ConfigDirectory::find()))
         .await
-        .map_err(|error| Failure::fault(format!("the reading ended: {error}")))??;
+        .map_err(|error| Failure::internal(format!("internal error while reading the configuration: {error}")))??;
     let reachable = reachable(&loaded).await;
-    let servers = loaded.configuration.known_servers.iter().map(ServerUrl::url);
-    let own = OwnEndpoints::of_all(servers, loaded.configuration.status).await;
+    let own = OwnEndpoints::of_all(&loaded.configuration.output_urls, loaded.configuration.status).await;
     let mut problems = tokio::task::block_in_place(|| everything_else(&loaded, &own))?;
     problems.extend(reachable);
     problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.span.start));
@@ -82,62 +80,52 @@ pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
     } else {
         print_line(summary)?;
     }
-    Ok(if errors == 0 { Exit::Good } else { Exit::Usage })
+    Ok(if errors == 0 { Exit::Success } else { Exit::Usage })
 }
 
 const OURS: PathStep = PathStep::Key("pattoo_wasm");
 
-/// Where something is in the file about the collector of this index.
+/// The place of something below the collector with this index.
 fn place(loaded: &Loaded, index: usize, path: &[PathStep]) -> Place {
     let path: Vec<_> =
         [OURS, PathStep::Key("collectors"), PathStep::Index(index)].iter().chain(path).copied().collect();
     loaded.place(&path)
 }
 
-/// The server, if it does not answer in time; or that there is none.
-async fn reachable(loaded: &Loaded) -> Option<Problem> {
-    let Some(server) = &loaded.configuration.server else {
-        let help =
-            "add `server: { url: \"https://pattoo.example.org\" }`; until then what is collected waits in the spool";
-        return Some(Problem::error("no server is named", loaded.place(&[OURS]), help).as_warning());
-    };
-    let place = if loaded.has(&[OURS, PathStep::Key("server")]) {
-        Some(loaded.place(&[OURS, PathStep::Key("server"), PathStep::Key("url")]))
-    } else {
-        let keys = |section| [PathStep::Key(section), PathStep::Key("ip_address")];
-        loaded.place_in_pattoos(&[&keys("pattoo_agent_api"), &keys("polling")])
-    };
-    let why = connect(&server.url).await.err()?;
-    let help = "start it, or correct its address; what is collected meanwhile waits in the spool".to_owned();
-    Some(Problem { severity: Severity::Warning, what: format!("{} cannot be reached: {why}", server.url), place, help })
-}
-
-/// Opens a connection and closes it.
-async fn connect(server: &ServerUrl) -> Result<(), String> {
-    let port = server.url().port_or_known_default().unwrap_or_default();
-    let connecting = async {
-        match server.url().host() {
-            Some(Host::Domain(name)) => TcpStream::connect((name, port)).await,
-            Some(Host::Ipv4(address)) => TcpStream::connect((address, port)).await,
-            Some(Host::Ipv6(address)) => TcpStream::connect((address, port)).await,
-            None => Err(std::io::ErrorKind::AddrNotAvailable.into()),
-        }
-    };
-    match tokio::time::timeout(REACHABLE_WITHIN, connecting).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", REACHABLE_WITHIN.as_secs())),
+/// The problem that there is no output, or those of outputs that cannot be reached.
+async fn reachable(loaded: &Loaded) -> Vec<Problem> {
+    let outputs = &loaded.configuration.outputs;
+    if outputs.is_empty() {
+        let help = "add `server: { url: \"https://pattoo.example.org\" }`; until then payloads wait in the spool";
+        return vec![Problem::error("no server is configured", loaded.place(&[OURS]), help).as_warning()];
     }
+    let probe = async |output: &NamedOutput| {
+        let what = output.output.room().probe(REACHABLE_WITHIN).await.err()?;
+        let help = "start it, or correct its address; until then payloads wait in the spool".to_owned();
+        Some(Problem { severity: Severity::Warning, what, place: place_of_outputs(loaded), help })
+    };
+    futures_util::future::join_all(outputs.iter().map(probe)).await.into_iter().flatten().collect()
 }
 
-/// Everything but the server. Compiling modules takes its time.
+/// The place where outputs are configured.
+fn place_of_outputs(loaded: &Loaded) -> Option<Place> {
+    let named = [OURS, PathStep::Key("outputs")];
+    let server = [OURS, PathStep::Key("server"), PathStep::Key("url")];
+    if let Some(path) = [&named[..], &server[..]].into_iter().find(|path| loaded.has(path)) {
+        return Some(loaded.place(path));
+    }
+    let keys = |section| [PathStep::Key(section), PathStep::Key("ip_address")];
+    loaded.place_in_pattoos(&[&keys("pattoo_agent_api"), &keys("polling")])
+}
+
+/// Checks everything but the outputs. It takes the time of compiling all modules.
 fn everything_else(loaded: &Loaded, own: &OwnEndpoints) -> Result<Vec<Problem>, Failure> {
     let compiler = super::compiler()?;
     if let Some(note) = compiler.unconfined() {
         tracing::warn!("{note}");
     }
-    let sandbox = Sandbox::new(1, compiler, None).map_err(Failure::fault)?;
-    let mut modules = Modules { sandbox: &sandbox, known: HashMap::new() };
+    let sandbox = Sandbox::new(1, compiler, None).map_err(Failure::internal)?;
+    let mut modules = Modules { sandbox: &sandbox, loaded: HashMap::new() };
     let mut problems = directories(loaded);
     problems.extend(loaded.exposures());
     problems.extend(own_files(loaded));
@@ -145,7 +133,7 @@ fn everything_else(loaded: &Loaded, own: &OwnEndpoints) -> Result<Vec<Problem>, 
     for (index, collector) in loaded.configuration.collectors.iter().enumerate() {
         let at = |path: &[PathStep]| place(loaded, index, path);
         problems.extend(grants(collector, own, &at));
-        problems.extend(pace(collector, &at));
+        problems.extend(timeout(collector, &at));
         problems.extend(modules.check(collector, &at));
     }
     Ok(problems)
@@ -160,13 +148,13 @@ fn directories(loaded: &Loaded) -> Vec<Problem> {
         let keys = |section| [PathStep::Key(section), PathStep::Key(key)];
         let place = loaded.place_in_pattoos(&[&keys("pattoo"), &keys("main")]);
         let what = format!("{} cannot be written to: {why}", path.display());
-        let help = format!("make it, owned by the user that the daemon runs as, or name another `{key}`");
+        let help = format!("create it, owned by the user of the daemon, or set another `{key}`");
         Some(Problem { severity: Severity::Error, what, place, help })
     };
     [("daemon_directory", directories.daemon.root())].into_iter().chain(log).filter_map(unwritable).collect()
 }
 
-/// Files of the daemon's own that it would not use as they are.
+/// The daemon's own files that it would refuse to use.
 fn own_files(loaded: &Loaded) -> Vec<Problem> {
     let directory = &loaded.configuration.directories.daemon;
     let error = |what: String, help: String| Problem { severity: Severity::Error, what, place: None, help };
@@ -179,40 +167,37 @@ fn own_files(loaded: &Loaded) -> Vec<Problem> {
         Some(error(error_of.to_string(), error_of.help().unwrap_or_default()))
     });
     let mut problems: Vec<Problem> = databases.chain(ids).collect();
-    // Of a folder that is wrong each collector says the same.
+    // Each collector reports the same about a wrong folder.
     problems.dedup_by(|one, other| one.what == other.what);
     problems
 }
 
-/// Whether a file can be made in a directory, or the directory itself where it is to be.
+/// Whether a file can be created in a directory, or the directory itself if there is none.
 fn writable(path: &Path) -> Result<(), String> {
     let there = path.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(Path::new("."));
-    // Nameless, or gone again at once.
+    // It has no name, or is removed at once.
     tempfile::tempfile_in(there).map(drop).map_err(|error| format!("in {}: {error}", there.display()))
 }
 
-/// A status address that others can reach.
+/// A status address that other machines can reach.
 fn status(loaded: &Loaded) -> Option<Problem> {
     let status = loaded.configuration.status.filter(|status| !status.ip().is_loopback())?;
     let what = format!("anyone who reaches {status} can read the status of the daemon");
-    let help = "write `status: \"127.0.0.1:20203\"`, unless the network that it is open to may read it";
+    let help = "write `status: \"127.0.0.1:20203\"`, unless everyone on that network may read it";
     Some(Problem::error(what, loaded.place(&[OURS, PathStep::Key("status")]), help).as_warning())
 }
 
 /// Grants that can never be used.
 fn grants(collector: &CollectorSettings, own: &OwnEndpoints, at: &impl Fn(&[PathStep]) -> Place) -> Vec<Problem> {
-    let problem = |interface, error: String| {
-        let help = "leave this grant out, or name what is meant";
-        Problem::error(error, at(&[PathStep::Key("grants"), PathStep::Key(interface)]), help)
+    let problem = |error: GrantError| {
+        let help = "remove this grant, or correct it";
+        Problem::error(error.to_string(), at(&[PathStep::Key("grants"), PathStep::Key(error.room)]), help)
     };
-    let http = http::Client::new(collector.grants.http.clone(), collector.limits.http, own.clone()).err();
-    let modbus = Devices::check(&collector.grants.modbus, own).err();
-    let http = http.map(|error| problem("http", error.to_string()));
-    http.into_iter().chain(modbus.map(|error| problem("modbus", error.to_string()))).collect()
+    collector.grants.check(&collector.limits.collection, own).into_iter().map(problem).collect()
 }
 
-/// Limits that do not go with the interval.
-fn pace(collector: &CollectorSettings, at: &impl Fn(&[PathStep]) -> Place) -> Option<Problem> {
+/// A timeout that is longer than the interval.
+fn timeout(collector: &CollectorSettings, at: &impl Fn(&[PathStep]) -> Place) -> Option<Problem> {
     let (timeout, interval) = (collector.limits.collection.timeout, collector.polling_interval);
     if timeout <= interval.duration() {
         return None;
@@ -222,19 +207,19 @@ fn pace(collector: &CollectorSettings, at: &impl Fn(&[PathStep]) -> Place) -> Op
         collector.program,
         interval.seconds()
     );
-    let help = "lower `timeout` or raise `polling_interval`; a turn that comes while the last is under way is skipped";
+    let help = "lower `timeout` or raise `polling_interval`; runs are skipped while a collection is running";
     Some(Problem::error(what, at(&[PathStep::Key("limits"), PathStep::Key("timeout")]), help).as_warning())
 }
 
-/// What is known of modules: several collectors may share one.
+/// The modules that were loaded: several collectors may share one.
 struct Modules<'a> {
     sandbox: &'a Sandbox,
-    known: HashMap<PathBuf, Result<Known, (String, String)>>,
+    loaded: HashMap<PathBuf, Result<LoadedModule, (String, String)>>,
 }
 
-/// What matters of a module that can be run.
+/// What is checked of a module that can be loaded.
 #[derive(Clone)]
-struct Known {
+struct LoadedModule {
     sha256: String,
     imports: Vec<String>,
 }
@@ -242,61 +227,51 @@ struct Known {
 impl Modules<'_> {
     fn check(&mut self, collector: &CollectorSettings, at: &impl Fn(&[PathStep]) -> Place) -> Vec<Problem> {
         let sandbox = self.sandbox;
-        let known = self.known.entry(collector.module.clone()).or_insert_with(|| {
-            known(sandbox, &collector.module, &collector.limits.module)
+        let loaded = self.loaded.entry(collector.module.clone()).or_insert_with(|| {
+            load(sandbox, &collector.module, &collector.limits.module)
                 .map_err(|error| (error.to_string(), error.help().into_owned()))
         });
-        match known {
+        match loaded {
             Err((what, help)) => vec![Problem::error(what.as_str(), at(&[PathStep::Key("module")]), help.as_str())],
-            Ok(known) => digest(collector, known, at).into_iter().chain(imports(collector, known, at)).collect(),
+            Ok(loaded) => digest(collector, loaded, at).into_iter().chain(imports(collector, loaded, at)).collect(),
         }
     }
 }
 
-fn known(sandbox: &Sandbox, path: &Path, limits: &CompileLimits) -> Result<Known, LoadError> {
+fn load(sandbox: &Sandbox, path: &Path, limits: &CompileLimits) -> Result<LoadedModule, LoadError> {
     let collector = sandbox.load_within(&Module::read_within(path, limits)?, limits)?;
-    Ok(Known { sha256: collector.sha256().to_owned(), imports: collector.imports() })
+    Ok(LoadedModule { sha256: collector.sha256().to_owned(), imports: collector.imports() })
 }
 
-/// A module that is not the one that was pinned.
-fn digest(collector: &CollectorSettings, known: &Known, at: &impl Fn(&[PathStep]) -> Place) -> Option<Problem> {
-    let pinned = collector.sha256.filter(|pinned| pinned.to_string() != known.sha256)?;
+/// A module whose digest is not the pinned one.
+fn digest(collector: &CollectorSettings, loaded: &LoadedModule, at: &impl Fn(&[PathStep]) -> Place) -> Option<Problem> {
+    let pinned = collector.sha256.filter(|pinned| pinned.to_string() != loaded.sha256)?;
     let what = format!("{} has another digest than {pinned}", collector.module.display());
-    let help = format!("put the right file there, or write `sha256: {}` if it is this one", known.sha256);
+    let help = format!("replace the file, or write `sha256: {}` if this file is right", loaded.sha256);
     Some(Problem::error(what, at(&[PathStep::Key("sha256")]), help))
 }
 
-/// Grants and imports that do not go together.
-fn imports(collector: &CollectorSettings, known: &Known, at: &impl Fn(&[PathStep]) -> Place) -> Vec<Problem> {
+/// Grants without imports, and imports without grants.
+fn imports(collector: &CollectorSettings, loaded: &LoadedModule, at: &impl Fn(&[PathStep]) -> Place) -> Vec<Problem> {
     let imported =
-        |interface: &str| known.imports.iter().any(|name| name.starts_with(&format!("pattoo:agent/{interface}@")));
-    let reaches_the_web = known.imports.iter().any(|name| Interface::of(name).is_some_and(|it| it.reach == Reach::Web));
+        |interface: &str| loaded.imports.iter().any(|name| name.starts_with(&format!("pattoo:agent/{interface}@")));
     let mut problems = Vec::new();
-    let granted = [("http", !collector.grants.http.is_empty()), ("modbus", !collector.grants.modbus.is_empty())];
-    for (interface, granted) in granted {
+    for (room, grant) in ROOMS.iter().filter_map(|room| Some((room, room.grant?))) {
+        let interface = room.name;
         let path = [PathStep::Key("grants"), PathStep::Key(interface)];
-        // Some languages bring `wasi:http` along whether it is used or not, so that its lack of a grant is no finding.
-        let used_by_way_of_wasi = interface == "http" && reaches_the_web;
-        match (granted, imported(interface)) {
-            (true, false) if !used_by_way_of_wasi => {
+        let is_used = loaded.imports.iter().any(|import| room.is_reached_by(import));
+        if !(grant.is_empty)(&collector.grants) {
+            if !is_used {
                 let what = format!("`{}` is granted `{interface}`, which its module does not use", collector.program);
-                let help = "leave the grant out, or name the module that is meant";
+                let help = "remove the grant, or name the right module";
                 problems.push(Problem::error(what, at(&path), help));
             }
-            (false, true) => {
-                let what =
-                    format!("the module of `{}` uses `{interface}`, and nothing of it is granted", collector.program);
-                let help = match interface {
-                    "http" => {
-                        "add `grants: { http: [{ origin: \"https://site-a.example.org\" }] }`, unless it can do without"
-                    }
-                    _ => {
-                        "add `grants: { modbus: { plc1: { url: \"tcp://192.0.2.10:502\" } } }`, unless it can do without"
-                    }
-                };
-                problems.push(Problem::error(what, at(&path), help).as_warning());
-            }
-            _ => {}
+        } else if imported(interface) {
+            // Some languages always import `wasi:http`, so that a missing grant for it is not
+            // reported.
+            let what = format!("the module of `{}` uses `{interface}`, and has no grant for it", collector.program);
+            let help = format!("add `grants: {{ {} }}`, unless it does not need it", grant.example);
+            problems.push(Problem::error(what, at(&path), help).as_warning());
         }
     }
     if !imported(DATAPOINTS) {

@@ -1,4 +1,4 @@
-//! What `run` and `inspect --run` have in common: who a collector is, what it is granted and how much it may use, by flags.
+//! The flags that `run` and `inspect --run` share: identity, grants and limits of a collector.
 
 use std::{
     io::IsTerminal as _,
@@ -10,31 +10,36 @@ use bytesize::ByteSize;
 use pattoo_fetch::{self as http, OriginGrant};
 use pattoo_measurement::{Agent, AgentId, AgentIdError, Hostname, PollingInterval, Program};
 use pattoo_modbus::DeviceUrl;
-use pattoo_sandbox::{Collector, CompileLimits, Module, Sandbox, capability::modbus::DeviceGrant};
+use pattoo_sandbox::{
+    Collector, CompileLimits, Module, Sandbox,
+    capability::{Grants, modbus::DeviceGrant},
+};
 use serde_json::Map;
 
 use super::Failure;
-use crate::config::{self, CollectorLimits, DataDirectory, Grants, Limit};
+use crate::config::{self, CollectorLimits, DataDirectory, Limit};
 
-/// After how long a compilation is announced, on a terminal.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The time after which a compilation is announced, on a terminal.
+const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
 
 /// The flags.
 #[derive(Debug, clap::Args)]
-pub(super) struct Flags {
-    /// Name of the program towards pattoo [default: the module's file name without its ending]
+pub(super) struct CollectionFlags {
+    /// Store values under this program name [default: the file name of the module without its
+    /// extension]
     #[arg(long, value_name = "NAME")]
     program: Option<Program>,
 
-    /// Polling interval that is told to the collector and to pattoo
+    /// Pass this polling interval to the collector and to pattoo
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = parse_interval)]
     interval: PollingInterval,
 
-    /// A setting for the collector; the value is read as YAML, else taken as text (repeatable)
+    /// Pass a setting to the collector; the value is YAML, or a string if it is not valid YAML
+    /// (repeatable)
     #[arg(long = "setting", value_name = "KEY=VALUE")]
     settings: Vec<String>,
 
-    /// A YAML or JSON file of settings; --setting is laid over it
+    /// Pass the settings of a YAML or JSON file; --setting overrides them
     #[arg(long = "settings", value_name = "FILE")]
     settings_file: Option<PathBuf>,
 
@@ -46,29 +51,29 @@ pub(super) struct Flags {
     #[arg(long = "modbus", value_name = "NAME=URL", value_parser = parse_device)]
     devices: Vec<DeviceGrant>,
 
-    /// A YAML file of grants, as under `grants:` in `pattoo_wasm.yaml`
+    /// Grant what a YAML file lists, as under `grants:` in `pattoo_wasm.yaml`
     #[arg(long, value_name = "FILE")]
     grants: Option<PathBuf>,
 
-    /// How long the whole collection may take
+    /// Stop the collection after this time
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     timeout: Duration,
 
-    /// How much memory the collector may have
+    /// Limit the memory of the collector
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     memory: ByteSize,
 
     /// Set another limit, named as under `limits:` in `pattoo_wasm.yaml` (repeatable)
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = parse_limit)]
-    limits: Vec<(&'static Limit, String)>,
+    limits: Vec<(Limit, String)>,
 
-    /// Name of this machine towards pattoo [default: its fully qualified name]
+    /// Store values under this name of the machine [default: its fully qualified name]
     #[arg(long, value_name = "NAME")]
     hostname: Option<Hostname>,
 }
 
 fn parse_interval(text: &str) -> Result<PollingInterval, String> {
-    let seconds: u32 = text.parse().map_err(|_| "it is a whole number of seconds".to_owned())?;
+    let seconds: u32 = text.parse().map_err(|_| "it is not an integer of seconds".to_owned())?;
     PollingInterval::from_seconds(seconds).map_err(|error| error.to_string())
 }
 
@@ -79,15 +84,15 @@ fn parse_device(text: &str) -> Result<DeviceGrant, String> {
     Ok(DeviceGrant::new(name, &url))
 }
 
-fn parse_limit(text: &str) -> Result<(&'static Limit, String), String> {
+fn parse_limit(text: &str) -> Result<(Limit, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, for example datapoints=20000")?;
     let limit = config::limit_named(name).ok_or_else(|| config::unknown_limit(name))?;
     limit.set(&mut CollectorLimits::default(), value).map_err(|error| error.to_string())?;
     Ok((limit, value.to_owned()))
 }
 
-impl Flags {
-    /// The settings, as the JSON object that the collector gets.
+impl CollectionFlags {
+    /// The settings as a JSON object.
     pub(super) fn settings(&self) -> Result<String, Failure> {
         let mut settings = self.settings_file.as_deref().map_or_else(|| Ok(Map::new()), config::read_settings)?;
         for setting in &self.settings {
@@ -96,14 +101,14 @@ impl Flags {
         config::to_json(settings).map_err(Failure::usage)
     }
 
-    /// What it is granted.
+    /// The grants.
     pub(super) fn grants(&self) -> Result<Grants, Failure> {
-        let mut grants = self.grants.as_deref().map_or_else(|| Ok(Grants::default()), Grants::read)?;
+        let mut grants = self.grants.as_deref().map_or_else(|| Ok(Grants::default()), config::read_grants)?;
         grants.http.extend(self.origins.iter().cloned().map(OriginGrant::new));
         for device in &self.devices {
             if grants.modbus.iter().any(|other| other.name == device.name) {
                 return Err(Failure::usage(format!("the device `{}` is granted twice", device.name)).help(
-                    "give each device a name of its own; several units of one go into a --grants file: `units: [1, 7]`",
+                    "name each device differently; list several units of one device in a --grants file: `units: [1, 7]`",
                 ));
             }
             grants.modbus.push(device.clone());
@@ -111,7 +116,7 @@ impl Flags {
         Ok(grants)
     }
 
-    /// How much it may use.
+    /// The limits.
     pub(super) fn limits(&self) -> Result<CollectorLimits, Failure> {
         let mut limits = CollectorLimits::default();
         limits.collection.timeout = self.timeout;
@@ -122,7 +127,7 @@ impl Flags {
         Ok(limits)
     }
 
-    /// Who it is, under the id that `id` has for its program.
+    /// The identity, with the id that `id` returns for the program.
     pub(super) fn agent(
         &self,
         module: &Path,
@@ -137,14 +142,14 @@ impl Flags {
         let hostname = match &self.hostname {
             Some(hostname) => hostname.clone(),
             None => config::fully_qualified_hostname()
-                .map_err(|error| Failure::fault(error).help("name this machine with --hostname NAME"))?,
+                .map_err(|error| Failure::internal(error).help("name this machine with --hostname NAME"))?,
         };
         let id = id(&program)?;
         Ok(Agent { program, id, hostname, polling_interval: self.interval })
     }
 }
 
-/// Compiles the module, and says so on a terminal when that takes a while.
+/// Compiles the module, and announces it on a terminal when that takes long.
 pub(super) async fn load(
     path: &Path,
     module: Module,
@@ -154,20 +159,20 @@ pub(super) async fn load(
     let compiled = directory.compiled().to_owned();
     let mut loading = tokio::task::spawn_blocking(move || {
         let sandbox = Sandbox::new(1, super::compiler()?, super::cache(&compiled)).map_err(|error| {
-            Failure::fault(error)
-                .help("a limit on address space (`ulimit -v`) may be too low: 16 GiB are reserved, not used")
+            Failure::internal(error)
+                .help("raise the limit on address space (`ulimit -v`): 16 GiB are reserved, not used")
         })?;
         let collector = sandbox.load_within(&module, &limits)?;
         Ok((sandbox, collector))
     });
     let done = tokio::select! {
         done = &mut loading => done,
-        () = tokio::time::sleep(PATIENCE) => {
+        () = tokio::time::sleep(ANNOUNCE_AFTER) => {
             if std::io::stderr().is_terminal() {
                 tracing::info!("compiling {} …", path.display());
             }
             loading.await
         }
     };
-    done.map_err(|error| Failure::fault(format!("the compilation ended: {error}")))?
+    done.map_err(|error| Failure::internal(format!("the compilation failed: {error}")))?
 }

@@ -1,4 +1,5 @@
-//! The hidden `pattoo-wasm compile`: the child process in which modules are compiled. See [`pattoo_sandbox::serve`].
+//! The hidden `pattoo-wasm compile`: the child process in which modules are compiled. See
+//! [`pattoo_sandbox::serve`].
 
 use std::time::Duration;
 
@@ -9,13 +10,13 @@ use super::{Exit, Failure};
 /// Arguments of `compile`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Seconds of processor time
+    /// Limit processor time to this many seconds
     time: u64,
-    /// Bytes of address space
+    /// Limit address space to this many bytes
     memory: u64,
-    /// Bytes of memory that it may write to
+    /// Limit writable memory to this many bytes
     data: u64,
-    /// Functions that the module may define
+    /// Limit the functions that the module defines
     functions: u32,
 }
 
@@ -26,6 +27,6 @@ pub(super) fn compile(args: &Args) -> Result<Exit, Failure> {
         functions: args.functions,
         ..CompileLimits::default()
     };
-    serve(limits, args.data).map_err(|error| Failure::fault(format!("the compiler ended: {error}")))?;
-    Ok(Exit::Good)
+    serve(limits, args.data).map_err(|error| Failure::internal(format!("the compiler failed: {error}")))?;
+    Ok(Exit::Success)
 }

@@ -1,4 +1,4 @@
-//! `pattoo-wasm completions` and `pattoo-wasm man`: what packagers and shells want.
+//! `pattoo-wasm completions` and `pattoo-wasm man`, for shells and packagers.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use super::{Cli, Exit, Failure, output::print_line};
     after_help = "Example:\n  pattoo-wasm completions bash > ~/.local/share/bash-completion/completions/pattoo-wasm"
 )]
 pub(super) struct Args {
-    /// The shell
+    /// Print the script of this shell
     shell: Shell,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  pattoo-wasm man ~/.local/share/man/man1")]
 pub(super) struct ManArgs {
-    /// An existing folder
+    /// Write the pages into this existing folder
     folder: PathBuf,
 }
 
@@ -29,12 +29,12 @@ pub(super) fn print(args: &Args) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "pattoo-wasm", &mut script);
     print_line(String::from_utf8_lossy(&script).trim_end())?;
-    Ok(Exit::Good)
+    Ok(Exit::Success)
 }
 
 pub(super) fn write_man_pages(args: &ManArgs) -> Result<Exit, Failure> {
     clap_mangen::generate_to(Cli::command(), &args.folder).map_err(|error| {
-        Failure::usage(format!("{}: {error}", args.folder.display())).help("give a folder that exists")
+        Failure::usage(format!("{}: {error}", args.folder.display())).help("name a folder that exists")
     })?;
-    Ok(Exit::Good)
+    Ok(Exit::Success)
 }

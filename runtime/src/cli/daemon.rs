@@ -5,9 +5,9 @@ use std::{path::PathBuf, sync::Arc};
 use futures_util::future::BoxFuture;
 use pattoo_base::text::counted;
 use pattoo_modbus::Endpoints;
-use pattoo_output::{Spool, SpoolLimits};
 use pattoo_sandbox::{Sandbox, state::StateStore};
 use pattoo_settings::ConfigError;
+use pattoo_spool::Spool;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -26,39 +26,40 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   pattoo-wasm daemon
-      Run what is in /etc/pattoo/pattoo_wasm.yaml, or in $PATTOO_CONFIGDIR
+      Run the collectors of /etc/pattoo/pattoo_wasm.yaml, or of the file in $PATTOO_CONFIGDIR
   pattoo-wasm check && systemctl reload pattoo-wasm
-      See whether a changed configuration can be used, then take it
+      Validate a changed configuration, then reload it
 
-Signals: SIGHUP reads the configuration again; SIGTERM and SIGINT end it when the collections under way have ended, at most 10
-seconds later, the second one at once.";
+Signals: SIGHUP reads the configuration again. SIGTERM and SIGINT stop the daemon when
+the running collections have finished, at most 10 seconds later; a second one stops it
+at once.";
 
 /// Arguments of `daemon`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Directory of `pattoo.yaml` and `pattoo_wasm.yaml` [default: what `PATTOO_CONFIGDIR` says, else /etc/pattoo]
+    /// Read `pattoo.yaml` and `pattoo_wasm.yaml` in this directory [default: `PATTOO_CONFIGDIR`, or
+    /// /etc/pattoo]
     #[arg(long, value_name = "DIR")]
     config: Option<PathBuf>,
 
-    /// How log lines on stderr look
+    /// Write log lines on stderr in this format
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(super) log_format: logging::Format,
 }
 
-/// Runs the command. `level` is the level of logging that the command line asks for, over the configuration's.
+/// Runs the command. `level` is the level of logging of the command line, which overrides the
+/// configuration.
 pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exit, Failure> {
     let mut commands = signals()?;
     let directory = args.config.as_deref().map_or_else(ConfigDirectory::find, ConfigDirectory::at);
     let configuration = load(&directory, level).await??;
-    // The lock before all else: what follows writes.
+    // First the lock: everything that follows writes.
     let own = configuration.directories.daemon.own();
     let lock = DirectoryLock::take(own).map_err(|error| {
         let help = match &error {
-            DirectoryLockError::Taken { .. } => {
-                "stop the other daemon, or give this one a `daemon_directory` of its own"
-            }
-            DirectoryLockError::Unusable { .. } => "give the daemon a `daemon_directory` in which its user may write",
+            DirectoryLockError::Taken { .. } => "stop the other daemon, or set another `daemon_directory` for this one",
+            DirectoryLockError::Unusable { .. } => "set a `daemon_directory` that the user of the daemon can write to",
         };
         Failure::usage(error).help(help)
     })?;
@@ -66,7 +67,7 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     let server = match configuration.status {
         Some(address) => Some(StatusServer::bind(address).await.map_err(|error| {
             Failure::usage(format!("cannot listen on {address} for status: {error}"))
-                .help("set another address under `pattoo_wasm: status:`, port 0 for any free one, or `none`")
+                .help("set another address under `pattoo_wasm: status:`, port 0 for any free port, or `none`")
         })?),
         None => None,
     };
@@ -87,14 +88,15 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
             }
         }
     });
-    let sandbox = tokio::task::spawn_blocking(move || Sandbox::with_trials(concurrent, compiler, super::cache(&compiled)))
-        .await
-        .map_err(|error| Failure::fault(format!("the engine's start ended: {error}")))?
-        .map_err(|error| {
-            Failure::fault(error).help(
-                "a limit on address space may be too low: 8 GiB are reserved, not used, for each of `concurrent` collections",
+    let sandbox =
+        tokio::task::spawn_blocking(move || Sandbox::with_trials(concurrent, compiler, super::cache(&compiled)))
+            .await
+            .map_err(|error| Failure::internal(format!("cannot start the engine: {error}")))?
+            .map_err(|error| {
+                Failure::internal(error).help(
+                "raise the limit on address space: 8 GiB are reserved, not used, for each of `concurrent` collections",
             )
-        })?;
+            })?;
     if let Some(bytes) = configuration.collection_memory {
         sandbox.memory().set_limit(bytes);
     }
@@ -119,23 +121,24 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     };
     tokio::select! {
         () = finish => {}
-        () = told_to_stop(&mut commands) => {
-            tracing::warn!("told to stop again: what is under way is abandoned");
+        () = stop_requested(&mut commands) => {
+            tracing::warn!("second signal to stop: running collections are abandoned");
         }
     }
     if let Some(serving) = serving {
         serving.abort();
     }
-    // What is committed is safe either way; this leaves it in one file. A panic in there was printed, and changes nothing.
+    // Committed payloads are safe either way; this leaves them in one file. A panic in there was
+    // printed, and changes nothing.
     let _ = tokio::task::spawn_blocking(move || spool.close()).await;
     drop(lock);
     tracing::info!("stopped");
-    Ok(Exit::Good)
+    Ok(Exit::Success)
 }
 
 /// SIGHUP reloads, SIGTERM and SIGINT stop.
 fn signals() -> Result<mpsc::Receiver<Command>, Failure> {
-    // Who sends more signals than are taken has the last ones dropped.
+    // If signals arrive faster than they are handled, the last ones are dropped.
     let (sender, commands) = mpsc::channel(8);
     let kinds = [
         (SignalKind::hangup(), Command::Reload),
@@ -143,8 +146,7 @@ fn signals() -> Result<mpsc::Receiver<Command>, Failure> {
         (SignalKind::interrupt(), Command::Stop),
     ];
     for (kind, command) in kinds {
-        let mut signals =
-            signal(kind).map_err(|error| Failure::fault(format!("signals cannot be listened to: {error}")))?;
+        let mut signals = signal(kind).map_err(|error| Failure::internal(format!("cannot handle signals: {error}")))?;
         let sender = sender.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
@@ -158,18 +160,19 @@ fn signals() -> Result<mpsc::Receiver<Command>, Failure> {
 }
 
 /// Waits for the command to stop.
-async fn told_to_stop(commands: &mut mpsc::Receiver<Command>) {
+async fn stop_requested(commands: &mut mpsc::Receiver<Command>) {
     loop {
         match commands.recv().await {
             Some(Command::Stop) => return,
             Some(Command::Reload) => {}
-            // Nobody is left who could say it.
+            // The signal handlers are gone, so no command will come.
             None => std::future::pending().await,
         }
     }
 }
 
-/// Reads the configuration, and logs where and as much as it says. The outer error is a fault of our own.
+/// Reads the configuration, and applies its level and file of logging. The outer error is an
+/// internal one.
 async fn load(
     directory: &ConfigDirectory,
     level: Option<LevelFilter>,
@@ -177,20 +180,20 @@ async fn load(
     let directory = directory.clone();
     let loaded = tokio::task::spawn_blocking(move || Configuration::load(&directory))
         .await
-        .map_err(|error| Failure::fault(format!("reading the configuration ended: {error}")))?;
+        .map_err(|error| Failure::internal(format!("internal error while reading the configuration: {error}")))?;
     if let Ok(configuration) = &loaded {
         logging::set_level(level.unwrap_or(configuration.log_level));
         let log = configuration.directories.log.as_deref();
         if let Err(error) = logging::to_file(log, configuration.log) {
-            // What is measured matters more than where it is logged.
+            // Without a log file collections still run.
             let log = log.map(|log| log.display().to_string()).unwrap_or_default();
-            tracing::error!("no log file in {log}: {error}");
+            tracing::error!("cannot open a log file in {log}: {error}");
         }
     }
     Ok(loaded)
 }
 
-/// Makes the plan of the configuration as it is now, but for what stays as it was when the daemon started.
+/// Makes the plan of the current configuration, except for settings that only a restart changes.
 async fn reload(
     resources: &DaemonResources,
     directory: &ConfigDirectory,
@@ -208,14 +211,14 @@ async fn reload(
         Err(_) => return Err("it could not be read".to_owned()),
     };
     for key in configuration.keep_from_start(started) {
-        tracing::warn!("`{key}` is another now, and that takes a restart: until then it stays as it was");
+        tracing::warn!("`{key}` changed, which needs a restart: until then the previous value stays in effect");
     }
     plan(resources, &configuration).await.map_err(|error| error.to_string())
 }
 
 async fn open_spool(configuration: &Configuration) -> Result<Spool, Failure> {
     let path = configuration.directories.daemon.spool();
-    let limits = SpoolLimits { bytes: configuration.spool_bytes, age: configuration.spool_age };
+    let limits = configuration.spool;
     let opened = tokio::task::spawn_blocking(move || Spool::open(&path, limits)).await;
-    Ok(opened.map_err(|error| Failure::fault(format!("opening the spool ended: {error}")))??)
+    Ok(opened.map_err(|error| Failure::internal(format!("internal error while opening the spool: {error}")))??)
 }

@@ -1,7 +1,8 @@
-//! `pattoo-wasm demo`: everything at work on loopback.
+//! `pattoo-wasm demo`: a demonstration on loopback.
 //!
-//! Simulated devices, two small web sites and a receiver are started on free ports of 127.0.0.1; then the commands are
-//! run that a person would type. Nothing is canned: the devices and sites move, so no two demos show the same values.
+//! It starts simulated devices, two small web sites and a receiver on free ports of 127.0.0.1, and
+//! runs the commands that a person would type. Values of the devices and sites change, so no two
+//! demonstrations show the same ones.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -18,39 +19,40 @@ use tokio::{net::TcpListener, sync::watch};
 use super::{Cli, Command, Exit, Failure, interrupted, output::print_line, receive::line, run};
 use crate::{
     config::DataDirectory,
-    receive::{Moods, Received, Receiver, Sink},
+    receive::{PayloadHandler, ReceivedPayload, Receiver, ScenarioSource},
     simulate::{SAMPLE, Simulation},
 };
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  cargo xtask demo\n      builds the two collectors and calls this command")]
+#[command(after_help = "Example:\n  cargo xtask demo\n      Build the two collectors and run this command")]
 pub(super) struct Args {
-    /// The folder of the built collectors: `lava_script.wasm` and `modbus_registers.wasm`
+    /// Use the collectors `lava_script.wasm` and `modbus_registers.wasm` in this folder
     guests: PathBuf,
 }
 
 pub(super) async fn demo(args: Args) -> Result<Exit, Failure> {
     tokio::select! {
         shown = show(args) => shown,
-        // What was started ends with the runtime, and the scratch folder with the future that is dropped here.
-        () = interrupted() => Ok(Exit::Good),
+        // All servers end with the runtime. The temporary folder is removed with the future that is
+        // dropped here.
+        () = interrupted() => Ok(Exit::Success),
     }
 }
 
 async fn show(args: Args) -> Result<Exit, Failure> {
-    let scratch = tempfile::tempdir().map_err(Failure::fault)?;
+    let folder = tempfile::tempdir().map_err(Failure::internal)?;
     let (stop, stopped) = watch::channel(());
     let stop_signal = || {
         let mut stopped = stopped.clone();
         async move {
-            // An error means that the sender is gone, which is the same signal.
+            // An error means that the sender is gone, which is the signal as well.
             let _ = stopped.changed().await;
         }
     };
 
-    let simulation = Simulation::from_yaml(SAMPLE).map_err(Failure::fault)?.on_free_ports();
-    let simulation = simulation.bind().await.map_err(Failure::fault)?;
+    let simulation = Simulation::from_yaml(SAMPLE).map_err(Failure::internal)?.on_free_ports();
+    let simulation = simulation.bind().await.map_err(Failure::internal)?;
     let devices = simulation.devices();
     let simulation = tokio::spawn(simulation.serve(stop_signal()));
 
@@ -62,11 +64,11 @@ async fn show(args: Args) -> Result<Exit, Failure> {
     ];
 
     let received = Arc::new(Mutex::new(Vec::new()));
-    let receiver = Receiver::bind((Ipv4Addr::LOCALHOST, 0).into()).await.map_err(Failure::fault)?;
+    let receiver = Receiver::bind((Ipv4Addr::LOCALHOST, 0).into()).await.map_err(Failure::internal)?;
     let server = receiver.address();
-    let receiver = tokio::spawn(receiver.serve(keep_in(&received), Moods::default(), stop_signal()));
+    let receiver = tokio::spawn(receiver.serve(keep_in(&received), ScenarioSource::default(), stop_signal()));
 
-    say("Running on loopback: two Modbus devices, two web sites and a receiver that takes what pattoo would take.")?;
+    say("Running on loopback: two Modbus devices, two web sites, and a receiver that accepts what pattoo accepts.")?;
     let sources = json!([
         {"target": "SITE_A", "url": format!("http://{site_a}/site_a.json"), "keys": ["ABC", "DEF"]},
         {"target": "WORK_1", "url": format!("http://{work_1}/work_1.json"), "keys": ["GHI", "JKL"]},
@@ -88,7 +90,7 @@ async fn show(args: Args) -> Result<Exit, Failure> {
         Some(("--modbus", format!("{name}={}?unit=1", device.url)))
     });
     let modbus_registers: Vec<_> = [("--setting", format!("spans={spans}"))].into_iter().chain(granted).collect();
-    let directory = DataDirectory::at(scratch.path());
+    let directory = DataDirectory::at(folder.path());
     let post = ("--post", format!("http://{server}"));
     for (guest, flags) in [("lava_script.wasm", &lava_script[..]), ("modbus_registers.wasm", &modbus_registers[..])] {
         let module = args.guests.join(guest).display().to_string();
@@ -99,7 +101,7 @@ async fn show(args: Args) -> Result<Exit, Failure> {
         command(&module, &posted, &directory).await?;
     }
 
-    say("\nWhat the receiver took (timestamp, program, target, key, value):")?;
+    say("\nWhat the receiver accepted (timestamp, program, target, key, value):")?;
     for text in received.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         say(text)?;
     }
@@ -109,37 +111,38 @@ async fn show(args: Args) -> Result<Exit, Failure> {
         let _ = site.await;
     }
     say("\nAll stopped; nothing was left behind.")?;
-    Ok(Exit::Good)
+    Ok(Exit::Success)
 }
 
 fn say(text: &str) -> Result<(), Failure> {
     print_line(text)
 }
 
-/// Shows a `pattoo-wasm run` command as a person would type it, and runs it.
+/// Prints a `pattoo-wasm run` command as a person would type it, and runs it.
 async fn command(module: &str, flags: &[(&str, String)], directory: &DataDirectory) -> Result<(), Failure> {
     let shown: Vec<String> = flags.iter().map(|(flag, value)| format!("{flag} '{value}'")).collect();
     say(&format!("$ pattoo-wasm run {module} {}", shown.join(" ")))?;
     let words = flags.iter().flat_map(|(flag, value)| [*flag, value.as_str()]);
-    let cli = Cli::try_parse_from(["pattoo-wasm", "run", module].into_iter().chain(words)).map_err(Failure::fault)?;
-    let Command::Run(args) = cli.command else { return Err(Failure::fault("the command is not `run`")) };
+    let cli =
+        Cli::try_parse_from(["pattoo-wasm", "run", module].into_iter().chain(words)).map_err(Failure::internal)?;
+    let Command::Run(args) = cli.command else { return Err(Failure::internal("the command is not `run`")) };
     run::run(*args, Some(directory.clone())).await?;
     Ok(())
 }
 
-/// A sink that keeps each datapoint as a line.
-fn keep_in(lines: &Arc<Mutex<Vec<String>>>) -> Sink {
+/// A handler that keeps each datapoint as a line.
+fn keep_in(lines: &Arc<Mutex<Vec<String>>>) -> PayloadHandler {
     let lines = Arc::clone(lines);
-    Arc::new(move |received: Received, _| {
-        lines.lock().unwrap_or_else(PoisonError::into_inner).extend(received.records.iter().map(line));
+    Arc::new(move |received: ReceivedPayload, _| {
+        lines.lock().unwrap_or_else(PoisonError::into_inner).extend(received.datapoints.iter().map(line));
         Box::pin(std::future::ready(Ok(())))
     })
 }
 
-/// A site on a free port whose one page has these quotes, each moving a little with time.
+/// A site on a free port with one page of these quotes, which change a little with time.
 async fn site(path: &str, quotes: [(&'static str, f64); 2]) -> Result<(SocketAddr, (TcpListener, Router)), Failure> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Failure::fault)?;
-    let address = listener.local_addr().map_err(Failure::fault)?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Failure::internal)?;
+    let address = listener.local_addr().map_err(Failure::internal)?;
     let page = move || async move {
         let moved = |(key, quote): (&str, f64)| (key.to_owned(), Value::from(moved(quote, unix_millis())));
         let page = Value::Object(quotes.into_iter().map(moved).collect());
@@ -148,7 +151,7 @@ async fn site(path: &str, quotes: [(&'static str, f64); 2]) -> Result<(SocketAdd
     Ok((address, (listener, Router::new().route(path, get(page)))))
 }
 
-/// A quote at a moment: within one in a hundred of where it started, to a thousandth.
+/// A quote at a moment: within one percent of its start value, rounded to a thousandth.
 fn moved(quote: f64, millis: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of one day are exact in an f64")]
     let seconds = (millis % 86_400_000) as f64 / 1000.0;

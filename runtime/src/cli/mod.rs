@@ -1,7 +1,7 @@
-//! The command line: what was typed, and what it comes to.
+//! The command line.
 //!
-//! One file per subcommand. Each parses what was typed into types that cannot be wrong before it does anything, and ends in
-//! an `Exit`, whose numbers are a promise to scripts.
+//! Each subcommand has a file. It parses its arguments into types that are valid before it does
+//! anything, and ends with an `Exit`, whose numbers are stable for scripts.
 
 mod build;
 mod check;
@@ -24,24 +24,25 @@ mod spool;
 
 use std::{path::Path, process::ExitCode};
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand, error::ErrorKind};
 use pattoo_sandbox::{Cache, CompileLimits, Compiler};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(crate) use self::report::{Exit, Failure};
 
-/// Runs WebAssembly collectors for pattoo, each with exactly the devices and web origins granted to it.
+/// Run WebAssembly collectors for pattoo, each with exactly the devices and web origins that are
+/// granted to it
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// Say more: -v for debug messages, -vv for all
+    /// Log more: -v for debug messages, -vv for all messages
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
 
-    /// Say less: warnings and errors only
+    /// Log less: only warnings and errors
     #[arg(short, long, global = true)]
     quiet: bool,
 }
@@ -49,44 +50,44 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   pattoo-wasm run collector.wasm
-      One collection; what would be posted goes to stdout as JSON
+      Collect once, and print what would be posted as JSON
   pattoo-wasm run collector.wasm --http https://site-a.example.org \\
           --modbus plc1=tcp://192.0.2.10:502
-      The same, with one web origin and one Modbus device granted
+      Collect once, with a grant for one web origin and one Modbus device
   pattoo-wasm run collector.wasm --post http://192.0.2.5:20201
-      One collection, posted to the pattoo server
+      Collect once, and post to the pattoo server
 
 Exit codes:
   0  collected, and with --post delivered
-  1  a fault of our own
-  2  usage or configuration
+  1  internal error
+  2  wrong usage or configuration
   3  the collector returned an error
   4  the collector was stopped: trap, deadline, memory or another limit
   5  collected, but not delivered";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make one collection of one module, and print or post it
+    /// Collect once with one module, and print or post the datapoints
     Run(Box<run::Args>),
     /// Run every collector of `pattoo_wasm.yaml` on its interval, until stopped
     Daemon(daemon::Args),
-    /// Look at what waits for the server and what was set aside, and decide on it
+    /// List, retry and delete payloads in the spool
     Spool(spool::Args),
-    /// Find what is wrong with the configuration before the daemon does
+    /// Validate the configuration, its modules and its files
     Check(check::Args),
-    /// Receive what agents post, as the pattoo server would: for trying things out
+    /// Receive payloads as the pattoo server does, for tests
     Receive(receive::Args),
-    /// Say what a module could ever do, and with --run what one collection asks for
+    /// Show what a module can do, and with --run which access a collection requests
     Inspect(Box<inspect::Args>),
-    /// Be Modbus devices described in a YAML file
+    /// Simulate Modbus devices from a YAML file
     Simulate(simulate::Args),
-    /// Make a project for a collector, which builds and runs as it is
+    /// Create a project for a collector
     New(new::Args),
-    /// Build the collector in a folder with its language's own tools
+    /// Build the collector in a folder with the tools of its language
     Build(build::Args),
-    /// Show it all at work on loopback: devices, a web site, two collectors and a receiver
+    /// Demonstrate two collectors on loopback, with devices, web sites and a receiver
     Demo(demo::Args),
-    /// Compile a module from stdin to stdout: the child process of the others
+    /// Compile a module from stdin to stdout, as the child process of other commands
     #[command(hide = true)]
     Compile(compile::Args),
     /// Print the completion script of a shell
@@ -95,9 +96,18 @@ enum Command {
     Man(completions::ManArgs),
 }
 
-/// Parses the command line, runs the command, and says how it ended.
+/// Parses the command line, runs the command, and prints how it failed.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if is_usage_error(&error) => {
+            let failure = Failure::from(error);
+            failure.print();
+            return failure.exit.into();
+        }
+        // The help or the version.
+        Err(error) => error.exit(),
+    };
     let format = match &cli.command {
         Command::Daemon(args) => args.log_format,
         _ => logging::Format::default(),
@@ -114,7 +124,7 @@ pub fn main() -> ExitCode {
         Command::New(args) => new::new(&args),
         Command::Build(args) => build::build(&args),
         Command::Run(args) => in_runtime(run::run(*args, None)),
-        Command::Daemon(args) => in_runtime(daemon::daemon(args, logging::asked_for(cli.verbose, cli.quiet))),
+        Command::Daemon(args) => in_runtime(daemon::daemon(args, logging::requested_level(cli.verbose, cli.quiet))),
         Command::Spool(args) => in_runtime(spool::spool(args)),
         Command::Check(args) => in_runtime(check::check(args)),
         Command::Receive(args) => in_runtime(receive::receive(args)),
@@ -132,70 +142,78 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Whether an error of the parser is about the arguments. Otherwise it is a text that was
+/// requested, or the help for a command without arguments.
+fn is_usage_error(error: &clap::Error) -> bool {
+    error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+}
+
 fn in_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    // A host call may hold a thread for some milliseconds, and the system divides processors among threads in smaller pieces.
+    // A host call may block a thread for some milliseconds. More threads than processors let others
+    // run meanwhile.
     const MORE_THREADS: usize = 2;
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(processors.saturating_add(MORE_THREADS))
         .enable_all()
         .build()
-        .map_err(|error| Failure::fault(format!("the runtime does not start: {error}")))?;
+        .map_err(|error| Failure::internal(format!("cannot start the runtime: {error}")))?;
     let result = runtime.block_on(command);
-    // A name look-up cannot be cancelled and may hang for long; nobody waits for its answer any more.
+    // A name look-up cannot be cancelled and may take long. Its result is no longer needed.
     runtime.shutdown_background();
     result
 }
 
-/// The compiler that runs this very program.
+/// The compiler, which runs this program as its child process.
 fn compiler() -> Result<Compiler, Failure> {
     let program = std::env::current_exe()
-        .map_err(|error| Failure::fault(format!("this program does not know where it is: {error}")))?;
+        .map_err(|error| Failure::internal(format!("cannot find the path of this program: {error}")))?;
     Ok(Compiler::new(program, CompileLimits::default()))
 }
 
-/// The cache in this folder. Without one every start compiles anew, which is slow and nothing worse.
+/// The cache in this folder. Without one every start compiles again, which is only slow.
 fn cache(folder: &Path) -> Option<Cache> {
-    Cache::open(folder).inspect_err(|error| tracing::warn!("compiled code is not kept: {error}")).ok()
+    Cache::open(folder).inspect_err(|error| tracing::warn!("compiled code is not cached: {error}")).ok()
 }
 
-/// The wish of whoever runs a command that it stop.
+/// The request to stop a command, by a signal.
 #[derive(Debug)]
 struct Interruption(tokio::sync::watch::Receiver<bool>);
 
 impl Interruption {
-    /// Listens from now on. The first signal is a wish, which the command fulfils as it sees fit; the second ends the process
-    /// there and then.
+    /// Handles signals from now on. The first one is a request, which the command fulfils when it
+    /// can. The second one ends the process at once.
     fn listen() -> Self {
         let (sender, receiver) = tokio::sync::watch::channel(false);
-        // The handlers are there when this returns, and not only when the task has its first turn.
+        // The handlers are installed before this returns, not when the task first runs.
         let mut signals = StopSignals::listen();
         tokio::spawn(async move {
             signals.next().await;
             let _ = sender.send(true);
             signals.next().await;
-            std::process::exit(Exit::GuestStopped as i32);
+            std::process::exit(Exit::CollectorStopped as i32);
         });
         Self(receiver)
     }
 
-    /// Waits for the wish; ready at once when it was uttered before.
+    /// Waits for the request; ready at once if it was made before.
     async fn wait(&mut self) {
-        // An error means that nobody listens any more, so that nothing will come.
-        if self.0.wait_for(|wished| *wished).await.is_err() {
+        // An error means that the task is gone, so no request will come.
+        if self.0.wait_for(|requested| *requested).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// The signal to stop. It is listened to from this call on, so that none is missed that comes before it is waited for.
+/// Waits for a signal to stop. Signals are handled from this call on, so that none is missed before
+/// the result is awaited.
 fn interrupted() -> impl Future<Output = ()> {
     let mut signals = StopSignals::listen();
     async move { signals.next().await }
 }
 
-/// The signals that ask a command to stop: SIGINT (Ctrl-C) and SIGTERM. One that cannot be handled keeps its usual effect, which is
-/// to end the process.
+/// The signals that request a command to stop: SIGINT (Ctrl-C) and SIGTERM. A signal that cannot be
+/// handled keeps its default effect: it ends the process.
 struct StopSignals(Option<Signal>, Option<Signal>);
 
 impl StopSignals {
@@ -225,7 +243,14 @@ mod tests {
     use clap::CommandFactory as _;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn command_line_is_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn previous_names_of_flags_are_hidden_aliases() {
+        // words: keep, the flag's previous name
+        let previous = ["pattoo-wasm", "receive", "--mood", "scenario.yaml"];
+        assert!(super::Cli::command().try_get_matches_from(previous).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! `pattoo-wasm new`: a project for a collector, which builds and runs as it is.
+//! `pattoo-wasm new`: a new project for a collector, which builds and runs without a change.
 
 use std::{
     fs,
@@ -23,17 +23,17 @@ Example:
   pattoo-wasm build
   pattoo-wasm run greenhouse.wasm
 
-The folder has a collector, a test of it that needs no WebAssembly, the
-language's kit, and a README. No network is needed to make it.";
+The folder contains a collector, a test of it that needs no WebAssembly, the
+SDK of the language, and a README. No network is needed.";
 
 /// Arguments of `new`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The collector: a new folder of that name is made here
-    name: Name,
+    /// Create the collector with this name, in a new folder of the same name
+    name: ProjectName,
 
-    /// The language that it is written in
+    /// Write it in this language
     #[arg(long, value_name = "LANGUAGE", value_parser = languages())]
     lang: &'static Language,
 }
@@ -43,12 +43,12 @@ fn languages() -> impl clap::builder::TypedValueParser<Value = &'static Language
         .try_map(|name| Language::named(&name).ok_or("there is no such language"))
 }
 
-/// A name that every language takes for a package, and pattoo for a program.
+/// A name that is valid for a package in every language, and for a program of pattoo.
 #[derive(Debug, Clone)]
-struct Name(String);
+struct ProjectName(String);
 
-/// What some language, or its kit, has taken already.
-const TAKEN: &[&str] = &[
+/// Names that a language or its SDK reserves.
+const RESERVED: &[&str] = &[
     "abstract",
     "alloc",
     "as",
@@ -126,7 +126,7 @@ const TAKEN: &[&str] = &[
     "yield",
 ];
 
-impl FromStr for Name {
+impl FromStr for ProjectName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -137,39 +137,38 @@ impl FromStr for Name {
             || text.ends_with(['-', '_'])
         {
             return Err(
-                "a name has lower-case letters, digits, `-` and `_`, and begins with a letter: greenhouse-2".to_owned()
+                "a name has lower-case letters, digits, `-` and `_`, and starts with a letter: greenhouse-2".to_owned()
             );
         }
-        if TAKEN.contains(&text) {
-            return Err(format!("`{text}` has a meaning of its own in some language; choose another name"));
+        if RESERVED.contains(&text) {
+            return Err(format!("`{text}` is reserved in one of the languages; choose another name"));
         }
         Program::from_str(text).map_err(|error| error.to_string())?;
         Ok(Self(text.to_owned()))
     }
 }
 
-/// Makes the project.
+/// Creates the project.
 pub(super) fn new(args: &Args) -> Result<Exit, Failure> {
-    let Name(name) = &args.name;
+    let ProjectName(name) = &args.name;
     let language = args.lang;
     let folder = Path::new(name);
-    // Whatever is there stays as it is, a dangling link included.
+    // An existing file is never changed, a dangling link included.
     fs::create_dir(folder).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => {
-            Failure::usage(format!("{name} exists already")).help("choose another name, or another folder to be in")
-        }
+        ErrorKind::AlreadyExists => Failure::usage(format!("{name} exists already"))
+            .help("choose another name, or run the command in another folder"),
         _ => Failure::usage(format!("{name}: {error}")),
     })?;
     if let Err(failure) = fill(folder, name, language) {
-        // Made a moment ago, and of no use to anybody.
+        // It was created a moment ago, and is incomplete.
         let _ = fs::remove_dir_all(folder);
         return Err(failure);
     }
     print_line(format!(
-        "{name}/ is a collector in {}. What comes next:\n\n  cd {name}\n  {}\n  pattoo-wasm build\n  pattoo-wasm run {name}.wasm",
+        "{name}/ is a collector in {}. Next steps:\n\n  cd {name}\n  {}\n  pattoo-wasm build\n  pattoo-wasm run {name}.wasm",
         language.title, language.test,
     ))?;
-    Ok(Exit::Good)
+    Ok(Exit::Success)
 }
 
 fn fill(folder: &Path, name: &str, language: &Language) -> Result<(), Failure> {
@@ -192,20 +191,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_one_that_every_language_takes() {
+    fn name_is_valid_in_every_language() {
         for good in ["greenhouse", "greenhouse-2", "a_b", "x"] {
-            assert!(good.parse::<Name>().is_ok(), "{good}");
+            assert!(good.parse::<ProjectName>().is_ok(), "{good}");
         }
         let long = "a".repeat(65);
         for bad in
             ["", "-a", "_a", "2a", "Green", "a b", "a/b", "..", "a.b", "größe", "a-", "a\n", "test", "pattoo", &long]
         {
-            assert!(bad.parse::<Name>().is_err(), "{bad}");
+            assert!(bad.parse::<ProjectName>().is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn every_language_has_its_kit_and_no_two_parts_have_a_file_in_common() {
+    fn every_language_has_its_sdk_and_no_two_parts_share_a_file() {
         for language in LANGUAGES {
             let folder = tempfile::tempdir().unwrap();
             fill(folder.path(), "greenhouse", language).unwrap();

@@ -4,20 +4,20 @@ use std::io::{ErrorKind, Write as _};
 
 use super::Failure;
 
-/// Writes `line` and a line end to stdout. A reader that has gone away has seen what it wanted, and is no error.
+/// Writes `line` and a line end to stdout. A closed pipe is not an error: its reader needs no more.
 pub(super) fn print_line(line: impl AsRef<[u8]>) -> Result<(), Failure> {
     match write(line.as_ref()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::fault(format!("stdout cannot be written: {error}")))
+            Err(Failure::internal(format!("cannot write to stdout: {error}")))
         }
         _ => Ok(()),
     }
 }
 
-/// The same for datapoints: where they cannot be written they are lost, and that is always an error.
+/// The same for datapoints. If they cannot be written they are lost, which is always an error.
 pub(super) fn print_datapoints(json: impl AsRef<[u8]>, count: usize) -> Result<(), Failure> {
     write(json.as_ref())
-        .map_err(|error| Failure::fault(format!("{count} datapoints are lost: stdout cannot be written: {error}")))
+        .map_err(|error| Failure::internal(format!("{count} datapoints are lost: cannot write to stdout: {error}")))
 }
 
 fn write(line: &[u8]) -> std::io::Result<()> {
@@ -27,13 +27,13 @@ fn write(line: &[u8]) -> std::io::Result<()> {
     stdout.flush()
 }
 
-/// JSON of ours over several lines: an entry a line, lists of plain values on one. The text of the values stays as it is, with its
-/// escapes.
+/// JSON of ours over several lines: one entry on each line, and lists of plain values on one line.
+/// The text of the values does not change, escapes included.
 pub(super) fn indented(json: &str) -> String {
     let mut text = String::with_capacity(json.len().saturating_mul(2));
     let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
     let mut characters = json.chars().peekable();
-    // For each bracket that is open, whether its entries have lines of their own.
+    // For each open bracket, whether each of its entries has a line.
     let mut open = Vec::new();
     let line = |text: &mut String, depth: usize| {
         text.push('\n');
@@ -81,7 +81,7 @@ mod tests {
     use super::indented;
 
     #[test]
-    fn an_entry_has_a_line_and_a_list_of_plain_values_is_on_one() {
+    fn each_entry_has_a_line_and_a_list_of_plain_values_is_on_one_line() {
         let json = r#"{"a":1,"b":{"0":["k","v, {\"x\\"],"1":["k",2.5]},"c":[[0,1],[2]]}"#;
         let lines = "{\n  \"a\": 1,\n  \"b\": {\n    \"0\": [\"k\", \"v, {\\\"x\\\\\"],\n    \"1\": [\"k\", 2.5]\n  },\n  \
                      \"c\": [\n    [0, 1],\n    [2]\n  ]\n}";
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_stay_escapes() {
+    fn escapes_are_kept() {
         assert!(indented(r#"{"a":"\u009b31m\u202e"}"#).contains(r#""\u009b31m\u202e""#));
     }
 }

@@ -1,40 +1,44 @@
-//! `run --post`: the way of the daemon, for one body. It is stored, what was stored before it is posted, then it is; with the spool,
-//! limits and token of the configuration, if there is one.
+//! `run --post`: delivers one payload as the daemon does. It is stored, payloads that were stored
+//! before it are posted, then it is posted; with the spool, limits and token of the configuration,
+//! if there is one.
 
 use std::{path::PathBuf, time::Duration};
 
-use pattoo_base::secret::Secret;
+use pattoo_base::{invariant::Invariant as _, secret::Secret};
 use pattoo_measurement::Program;
-use pattoo_output::pattoo::Body;
-use pattoo_output::{DeliverySettings, ServerUrl, Spool, SpoolLimits, deliver_now};
+use pattoo_output::{
+    DeliverySettings, NamedOutput, Output, Room as _, ServerUrl, deliver_now,
+    pattoo::{self, Body},
+};
+use pattoo_spool::{Spool, SpoolLimits, StoredId};
 
 use super::{Exit, Failure};
 use crate::config::{ConfigDirectory, DataDirectory, Posting};
 
-/// How long it takes at most, together with what was stored before.
-const BOUND: Duration = Duration::from_mins(1);
+/// The longest time for it and the payloads that were stored before.
+const POST_WITHIN: Duration = Duration::from_mins(1);
 
-/// Arguments that say where bodies go.
+/// Arguments about the destination of payloads.
 #[derive(Debug, clap::Args)]
 pub(super) struct PostArgs {
     /// Post to the pattoo server at this base URL
     #[arg(long, value_name = "URL")]
     post: Option<ServerUrl>,
 
-    /// Send what is in this file as a bearer token [default: the token of this server in `pattoo_wasm.yaml`]
+    /// Send the content of this file as a bearer token [default: the token of this server in
+    /// `pattoo_wasm.yaml`]
     #[arg(long, value_name = "FILE", requires = "post")]
     token_file: Option<PathBuf>,
 
-    /// Send what is in this environment variable as a bearer token
+    /// Send the value of this environment variable as a bearer token
     #[arg(long, value_name = "NAME", requires = "post", conflicts_with = "token_file")]
     token_env: Option<String>,
 }
 
-/// Where bodies go, and as whom; nothing is made yet.
+/// The destination of payloads, before any file is created.
 #[derive(Debug)]
-pub(super) struct Plan {
-    server: ServerUrl,
-    token: Option<Secret>,
+pub(super) struct PostPlan {
+    server: pattoo::Settings,
     limits: SpoolLimits,
 }
 
@@ -44,9 +48,9 @@ impl PostArgs {
         self.post.as_ref()
     }
 
-    /// What they and the configuration come to.
-    pub(super) fn plan(&self) -> Result<Option<Plan>, Failure> {
-        let Some(server) = self.post.clone() else { return Ok(None) };
+    /// The plan of these arguments and the configuration.
+    pub(super) fn plan(&self) -> Result<Option<PostPlan>, Failure> {
+        let Some(url) = self.post.clone() else { return Ok(None) };
         let given = match (&self.token_file, &self.token_env) {
             (Some(path), _) => Some(Secret::from_file(path)),
             (None, Some(name)) => Some(Secret::from_env(name)),
@@ -54,55 +58,64 @@ impl PostArgs {
         };
         let given = given.transpose().map_err(|error| {
             let help = error.help();
-            let usual = || "the token stands alone in the file, or in the environment of this command".to_owned();
+            let usual = || {
+                "write only the token into the file, or set the variable in the environment of this command".to_owned()
+            };
             Failure::usage(error).help(help.unwrap_or_else(usual))
         })?;
-        let configured = Posting::find(&ConfigDirectory::find(), &server, given.is_none())?;
-        let limits = SpoolLimits { bytes: configured.spool_bytes, age: configured.spool_age };
-        Ok(Some(Plan { server, token: given.or(configured.token), limits }))
+        let configured = Posting::find(&ConfigDirectory::find(), &url, given.is_none())?;
+        let server = configured.server.unwrap_or_else(|| pattoo::Settings::new(url));
+        let server = if given.is_some() { server.with_token(given) } else { server };
+        Ok(Some(PostPlan { server, limits: configured.spool }))
     }
 }
 
-impl Plan {
+impl PostPlan {
     /// Opens the spool.
-    pub(super) fn open(self, directory: &DataDirectory) -> Result<Outlet, Failure> {
+    pub(super) fn open(self, directory: &DataDirectory) -> Result<Destination, Failure> {
         let spool = Spool::open(&directory.spool(), self.limits)?;
-        Ok(Outlet { server: self.server, token: self.token, spool })
+        Ok(Destination { server: self.server, spool })
     }
 }
 
-/// Where bodies go.
+/// The destination of payloads.
 #[derive(Debug)]
-pub(super) struct Outlet {
-    server: ServerUrl,
-    token: Option<Secret>,
+pub(super) struct Destination {
+    server: pattoo::Settings,
     spool: Spool,
 }
 
-/// Why a body did not reach the server, in words for people.
+/// Why a payload was not delivered, as text for people.
 #[derive(Debug)]
 pub(super) enum Undelivered {
     /// It is in the spool.
-    Waits(Failure),
-    /// It is nowhere but here.
+    Queued(Failure),
+    /// It is only in memory.
     NotStored(Failure),
 }
 
-impl Outlet {
-    /// Stores a body, and posts it behind what was stored before.
+impl Destination {
+    /// Stores the payloads of a body, and posts them after those that were stored before.
     pub(super) async fn deliver(&self, body: &Body, program: &Program) -> Result<(), Undelivered> {
-        let Self { server, spool, .. } = self;
-        let id = spool.store(body, program, server).await.map_err(|error| {
+        let Self { server, spool } = self;
+        let not_stored = |error: &dyn std::fmt::Display| {
             let failure = Failure::new(Exit::NotDelivered, format!("not stored, so not sent: {error}"));
-            Undelivered::NotStored(failure.help("the body is on stdout instead"))
-        })?;
-        let token = self.token.clone().map(|token| (server.clone(), token));
-        let settings = DeliverySettings { token, ..DeliverySettings::default() };
-        deliver_now(spool, settings, body.agent_id(), server, id, BOUND).await.map_err(|error| {
+            Undelivered::NotStored(failure.help("take the payload from stdout"))
+        };
+        let payloads = body.clone().into_payloads(program, &server.url, server.max_payload());
+        let payloads = payloads.map_err(|error| not_stored(&error))?;
+        let ids = spool.store(payloads).await.map_err(|error| not_stored(&error))?;
+        // The last one is delivered after all others.
+        let id = ids.last().copied().or_broken("a body has at least one payload", StoredId(0));
+        let name = "pattoo".parse().map_err(|error| not_stored(&error))?;
+        let output = NamedOutput { name, output: Output::Pattoo(server.clone()) };
+        let (output_id, settings) =
+            (output.id(), DeliverySettings { outputs: vec![output], ..DeliverySettings::default() });
+        deliver_now(spool, settings, body.agent_id(), &output_id, id, POST_WITHIN).await.map_err(|error| {
             let failure = Failure::new(Exit::NotDelivered, format!("not delivered: {error}"));
-            Undelivered::Waits(failure.help(format!(
-                "it is body {id} in the spool, and is posted before others by the next run of {program} with --post, or by the \
-                 daemon; check the URL given with --post and that the server runs"
+            Undelivered::Queued(failure.help(format!(
+                "check the URL of --post and that the server runs; payload {id} stays in the spool, and is delivered by the \
+                 next run of {program} with --post, or by the daemon"
             )))
         })?;
         tracing::info!("{program}: {} datapoints delivered", body.datapoints());

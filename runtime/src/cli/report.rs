@@ -1,13 +1,13 @@
-//! How a command ends: an exit code, and words for the person who typed it.
+//! How a command ends: an exit code, and messages for the person who ran it.
 
 use std::{fmt, io::Write as _, process::ExitCode};
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 use pattoo_base::text::{masked, printable};
 use pattoo_measurement::AgentIdError;
-use pattoo_output::SpoolError;
 use pattoo_sandbox::{LoadError, state::StateError};
 use pattoo_settings::{ConfigError, Place, Problem, Severity};
+use pattoo_spool::SpoolError;
 
 /// How many problems of a configuration are shown at once.
 const MAX_SHOWN: usize = 20;
@@ -19,16 +19,16 @@ const LONGEST_LINE: usize = 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// Collected, and delivered where that was asked for.
-    Good = 0,
-    /// A fault of our own, or of the machine.
-    Fault = 1,
+    /// Collected, and delivered if that was requested.
+    Success = 0,
+    /// An internal error, or one of the machine.
+    InternalError = 1,
     /// Usage or configuration: nothing was run.
     Usage = 2,
-    /// The guest returned an error.
-    GuestFailed = 3,
-    /// The guest was stopped.
-    GuestStopped = 4,
+    /// The collector returned an error.
+    CollectorFailed = 3,
+    /// The collector was stopped.
+    CollectorStopped = 4,
     /// Collected and not delivered.
     NotDelivered = 5,
 }
@@ -39,14 +39,14 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A command that did not end well: what happened, what to do about it, and the exit code.
+/// A command that failed: what happened, how to fix it, and the exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
     findings: Vec<Finding>,
 }
 
-/// One thing to say: what, where, and what to do about it.
+/// One message: what is wrong, where, and how to fix it.
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
     what: String,
@@ -66,17 +66,17 @@ impl Failure {
         Self::new(Exit::Usage, what)
     }
 
-    /// A fault of our own, or of the machine.
-    pub(crate) fn fault(what: impl ToString) -> Self {
-        Self::new(Exit::Fault, what)
+    /// An internal error, or one of the machine.
+    pub(crate) fn internal(what: impl ToString) -> Self {
+        Self::new(Exit::InternalError, what)
     }
 
-    /// Adds what to do about it.
+    /// Adds how to fix it.
     pub(crate) fn help(self, help: impl Into<String>) -> Self {
         self.with_help(Some(help))
     }
 
-    /// Adds what to do about it, where there is anything.
+    /// Adds how to fix it, if that is known.
     fn with_help(mut self, help: Option<impl Into<String>>) -> Self {
         if let Some((finding, help)) = self.findings.last_mut().zip(help) {
             finding.help = Some(help.into());
@@ -91,6 +91,26 @@ impl Failure {
         if left_out > 0 {
             Self::new(self.exit, format!("{left_out} more are not shown")).findings.iter().for_each(Finding::print);
         }
+    }
+}
+
+impl From<clap::Error> for Failure {
+    /// Arguments that cannot be used.
+    fn from(error: clap::Error) -> Self {
+        // `error: WHAT`, then paragraphs with tips and the usage.
+        let text = error.render().to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        let what = text.split("\n\n").next().unwrap_or(text);
+        let what: Vec<&str> = what.lines().map(str::trim).collect();
+        let tips: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).collect();
+        let help = if tips.is_empty() {
+            let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("pattoo-wasm");
+            let command: Vec<&str> = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
+            format!("see `{} --help`", command.join(" "))
+        } else {
+            tips.join("; ")
+        };
+        Self::usage(what.join(" ")).help(help)
     }
 }
 
@@ -118,7 +138,7 @@ impl From<SpoolError> for Failure {
 }
 
 impl From<AgentIdError> for Failure {
-    /// An identity that cannot be read or made.
+    /// An agent id that cannot be read or created.
     fn from(error: AgentIdError) -> Self {
         let help = error.help();
         Self::usage(error).with_help(help)
@@ -126,10 +146,10 @@ impl From<AgentIdError> for Failure {
 }
 
 impl From<StateError> for Failure {
-    /// What a collector wanted to keep and could not.
+    /// State of a collector that cannot be stored.
     fn from(error: StateError) -> Self {
         let help = error.help();
-        Self::fault(error).help(help)
+        Self::internal(error).help(help)
     }
 }
 
@@ -146,24 +166,26 @@ impl From<&Problem> for Finding {
     }
 }
 
-/// Whether a place can be shown with the lines around it. Where one of them is too long for any terminal, its numbers say more; and
-/// the library that draws them panics at a column beyond 65 535.
+/// Whether a place can be shown with the lines around it. If one of them is too long for any
+/// terminal, line and column say more; and the library that draws them panics at a column beyond 65
+/// 535.
 fn can_be_drawn(place: &Place) -> bool {
     let text = place.file.text.as_str();
     let (before, after) = text.split_at_checked(place.span.start).unwrap_or((text, ""));
     let before = before.rsplit('\n').take(2).map(str::len);
-    // The line of the place is counted in two parts, and the one after it is shown as well.
+    // The line of the place is counted in two parts. The line after it is shown as well.
     let after = after.split('\n').take(2).map(str::len);
     before.chain(after).all(|length| length <= LONGEST_LINE)
 }
 
 impl Finding {
-    /// Prints it to stderr. Lines are left to the terminal to wrap, so that a flag or URL can be copied whole.
+    /// Prints it to stderr. The terminal wraps the lines, so that a flag or URL can be copied in
+    /// one piece.
     ///
-    /// Where stderr cannot be written there is nobody to tell; the exit code still says it.
+    /// If stderr cannot be written, the exit code still shows the failure.
     pub(crate) fn print(&self) {
         let handler = miette::MietteHandlerOpts::new().wrap_lines(false);
-        // It can only be set once, and then it is this one.
+        // It fails if the hook is set already. Then it is this one.
         let _ = miette::set_hook(Box::new(move |_| Box::new(handler.clone().build())));
         let _ = writeln!(std::io::stderr(), "{:?}", miette::Report::new(self.clone()));
     }
@@ -195,5 +217,20 @@ impl Diagnostic for Finding {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         self.place.as_ref().map(|(_, label)| Box::new(std::iter::once(label.clone())) as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Failure;
+
+    #[test]
+    fn usage_error_is_what_failed_with_its_cause_and_a_help() {
+        let command = clap::Command::new("pattoo-wasm").arg(clap::Arg::new("count").long("count"));
+        let error = command.try_get_matches_from(["pattoo-wasm", "--cuont", "3"]).unwrap_err();
+        let failure = Failure::from(error);
+        let [finding] = &failure.findings[..] else { panic!("one finding") };
+        assert_eq!(finding.what, "unexpected argument '--cuont' found");
+        assert_eq!(finding.help.as_deref(), Some("a similar argument exists: '--count'"));
     }
 }

@@ -1,20 +1,16 @@
-//! `pattoo-wasm run`: one collection of one module, or one every so many seconds.
+//! `pattoo-wasm run`: one collection of one module, or repeated collections.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytesize::ByteSize;
 use pattoo_base::clock::unix_millis;
-use pattoo_fetch::{self as http, OwnEndpoints};
+use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::AgentId;
-use pattoo_modbus::Endpoints;
 use pattoo_output::ServerUrl;
-use pattoo_output::pattoo::{Batch, BatchFactory, Body};
+use pattoo_output::pattoo::{Batch, Body, PattooJson};
 use pattoo_sandbox::{
-    Collector, Ending, Module, Outcome, Sandbox,
-    capability::{
-        Assignment, Denial,
-        modbus::{DeviceGrant, Devices},
-    },
+    Collector, Module, Outcome, Sandbox, Termination,
+    capability::{Assignment, Denial},
     state::StateStore,
 };
 
@@ -22,7 +18,7 @@ use super::{
     Exit, Failure, Interruption,
     collection::{self, load},
     output::{indented, print_datapoints},
-    posting::{Outlet, PostArgs, Undelivered},
+    posting::{Destination, PostArgs, Undelivered},
 };
 use crate::config::{self, ConfigDirectory, DataDirectory};
 
@@ -36,44 +32,44 @@ Examples:
   pattoo-wasm run collector.wasm --grants grants.yaml \\
       --post http://192.0.2.5:20201
 
-Without --post nothing is sent: the body that would be posted goes to stdout
+Without --post nothing is sent: the payload that would be posted goes to stdout
 as one line of JSON, logs go to stderr. With --post it is stored first. If the
-server does not take it, it stays in the spool with exit code 5: the next run
+server does not accept it, it stays in the spool, with exit code 5: the next run
 of the same program, or the daemon, delivers it (see `pattoo-wasm spool`).
-Limits of the spool, and the server's token, are those of `pattoo_wasm.yaml`.";
+`pattoo_wasm.yaml` has the limits of the spool and the token of the server.";
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The collector: a WebAssembly component or core module (.wasm), or the text format of either (.wat)
+    /// Run this WebAssembly component or core module (.wasm), or its text format (.wat)
     module: PathBuf,
 
     #[command(flatten)]
-    collection: collection::Flags,
+    collection: collection::CollectionFlags,
 
     #[command(flatten)]
     post: PostArgs,
 
-    /// Keep collecting, a collection every so many seconds, until interrupted
+    /// Collect every so many seconds, until interrupted
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     every: Option<u64>,
 
-    /// Print the body over several lines
+    /// Print the payload over several lines
     #[arg(long)]
     pretty: bool,
 }
 
-/// A collector that is ready to run, and where its bodies go.
+/// A collector that is ready to run, and the destination of its payloads.
 struct Job {
     sandbox: Sandbox,
     collector: Collector,
     assignment: Arc<Assignment>,
-    post: Option<Outlet>,
+    post: Option<Destination>,
     pretty: bool,
 }
 
-/// Runs the command. Its data is kept in `directory`, else where the configuration says.
+/// Runs the command. Its data is stored in `directory`, or in the directory of the configuration.
 pub(super) async fn run(args: Args, directory: Option<DataDirectory>) -> Result<Exit, Failure> {
     let every = args.every.map(Duration::from_secs);
     let job = prepare(args, directory).await?;
@@ -92,37 +88,39 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     let plan = args.post.plan()?;
     let grants = args.collection.grants()?;
     let own = own_endpoints(args.post.server()).await;
-    let modbus = devices(grants.modbus, &own)?;
-    let http = http::Client::new(grants.http, limits.http, own).map_err(Failure::usage)?;
-    let state = StateStore::at(&directory.state());
+    if let Some(error) = grants.check(&limits.collection, &own).into_iter().next() {
+        return Err(Failure::usage(error));
+    }
     let (sandbox, collector) = load(&args.module, module, limits.module, &directory).await?;
-    // Only now, when nothing else can be wrong, is anything made that stays.
+    // Files are created only now, when nothing else can fail.
     let post = plan.map(|plan| plan.open(&directory)).transpose()?;
     let ids = directory.agent_ids();
     let agent = Arc::new(args.collection.agent(&args.module, |program| AgentId::load_or_create(&ids, program))?);
-    let (sinks, limits) = (Arc::new(BatchFactory), limits.collection);
-    let assignment = Arc::new(Assignment { agent, settings, modbus, http, state, sinks, limits, recorder: None });
+    let assignment = Assignment::builder(agent)
+        .settings(settings)
+        .grants(grants)
+        .limits(limits.collection)
+        .own(own)
+        .state(StateStore::at(&directory.state()))
+        .sinks(Arc::new(PattooJson))
+        .build()
+        .map_err(Failure::usage)?;
+    let assignment = Arc::new(assignment);
     Ok(Job { sandbox, collector, assignment, post, pretty: args.pretty })
 }
 
-/// What no guest may talk to: the server that we post to, and the endpoints of the configuration that is there.
+/// The endpoints that no collector may reach: the server that is posted to, and those of the
+/// configuration.
 pub(super) async fn own_endpoints(server: Option<&ServerUrl>) -> OwnEndpoints {
     let found =
         tokio::task::spawn_blocking(|| config::own_addresses(&ConfigDirectory::find())).await.unwrap_or_default();
-    let servers = server.into_iter().chain(&found.servers).map(ServerUrl::url);
-    OwnEndpoints::of_all(servers, found.status).await
-}
-
-/// The devices that were granted, over connections that lead to none of our own endpoints.
-pub(super) fn devices(grants: Vec<DeviceGrant>, own: &OwnEndpoints) -> Result<Devices, Failure> {
-    Devices::check(&grants, own).map_err(Failure::usage)?;
-    let (endpoints, own) = (Endpoints::new(), own.clone());
-    endpoints.refusing(move |address| own.has_address(address.ip(), address.port()));
-    Ok(Devices::new(grants, &endpoints))
+    let urls = server.map(ServerUrl::url).into_iter().chain(&found.outputs);
+    OwnEndpoints::of_all(urls, found.status).await
 }
 
 impl Job {
-    /// Makes one collection. When `stop` is ready the guest is stopped, and what it emitted until then goes its way.
+    /// Collects once. When `stop` is ready the collector is stopped; the datapoints that it emitted
+    /// before are kept.
     async fn once(&self, stop: impl Future<Output = ()>) -> Result<Exit, Failure> {
         let outcome = self.sandbox.collect_until(&self.collector, Arc::clone(&self.assignment), stop).await;
         self.report_denials(&outcome);
@@ -141,22 +139,22 @@ impl Job {
             if let Some(body) = Batch::of(outcome.emission.sink).and_then(|batch| batch.into_body(unix_millis())) {
                 self.deliver(&body).await?
             } else {
-                tracing::info!("{}: nothing was emitted, so nothing is sent", self.assignment.agent.program);
+                tracing::info!("{}: no datapoint was emitted, so nothing is sent", self.assignment.agent.program);
                 Ok(())
             };
         if let Some(changes) = outcome.state {
             changes.keep().await?;
         }
         let failure = match outcome.ending {
-            Ending::Completed => None,
-            Ending::Failed(message) => {
-                Some(Failure::new(Exit::GuestFailed, format!("the collector failed: {message}")))
+            Termination::Completed => None,
+            Termination::Failed(message) => {
+                Some(Failure::new(Exit::CollectorFailed, format!("the collector failed: {message}")))
             }
-            Ending::Stopped(stop) => Some(stopped(&stop)),
+            Termination::Stopped(stop) => Some(stopped(&stop)),
         };
-        // That nothing reached the server matters more to whoever looks at the code than how the guest ended.
+        // An undelivered payload matters more for the exit code than how the collector ended.
         match (delivered, failure) {
-            (Ok(()), None) => Ok(Exit::Good),
+            (Ok(()), None) => Ok(Exit::Success),
             (Ok(()), Some(failure)) => Err(failure),
             (Err(not_delivered), failure) => {
                 if let Some(failure) = failure {
@@ -167,15 +165,16 @@ impl Job {
         }
     }
 
-    /// Posts or prints a body. The inner error says that it was not delivered, and where it is instead.
+    /// Posts or prints a payload. The inner error says that it was not delivered, and where it is
+    /// stored.
     async fn deliver(&self, body: &Body) -> Result<Result<(), Failure>, Failure> {
-        let Some(outlet) = &self.post else {
+        let Some(destination) = &self.post else {
             return self.print(body).map(Ok);
         };
-        match outlet.deliver(body, &self.assignment.agent.program).await {
+        match destination.deliver(body, &self.assignment.agent.program).await {
             Ok(()) => Ok(Ok(())),
-            Err(Undelivered::Waits(failure)) => Ok(Err(failure)),
-            // If not even printing succeeds, both are to be read.
+            Err(Undelivered::Queued(failure)) => Ok(Err(failure)),
+            // If printing fails as well, both errors are printed.
             Err(Undelivered::NotStored(failure)) => match self.print(body) {
                 Ok(()) => Ok(Err(failure)),
                 Err(lost) => {
@@ -196,22 +195,22 @@ impl Job {
     fn report_denials(&self, outcome: &Outcome) {
         let program = &self.assignment.agent.program;
         for Denial { what, flag, line } in &outcome.denials {
-            let mend = match (flag, line) {
+            let fix = match (flag, line) {
                 (Some(flag), _) => format!("; to grant it: {flag}"),
                 (None, Some(line)) => format!("; to grant it, write into a --grants file: {line}"),
                 (None, None) => String::new(),
             };
-            tracing::warn!("{program}: {what}{mend}");
+            tracing::warn!("{program}: {what}{fix}");
         }
     }
 
-    /// Collects once every `period` until interrupted, and ends as the last collection did. One that fails is reported and
-    /// ends nothing.
+    /// Collects once every `period` until interrupted, and ends like the last collection. A failed
+    /// collection is reported, and the next one runs.
     async fn repeatedly(&self, period: Duration, mut stop: Interruption) -> Result<Exit, Failure> {
         let mut ticks = tokio::time::interval(period);
-        // An overrun skips, and never piles up.
+        // After an overrun ticks are skipped.
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let mut last = Exit::Good;
+        let mut last = Exit::Success;
         loop {
             tokio::select! {
                 biased;
@@ -220,7 +219,7 @@ impl Job {
             }
             last = match self.once(stop.wait()).await {
                 Ok(exit) => exit,
-                Err(failure) if failure.exit == Exit::Fault => return Err(failure),
+                Err(failure) if failure.exit == Exit::InternalError => return Err(failure),
                 Err(failure) => {
                     failure.print();
                     failure.exit
@@ -230,21 +229,21 @@ impl Job {
     }
 }
 
-/// A guest that was stopped, with what its operator can do about it.
-fn stopped(stop: &pattoo_sandbox::Stop) -> Failure {
-    use pattoo_sandbox::Stop;
+/// The failure of a collector that was stopped.
+fn stopped(stop: &pattoo_sandbox::StopReason) -> Failure {
+    use pattoo_sandbox::StopReason;
     let help = match stop {
-        Stop::Trap { frames, .. } if frames.is_empty() => {
-            "this is a mistake in the collector; what it emitted before is kept".to_owned()
+        StopReason::Trap { frames, .. } if frames.is_empty() => {
+            "fix the collector; datapoints that it emitted before are kept".to_owned()
         }
-        Stop::Trap { frames, .. } => {
-            format!("this is a mistake in the collector, in {}; what it emitted before is kept", frames.join(" ← "))
+        StopReason::Trap { frames, .. } => {
+            format!("fix the collector, in {}; datapoints that it emitted before are kept", frames.join(" ← "))
         }
-        Stop::Interrupted => "what it emitted before is kept".to_owned(),
-        Stop::Deadline(_) => "give it longer with --timeout, or find out what it waits for with -v".to_owned(),
-        Stop::Limit(limit) if limit.setting == "memory" => "give it more with --memory".to_owned(),
-        Stop::Limit(limit) => format!("give it more with --limit {}=VALUE", limit.setting),
-        Stop::State(error) => error.help().to_owned(),
+        StopReason::Interrupted => "datapoints that it emitted before are kept".to_owned(),
+        StopReason::Deadline(_) => "raise the time with --timeout, or see with -v what it waits for".to_owned(),
+        StopReason::Limit(limit) if limit.setting == "memory" => "raise the limit with --memory".to_owned(),
+        StopReason::Limit(limit) => format!("raise the limit with --limit {}=VALUE", limit.setting),
+        StopReason::State(error) => error.help().to_owned(),
     };
-    Failure::new(Exit::GuestStopped, stop).help(help)
+    Failure::new(Exit::CollectorStopped, stop).help(help)
 }

@@ -1,4 +1,4 @@
-//! `pattoo-wasm simulate`: Modbus devices out of a YAML file.
+//! `pattoo-wasm simulate`: simulated Modbus devices from a YAML file.
 
 use std::path::PathBuf;
 
@@ -23,20 +23,20 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The YAML file that describes the devices
+    /// Simulate the devices of this YAML file
     #[arg(required_unless_present = "sample")]
     file: Option<PathBuf>,
 
-    /// Print a file to start from, with everything explained, and end: well-behaved devices, or `faults`
+    /// Print an example file with explanations: devices without faults, or `faults`
     #[arg(long, conflicts_with = "file", value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "devices")]
     sample: Option<Sample>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Sample {
-    /// Devices that behave: every kind of value
+    /// Devices without faults: every kind of value
     Devices,
-    /// Devices that do not: every fault, limit and transport
+    /// Devices with faults: every fault, limit and transport
     Faults,
 }
 
@@ -44,14 +44,14 @@ pub(super) async fn simulate(args: Args) -> Result<Exit, Failure> {
     let Some(path) = args.file else {
         let sample = if let Some(Sample::Faults) = args.sample { FAULTS_SAMPLE } else { SAMPLE };
         print_line(sample.trim_end())?;
-        return Ok(Exit::Good);
+        return Ok(Exit::Success);
     };
     let wrong = |what: String| {
         Failure::usage(format!("{}: {what}", path.display()))
-            .help("`pattoo-wasm simulate --sample` prints a file to start from")
+            .help("start from the file that `pattoo-wasm simulate --sample` prints")
     };
     let text = files::read_text(&path, MAX_FILE).map_err(|error| wrong(error.to_string()))?;
-    // What its aliases come to is bounded before anything is made of it.
+    // The size of its expanded aliases is limited before it is parsed.
     config::check_yaml(&path, &text)?;
     let simulation = Simulation::from_yaml(&text).map_err(|error| wrong(error.to_string()))?;
     let bound = simulation.bind().await.map_err(|error| {
@@ -67,5 +67,5 @@ pub(super) async fn simulate(args: Args) -> Result<Exit, Failure> {
         tracing::info!("{name} on {}, units {:?}", device.url, device.units);
     }
     bound.serve(stop).await;
-    Ok(Exit::Good)
+    Ok(Exit::Success)
 }

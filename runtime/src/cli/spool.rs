@@ -1,4 +1,5 @@
-//! `pattoo-wasm spool`: what waits for the server, and what was set aside, for a person to look at and decide on.
+//! `pattoo-wasm spool`: lists, retries and deletes payloads that wait for the server or are in
+//! quarantine.
 
 use std::{collections::HashSet, fmt::Write as _, time::Duration};
 
@@ -6,24 +7,25 @@ use pattoo_base::{
     clock::unix_millis,
     text::{counted, one_line},
 };
-use pattoo_output::{Entry, Selection, ServerUrl, Spool, SpoolLimits, Stats, StoredId};
+use pattoo_output::{OutputName, ServerUrl};
+use pattoo_spool::{PayloadInfo, Selection, Spool, SpoolLimits, SpoolStats, StoredId};
 use serde_json::json;
 
 use super::{Exit, Failure, output::print_line};
 use crate::config::DataDirectory;
 
-/// How much of a refusal is shown in a list, in bytes.
+/// How much of a refusal a list shows, in bytes.
 const MAX_SHOWN: usize = 100;
 
 const EXAMPLES: &str = "\
 Examples:
   pattoo-wasm spool stats
   pattoo-wasm spool list --quarantined
-  pattoo-wasm spool show 17 --body | python3 -m json.tool
+  pattoo-wasm spool show 17 --payload | python3 -m json.tool
   pattoo-wasm spool retry --quarantined
 
-Each works beside a running daemon or `run --post`. The spool is that of the pattoo.yaml in PATTOO_CONFIGDIR or /etc/pattoo,
-else that of this user.";
+Each command works while a daemon or `run --post` uses the spool. The spool is that of
+pattoo.yaml in PATTOO_CONFIGDIR or /etc/pattoo, or that of this user if there is none.";
 
 /// Arguments of `spool`.
 #[derive(Debug, clap::Args)]
@@ -35,72 +37,76 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// List bodies, oldest first
+    /// List payloads, oldest first
     List {
         #[command(flatten)]
-        which: Which,
-        /// Show at most so many
+        filter: PayloadFilter,
+        /// Show at most this many
         #[arg(long, value_name = "COUNT", default_value = "1000")]
         limit: u32,
-        /// One JSON object a line
+        /// Print one JSON object for each payload
         #[arg(long)]
         json: bool,
     },
-    /// Show one body
+    /// Show one payload
     Show {
-        /// Its number in the list
+        /// Show the payload with this number in the list
         id: i64,
-        /// Print what is posted, and nothing else
-        #[arg(long)]
-        body: bool,
+        /// Print only the payload itself
+        // words: keep, the flag's previous name
+        #[arg(long, alias = "body")]
+        payload: bool,
     },
-    /// Put bodies back into the queue, with nothing held against them
-    Retry(Chosen),
-    /// Delete bodies for good
-    Drop(Chosen),
-    /// Count what waits, what was set aside, and what became of the rest
+    /// Put payloads back into the queue, without their earlier refusals
+    Retry(SelectedPayloads),
+    /// Delete payloads
+    Drop(SelectedPayloads),
+    /// Count queued, quarantined, delivered, refused and dropped payloads
     Stats {
-        /// As one JSON object
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
 }
 
-/// Which bodies.
+/// A filter for payloads.
 #[derive(Debug, clap::Args)]
-struct Which {
-    /// Only those in quarantine
+struct PayloadFilter {
+    /// Select only payloads in quarantine
     #[arg(long)]
     quarantined: bool,
-    /// Only those of this program
+    /// Select only payloads of this program
     #[arg(long, value_name = "NAME")]
     program: Option<String>,
-    /// Only those for the server with this base URL
-    #[arg(long, value_name = "URL")]
+    /// Select only payloads for the server with this base URL
+    #[arg(long, value_name = "URL", conflicts_with = "output")]
     server: Option<ServerUrl>,
+    /// Select only payloads for the output with this name
+    #[arg(long, value_name = "NAME")]
+    output: Option<OutputName>,
 }
 
-/// Which bodies something is done to: some must be named.
+/// The payloads that a command changes: some must be selected.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("chosen").required(true).multiple(true).args(["ids", "all", "quarantined", "program", "server"]))]
-struct Chosen {
-    /// Their numbers in the list
+#[command(group = clap::ArgGroup::new("chosen").required(true).multiple(true).args(["ids", "all", "quarantined", "program", "server", "output"]))]
+struct SelectedPayloads {
+    /// Select payloads by their numbers in the list
     #[arg(value_name = "ID", conflicts_with = "all")]
     ids: Vec<i64>,
-    /// All of them
+    /// Select all payloads
     #[arg(long)]
     all: bool,
     #[command(flatten)]
-    which: Which,
+    filter: PayloadFilter,
 }
 
-impl Which {
+impl PayloadFilter {
     fn selection(self, ids: Vec<i64>) -> Selection {
         Selection {
             ids: ids.into_iter().map(StoredId).collect(),
             quarantined: self.quarantined.then_some(true),
             program: self.program,
-            server: self.server,
+            output: self.server.map(|server| server.id().clone()).or(self.output.map(|output| output.id())),
         }
     }
 }
@@ -108,16 +114,16 @@ impl Which {
 pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
     let directory = DataDirectory::find()?;
     let path = directory.spool();
-    // Looking must not make one, owned by whoever happens to look.
+    // A list must not create a spool that is owned by another user than the agent.
     if !path.exists() {
         return Err(Failure::usage(format!("there is no spool at {}", path.display())).help(
-            "set PATTOO_CONFIGDIR to the directory of the pattoo.yaml that the agent uses, or be the agent's user",
+            "set PATTOO_CONFIGDIR to the directory of the agent's pattoo.yaml, or run this as the agent's user",
         ));
     }
     let spool = Spool::open(&path, SpoolLimits::default())?;
     match args.command {
-        Command::List { which, limit, json } => {
-            let entries = spool.list(which.selection(Vec::new()), limit).await?;
+        Command::List { filter, limit, json } => {
+            let entries = spool.list(filter.selection(Vec::new()), limit).await?;
             let now = unix_millis();
             if !json {
                 print_line(HEAD)?;
@@ -126,51 +132,51 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
                 print_line(if json { as_json(entry).to_string() } else { row(entry, now) })?;
             }
         }
-        Command::Show { id, body } => {
+        Command::Show { id, payload } => {
             let found = spool.show(StoredId(id)).await?;
-            let found = found.ok_or_else(|| not_there(&[StoredId(id)], &Selection::default()))?;
-            if body {
-                print_line(&found.json)?;
+            let found = found.ok_or_else(|| missing_payloads(&[StoredId(id)], &Selection::default()))?;
+            if payload {
+                print_line(&found.bytes)?;
             } else {
-                print_line(described(&found.entry, found.intact))?;
+                print_line(described(&found.info, found.intact))?;
             }
         }
-        Command::Retry(Chosen { ids, which, .. }) => {
-            let selection = which.selection(ids);
-            all_there(&spool, &selection).await?;
+        Command::Retry(SelectedPayloads { ids, filter, .. }) => {
+            let selection = filter.selection(ids);
+            check_exist(&spool, &selection).await?;
             let retried = spool.retry(selection).await?;
-            print_line(format!("{} in the queue", bodies(retried.queued)))?;
+            print_line(format!("{} in the queue", payloads(retried.queued)))?;
             if !retried.damaged.is_empty() {
                 let are = if retried.damaged.len() == 1 { "is" } else { "are" };
                 return Err(Failure::usage(format!(
-                    "{} {are} damaged on disk: not what was stored, and not tried again",
+                    "{} {are} damaged on disk, and not retried",
                     named(&retried.damaged)
                 ))
-                .help("`pattoo-wasm spool show ID --body` prints what is left of one, `pattoo-wasm spool drop ID` deletes it"));
+                .help("print what is left of one with `pattoo-wasm spool show ID --payload`, delete it with `pattoo-wasm spool drop ID`"));
             }
         }
-        Command::Drop(Chosen { ids, which, .. }) => {
-            let selection = which.selection(ids);
-            all_there(&spool, &selection).await?;
-            let count = spool.drop_bodies(selection).await?;
-            print_line(format!("{} deleted", bodies(count)))?;
+        Command::Drop(SelectedPayloads { ids, filter, .. }) => {
+            let selection = filter.selection(ids);
+            check_exist(&spool, &selection).await?;
+            let count = spool.delete(selection).await?;
+            print_line(format!("{} deleted", payloads(count)))?;
         }
         Command::Stats { json } => {
             let stats = spool.stats().await?;
             print_line(if json { stats_json(&stats) } else { stats_text(&stats) })?;
         }
     }
-    Ok(Exit::Good)
+    Ok(Exit::Success)
 }
 
 const HEAD: &str = "    ID  STATUS         AGE  REFUSED  DATAPOINTS      BYTES  PROGRAM               SERVER                          REFUSAL";
 
-fn status(entry: &Entry) -> &'static str {
+fn status(entry: &PayloadInfo) -> &'static str {
     if entry.quarantined { "quarantined" } else { "queued" }
 }
 
-/// A body as a line whose columns are separated by spaces, the last of them text.
-fn row(entry: &Entry, now: u64) -> String {
+/// A payload as a line of columns; the last one is text.
+fn row(entry: &PayloadInfo, now: u64) -> String {
     let stored = u64::try_from(entry.stored).unwrap_or(0);
     format!(
         "{:>6}  {:<11}  {:>5}  {:>7}  {:>10}  {:>9}  {:<20}  {:<30}  {}",
@@ -178,31 +184,31 @@ fn row(entry: &Entry, now: u64) -> String {
         status(entry),
         age(Duration::from_millis(now.saturating_sub(stored))),
         entry.attempts,
-        entry.datapoints,
+        entry.count,
         entry.bytes,
         entry.program,
-        entry.server,
+        entry.output,
         entry.refusal.as_deref().map_or_else(|| "-".to_owned(), |text| one_line(text, MAX_SHOWN)),
     )
 }
 
-fn as_json(entry: &Entry) -> serde_json::Value {
+fn as_json(entry: &PayloadInfo) -> serde_json::Value {
     json!({
         "id": entry.id.0,
         "status": status(entry),
-        "server": entry.server,
+        "server": entry.output,
         "agent_id": entry.agent,
         "program": entry.program,
-        "built": entry.built,
+        "built": entry.created,
         "stored": entry.stored,
-        "datapoints": entry.datapoints,
+        "datapoints": entry.count,
         "bytes": entry.bytes,
         "refused": entry.attempts,
         "refusal": entry.refusal,
     })
 }
 
-fn described(entry: &Entry, intact: bool) -> String {
+fn described(entry: &PayloadInfo, intact: bool) -> String {
     let mut text = String::new();
     let time = |millis: i64| {
         let since = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
@@ -218,10 +224,10 @@ fn described(entry: &Entry, intact: bool) -> String {
     line("status", status(entry));
     line("program", &entry.program);
     line("agent id", &entry.agent);
-    line("server", &entry.server);
-    line("built", &time(entry.built));
+    line("server", &entry.output);
+    line("built", &time(entry.created));
     line("stored", &time(entry.stored));
-    line("datapoints", &entry.datapoints.to_string());
+    line("datapoints", &entry.count.to_string());
     line("bytes", &entry.bytes.to_string());
     line("refused", &format!("{} times", entry.attempts));
     if let Some(refusal) = &entry.refusal {
@@ -231,7 +237,7 @@ fn described(entry: &Entry, intact: bool) -> String {
     text.trim_end().to_owned()
 }
 
-fn stats_json(stats: &Stats) -> String {
+fn stats_json(stats: &SpoolStats) -> String {
     json!({
         "queued": stats.queued,
         "queued_bytes": stats.queued_bytes,
@@ -245,7 +251,7 @@ fn stats_json(stats: &Stats) -> String {
     .to_string()
 }
 
-fn stats_text(stats: &Stats) -> String {
+fn stats_text(stats: &SpoolStats) -> String {
     let size = |bytes| bytesize::ByteSize(bytes).display().iec().to_string();
     let oldest = stats.oldest.map_or_else(String::new, |oldest| format!(", the oldest for {}", age(oldest)));
     format!(
@@ -260,35 +266,35 @@ fn stats_text(stats: &Stats) -> String {
     )
 }
 
-fn bodies(count: u64) -> String {
-    counted(count, "body", "bodies")
+fn payloads(count: u64) -> String {
+    counted(count, "payload", "payloads")
 }
 
-/// `body 17`, `bodies 17, 18`.
+/// `payload 17`, `payloads 17, 18`.
 fn named(ids: &[StoredId]) -> String {
     let numbers: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    format!("{} {}", if ids.len() == 1 { "body" } else { "bodies" }, numbers.join(", "))
+    format!("{} {}", if ids.len() == 1 { "payload" } else { "payloads" }, numbers.join(", "))
 }
 
-/// That each body that was named is there, and is one of those that are meant.
-async fn all_there(spool: &Spool, selection: &Selection) -> Result<(), Failure> {
+/// Checks that each selected number exists and matches the filter.
+async fn check_exist(spool: &Spool, selection: &Selection) -> Result<(), Failure> {
     if selection.ids.is_empty() {
         return Ok(());
     }
     let there: HashSet<StoredId> =
         spool.list(selection.clone(), u32::MAX).await?.into_iter().map(|entry| entry.id).collect();
     let missing: Vec<StoredId> = selection.ids.iter().copied().filter(|id| !there.contains(id)).collect();
-    if missing.is_empty() { Ok(()) } else { Err(not_there(&missing, selection)) }
+    if missing.is_empty() { Ok(()) } else { Err(missing_payloads(&missing, selection)) }
 }
 
-fn not_there(ids: &[StoredId], selection: &Selection) -> Failure {
-    let narrowed = selection.quarantined.is_some() || selection.program.is_some() || selection.server.is_some();
-    let of = if narrowed { " of this status, program and server" } else { "" };
+fn missing_payloads(ids: &[StoredId], selection: &Selection) -> Failure {
+    let narrowed = selection.quarantined.is_some() || selection.program.is_some() || selection.output.is_some();
+    let of = if narrowed { " of this status, program and output" } else { "" };
     Failure::usage(format!("there {} no {}{of} in the spool", if ids.len() == 1 { "is" } else { "are" }, named(ids)))
-        .help("it may have been delivered in the meantime; `pattoo-wasm spool list` shows what is there")
+        .help("see `pattoo-wasm spool list`: a payload may have been delivered in the meantime")
 }
 
-/// An age in its largest unit, without a space in it.
+/// An age in its largest unit, without a space.
 fn age(age: Duration) -> String {
     let seconds = age.as_secs();
     match seconds {

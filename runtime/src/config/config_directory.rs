@@ -10,23 +10,24 @@ const CONFIGDIR: &str = "PATTOO_CONFIGDIR";
 /// The configuration directory when the variable is not set.
 pub(super) const DEFAULT_CONFIGDIR: &str = "/etc/pattoo";
 
-/// The directory that has pattoo's configuration files and ours.
+/// The directory with pattoo's configuration files and ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigDirectory {
     path: PathBuf,
-    /// Whether somebody named it: then it must hold a configuration.
+    /// Whether it was named by the user. Then it must contain a configuration.
     named: bool,
 }
 
 impl ConfigDirectory {
-    /// The one that `PATTOO_CONFIGDIR` names, else `/etc/pattoo`. A `~` at the beginning is the user's home.
+    /// The directory in `PATTOO_CONFIGDIR`, else `/etc/pattoo`. A `~` at the beginning is the
+    /// user's home.
     pub fn find() -> Self {
         let named = env::var_os(CONFIGDIR).filter(|dir| !dir.is_empty());
         let path = named.as_deref().map_or_else(|| PathBuf::from(DEFAULT_CONFIGDIR), |dir| expand_home(Path::new(dir)));
         Self { path, named: named.is_some() }
     }
 
-    /// This very directory.
+    /// This directory.
     pub fn at(path: &Path) -> Self {
         Self { path: path.to_owned(), named: true }
     }
@@ -41,7 +42,8 @@ impl ConfigDirectory {
     }
 }
 
-/// A path with a `~` at its beginning replaced by the user's home, as Python's `os.path.expanduser` does.
+/// A path with a `~` at its beginning replaced by the user's home, as Python's `os.path.expanduser`
+/// does.
 pub(super) fn expand_home(path: &Path) -> PathBuf {
     let home = || env::var_os("HOME").filter(|home| !home.is_empty());
     match path.strip_prefix("~") {

@@ -1,47 +1,49 @@
-//! All that an operator configured, typed.
+//! The configuration as typed values.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf};
 
-use pattoo_base::secret::Secret;
 use pattoo_measurement::{Hostname, PollingInterval, Program};
-use pattoo_output::ServerUrl;
+use pattoo_output::{NamedOutput, OutputName};
+use pattoo_sandbox::capability::Grants;
+use pattoo_spool::SpoolLimits;
 use tracing::level_filters::LevelFilter;
+use url::Url;
 
-use super::{CollectorLimits, DataDirectory, Digest, Grants, LogBounds};
+use super::{CollectorLimits, DataDirectory, Digest, LogBounds};
 
 /// The configuration as a whole: pattoo's own files and ours.
 ///
-/// Two are equal when they mean the same, whatever their files look like.
+/// Two are equal if they mean the same, even if their files differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configuration {
-    /// Where things are kept.
+    /// The directories.
     pub directories: Directories,
-    /// Where bodies go. Without one they wait.
-    pub server: Option<Server>,
-    /// Every pattoo server that the files name, the one above among them: none is for guests.
-    pub known_servers: Vec<ServerUrl>,
-    /// The name of this machine towards pattoo.
+    /// The outputs. Without one, the daemon does not start.
+    pub outputs: Vec<NamedOutput>,
+    /// The addresses of outputs in the files, of unused ones too. Collectors may reach none of them.
+    pub output_urls: Vec<Url>,
+    /// The name of this machine in pattoo.
     pub hostname: Hostname,
-    /// How much is logged.
+    /// The level of logging.
     pub log_level: LevelFilter,
-    /// How much the log file may hold.
+    /// The limits of the log file.
     pub log: LogBounds,
-    /// Where the daemon tells how it is; nowhere if none. Port 0 is any that is free.
+    /// The status address of the daemon, if it has one. Port 0 means any free port.
     pub status: Option<SocketAddr>,
-    /// How many collections may be under way at once, 1 to 1000.
+    /// How many collections may run at once, 1 to 1000.
     pub concurrent: u32,
-    /// How many bytes of memory the process may have before the largest collections are stopped, if that was set.
+    /// The memory of the process at which the largest collections are stopped, in bytes, if that is
+    /// set.
     pub collection_memory: Option<u64>,
-    /// How many bytes may wait for the server.
-    pub spool_bytes: u64,
-    /// How long anything waits for the server before it falls off.
-    pub spool_age: Duration,
+    /// The limits of the spool.
+    pub spool: SpoolLimits,
     /// The collectors, each with a program name of its own, in the order of the file.
     pub collectors: Vec<CollectorSettings>,
 }
 
 impl Configuration {
-    /// Leaves what only a start can set as it was at the start. Returns the keys for which this one has something else.
+    /// Keeps the settings of the start that only a restart can change. Returns the keys with
+    /// another value in this configuration.
     pub fn keep_from_start(&mut self, started: &Self) -> Vec<&'static str> {
         let mut differ = Vec::new();
         if self.status != started.status {
@@ -53,7 +55,7 @@ impl Configuration {
         if self.collection_memory != started.collection_memory {
             differ.push("collection_memory");
         }
-        if (self.spool_bytes, self.spool_age) != (started.spool_bytes, started.spool_age) {
+        if self.spool != started.spool {
             differ.push("spool");
         }
         if self.directories.daemon != started.directories.daemon {
@@ -61,47 +63,41 @@ impl Configuration {
         }
         (self.status, self.concurrent) = (started.status, started.concurrent);
         self.collection_memory = started.collection_memory;
-        (self.spool_bytes, self.spool_age) = (started.spool_bytes, started.spool_age);
+        self.spool = started.spool;
         self.directories.daemon = started.directories.daemon.clone();
         differ
     }
 }
 
-/// Where things are kept.
+/// The directories.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directories {
     /// pattoo's `daemon_directory`: agent ids, and our own data.
     pub daemon: DataDirectory,
     /// pattoo's `log_directory`, if it is set.
     pub log: Option<PathBuf>,
-    /// pattoo's `cache_directory`, if it is set: where its Python agents keep bodies that they could not deliver.
+    /// pattoo's `cache_directory`, if it is set: where its Python agents store payloads that they
+    /// could not deliver.
     pub cache: Option<PathBuf>,
 }
 
-/// The pattoo server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
-    /// Its base URL.
-    pub url: ServerUrl,
-    /// What is sent as a bearer token, if anything.
-    pub token: Option<Secret>,
-}
-
-/// One collector: what it is, when it collects, what it is given, and what it may do.
+/// One collector: its module, interval, settings, limits and grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectorSettings {
-    /// Its name towards pattoo, unique in a configuration.
+    /// Its program name in pattoo, unique in a configuration.
     pub program: Program,
-    /// Its module; a path in the file is relative to that file.
+    /// Its module. A path in the file is relative to that file.
     pub module: PathBuf,
     /// The digest that the module must have.
     pub sha256: Option<Digest>,
     /// How often it collects.
     pub polling_interval: PollingInterval,
-    /// What it is given: the text of a JSON object.
+    /// Its settings: a JSON object as text.
     pub settings: String,
-    /// How much one collection may use.
+    /// The limits of one collection.
     pub limits: CollectorLimits,
-    /// What it may reach.
+    /// What it may access.
     pub grants: Grants,
+    /// The outputs of its datapoints, at least one if any is configured.
+    pub outputs: Vec<OutputName>,
 }

@@ -1,7 +1,7 @@
 //! The directories of agent ids and of our own data.
 //!
-//! Beside a pattoo installation our data lies in pattoo's `daemon_directory`, so that an agent keeps the id that it had under
-//! Python. Without one it lies in the user's own state directory.
+//! With a pattoo installation our data is in pattoo's `daemon_directory`, so that an agent keeps
+//! the id that it had under Python. Otherwise it is in the user's state directory.
 
 use std::{
     env,
@@ -21,36 +21,37 @@ const OWN: &str = "pattoo_wasm";
 /// The directory of compiled modules within that.
 const COMPILED: &str = "compiled";
 
-/// Where agent ids and our own data are kept.
+/// The directory of agent ids and of our own data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataDirectory {
-    /// What pattoo's agents share.
+    /// Shared with pattoo's agents.
     root: PathBuf,
-    /// What is ours alone.
+    /// Only for our own data.
     own: PathBuf,
     /// Compiled modules.
     compiled: PathBuf,
 }
 
 impl DataDirectory {
-    /// This very directory, shared with pattoo's agents.
+    /// This directory, shared with pattoo's agents.
     pub fn at(root: &Path) -> Self {
         let own = root.join(OWN);
         Self { root: root.to_owned(), compiled: own.join(COMPILED), own }
     }
 
-    /// Finds it: `daemon_directory` of `pattoo.yaml` in the configuration directory; where there is no such file,
-    /// `pattoo_wasm` in the user's XDG state directory (and in the cache directory, for compiled modules).
+    /// Finds it: `daemon_directory` of `pattoo.yaml` in the configuration directory; if there is no
+    /// such file, `pattoo_wasm` in the user's XDG state directory (and in the cache directory, for
+    /// compiled modules).
     ///
     /// # Errors
     ///
-    /// When a configuration is there and cannot be used, or nothing says where to keep data.
+    /// When there is a configuration that cannot be used, or no directory is known.
     pub fn find() -> Result<Self, ConfigError> {
         let files = PattooFiles::read(&ConfigDirectory::find()).map_err(ConfigError::from)?;
         Ok(Self::of(&files)?)
     }
 
-    /// The one that pattoo's files name, else the user's.
+    /// The directory in pattoo's files, else the user's.
     pub(super) fn of(files: &PattooFiles) -> Result<Self, Problem> {
         match &files.daemon_directory {
             Some(root) => Ok(Self::at(root)),
@@ -63,8 +64,8 @@ impl DataDirectory {
         cache_home: Option<OsString>,
         home: Option<OsString>,
     ) -> Result<Self, Problem> {
-        // "All paths must be absolute. If an implementation encounters a relative path it should ignore it": XDG Base
-        // Directory Specification 0.8.
+        // "All paths must be absolute. If an implementation encounters a relative path it should
+        // ignore it": XDG Base Directory Specification 0.8.
         let absolute = |path: Option<OsString>| path.map(PathBuf::from).filter(|path| path.is_absolute());
         let home = absolute(home);
         let ours = |named, usual: &str| {
@@ -95,7 +96,7 @@ impl DataDirectory {
         self.root.join("agent_id")
     }
 
-    /// The directory of what is ours alone.
+    /// The directory of our own data.
     pub fn own(&self) -> &Path {
         &self.own
     }
@@ -105,7 +106,7 @@ impl DataDirectory {
         self.own.join("spool/spool.sqlite3")
     }
 
-    /// The file of what collectors keep between collections.
+    /// The file of the state of collectors.
     pub fn state(&self) -> PathBuf {
         self.own.join("state/state.sqlite3")
     }
@@ -118,14 +119,14 @@ mod tests {
     use super::DataDirectory;
 
     #[test]
-    fn what_is_ours_lies_in_a_directory_of_its_own() {
+    fn own_data_has_a_directory_of_its_own() {
         let directory = DataDirectory::at(Path::new("/d"));
         assert_eq!(directory.agent_ids(), Path::new("/d/agent_id"));
         assert_eq!(directory.spool(), Path::new("/d/pattoo_wasm/spool/spool.sqlite3"));
     }
 
     #[test]
-    fn without_a_configuration_it_is_the_state_directory_of_the_user() {
+    fn default_is_the_state_directory_of_the_user() {
         let of = |state: Option<&str>, home: Option<&str>| {
             DataDirectory::of_user(state.map(Into::into), None, home.map(Into::into))
         };

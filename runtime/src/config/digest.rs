@@ -6,13 +6,13 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
-/// Why a text is no digest.
+/// Why a string is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
-    /// Another length.
+    /// It has another length.
     #[error("a SHA-256 digest has 64 hex digits, this has {0} characters")]
     Length(usize),
-    /// A character that is no hex digit.
+    /// It has a character that is not a hex digit.
     #[error("{0:?} in a SHA-256 digest is not a hex digit")]
     Character(char),
 }
@@ -20,7 +20,7 @@ pub enum DigestError {
 impl FromStr for Digest {
     type Err = DigestError;
 
-    /// Takes 64 hex digits, upper or lower case.
+    /// Parses 64 hex digits, upper or lower case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(other) = text.chars().find(|character| !character.is_ascii_hexdigit()) {
             return Err(DigestError::Character(other));
@@ -55,13 +55,13 @@ mod tests {
     use super::{Digest, DigestError};
 
     #[test]
-    fn it_is_shown_in_lower_case_as_tools_print_it() {
+    fn digest_is_shown_in_lower_case_as_tools_print_it() {
         let text = "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08";
         assert_eq!(text.parse::<Digest>().unwrap().to_string(), text.to_lowercase());
     }
 
     #[test]
-    fn another_length_or_character_is_named() {
+    fn wrong_length_or_character_is_named() {
         assert_eq!("9f86".parse::<Digest>(), Err(DigestError::Length(4)));
         assert_eq!("ß".repeat(64).parse::<Digest>(), Err(DigestError::Character('ß')));
         assert_eq!("sha256:9f86".parse::<Digest>(), Err(DigestError::Character('s')));

@@ -1,7 +1,8 @@
-//! The configuration as it takes effect: what is written, with every default filled in.
+//! The effective configuration: the files with all defaults filled in.
 //!
-//! It is a `pattoo_wasm.yaml` and a `pattoo.yaml` in one, and reading it again gives the same configuration. A secret is shown as it is
-//! written, as the name of a variable or file: its value is not even at hand here.
+//! It is a `pattoo_wasm.yaml` and a `pattoo.yaml` in one, and reading it again gives the same
+//! configuration. A secret is shown by the name of its variable or file. Its value is not known
+//! here.
 
 use std::sync::Arc;
 
@@ -20,9 +21,11 @@ impl Loaded {
         let configuration = &self.configuration;
         let written = self.ours.document.root.entry("pattoo_wasm").map(|entry| &entry.node);
         let mut ours = filled(&forms::pattoo_wasm(), written);
-        if let Some(server) = &configuration.server {
+        if !ours.contains_key("outputs")
+            && let Some(url) = configuration.outputs.iter().find_map(|output| output.output.room().url())
+        {
             let entry = ours.entry("server").or_insert_with(|| json!({}));
-            set(entry, "url", server.url.to_string());
+            set(entry, "url", url.as_str().trim_end_matches('/'));
         }
         ours.insert("hostname".to_owned(), configuration.hostname.as_str().into());
         let entries = ours.get_mut("collectors").and_then(Value::as_array_mut).into_iter().flatten();
@@ -44,7 +47,7 @@ impl Loaded {
         }
         pattoo.insert("log_level".to_owned(), level(configuration.log_level).into());
         let all = json!({ "pattoo": pattoo, "pattoo_wasm": ours });
-        // Keys are texts and numbers are finite: there is nothing that YAML could not say.
+        // Keys are strings and numbers are finite, so YAML can represent everything.
         serde_yaml::to_string(&all).unwrap_or_default()
     }
 }
@@ -55,7 +58,7 @@ fn set(entry: &mut Value, key: &str, value: impl Into<Value>) {
     }
 }
 
-/// As pattoo's files call a level.
+/// The name of a level in pattoo's files.
 fn level(level: LevelFilter) -> &'static str {
     match level {
         LevelFilter::ERROR => "error",
@@ -65,7 +68,7 @@ fn level(level: LevelFilter) -> &'static str {
     }
 }
 
-/// The keys of a form: what is written, else the default.
+/// The keys of a form, with their values in the file or their defaults.
 fn filled(form: &Form, written: Option<&Node>) -> Map<String, Value> {
     let mut all = Map::new();
     for key in &form.keys {
@@ -83,7 +86,7 @@ fn filled(form: &Form, written: Option<&Node>) -> Map<String, Value> {
     all
 }
 
-/// Whether a form says something without anything written.
+/// Whether every key of a form has a default.
 fn defaults_alone(form: &Form) -> bool {
     form.keys.iter().all(|key| !key.default.is_empty())
 }
@@ -96,7 +99,7 @@ fn value(kind: Kind, node: &Node) -> Value {
         Kind::List(kind) => list.iter().map(|node| value(*kind, node)).collect(),
         Kind::Named(form) => {
             let member = |entry: &pattoo_settings::yaml::Entry| {
-                (entry.key.clone(), Value::Object(filled(&form(), Some(&entry.node))))
+                (entry.key.clone(), Value::Object(filled(&form().resolved(&entry.node), Some(&entry.node))))
             };
             Value::Object(map.iter().map(member).collect())
         }

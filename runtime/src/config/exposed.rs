@@ -1,7 +1,7 @@
 //! Files and directories of a configuration that other users can change or read.
 //!
-//! What makes the daemon refuse a file is an error where that file is read; this finds the rest before it matters, for `check` and for the
-//! daemon's log.
+//! If the daemon refuses a file, that is an error when the file is read. This finds the rest in
+//! advance, for `check` and for the log of the daemon.
 
 use std::{collections::HashSet, path::Path};
 
@@ -14,23 +14,24 @@ use pattoo_settings::{Problem, Severity};
 use super::load::Loaded;
 
 impl Loaded {
-    /// What is exposed: the files themselves, the secrets that they name, modules, and directories of data.
+    /// Everything that is exposed: the files, the secrets that they name, modules, and directories
+    /// of data.
     pub(crate) fn exposures(&self) -> Vec<Problem> {
         let mut found = Found::default();
         for source in self.pattoos.iter().chain([&self.ours]) {
             found.warn(files::exposures(&source.file.path));
         }
         let configuration = &self.configuration;
-        let token = configuration.server.iter().filter_map(|server| server.token.as_ref());
-        let grants = configuration.collectors.iter().flat_map(|collector| &collector.grants.http);
-        let attached = grants.flat_map(|grant| grant.attached().iter().map(|(_, secret)| secret));
-        for secret in token.chain(attached) {
+        let sent = configuration.outputs.iter().flat_map(|output| output.output.room().secrets());
+        let granted = configuration.collectors.iter().flat_map(|collector| collector.grants.secrets());
+        for secret in sent.chain(granted) {
             if let SecretSource::File(path) = Secret::source(secret) {
                 found.warn(files::exposures_of_secret(path));
             }
         }
         for collector in configuration.collectors.iter().filter(|collector| collector.sha256.is_none()) {
-            // Whoever can write it has what was granted to it. A digest in the configuration ends that as well.
+            // A user who can write the module has its grants. A digest in the configuration
+            // prevents that as well.
             found.warn(files::exposures(&collector.module));
         }
         let directories = &configuration.directories;
@@ -40,7 +41,7 @@ impl Loaded {
         for path in data.into_iter().chain(directories.cache.as_deref()) {
             found.check(path);
         }
-        // Where logs are, a group often writes as well.
+        // A group can often write to a directory of logs.
         if let Some(exposure) = log.and_then(|log| files::refuse_exposed(log).err()) {
             found.add(&exposure, Severity::Error);
         }
@@ -48,7 +49,7 @@ impl Loaded {
     }
 }
 
-/// Problems, each thing that is exposed once.
+/// Problems, one for each exposed file.
 #[derive(Default)]
 struct Found {
     problems: Vec<Problem>,
@@ -56,14 +57,14 @@ struct Found {
 }
 
 impl Found {
-    /// What would be an error was refused when it was read, or is not for us to refuse.
+    /// An exposure that is an error was refused when the file was read.
     fn warn(&mut self, exposures: Vec<Exposure>) {
         for exposure in exposures {
             self.add(&exposure, Severity::Warning);
         }
     }
 
-    /// A directory whose content the daemon does not use if others can change it.
+    /// A directory that the daemon does not use if others can change its content.
     fn check(&mut self, path: &Path) {
         for exposure in files::exposures(path) {
             let severity = if exposure.is_refused() { Severity::Error } else { Severity::Warning };

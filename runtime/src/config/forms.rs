@@ -1,23 +1,20 @@
-//! The forms of our files, and of what we read in pattoo's.
+//! The forms of our files, and of the parts of pattoo's files that we read.
 
 use pattoo_measurement::PollingInterval;
-use pattoo_modbus::EndpointSettings;
-use pattoo_settings::{Form, GIB, Key, Kind, MIB, Unit, secret};
+use pattoo_output::pattoo;
+use pattoo_sandbox::capability::ROOMS;
+use pattoo_settings::{Form, GIB, Key, Kind, MIB, Unit};
+use pattoo_spool::SpoolLimits;
 
 use super::{
-    devices::ENDPOINT,
-    limits::{CollectorLimits, LIMITS},
+    limits,
     log::{LOG, LogBounds},
-    spool::{SPOOL, SpoolBounds},
+    spool::SPOOL,
 };
 
 const SECONDS: Kind = Kind::Integer(1, PollingInterval::MAX_SECONDS as u64);
-const UNIT: Kind = Kind::Integer(0, 255);
-const TEXTS: Kind = Kind::List(&Kind::Text);
-const UNITS: Kind = Kind::List(&UNIT);
-const ADDRESSES: Kind = Kind::List(&Kind::Addresses);
 const PORT: Kind = Kind::Integer(1, u16::MAX as u64);
-/// As Python's logging calls them.
+/// The names of levels in Python's logging.
 pub(super) const LOG_LEVELS: &[&str] = &["debug", "info", "warning", "error", "critical"];
 
 /// `pattoo_wasm.yaml` as a whole.
@@ -28,7 +25,7 @@ pub(super) fn pattoo_wasm_yaml() -> Form {
             Key::new(
                 "pattoo_wasm",
                 Kind::Form(pattoo_wasm),
-                "all that is set in this file stands below it",
+                "the section of all settings in this file",
                 "{ collectors: [] }",
             )
             .required(),
@@ -42,39 +39,42 @@ pub(super) fn pattoo_wasm() -> Form {
         vec![
             Key::new(
                 "server",
-                Kind::Form(server),
-                "the pattoo server; without it the one that `ip_address` and `ip_bind_port` of pattoo's own files name",
+                Kind::Form(pattoo::form),
+                "the pattoo server, short for `outputs` with one output `pattoo`; by default the server of `ip_address` and `ip_bind_port` in pattoo's own files",
                 "{ url: \"https://pattoo.example.org\" }",
+            ),
+            Key::new(
+                "outputs",
+                Kind::Named(pattoo_output::form),
+                "the outputs of datapoints by their names: 1 to 64 letters, digits, `_` and `-`; not together with `server`",
+                "{ archive: { type: file, path: archive/values.jsonl } }",
             ),
             Key::new(
                 "hostname",
                 Kind::Text,
-                "the name of this machine towards pattoo; without it its fully qualified name, as Python's `socket.getfqdn()` \
-                 gives it",
+                "the name of this machine in pattoo; by default its fully qualified name, as Python's `socket.getfqdn()` returns it",
                 "gateway-7",
             ),
             Key::new(
                 "status",
                 Kind::Text,
-                "the address where the daemon tells its health and metrics, with its port; `none` for nowhere, port 0 for any that \
-                 is free",
+                "the address and port of the daemon's health and metrics; `none` for no address, port 0 for any free port",
                 "\"127.0.0.1:20203\"",
             )
             .or("\"127.0.0.1:20203\""),
-            Key::new("concurrent", Kind::Integer(1, 1000), "how many collections are under way at once", "256").or("256"),
+            Key::new("concurrent", Kind::Integer(1, 1000), "how many collections run at once", "256").or("256"),
             Key::new(
                 "collection_memory",
                 Kind::Quantity(Unit::Size, 16 * MIB, 16 * 1024 * GIB),
-                "how much memory the process may have before the largest collections are stopped; without it six tenths of what the \
-                 machine, or the control group of the service, has",
+                "the memory of the process at which the largest collections are stopped; by default six tenths of the memory of the machine, or of the service's control group",
                 "300MiB",
             ),
-            Key::new("spool", Kind::Form(spool), "how much may wait for the server", "{ size: 1GiB, age: 30d }"),
-            Key::new("log", Kind::Form(log), "how much the log file may hold", "{ size: 64MiB, keep: 4 }"),
+            Key::new("spool", Kind::Form(spool), "the limits of the spool", "{ size: 1GiB, age: 30d }"),
+            Key::new("log", Kind::Form(log), "the limits of the log file", "{ size: 64MiB, keep: 4 }"),
             Key::new(
                 "collectors",
                 Kind::List(&Kind::Form(collector)),
-                "what collects",
+                "the collectors",
                 "[{ program: LAVA_SCRIPT, module: collectors/lava_script.wasm }]",
             ),
         ],
@@ -82,32 +82,11 @@ pub(super) fn pattoo_wasm() -> Form {
 }
 
 pub(super) fn spool() -> Form {
-    Form::new("the spool", Key::of_quantities(SPOOL, &SpoolBounds::default()))
+    Form::new("the spool", Key::of_quantities(SPOOL, &SpoolLimits::default()))
 }
 
 pub(super) fn log() -> Form {
     Form::new("the log file", Key::of_quantities(LOG, &LogBounds::default()))
-}
-
-pub(super) fn server() -> Form {
-    Form::new(
-        "a server",
-        vec![
-            Key::new(
-                "url",
-                Kind::Text,
-                "the base URL of the server, to which pattoo's path is appended",
-                "\"https://pattoo.example.org\"",
-            )
-            .required(),
-            Key::new(
-                "token",
-                Kind::Form(secret::form),
-                "what is sent to it as `Authorization: Bearer …`",
-                "{ secret: PATTOO_TOKEN }",
-            ),
-        ],
-    )
 }
 
 pub(super) fn collector() -> Form {
@@ -117,8 +96,7 @@ pub(super) fn collector() -> Form {
             Key::new(
                 "program",
                 Kind::Text,
-                "its name towards pattoo, once in the file: 1 to 64 letters, digits, `_`, `.` and `-`, of which `.` and `-` are \
-                 not the first",
+                "its program name in pattoo, unique in the file: 1 to 64 letters, digits, `_`, `.` and `-`; `.` and `-` cannot be the first",
                 "LAVA_SCRIPT",
             )
             .required(),
@@ -138,21 +116,27 @@ pub(super) fn collector() -> Form {
             Key::new(
                 "polling_interval",
                 SECONDS,
-                "seconds from one collection to the next; without it those of `pattoo.yaml`, else 300",
+                "seconds from one collection to the next; by default those of `pattoo.yaml`, else 300",
                 "20",
             ),
             Key::new(
                 "settings",
                 Kind::Object,
-                "anything that the collector wants to know, handed to it as JSON",
+                "the settings of the collector, passed to it as JSON",
                 "{ tickers: [ABC, DEF] }",
             )
             .or("{}"),
-            Key::new("limits", Kind::Form(limits), "how much one collection may use", "{ timeout: 5s, memory: 64MiB }"),
+            Key::new(
+                "outputs",
+                Kind::List(&Kind::Text),
+                "the names of the outputs of its datapoints; by default all outputs",
+                "[pattoo, archive]",
+            ),
+            Key::new("limits", Kind::Form(limits), "the limits of one collection", "{ timeout: 5s, memory: 64MiB }"),
             Key::new(
                 "grants",
                 Kind::Form(grants),
-                "what it may reach; without it nothing",
+                "what it may access; by default nothing",
                 "{ http: [{ origin: \"https://site-a.example.org\" }] }",
             ),
         ],
@@ -160,100 +144,15 @@ pub(super) fn collector() -> Form {
 }
 
 pub(super) fn limits() -> Form {
-    Form::new("`limits`", Key::of_quantities(LIMITS, &CollectorLimits::default()))
+    Form::new("`limits`", limits::keys())
 }
 
 /// `grants:` of a collector, and the whole of a `--grants` file.
 pub(super) fn grants() -> Form {
-    Form::new(
-        "`grants`",
-        vec![
-            Key::new(
-                "http",
-                Kind::List(&Kind::Form(origin)),
-                "web origins",
-                "[{ origin: \"https://site-a.example.org\" }]",
-            ),
-            Key::new(
-                "modbus",
-                Kind::Named(device),
-                "Modbus devices by the names under which the collector knows them: 1 to 128 letters, digits, `.`, `-`, `_` or `:`",
-                "{ plc1: { url: \"tcp://192.0.2.10:502\" } }",
-            ),
-        ],
-    )
+    Form::new("`grants`", ROOMS.iter().filter_map(|room| room.grant).map(|grant| (grant.key)()).collect())
 }
 
-pub(super) fn origin() -> Form {
-    Form::new(
-        "a web origin",
-        vec![
-            Key::new(
-                "origin",
-                Kind::Text,
-                "scheme, host and port of a site, without wildcards",
-                "\"https://site-a.example.org\"",
-            )
-            .required(),
-            Key::new("methods", TEXTS, "the HTTP methods that are allowed", "[GET, POST]").or("[GET, HEAD]"),
-            Key::new("paths", TEXTS, "the beginnings of paths that are allowed; without it every path", "[/v1/]"),
-            Key::new(
-                "headers",
-                Kind::Named(secret::form),
-                "headers by their names, each with a secret that is added to every request and never shown to the collector",
-                "{ authorization: { secret: SITE_A_TOKEN } }",
-            ),
-            Key::new(
-                "private",
-                Kind::Flag,
-                "whether the name may lead to a private, loopback or link-local address",
-                "true",
-            )
-            .or("false"),
-            own(),
-        ],
-    )
-}
-
-/// `own` of a grant.
-fn own() -> Key {
-    Key::new(
-        "own",
-        Kind::Flag,
-        "whether it may be an endpoint of pattoo-wasm itself: its status address, or the pattoo server that it posts to",
-        "true",
-    )
-    .or("false")
-}
-
-pub(super) fn device() -> Form {
-    let mut keys = vec![
-        Key::new("url", Kind::Text, "where it is", "\"tcp://192.0.2.10:502\"").required(),
-        Key::new(
-            "unit",
-            UNIT,
-            "the unit that is read unless the collector names another: 0 to 247 or 255; without it the one in `url`, else the \
-             first of `units`, else 1",
-            "7",
-        ),
-        Key::new("units", UNITS, "further units that may be read", "[1, 2, 7]"),
-        Key::new(
-            "coils",
-            ADDRESSES,
-            "the coils that may be read, as addresses from 0, or as a manual numbers them behind `manual:`; without any of these four keys everything may be read, with any \
-             only what it says",
-            "[\"0-99\", 200]",
-        ),
-        Key::new("discrete", ADDRESSES, "the discrete inputs that may be read", "[\"0-99\", 200]"),
-        Key::new("holding", ADDRESSES, "the holding registers that may be read", "[\"0-99\", 200]"),
-        Key::new("input", ADDRESSES, "the input registers that may be read", "[\"0-99\", 200]"),
-        own(),
-    ];
-    keys.extend(Key::of_quantities(ENDPOINT, &EndpointSettings::default()));
-    Form::new("a Modbus device", keys)
-}
-
-/// `pattoo.yaml`, as far as we read it, in both of its shapes.
+/// The part of `pattoo.yaml` that we read, in both of its shapes.
 pub(super) fn pattoo_yaml() -> Form {
     let key = |name, form| Key::new(name, Kind::Form(form), "", "");
     Form::new(
@@ -268,7 +167,7 @@ pub(super) fn pattoo_yaml() -> Form {
     .open()
 }
 
-/// `pattoo_agent.yaml`, as far as we read it.
+/// The part of `pattoo_agent.yaml` that we read.
 pub(super) fn pattoo_agent_yaml() -> Form {
     Form::new("pattoo_agent.yaml", vec![Key::new("pattoo_agent_api", Kind::Form(api), "", "")]).open()
 }
@@ -278,15 +177,15 @@ pub(super) fn directories() -> Form {
     Form::new(
         "this section",
         vec![
-            Key::new("daemon_directory", Kind::Text, "where agent ids and our own data are kept", "/var/lib/pattoo"),
-            Key::new("log_directory", Kind::Text, "where logs are written", "/var/log/pattoo"),
+            Key::new("daemon_directory", Kind::Text, "the directory of agent ids and our own data", "/var/lib/pattoo"),
+            Key::new("log_directory", Kind::Text, "the directory of logs", "/var/log/pattoo"),
             Key::new(
                 "cache_directory",
                 Kind::Text,
-                "where Python agents keep what they could not deliver",
+                "the directory of payloads that Python agents could not deliver",
                 "/var/cache/pattoo",
             ),
-            Key::new("log_level", Kind::Choice(LOG_LEVELS), "how much is logged", "info").or("info"),
+            Key::new("log_level", Kind::Choice(LOG_LEVELS), "the level of logging", "info").or("info"),
         ],
     )
     .open()

@@ -1,4 +1,4 @@
-//! The whole way of a configuration but for its reading from disk.
+//! Parsing of a whole configuration, without reading it from disk.
 
 use std::{path::Path, sync::Arc};
 
@@ -6,7 +6,7 @@ use pattoo_settings::{ConfigError, SourceFile};
 
 use super::{load::Loaded, pattoo::PattooFiles, source::Source};
 
-/// `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml`, to what they come to.
+/// The effective configuration of `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml`.
 pub(crate) fn configuration(pattoo: &str, agent: &str, ours: &str) -> Result<String, ConfigError> {
     let source = |name: &str, text: &str| {
         Source::of(Arc::new(SourceFile { path: Path::new("/nowhere").join(name), text: text.to_owned() }))

@@ -1,86 +1,36 @@
-//! What an operator grants to one collector: `grants:` in `pattoo_wasm.yaml`, and the whole of a `--grants` file.
+//! The grants of one collector: `grants:` in `pattoo_wasm.yaml`, and the whole of a `--grants`
+//! file.
 
 use std::path::Path;
 
-use pattoo_base::secret::Secret;
-use pattoo_fetch::{HeaderName, Method, OriginGrant};
-use pattoo_sandbox::capability::modbus::DeviceGrant;
-use pattoo_settings::{
-    ConfigError, Fields, Reported, all, read, secret, shown,
-    yaml::{Entry, Node},
-};
+use pattoo_sandbox::capability::{Grants, ROOMS};
+use pattoo_settings::{ConfigError, Fields, Reported, all, read};
 
 use super::{
-    devices::device,
     forms,
     source::{Source, SourceError},
 };
 
-/// What one collector may reach. The default is nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Grants {
-    /// Web origins.
-    pub http: Vec<OriginGrant>,
-    /// Modbus devices.
-    pub modbus: Vec<DeviceGrant>,
+/// Reads a grants file.
+///
+/// # Errors
+///
+/// When it cannot be read, or anything in it is not what it should be.
+pub fn read_grants(path: &Path) -> Result<Grants, ConfigError> {
+    grants_in(&Source::read(path).map_err(SourceError::into_problem)?)
 }
 
-impl Grants {
-    /// Reads a grants file.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read, or anything in it is not what it should be.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        Self::of(&Source::read(path).map_err(SourceError::into_problem)?)
-    }
-
-    pub(super) fn of(source: &Source) -> Result<Self, ConfigError> {
-        let folder = source.folder();
-        Ok(read(&source.file, &source.document, &forms::grants(), |fields| grants(fields, folder))?)
-    }
+fn grants_in(source: &Source) -> Result<Grants, ConfigError> {
+    let folder = source.folder();
+    Ok(read(&source.file, &source.document, &forms::grants(), |fields| grants(fields, folder))?)
 }
 
 /// Reads grants; files of secrets are relative to `folder`.
 pub(super) fn grants(fields: Fields<'_>, folder: &Path) -> Result<Grants, Reported> {
-    let (origin_form, device_form) = (forms::origin(), forms::device());
-    let http = all(fields.list("http").iter().map(|node| origin(fields.of(&origin_form, node), folder)));
-    let modbus = all(fields.map("modbus").iter().map(|entry| device(fields.of(&device_form, &entry.node), entry)));
-    Ok(Grants { http: http?, modbus: modbus? })
-}
-
-fn origin(fields: Fields<'_>, folder: &Path) -> Result<OriginGrant, Reported> {
-    let origin = fields.required("origin");
-    let methods = fields.list("methods").iter().map(|node| method(fields, node));
-    let methods = fields.node("methods").map(|_| all(methods)).transpose();
-    let paths = fields.optional_list("paths");
-    let headers = all(fields.map("headers").iter().map(|entry| header(fields, entry, folder)));
-    let private = fields.node("private").map_or(Some(false), Node::flag).ok_or(Reported);
-    let own = fields.node("own").map_or(Some(false), Node::flag).ok_or(Reported)?;
-    let mut grant = OriginGrant::new(origin?).private(private?).own(own);
-    if let Some(methods) = methods? {
-        grant = grant.methods(methods);
-    }
-    if let Some(paths) = paths? {
-        grant = grant.paths(paths);
-    }
-    Ok(headers?.into_iter().fold(grant, |grant, (name, value)| grant.header(name, value)))
-}
-
-fn method(fields: Fields<'_>, node: &Node) -> Result<Method, Reported> {
-    let text = node.text().ok_or(Reported)?;
-    text.parse().map_err(|_| fields.wrong("methods", node, format!("`{}` is not an HTTP method", shown(text))))
-}
-
-fn header(fields: Fields<'_>, entry: &Entry, folder: &Path) -> Result<(HeaderName, Secret), Reported> {
-    let help = "name it for example `authorization`";
-    let name = entry
-        .key
-        .parse()
-        .map_err(|_| fields.wrong_key(entry, format!("`{}` is not the name of a header", shown(&entry.key)), help));
-    let form = secret::form();
-    let value = secret::read(fields.of(&form, &entry.node), folder);
-    Ok((name?, value?))
+    let mut grants = Grants::default();
+    let rooms = ROOMS.iter().filter_map(|room| room.grant);
+    all(rooms.map(|grant| (grant.read)(fields, folder, &mut grants)))?;
+    Ok(grants)
 }
 
 #[cfg(test)]
@@ -90,12 +40,12 @@ mod tests {
     use pattoo_sandbox::capability::modbus::DeviceGrant;
     use pattoo_settings::SourceFile;
 
-    use super::{Grants, Source};
+    use super::{Grants, Source, grants_in};
 
     fn parse(text: &str) -> Result<Grants, String> {
         let file = Arc::new(SourceFile { path: Path::new("grants.yaml").to_owned(), text: text.to_owned() });
         let source = Source::of(file).map_err(|problem| problem.to_string())?;
-        Grants::of(&source).map_err(|error| error.to_string())
+        grants_in(&source).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The machine's name, as Python's `socket.getfqdn()` gives it.
 //!
-//! It is part of every checksum: under another name every series would start anew. So the way to it is Python's, step by
-//! step (`Lib/socket.py`): the host name, the first address that it resolves to, and of the names of that address the first
-//! with a dot, aliases included. Aliases are only to be had from the C library.
+//! It is part of every checksum: with another name every series would start again. So it is found
+//! as Python does it (`Lib/socket.py`): the host name, the first address that it resolves to, and
+//! of the names of that address the first one with a dot, aliases included. Only the C library
+//! returns aliases.
 #![expect(unsafe_code, reason = "the C library's reverse look-up has no safe binding that gives the aliases")]
 
 use std::{
@@ -13,21 +14,21 @@ use std::{
 
 use pattoo_measurement::Hostname;
 
-/// Room for one answer of the look-up, in bytes; it grows up to [`MAX_ANSWER`].
+/// Space for one result of the look-up, in bytes; it grows up to [`MAX_ANSWER`].
 const ANSWER: usize = 8 << 10;
-/// The largest answer that is accepted.
+/// The largest result that is accepted.
 const MAX_ANSWER: usize = 1 << 20;
 
-/// Why the machine's name is not known.
+/// Why the name of the machine is not known.
 #[derive(Debug, thiserror::Error)]
-#[error("this machine's name cannot be used: {0}")]
+#[error("cannot use the name of this machine: {0}")]
 pub struct HostnameError(String);
 
-/// The fully qualified name of this machine; its plain name when no look-up gives a better one.
+/// The fully qualified name of this machine; its plain name if there is no better one.
 ///
 /// # Errors
 ///
-/// When the machine has no name, or one that pattoo cannot take.
+/// When the machine has no name, or one that is invalid in pattoo.
 pub fn fully_qualified_hostname() -> Result<Hostname, HostnameError> {
     let uname = rustix::system::uname();
     let plain = uname.nodename().to_str().map_err(|error| HostnameError(error.to_string()))?;
@@ -35,7 +36,7 @@ pub fn fully_qualified_hostname() -> Result<Hostname, HostnameError> {
     name.parse().map_err(|error| HostnameError(format!("{error}")))
 }
 
-/// The first name with a dot of the first address of `name`; the primary one when none has a dot.
+/// The first name with a dot of the first address of `name`; the primary one if none has a dot.
 fn qualified(name: &str) -> Option<String> {
     let address = (name, 0).to_socket_addrs().ok()?.next()?.ip();
     let names = names_of(address)?;
@@ -110,7 +111,8 @@ fn look_up(address: &[u8], family: c_int) -> Option<Vec<String>> {
 ///
 /// # Safety
 ///
-/// `h_name` is null or a C string; `h_aliases` is null or an array of C strings that ends in a null pointer.
+/// `h_name` is null or a C string; `h_aliases` is null or an array of C strings that ends in a null
+/// pointer.
 unsafe fn copy_names(entry: &libc::hostent) -> Vec<String> {
     // SAFETY: a pointer that is not null is a C string, as the caller promises.
     let text = |name: *mut c_char| unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned();
@@ -135,19 +137,19 @@ mod tests {
     use super::{fully_qualified_hostname, names_of};
 
     #[test]
-    fn this_machine_has_a_name() {
+    fn machine_has_a_name() {
         assert!(!fully_qualified_hostname().unwrap().as_str().is_empty());
     }
 
     #[test]
-    fn loopback_is_known_by_its_name() {
+    fn loopback_has_the_name_localhost() {
         let names = names_of("127.0.0.1".parse().unwrap()).unwrap();
         assert!(names.iter().any(|name| name == "localhost"), "{names:?}");
     }
 
     #[test]
-    fn an_address_without_a_name_has_none() {
-        // TEST-NET-1, RFC 5737: nobody's.
+    fn unknown_address_has_no_name() {
+        // TEST-NET-1, RFC 5737: an address that no machine has.
         assert_eq!(names_of("192.0.2.1".parse().unwrap()), None);
     }
 }

@@ -7,23 +7,23 @@ use std::{
 };
 
 use pattoo_measurement::{Hostname, PollingInterval};
-use pattoo_settings::{ConfigError, Fields, Place, Problem, Reported, all, read, secret, shown, yaml::Node};
+use pattoo_output::{Folders, NamedOutput, Output, Room as _, ServerUrl, pattoo, read_choice, read_outputs};
+use pattoo_settings::{ConfigError, Fields, Place, Problem, Reported, all, read, shown, yaml::Node};
+use pattoo_spool::SpoolLimits;
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    CollectorLimits, CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, Server, forms,
-    fully_qualified_hostname,
+    CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, forms, fully_qualified_hostname,
     grants::grants,
-    interval,
-    limits::LIMITS,
+    interval, limits,
     log::{LOG, LogBounds},
     pattoo::PattooFiles,
     source::{DEFAULT_STATUS, FILE, PathStep, Source},
-    spool::{SPOOL, SpoolBounds},
+    spool::SPOOL,
 };
 
-/// How many collections are under way at once, unless told otherwise.
+/// How many collections run at once, unless the file sets another number.
 pub(super) const DEFAULT_CONCURRENT: u32 = 256;
 /// A configuration, and the files that it came from.
 #[derive(Debug)]
@@ -34,13 +34,13 @@ pub(crate) struct Loaded {
 }
 
 impl Configuration {
-    /// Reads `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml` of a directory, the secrets that they name, and the
-    /// name of this machine if they do not say it. What other users can change or read of them is logged. Blocks while it reads, and while it
-    /// looks up that name.
+    /// Reads `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml` of a directory, the secrets
+    /// that they name, and the name of this machine if they do not set it. Logs which files other
+    /// users can change or read. Blocks while it reads files and looks up that name.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with them, a missing secret included. Whether modules are there is not looked at.
+    /// Everything that is wrong with them, a missing secret included. Modules are not checked.
     pub fn load(directory: &ConfigDirectory) -> Result<Self, ConfigError> {
         let loaded = Loaded::load(directory)?;
         for problem in loaded.exposures() {
@@ -58,14 +58,15 @@ impl Loaded {
         let ours = Source::read_trusted(&path).map_err(|error| {
             let missing = error.is_missing();
             let problem = error.into_problem();
-            let help = "write it: the collectors, and what each may reach, stand in it";
+            let help = "create it, with the collectors and their grants";
             if missing { Problem { help: help.to_owned(), ..problem } } else { problem }
         });
         let (pattoo, ours) = match (pattoo, ours) {
             (Ok(pattoo), Ok(ours)) => (pattoo, ours),
-            // Errors of values in our file are said as well, if it can be read at all.
+            // Errors of values in our file are reported as well, if it can be read.
             (Err(mut problems), Ok(ours)) => {
-                problems.extend(Self::read_ours(&ours, &PattooFiles::default()).err().unwrap_or_default());
+                let defaults = PattooFiles::default();
+                problems.extend(Self::read_ours(&ours, &defaults, Path::new("")).err().unwrap_or_default());
                 return Err(problems.into());
             }
             (pattoo, Err(problem)) => {
@@ -77,37 +78,36 @@ impl Loaded {
         Self::of(pattoo, ours)
     }
 
-    /// Reads what the files say: pattoo's, and ours.
+    /// Reads the content of pattoo's files and ours.
     pub(super) fn of(pattoo: PattooFiles, ours: Source) -> Result<Self, ConfigError> {
         let daemon = DataDirectory::of(&pattoo)?;
-        let read = Self::read_ours(&ours, &pattoo)?;
+        let read = Self::read_ours(&ours, &pattoo, daemon.root())?;
         let hostname = match read.hostname {
             Some(hostname) => hostname,
             None => fully_qualified_hostname().map_err(|error| {
-                Problem::without_place(error.to_string(), format!("name this machine in {FILE}: `hostname: gateway-7`"))
+                Problem::without_place(error.to_string(), format!("set the name in {FILE}: `hostname: gateway-7`"))
             })?,
         };
-        let named = read.server.iter().map(|server| &server.url).chain(&pattoo.server);
-        let known_servers = named.cloned().collect();
+        let urls = read.outputs.iter().filter_map(|output| output.output.room().url());
+        let output_urls = urls.chain(pattoo.server.iter().map(ServerUrl::url)).cloned().collect();
         let configuration = Configuration {
-            known_servers,
+            output_urls,
             directories: Directories { daemon, log: pattoo.log_directory, cache: pattoo.cache_directory },
-            server: read.server.or(pattoo.server.map(|url| Server { url, token: None })),
+            outputs: read.outputs,
             hostname,
             log_level: pattoo.log_level.unwrap_or(LevelFilter::INFO),
             log: read.log,
             status: read.status,
             concurrent: read.concurrent,
             collection_memory: read.collection_memory,
-            spool_bytes: read.spool.bytes,
-            spool_age: read.spool.age,
+            spool: read.spool,
             collectors: read.collectors,
         };
         Ok(Self { configuration, ours, pattoos: pattoo.sources })
     }
 
-    /// The place in our file that a path of keys and indices leads to, or as near as there is anything: of a mapping or list
-    /// its key, of anything else its value.
+    /// The place in our file that a path of keys and indices leads to, or the nearest one that
+    /// exists: of a map or list its key, of anything else its value.
     pub(crate) fn place(&self, path: &[PathStep]) -> Place {
         self.ours.place(path)
     }
@@ -117,51 +117,53 @@ impl Loaded {
         self.ours.has(path)
     }
 
-    /// The place that the first of some paths leads to which leads anywhere in one of pattoo's files.
+    /// The place of the first path that exists in one of pattoo's files.
     pub(crate) fn place_in_pattoos(&self, paths: &[&[PathStep]]) -> Option<Place> {
         let there = |source: &Source, path: &[PathStep]| source.has(path).then(|| source.place(path));
         paths.iter().find_map(|path| self.pattoos.iter().find_map(|source| there(source, path)))
     }
 
-    fn read_ours(source: &Source, pattoo: &PattooFiles) -> Result<Ours, Vec<Problem>> {
+    fn read_ours(source: &Source, pattoo: &PattooFiles, data: &Path) -> Result<Ours, Vec<Problem>> {
         read(&source.file, &source.document, &forms::pattoo_wasm_yaml(), |fields| {
             let (form, node) = (forms::pattoo_wasm(), fields.node("pattoo_wasm").ok_or(Reported)?);
-            ours(fields.of(&form, node), source.folder(), pattoo)
+            ours(fields.of(&form, node), Folders { configuration: source.folder(), data }, pattoo)
         })
     }
 }
 
-/// What our file says.
+/// The content of our file.
 struct Ours {
-    server: Option<Server>,
+    outputs: Vec<NamedOutput>,
     hostname: Option<Hostname>,
     status: Option<SocketAddr>,
     concurrent: u32,
     collection_memory: Option<u64>,
-    spool: SpoolBounds,
+    spool: SpoolLimits,
     log: LogBounds,
     collectors: Vec<CollectorSettings>,
 }
 
-fn ours(fields: Fields<'_>, folder: &Path, pattoo: &PattooFiles) -> Result<Ours, Reported> {
-    let server = fields.node("server").map(|node| server(fields.of(&forms::server(), node), folder)).transpose();
+fn ours(fields: Fields<'_>, folders: Folders<'_>, pattoo: &PattooFiles) -> Result<Ours, Reported> {
+    let outputs = outputs(fields, folders, pattoo);
     let hostname = fields.optional("hostname");
     let status = status(fields);
     let concurrent = fields.integer("concurrent");
     let collection_memory = fields.size("collection_memory");
-    let mut spool = SpoolBounds::default();
+    let mut spool = SpoolLimits::default();
     let mut log = LogBounds::default();
     let log_bounds = fields.node("log").map(|node| fields.of(&forms::log(), node).quantities(LOG, &mut log));
     let bounds = fields.node("spool").map(|node| fields.of(&forms::spool(), node).quantities(SPOOL, &mut spool));
     let form = forms::collector();
     let default_interval = pattoo.polling_interval.unwrap_or_default();
     let collectors = fields.list("collectors");
-    let read = all(collectors.iter().map(|node| collector(fields.of(&form, node), folder, default_interval)));
+    // Names cannot be checked against outputs that are wrong themselves.
+    let known = outputs.as_deref().ok();
+    let read = all(collectors.iter().map(|node| collector(fields.of(&form, node), folders, default_interval, known)));
     unique_programs(fields, collectors)?;
     bounds.transpose()?;
     log_bounds.transpose()?;
     Ok(Ours {
-        server: server?,
+        outputs: outputs?,
         hostname: hostname?,
         status: status?,
         concurrent: concurrent?.map_or(Ok(DEFAULT_CONCURRENT), u32::try_from).map_err(|_| Reported)?,
@@ -172,21 +174,36 @@ fn ours(fields: Fields<'_>, folder: &Path, pattoo: &PattooFiles) -> Result<Ours,
     })
 }
 
-fn server(fields: Fields<'_>, folder: &Path) -> Result<Server, Reported> {
-    let url = fields.required("url");
-    let form = secret::form();
-    let token = fields.node("token").map(|node| secret::read(fields.of(&form, node), folder)).transpose();
-    Ok(Server { url: url?, token: token? })
+/// The name of the output that `server:` and pattoo's own files configure.
+const PATTOO: &str = "pattoo";
+
+/// The outputs: those of `outputs:`, or the pattoo server of `server:` or of pattoo's own files.
+fn outputs(fields: Fields<'_>, folders: Folders<'_>, pattoo: &PattooFiles) -> Result<Vec<NamedOutput>, Reported> {
+    let server =
+        |settings| Ok(NamedOutput { name: PATTOO.parse().map_err(|_| Reported)?, output: Output::Pattoo(settings) });
+    match (fields.node("server"), fields.entry("outputs")) {
+        (Some(_), Some(entry)) => Err(fields.wrong_key(
+            entry,
+            "`server` and `outputs` cannot be set together",
+            "move the server below `outputs:`, as `pattoo: { type: pattoo, url: … }`, and remove `server:`",
+        )),
+        (Some(node), None) => {
+            let form = pattoo::form();
+            Ok(vec![server(pattoo::Settings::read(fields.of(&form, node), folders)?)?])
+        }
+        (None, Some(_)) => read_outputs(fields, fields.map("outputs"), folders),
+        (None, None) => pattoo.server.iter().map(|url| server(pattoo::Settings::new(url.clone()))).collect(),
+    }
 }
 
-/// Where the daemon says how it is: an address, or `none`.
+/// The status address: an address, or `none`.
 fn status(fields: Fields<'_>) -> Result<Option<SocketAddr>, Reported> {
     match fields.node("status") {
         None => Ok(Some(DEFAULT_STATUS)),
         Some(node) if node.text() == Some("none") => Ok(None),
         Some(node) => {
             let text = node.text().ok_or(Reported)?;
-            let wrong = |_| fields.wrong("status", node, format!("`{}` is no address with a port", shown(text)));
+            let wrong = |_| fields.wrong("status", node, format!("`{}` is not an address with a port", shown(text)));
             text.parse().map(Some).map_err(wrong)
         }
     }
@@ -194,27 +211,28 @@ fn status(fields: Fields<'_>) -> Result<Option<SocketAddr>, Reported> {
 
 fn collector(
     fields: Fields<'_>,
-    folder: &Path,
+    folders: Folders<'_>,
     default_interval: PollingInterval,
+    outputs: Option<&[NamedOutput]>,
 ) -> Result<CollectorSettings, Reported> {
     let program = fields.required("program");
     let module = fields.required::<PathBuf>("module");
     let sha256 = fields.optional("sha256");
     let polling_interval = interval(fields, "polling_interval");
     let settings = settings(fields);
-    let mut limits = CollectorLimits::default();
-    let set = fields.node("limits").map(|node| fields.of(&forms::limits(), node).quantities(LIMITS, &mut limits));
+    let limits = fields.node("limits").map(|node| limits::read(fields.of(&forms::limits(), node))).transpose();
     let form = forms::grants();
-    let grants = fields.node("grants").map(|node| grants(fields.of(&form, node), folder)).transpose();
-    set.transpose()?;
+    let grants = fields.node("grants").map(|node| grants(fields.of(&form, node), folders.configuration)).transpose();
+    let outputs = outputs.map_or(Ok(Vec::new()), |outputs| read_choice(fields, outputs));
     Ok(CollectorSettings {
         program: program?,
-        module: folder.join(module?),
+        module: folders.configuration.join(module?),
         sha256: sha256?,
         polling_interval: polling_interval?.unwrap_or(default_interval),
         settings: settings?,
-        limits,
+        limits: limits?.unwrap_or_default(),
         grants: grants?.unwrap_or_default(),
+        outputs: outputs?,
     })
 }
 
@@ -223,12 +241,13 @@ fn settings(fields: Fields<'_>) -> Result<String, Reported> {
     let Some(node) = fields.node("settings") else { return Ok("{}".to_owned()) };
     match node.to_json() {
         Ok(Value::Object(settings)) => super::to_json(settings).map_err(|error| fields.wrong("settings", node, error)),
-        // What is no mapping, and what JSON cannot hold, was reported when the form was checked.
+        // A value that is not a map, or that JSON cannot hold, was reported when the form was
+        // checked.
         _ => Err(Reported),
     }
 }
 
-/// Refuses a program that is named twice: both would be one agent.
+/// Refuses a program that is named twice: both would be the same agent.
 fn unique_programs(fields: Fields<'_>, collectors: &[Node]) -> Result<(), Reported> {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let mut unique = Ok(());
@@ -237,9 +256,8 @@ fn unique_programs(fields: Fields<'_>, collectors: &[Node]) -> Result<(), Report
         let Some(program) = entry.node.text() else { continue };
         let line = fields.report.line(entry.node.span.clone());
         if let Some(first) = seen.insert(program, line) {
-            let help = format!(
-                "name one of them otherwise; the other is in line {first}. A second collector of the same module is fine"
-            );
+            let help =
+                format!("rename one of them; the other is in line {first}. Several collectors may share a module");
             let what = format!("the program `{}` is named twice", shown(program));
             unique = Err(fields.wrong_with(&entry.node, what, help));
         }

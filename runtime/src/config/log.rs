@@ -1,4 +1,4 @@
-//! How much the log file may hold.
+//! The limits of the log file.
 
 use pattoo_settings::{
     GIB, MIB, Quantity,
@@ -6,12 +6,12 @@ use pattoo_settings::{
     quantity,
 };
 
-/// When the log file is started again, and how many of those before are kept.
+/// When the log file is rotated, and how many files are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogBounds {
-    /// The most bytes of a file.
+    /// The size of a file in bytes at which it is rotated.
     pub bytes: u64,
-    /// How many files are kept beside the one that is written.
+    /// How many rotated files are kept.
     pub keep: u32,
 }
 
@@ -23,15 +23,6 @@ impl Default for LogBounds {
 
 /// The keys below `log:`.
 pub(super) static LOG: &[Quantity<LogBounds>] = &[
-    quantity!(
-        "size",
-        "how large the log file becomes before it is moved aside",
-        Size,
-        MIB,
-        64 * GIB,
-        bytes,
-        same,
-        same
-    ),
-    quantity!("keep", "how many of those that were moved aside are kept", Count, 0, 1000, keep, u64::from, narrow),
+    quantity!("size", "size at which the log file is rotated", Size, MIB, 64 * GIB, bytes, same, same),
+    quantity!("keep", "how many rotated files are kept", Count, 0, 1000, keep, u64::from, narrow),
 ];

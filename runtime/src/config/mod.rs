@@ -1,15 +1,16 @@
-//! What an operator wrote down, parsed into types that cannot be wrong.
+//! The configuration, parsed into types that cannot hold an invalid value.
 //!
-//! A file's way: `source` reads it, `yaml` makes a tree of it in which everything knows its place, `form` holds that against
-//! `forms` (which keys there are, of which kind), and the typed readers (`load`, `grants`, `devices`, `pattoo`) turn it into
-//! newtypes. Whatever is wrong on the way is a [`Problem`] with its place and how to mend it, and all of them are said at once.
+//! `source` reads a file, [`pattoo_settings`] parses it into a tree with the place of each value
+//! and compares it with `forms` (which keys there are, of which kind), and the typed readers
+//! (`load`, `grants`, `limits`, `pattoo`) turn it into newtypes. Each error is a
+//! [`Problem`](pattoo_settings::Problem) with its place and how to fix it, and all of them are
+//! reported at once.
 //!
-//! Nothing is started here, and nothing written.
+//! Nothing here starts a task or writes a file.
 
 mod config_directory;
 mod configuration;
 mod data_directory;
-mod devices;
 mod digest;
 mod effective;
 mod exposed;
@@ -19,7 +20,6 @@ mod hostname;
 mod limits;
 mod load;
 mod log;
-mod narrow;
 mod own;
 mod pattoo;
 mod posting;
@@ -38,14 +38,13 @@ use pattoo_settings::{Fields, Reported};
 
 pub use self::{
     config_directory::ConfigDirectory,
-    configuration::{CollectorSettings, Configuration, Directories, Server},
+    configuration::{CollectorSettings, Configuration, Directories},
     data_directory::DataDirectory,
     digest::{Digest, DigestError},
-    grants::Grants,
+    grants::read_grants,
     hostname::{HostnameError, fully_qualified_hostname},
-    limits::{CollectorLimits, LIMITS, Limit, limit_named},
+    limits::{CollectorLimits, Limit, known_limits, limit_named},
     log::LogBounds,
-    narrow::grants_of,
     own::{OwnAddresses, own_addresses},
     posting::Posting,
     schema::schema,

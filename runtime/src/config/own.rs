@@ -1,8 +1,9 @@
-//! What of a configuration no guest may talk to, for commands that take nothing else from it.
+//! The endpoints of a configuration that no collector may reach, for commands that need nothing
+//! else of it.
 
 use std::net::SocketAddr;
 
-use pattoo_output::ServerUrl;
+use url::Url;
 
 use super::{
     config_directory::ConfigDirectory,
@@ -10,25 +11,34 @@ use super::{
     source::{DEFAULT_STATUS, FILE, Source},
 };
 
-/// Endpoints of ours that a configuration names.
+/// Our own endpoints in a configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnAddresses {
-    /// pattoo servers.
-    pub servers: Vec<ServerUrl>,
+    /// Outputs.
+    pub outputs: Vec<Url>,
     /// The status address of the daemon.
     pub status: Option<SocketAddr>,
 }
 
-/// Finds them. What cannot be read names none: such a configuration is reported by whoever needs it. Blocks while it reads.
+/// Finds them. A configuration that cannot be read has none: the command that needs it reports it.
+/// Blocks while it reads.
 pub fn own_addresses(directory: &ConfigDirectory) -> OwnAddresses {
     let mut own = OwnAddresses {
-        servers: PattooFiles::read(directory).ok().and_then(|files| files.server).into_iter().collect(),
+        outputs: PattooFiles::read(directory)
+            .ok()
+            .and_then(|files| files.server)
+            .map(|server| server.url().clone())
+            .into_iter()
+            .collect(),
         status: None,
     };
     let Ok(source) = Source::read(&directory.path().join(FILE)) else { return own };
     let ours = source.document.root.entry("pattoo_wasm");
-    let url = ours.and_then(|ours| ours.node.entry("server")?.node.entry("url")?.node.text());
-    own.servers.extend(url.and_then(|url| url.parse().ok()));
+    let server = ours.and_then(|ours| ours.node.entry("server")).map(|entry| &entry.node);
+    let outputs = ours.and_then(|ours| ours.node.entry("outputs")?.node.map()).unwrap_or_default();
+    let sections = server.into_iter().chain(outputs.iter().map(|entry| &entry.node));
+    let urls = sections.filter_map(|node| node.entry("url")?.node.text()?.parse::<Url>().ok());
+    own.outputs.extend(urls);
     own.status = match ours.and_then(|ours| ours.node.entry("status")?.node.text()) {
         Some("none") => None,
         Some(address) => address.parse().ok(),
@@ -42,7 +52,7 @@ mod tests {
     use super::{ConfigDirectory, OwnAddresses, own_addresses};
 
     #[test]
-    fn servers_of_all_files_and_the_status_address_are_known_without_the_rest() {
+    fn servers_and_status_address_are_found_without_a_valid_configuration() {
         let folder = tempfile::tempdir().unwrap();
         let directory = ConfigDirectory::at(folder.path());
         assert_eq!(own_addresses(&directory), OwnAddresses::default());
@@ -54,8 +64,7 @@ mod tests {
         let ours = |text: &str| std::fs::write(folder.path().join("pattoo_wasm.yaml"), text).unwrap();
         ours("pattoo_wasm: { server: { url: 'http://192.0.2.6:80', token: { secret: UNSET } }, collectors: 7 }\n");
         let found = own_addresses(&directory);
-        let servers: Vec<_> = found.servers.iter().map(ToString::to_string).collect();
-        assert_eq!(servers.len(), 2, "{servers:?}");
+        assert_eq!(found.outputs.len(), 2, "{:?}", found.outputs);
         assert_eq!(found.status, Some("127.0.0.1:20203".parse().unwrap()));
         ours("pattoo_wasm: { status: '0.0.0.0:9' }\n");
         assert_eq!(own_addresses(&directory).status, Some("0.0.0.0:9".parse().unwrap()));

@@ -1,8 +1,9 @@
-//! pattoo's own files, as far as they concern us: `pattoo.yaml` in both of its shapes, and `pattoo_agent.yaml`.
+//! The parts of pattoo's own files that we use: `pattoo.yaml` in both of its shapes, and
+//! `pattoo_agent.yaml`.
 //!
-//! The documented shape has `main:` and `polling:`; what `pattoo_shared` reads (`configuration.py`) is `pattoo:` and, in
-//! `pattoo_agent.yaml`, `pattoo_agent_api:`. Where both say something, the second counts. Keys that we do not know are other
-//! programs', and so are not looked at.
+//! The documented shape has `main:` and `polling:`; `pattoo_shared` (`configuration.py`) reads
+//! `pattoo:` and, in `pattoo_agent.yaml`, `pattoo_agent_api:`. If both have a value, the second
+//! shape takes precedence. Unknown keys belong to other programs and are ignored.
 
 use std::path::{Path, PathBuf};
 
@@ -17,15 +18,15 @@ use super::{
     source::Source,
 };
 
-/// The server that pattoo's agents talk to when only the other half of its address is set.
+/// The host of the server if only its port is set.
 const DEFAULT_ADDRESS: &str = "localhost";
-/// The port of the server when only its address is set.
+/// The port of the server if only its host is set.
 const DEFAULT_PORT: u64 = 20_201;
 
-/// What pattoo's files say.
+/// The content of pattoo's files.
 #[derive(Debug, Default)]
 pub(super) struct PattooFiles {
-    /// None only where there is no `pattoo.yaml`.
+    /// None only if there is no `pattoo.yaml`.
     pub(super) daemon_directory: Option<PathBuf>,
     pub(super) log_directory: Option<PathBuf>,
     pub(super) cache_directory: Option<PathBuf>,
@@ -36,7 +37,7 @@ pub(super) struct PattooFiles {
     pub(super) sources: Vec<Source>,
 }
 
-/// What one section says; none of it must be there.
+/// The content of one section. All of it is optional.
 #[derive(Debug, Default)]
 struct Section {
     daemon_directory: Option<PathBuf>,
@@ -49,7 +50,8 @@ struct Section {
 }
 
 impl PattooFiles {
-    /// Reads the files of a configuration directory. Neither needs to be there in a directory that nobody named.
+    /// Reads the files of a configuration directory. In a directory that the user did not name both
+    /// are optional.
     ///
     /// # Errors
     ///
@@ -61,8 +63,8 @@ impl PattooFiles {
             Err(error) if error.is_missing() && !directory.is_named() => None,
             Err(error) if error.is_missing() => {
                 let problem = error.into_problem();
-                let help = "write it, with at least the lines `main:` and `  daemon_directory: /var/lib/pattoo`, or set \
-                            PATTOO_CONFIGDIR to the directory that has it";
+                let help = "create it, with at least the lines `main:` and `  daemon_directory: /var/lib/pattoo`, or set \
+                            PATTOO_CONFIGDIR to its directory";
                 return Err(vec![Problem { help: help.to_owned(), ..problem }]);
             }
             Err(error) => return Err(vec![error.into_problem()]),
@@ -75,7 +77,7 @@ impl PattooFiles {
         Self::of(main, agent)
     }
 
-    /// Reads what the files say that were found.
+    /// Reads the content of the files that were found.
     pub(super) fn of(main: Option<Source>, agent: Option<Source>) -> Result<Self, Vec<Problem>> {
         let mut sections = Vec::new();
         let mut problems = Vec::new();
@@ -99,7 +101,7 @@ impl PattooFiles {
         }
         let mut files = Self { sources: main.into_iter().chain(agent).collect(), ..Self::default() };
         let (mut address, mut port) = (None, None);
-        // The first that says something counts.
+        // The first section with a value takes precedence.
         for section in sections {
             files.daemon_directory = files.daemon_directory.or(section.daemon_directory);
             files.log_directory = files.log_directory.or(section.log_directory);
@@ -112,24 +114,26 @@ impl PattooFiles {
         if address.is_some() || port.is_some() {
             let url = server_url(address.as_deref().unwrap_or(DEFAULT_ADDRESS), port.unwrap_or(DEFAULT_PORT));
             files.server = Some(url.map_err(|what| {
-                vec![Problem::without_place(what, "mend `ip_address`: an address such as 192.0.2.5, or a name")]
+                vec![Problem::without_place(what, "correct `ip_address`: an address such as 192.0.2.5, or a name")]
             })?);
         }
         Ok(files)
     }
 }
 
-/// The base URL of the server at an address or name, as pattoo_shared's `agent_api_server_url` makes it.
+/// The base URL of the server at an address or name, as pattoo_shared's `agent_api_server_url`
+/// makes it.
 fn server_url(address: &str, port: u64) -> Result<ServerUrl, String> {
     let bracketed =
         if address.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{address}]") } else { address.to_owned() };
-    // A name with a `/` or `@` in it would make a URL of something else.
+    // A name with a `/` or `@` would become another part of the URL.
     let sound = !address.is_empty() && !bracketed.contains(['/', '@', '?', '#', '\\', ' ']);
     let url = sound.then(|| format!("http://{bracketed}:{port}").parse().ok()).flatten();
     url.ok_or_else(|| format!("`{}` is not the address of a server", shown(address)))
 }
 
-/// The sections of `pattoo.yaml`, those first that count more; and that it names a daemon directory.
+/// The sections of `pattoo.yaml`, those with precedence first. One of them must have a daemon
+/// directory.
 fn pattoo_yaml(fields: Fields<'_>) -> Result<Vec<Section>, Reported> {
     let (directories, api, polling) = (forms::directories(), forms::api(), forms::polling());
     let sections = [
@@ -143,13 +147,13 @@ fn pattoo_yaml(fields: Fields<'_>) -> Result<Vec<Section>, Reported> {
         return Err(fields.missing(
             &["pattoo", "main"],
             "`daemon_directory` is not set, neither under `pattoo` nor under `main`",
-            "add `daemon_directory: /var/lib/pattoo` under `main:`: where agent ids and our own data are kept",
+            "add `daemon_directory: /var/lib/pattoo` under `main:`: the directory of agent ids and our own data",
         ));
     }
     Ok(sections)
 }
 
-/// Reads those keys of a section that its form has.
+/// Reads the keys of a section that are in its form.
 fn section(fields: Fields<'_>, name: &str, form: &pattoo_settings::Form) -> Result<Section, Reported> {
     let Some(node) = fields.node(name) else { return Ok(Section::default()) };
     let fields = fields.of(form, node);
@@ -176,7 +180,7 @@ fn section(fields: Fields<'_>, name: &str, form: &pattoo_settings::Form) -> Resu
     Ok(section)
 }
 
-/// What Python's logging calls a level.
+/// A level by its name in Python's logging.
 fn level(name: &str) -> Option<LevelFilter> {
     match name.to_lowercase().as_str() {
         "debug" => Some(LevelFilter::DEBUG),

@@ -1,93 +1,93 @@
-//! What a command that posts takes from the configuration, where there is one: so that it does to the spool what the daemon beside it
-//! does, and is known to the same server.
+//! The settings for posting in the configuration, if there is one: so that a command treats the
+//! spool as the daemon does, and sends the same token.
 
-use std::time::Duration;
+use std::path::Path;
 
-use pattoo_base::secret::Secret;
-use pattoo_output::ServerUrl;
-use pattoo_settings::{ConfigError, Fields, Reported, read, secret};
+use pattoo_output::{Folders, Room as _, ServerUrl, pattoo};
+use pattoo_settings::{ConfigError, Fields, Reported, read, yaml::Node};
+use pattoo_spool::SpoolLimits;
 
 use super::{
     ConfigDirectory, forms,
     source::{FILE, Source},
-    spool::{SPOOL, SpoolBounds},
+    spool::SPOOL,
 };
 
-/// The part of a configuration that concerns posting.
+/// The settings for posting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posting {
-    /// What is sent to the server as a bearer token, if it is the configured one.
-    pub token: Option<Secret>,
-    /// How many bytes may wait for the server.
-    pub spool_bytes: u64,
-    /// How long anything waits for the server before it falls off.
-    pub spool_age: Duration,
+    /// The settings of the server, if it is configured.
+    pub server: Option<pattoo::Settings>,
+    /// The limits of the spool.
+    pub spool: SpoolLimits,
 }
 
 impl Posting {
-    /// What `pattoo_wasm.yaml` of a directory says for posts to `server`; what is usual where there is no such file. The token is read only
-    /// if it is asked for and that server's. Blocks while it reads.
+    /// The settings in `pattoo_wasm.yaml` of a directory for posts to `server`, or the defaults if
+    /// there is no such file. Those of the server, with its token, are read only if they are
+    /// requested and it is configured. Blocks while it reads.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with the file, but for values that concern collectors.
+    /// Everything that is wrong with the file, except for values of collectors.
     pub fn find(directory: &ConfigDirectory, server: &ServerUrl, with_token: bool) -> Result<Self, ConfigError> {
         let source = match Source::read_trusted(&directory.path().join(FILE)) {
             Ok(source) => source,
-            Err(error) if error.is_missing() => return Ok(Self::of(None, &SpoolBounds::default())),
+            Err(error) if error.is_missing() => return Ok(Self { server: None, spool: SpoolLimits::default() }),
             Err(error) => return Err(error.into_problem().into()),
         };
         let posting = read(&source.file, &source.document, &forms::pattoo_wasm_yaml(), |fields| {
             let (form, node) = (forms::pattoo_wasm(), fields.node("pattoo_wasm").ok_or(Reported)?);
             let fields = fields.of(&form, node);
-            let mut spool = SpoolBounds::default();
+            let mut spool = SpoolLimits::default();
             if let Some(node) = fields.node("spool") {
                 fields.of(&forms::spool(), node).quantities(SPOOL, &mut spool)?;
             }
-            let token = if with_token { token(fields, server, &source)? } else { None };
-            Ok(Self::of(token, &spool))
+            let server = if with_token { settings(fields, server, &source)? } else { None };
+            Ok(Self { server, spool })
         });
         Ok(posting?)
     }
-
-    fn of(token: Option<Secret>, spool: &SpoolBounds) -> Self {
-        Self { token, spool_bytes: spool.bytes, spool_age: spool.age }
-    }
 }
 
-/// The token of `server`, if that is the configured one.
-fn token(fields: Fields<'_>, server: &ServerUrl, source: &Source) -> Result<Option<Secret>, Reported> {
-    let (form, token_form) = (forms::server(), secret::form());
-    let Some(configured) = fields.node("server").map(|node| fields.of(&form, node)) else { return Ok(None) };
-    if configured.required::<ServerUrl>("url")? != *server {
-        return Ok(None);
-    }
-    configured.node("token").map(|node| secret::read(configured.of(&token_form, node), source.folder())).transpose()
+/// The settings of `server`, if it is configured.
+fn settings(fields: Fields<'_>, server: &ServerUrl, source: &Source) -> Result<Option<pattoo::Settings>, Reported> {
+    let folders = Folders { configuration: source.folder(), data: Path::new("") };
+    let form = pattoo::form();
+    let is_it = |node: &&Node| {
+        let url = node.entry("url").and_then(|entry| entry.node.text()).and_then(|url| url.parse::<ServerUrl>().ok());
+        url.is_some_and(|url| url == *server)
+    };
+    let outputs = fields.map("outputs").iter().map(|entry| &entry.node);
+    let configured = fields.node("server").into_iter().chain(outputs).find(is_it);
+    configured.map(|node| pattoo::Settings::read(fields.of(&form, node), folders)).transpose()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use pattoo_spool::SpoolLimits;
+
     use super::{ConfigDirectory, Posting};
 
     #[test]
-    fn a_token_is_read_for_the_configured_server_only_and_when_it_is_wanted() {
+    fn token_is_read_only_for_the_configured_server_and_only_if_requested() {
         let folder = tempfile::tempdir().unwrap();
         let directory = ConfigDirectory::at(folder.path());
         let (server, other) = ("http://192.0.2.5:20201/".parse().unwrap(), "http://192.0.2.6:20201".parse().unwrap());
-        let usual = Posting { token: None, spool_bytes: 1 << 30, spool_age: Duration::from_hours(30 * 24) };
+        let usual = Posting { server: None, spool: SpoolLimits { bytes: 1 << 30, age: Duration::from_hours(30 * 24) } };
         assert_eq!(Posting::find(&directory, &server, true).unwrap(), usual);
         let text = "pattoo_wasm: { server: { url: 'http://192.0.2.5:20201', token: { secret_file: token } },
             spool: { size: 5 GiB }, collectors: [{ program: A, module: a.wasm }] }";
         std::fs::write(folder.path().join("pattoo_wasm.yaml"), text).unwrap();
-        let larger = Posting { spool_bytes: 5 << 30, ..usual };
+        let larger = Posting { spool: SpoolLimits { bytes: 5 << 30, ..usual.spool }, ..usual };
         // The token's file is not there yet.
         assert_eq!(Posting::find(&directory, &other, true).unwrap(), larger);
         assert_eq!(Posting::find(&directory, &server, false).unwrap(), larger);
         let error = Posting::find(&directory, &server, true).unwrap_err();
         assert!(error.to_string().contains("pattoo_wasm.yaml:1:"), "{error}");
         std::fs::write(folder.path().join("token"), "s3cret\n").unwrap();
-        assert!(Posting::find(&directory, &server, true).unwrap().token.is_some());
+        assert!(Posting::find(&directory, &server, true).unwrap().server.is_some_and(|server| server.token.is_some()));
     }
 }

@@ -1,4 +1,5 @@
-//! The JSON Schema of `pattoo_wasm.yaml`, for editors: made of the forms by which the file is read.
+//! The JSON Schema of `pattoo_wasm.yaml` for editors, derived from the forms by which the file is
+//! read.
 
 use pattoo_settings::{Form, Key, Kind, Unit};
 use serde_json::{Map, Value, json};
@@ -7,7 +8,8 @@ use super::forms;
 
 /// The schema of `pattoo_wasm.yaml`, in the dialect of 2020-12.
 ///
-/// It says the shape: keys, kinds, ranges. What takes more than that, such as whether a text is an origin, only reading it tells.
+/// It describes the shape: keys, kinds, ranges. Other rules, such as the syntax of an origin, are
+/// checked only when the file is read.
 pub fn schema() -> Value {
     let mut schema = of_form(&forms::pattoo_wasm_yaml());
     schema.shift_insert(0, "$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
@@ -54,7 +56,7 @@ fn of_key(key: &Key) -> Value {
     Value::Object(schema)
 }
 
-/// A sentence's beginning.
+/// The text with a capital letter at its beginning.
 fn capital(text: &str) -> String {
     let mut rest = text.chars();
     rest.next().into_iter().flat_map(char::to_uppercase).chain(rest).collect()
@@ -62,7 +64,7 @@ fn capital(text: &str) -> String {
 
 fn of_kind(kind: Kind) -> Map<String, Value> {
     let schema = match kind {
-        // A name or digest of digits alone is a number to YAML, and taken as it is written.
+        // A name or digest of digits only is a number in YAML, and is read as it is written.
         Kind::Text => json!({ "type": ["string", "number"] }),
         Kind::Choice(texts) => json!({ "enum": texts }),
         Kind::Integer(least, most) | Kind::Quantity(Unit::Count, least, most) => {

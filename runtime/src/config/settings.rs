@@ -1,4 +1,4 @@
-//! The settings that a collector is given: any JSON object, written as YAML or JSON.
+//! The settings of a collector: any JSON object, written as YAML or JSON.
 
 use std::{path::Path, sync::Arc};
 
@@ -11,22 +11,22 @@ use serde_json::{Map, Value};
 
 use super::source::{Source, SourceError};
 
-/// How much of a name is shown in a message, in bytes.
+/// How much of a name a message shows, in bytes.
 const MAX_SHOWN: usize = 120;
 
 /// The largest settings, in bytes of JSON.
 const MAX_SETTINGS: usize = 1 << 20;
 
-/// Why settings cannot be given to a collector.
+/// Why settings cannot be passed to a collector.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A setting on the command line has no name.
     #[error("`{0}` is not a setting: write it as NAME=VALUE")]
     NoName(String),
     /// A setting on the command line is a number that JSON cannot hold, such as infinity.
-    #[error("`{0}` is a number that JSON cannot hold: put it in quotes to have it as text")]
+    #[error("`{0}` is a number that JSON cannot hold: put it in quotes to make it a string")]
     Unholdable(String),
-    /// A setting on the command line is YAML that cannot be taken, such as `!!binary`.
+    /// A setting on the command line is unsupported YAML, such as `!!binary`.
     #[error("the setting `{}`: {what}", one_line(name, MAX_SHOWN))]
     Content {
         /// Its name.
@@ -35,7 +35,7 @@ pub enum SettingsError {
         what: String,
     },
     /// Together they are too large.
-    #[error("the settings have {0} bytes as JSON, and may have {MAX_SETTINGS}")]
+    #[error("the settings have {0} bytes as JSON, and at most {MAX_SETTINGS} are allowed")]
     TooLarge(usize),
 }
 
@@ -43,7 +43,7 @@ pub enum SettingsError {
 ///
 /// # Errors
 ///
-/// When the file cannot be read, is neither, or holds something else than a mapping.
+/// When the file cannot be read, is neither, or contains anything but a map.
 pub fn read_settings(path: &Path) -> Result<Map<String, Value>, ConfigError> {
     let Source { file, document } = Source::read(path).map_err(SourceError::into_problem)?;
     if !document.duplicates.is_empty() {
@@ -59,18 +59,20 @@ pub fn read_settings(path: &Path) -> Result<Map<String, Value>, ConfigError> {
         Ok(Value::Null) => Ok(Map::new()),
         Ok(_) => Err(wrong(
             root,
-            format!("settings are a mapping of names to values, and this is {}", root.kind()),
+            format!("settings are a map of names to values, and this is {}", root.kind()),
             "write `NAME: VALUE`, each on a line of its own",
         )),
-        Err(node) => Err(wrong(node, "JSON cannot hold this number".to_owned(), "put it in quotes to have it as text")),
+        Err(node) => {
+            Err(wrong(node, "JSON cannot hold this number".to_owned(), "put it in quotes to make it a string"))
+        }
     }
 }
 
-/// Checks that a YAML text of another format is within the bounds of ours, aliases included.
+/// Checks that a YAML file of another format is within the limits of ours, aliases included.
 ///
 /// # Errors
 ///
-/// When it is not YAML, or more than that.
+/// When it is not YAML, or exceeds the limits.
 pub fn check_yaml(path: &Path, text: &str) -> Result<(), ConfigError> {
     let file = Arc::new(SourceFile { path: path.to_owned(), text: text.to_owned() });
     match Document::parse(&file) {
@@ -79,7 +81,8 @@ pub fn check_yaml(path: &Path, text: &str) -> Result<(), ConfigError> {
     }
 }
 
-/// Adds one `NAME=VALUE` from the command line. The value is read as YAML (`3`, `[a, b]`); what is no YAML is text.
+/// Adds one `NAME=VALUE` from the command line. The value is parsed as YAML (`3`, `[a, b]`); if it
+/// is not valid YAML it is a string.
 ///
 /// # Errors
 ///
@@ -101,7 +104,7 @@ pub fn merge_setting(settings: &mut Map<String, Value>, setting: &str) -> Result
     Ok(())
 }
 
-/// Settings as the JSON text that a guest gets.
+/// Settings as the JSON that a collector gets.
 ///
 /// # Errors
 ///
@@ -124,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_yaml_when_it_can_be() {
+    fn valid_yaml_is_parsed() {
         assert_eq!(setting("count=3"), json!({"count": 3}));
         assert_eq!(setting("tickers=[ABC, DEF]"), json!({"tickers": ["ABC", "DEF"]}));
         assert_eq!(setting("on=true"), json!({"on": true}));
@@ -132,14 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_no_yaml_is_text() {
+    fn other_value_is_a_string() {
         assert_eq!(setting("note=[a"), json!({"note": "[a"}));
         assert_eq!(setting("password=!secret"), json!({"password": "!secret"}));
         assert_eq!(setting("url=http://a/?b=c"), json!({"url": "http://a/?b=c"}));
     }
 
     #[test]
-    fn a_setting_without_a_name_or_that_json_cannot_hold_is_refused() {
+    fn setting_without_a_name_or_json_representation_is_refused() {
         for text in ["", "x", "=3", "a=.nan", "a=[.inf]", "a=!!binary aGk=", "a=[!!int x]"] {
             assert!(merge_setting(&mut Map::new(), text).is_err(), "{text}");
         }

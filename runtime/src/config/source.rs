@@ -15,7 +15,7 @@ pub(super) const FILE: &str = "pattoo_wasm.yaml";
 /// The status address of the daemon, unless the file names another one.
 pub(super) const DEFAULT_STATUS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 20_203));
 
-/// A file and what it says.
+/// A file and its content.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) file: Arc<SourceFile>,
@@ -27,11 +27,11 @@ pub(super) struct Source {
 pub(crate) enum PathStep {
     /// The value of this key.
     Key(&'static str),
-    /// This member of a list.
+    /// The item of a list with this index.
     Index(usize),
 }
 
-/// Why there is no such file as a tree.
+/// Why a file cannot be read as a tree.
 #[derive(Debug)]
 pub(super) enum SourceError {
     Unreadable(PathBuf, std::io::Error),
@@ -49,7 +49,7 @@ impl SourceError {
         match self {
             Self::Unreadable(path, error) => Problem::without_place(
                 format!("{}: {error}", path.display()),
-                "give a file of YAML that this user may read",
+                "name a YAML file that this user can read",
             ),
             Self::Exposed(exposure) => Problem::without_place(exposure.to_string(), exposure.help()),
             Self::Malformed(problem) => problem,
@@ -63,7 +63,8 @@ impl Source {
         Self::of(file).map_err(SourceError::Malformed)
     }
 
-    /// As [`read`](Self::read), for a file of the configuration: no other user can change it.
+    /// As [`read`](Self::read), for a file of the configuration, which other users must not be able
+    /// to change.
     pub(super) fn read_trusted(path: &Path) -> Result<Self, SourceError> {
         let source = Self::read(path)?;
         files::refuse_exposed(path).map_err(SourceError::Exposed)?;
@@ -104,7 +105,7 @@ impl Source {
         Place { file: Arc::clone(&self.file), span: span.clone() }
     }
 
-    /// The folder that paths in it are relative to.
+    /// The folder that paths in the file are relative to.
     pub(super) fn folder(&self) -> &Path {
         self.file.path.parent().unwrap_or(Path::new(""))
     }

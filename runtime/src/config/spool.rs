@@ -1,30 +1,17 @@
-//! How much the spool may hold.
-
-use std::time::Duration;
+//! The limits of the spool.
 
 use pattoo_settings::{
     GIB, HOUR, MIB, Quantity,
     convert::{duration, millis, same},
     quantity,
 };
-
-/// How much may wait for the server, and how long.
-pub(super) struct SpoolBounds {
-    pub(super) bytes: u64,
-    pub(super) age: Duration,
-}
-
-impl Default for SpoolBounds {
-    fn default() -> Self {
-        Self { bytes: GIB, age: Duration::from_hours(30 * 24) }
-    }
-}
+use pattoo_spool::SpoolLimits;
 
 /// The keys below `spool:`.
-pub(super) static SPOOL: &[Quantity<SpoolBounds>] = &[
+pub(super) static SPOOL: &[Quantity<SpoolLimits>] = &[
     quantity!(
         "size",
-        "how much may wait for the server; beyond it the agent that holds the most drops its oldest",
+        "how much may be queued; beyond it the agent that holds the most loses its oldest payloads",
         Size,
         MIB,
         1024 * GIB,
@@ -32,5 +19,5 @@ pub(super) static SPOOL: &[Quantity<SpoolBounds>] = &[
         same,
         same
     ),
-    quantity!("age", "how long anything waits before it falls off", Time, HOUR, 365 * 24 * HOUR, age, millis, duration),
+    quantity!("age", "how long a payload is kept", Time, HOUR, 365 * 24 * HOUR, age, millis, duration),
 ];

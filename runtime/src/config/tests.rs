@@ -1,11 +1,11 @@
 use std::{fs, path::Path, time::Duration};
 
-use pattoo_settings::{ConfigError, Key, Place};
+use pattoo_settings::{ConfigError, Form, Key, Kind, Place};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tracing::level_filters::LevelFilter;
 
-use super::{CollectorLimits, ConfigDirectory, Configuration, LIMITS, Loaded, forms};
+use super::{CollectorLimits, ConfigDirectory, Configuration, Loaded, forms, known_limits};
 
 /// A configuration directory of these files.
 fn directory(files: &[(&str, &str)]) -> TempDir {
@@ -29,20 +29,27 @@ const PATTOO: (&str, &str) = ("pattoo.yaml", "main: { daemon_directory: /d }\n")
 /// Without looking up a name.
 const NOTHING: (&str, &str) = ("pattoo_wasm.yaml", "pattoo_wasm: { hostname: h }\n");
 
+/// The URL of the pattoo server.
+fn server(configuration: &Configuration) -> String {
+    let output = configuration.outputs.first().unwrap();
+    assert_eq!(output.name.as_str(), "pattoo");
+    output.output.room().place()
+}
+
 #[test]
-fn the_documented_shape_of_pattoo_yaml_is_read() {
+fn documented_shape_of_pattoo_yaml_is_read() {
     let text = "main:\n  log_directory: /l\n  daemon_directory: /d\npolling:\n  polling_interval: 20\n  ip_address: \
                 192.0.2.5\n  ip_bind_port: 20202\nother_program: { x: [1, y] }\n";
     let ours = "pattoo_wasm: { hostname: h, collectors: [{ program: P, module: m.wasm }] }\n";
     let configuration = load(&[("pattoo.yaml", text), ("pattoo_wasm.yaml", ours)]).unwrap();
     assert_eq!(configuration.directories.daemon.root(), Path::new("/d"));
     assert_eq!(configuration.directories.log.as_deref(), Some(Path::new("/l")));
-    assert_eq!(configuration.server.unwrap().url.to_string(), "http://192.0.2.5:20202");
+    assert_eq!(server(&configuration), "http://192.0.2.5:20202");
     assert_eq!(configuration.collectors[0].polling_interval.seconds(), 20);
 }
 
 #[test]
-fn the_shape_that_pattoo_shared_reads_is_read() {
+fn shape_of_pattoo_shared_is_read() {
     let text = "pattoo:\n  log_directory: /l\n  log_level: WARNING\n  cache_directory: /c\n  daemon_directory: /d\n  \
                 system_daemon_directory: /run\n  language: en\n";
     let agent = "pattoo_agent_api:\n  ip_address: 2001:db8::5\n  ip_bind_port: '20201'\n";
@@ -50,21 +57,21 @@ fn the_shape_that_pattoo_shared_reads_is_read() {
     assert_eq!(configuration.directories.daemon.root(), Path::new("/d"));
     assert_eq!(configuration.directories.cache.as_deref(), Some(Path::new("/c")));
     assert_eq!(configuration.log_level, LevelFilter::WARN);
-    assert_eq!(configuration.server.unwrap().url.to_string(), "http://[2001:db8::5]:20201");
+    assert_eq!(server(&configuration), "http://[2001:db8::5]:20201");
 }
 
 #[test]
-fn our_file_counts_before_pattoos_and_the_shape_of_pattoo_shared_before_the_documented_one() {
+fn our_file_takes_precedence_over_pattoos_and_the_shape_of_pattoo_shared_over_the_documented_one() {
     let pattoo = "pattoo: { daemon_directory: /d2 }\npattoo_agent_api: { ip_address: two }\nmain: { daemon_directory: \
                   /d3, log_directory: /l3 }\npolling: { ip_address: three, ip_bind_port: 3, polling_interval: 33 }\n";
     let agent = "pattoo_agent_api: { ip_address: one }\n";
-    let url = |files: &[_]| load(files).unwrap().server.unwrap().url.to_string();
+    let url = |files: &[_]| server(&load(files).unwrap());
     assert_eq!(url(&[("pattoo.yaml", pattoo), ("pattoo_agent.yaml", agent), NOTHING]), "http://one:3");
     assert_eq!(url(&[("pattoo.yaml", pattoo), NOTHING]), "http://two:3");
     let ours = "pattoo_wasm:\n  hostname: h\n  server: { url: 'https://four' }\n  collectors:\n    - { program: A, module: a, \
                 polling_interval: 4 }\n    - { program: B, module: b }\n";
     let configuration = load(&[("pattoo.yaml", pattoo), ("pattoo_wasm.yaml", ours)]).unwrap();
-    assert_eq!(configuration.server.unwrap().url.to_string(), "https://four");
+    assert_eq!(server(&configuration), "https://four");
     assert_eq!(configuration.directories.daemon.root(), Path::new("/d2"));
     assert_eq!(configuration.directories.log.as_deref(), Some(Path::new("/l3")));
     let intervals: Vec<_> = configuration.collectors.iter().map(|one| one.polling_interval.seconds()).collect();
@@ -72,20 +79,20 @@ fn our_file_counts_before_pattoos_and_the_shape_of_pattoo_shared_before_the_docu
 }
 
 #[test]
-fn what_nobody_set_has_its_default() {
+fn missing_keys_have_their_defaults() {
     let configuration = load(&[PATTOO, ("pattoo_wasm.yaml", "pattoo_wasm:\n")]).unwrap_err().to_string();
     assert!(configuration.contains("`pattoo_wasm` is missing"), "{configuration}");
     let configuration = load(&[PATTOO, NOTHING]).unwrap();
-    assert_eq!(configuration.server, None);
+    assert_eq!(configuration.outputs, []);
     assert_eq!(configuration.log_level, LevelFilter::INFO);
     assert_eq!(configuration.status.unwrap().to_string(), "127.0.0.1:20203");
-    assert_eq!((configuration.concurrent, configuration.spool_bytes), (256, 1 << 30));
-    assert_eq!(configuration.spool_age, Duration::from_hours(720));
+    assert_eq!((configuration.concurrent, configuration.spool.bytes), (256, 1 << 30));
+    assert_eq!(configuration.spool.age, Duration::from_hours(720));
     assert!(configuration.collectors.is_empty());
 }
 
 #[test]
-fn a_collector_has_all_that_is_written_of_it() {
+fn all_keys_of_a_collector_are_read() {
     let folder = directory(&[PATTOO]);
     let ours = "
 pattoo_wasm:
@@ -113,17 +120,18 @@ pattoo_wasm:
     fs::write(folder.path().join("pattoo_wasm.yaml"), ours).unwrap();
     fs::write(folder.path().join("token"), "hush\n").unwrap();
     let configuration = Configuration::load(&ConfigDirectory::at(folder.path())).unwrap();
-    assert!(configuration.server.as_ref().is_some_and(|server| server.token.is_some()));
+    assert!(configuration.outputs.iter().any(|output| !output.output.room().secrets().is_empty()));
     assert_eq!((configuration.status, configuration.concurrent), (None, 8));
-    assert_eq!((configuration.spool_bytes, configuration.spool_age), (64 << 20, Duration::from_hours(48)));
+    assert_eq!((configuration.spool.bytes, configuration.spool.age), (64 << 20, Duration::from_hours(48)));
     let [collector] = &configuration.collectors[..] else { panic!("one collector") };
     assert_eq!(collector.program.as_str(), "LAVA_SCRIPT");
     assert_eq!(collector.module, folder.path().join("collectors/lava_script.wasm"));
     assert!(collector.sha256.unwrap().to_string().starts_with("9f86d081"));
     assert_eq!(collector.settings, r#"{"tickers":["ABC","DEF"],"count":3,"note":"3","nothing":null}"#);
     assert_eq!(collector.limits.collection.timeout, Duration::from_secs(5));
-    assert_eq!((collector.limits.collection.memory, collector.limits.collection.datapoints), (128 << 20, 20_000));
-    assert_eq!((collector.limits.http.response_bytes, collector.limits.http.redirects), (1 << 20, 0));
+    assert_eq!((collector.limits.collection.memory, collector.limits.collection.datapoints.count), (128 << 20, 20_000));
+    let fetch = collector.limits.collection.http.fetch;
+    assert_eq!((fetch.response_bytes, fetch.redirects), (1 << 20, 0));
     assert_eq!((collector.grants.http.len(), collector.grants.modbus[0].settings.gap), (1, 4));
     assert!(!format!("{configuration:?}").contains("hush"));
 }
@@ -142,13 +150,13 @@ fn configurations_that_mean_the_same_are_equal() {
 }
 
 #[test]
-fn a_program_that_is_named_twice_is_refused() {
+fn program_that_is_named_twice_is_refused() {
     let ours = "pattoo_wasm:\n  collectors:\n    - { program: A, module: a }\n    - { program: A, module: b }\n";
     assert!(refusal(ours).contains("pattoo_wasm.yaml:4:18: the program `A` is named twice"), "{}", refusal(ours));
 }
 
 #[test]
-fn everything_that_is_wrong_in_all_files_is_said_at_once() {
+fn errors_of_all_files_are_reported_at_once() {
     let pattoo = "main: { log_directory: /l, log_level: loud }\n";
     let ours = "pattoo_wasm:\n  hostnam: h\n  collectors:\n    - { program: a/b, modul: m }\n";
     let error = load(&[("pattoo.yaml", pattoo), ("pattoo_wasm.yaml", ours)]).unwrap_err();
@@ -169,9 +177,9 @@ fn everything_that_is_wrong_in_all_files_is_said_at_once() {
 }
 
 #[test]
-fn keys_that_other_programs_know_are_left_alone_in_pattoos_files_only() {
+fn unknown_keys_are_ignored_only_in_pattoos_files() {
     let pattoo = "main: { daemon_directory: /d, other: [1] }\nmain2: !x 3\n";
-    assert!(load(&[("pattoo.yaml", pattoo), NOTHING]).is_err(), "a tag means nothing to PyYAML either");
+    assert!(load(&[("pattoo.yaml", pattoo), NOTHING]).is_err(), "PyYAML does not support the tag either");
     let pattoo = "main: { daemon_directory: /d, other: [1] }\nmain2: 3\nmain2: 4\n";
     assert!(load(&[("pattoo.yaml", pattoo), NOTHING]).is_ok());
     assert!(refusal("pattoo_wasm: { hostname: h }\nother: 3\n").contains("`other` is not a key of pattoo_wasm.yaml"));
@@ -179,12 +187,12 @@ fn keys_that_other_programs_know_are_left_alone_in_pattoos_files_only() {
 }
 
 #[test]
-fn a_missing_file_is_named() {
+fn missing_file_is_named() {
     assert!(load(&[]).unwrap_err().to_string().contains("pattoo.yaml: No such file"));
     assert!(load(&[PATTOO]).unwrap_err().to_string().contains("pattoo_wasm.yaml: No such file"));
 }
 
-/// Text that gets far: the words of our own format, in any order and nesting.
+/// Text that is almost a configuration: words of our own format, in any order and nesting.
 fn near_misses() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         prop::sample::select(vec![
@@ -244,7 +252,7 @@ fn near_misses() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn any_text_is_a_configuration_or_errors_with_their_places(text in prop_oneof![near_misses(), any::<String>()]) {
+    fn any_text_is_a_configuration_or_errors_with_places(text in prop_oneof![near_misses(), any::<String>()]) {
         if let Err(error) = load(&[PATTOO, ("pattoo_wasm.yaml", &text)]) {
             prop_assert!(!error.problems().is_empty());
             for problem in error.problems() {
@@ -257,7 +265,7 @@ proptest! {
 }
 
 #[test]
-fn the_effective_settings_are_a_configuration_that_means_the_same_and_shows_no_secret() {
+fn effective_settings_are_an_equal_configuration_without_secrets() {
     let pattoo =
         "main: { daemon_directory: /d, log_directory: /l }\npolling: { polling_interval: 30, ip_address: a.example }\n";
     let ours = "
@@ -296,10 +304,10 @@ fn repository(path: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn the_committed_schema_is_the_one_that_is_printed() {
+fn committed_schema_is_the_printed_one() {
     let committed = fs::read_to_string(repository("docs/reference/pattoo_wasm.schema.json")).unwrap();
     let help = "pattoo-wasm check --schema > docs/reference/pattoo_wasm.schema.json";
-    assert!(committed == format!("{:#}\n", super::schema()), "make it anew: {help}");
+    assert!(committed == format!("{:#}\n", super::schema()), "write it again: {help}");
 }
 
 /// What the reference says of a key, as a row of a table.
@@ -312,24 +320,36 @@ fn row(key: &Key) -> String {
     format!("| `{}` | {} | {default} | {} |", key.name, key.kind.words(), key.doc)
 }
 
+/// The forms that a key leads to.
+fn below(kind: Kind) -> Vec<Form> {
+    match kind {
+        Kind::List(kind) => below(*kind),
+        Kind::Form(form) | Kind::Named(form) => {
+            let mut forms: Vec<_> = form().keys.iter().flat_map(|key| below(key.kind)).collect();
+            forms.push(form());
+            forms
+        }
+        _ => Vec::new(),
+    }
+}
+
 #[test]
-fn the_reference_has_every_key_as_it_is_read() {
+fn reference_has_every_key() {
     let page = fs::read_to_string(repository("docs/reference/configuration.md")).unwrap();
     let mut missing = Vec::new();
     let forms = [
         forms::pattoo_wasm(),
-        forms::server(),
+        pattoo_output::pattoo::form(),
         forms::spool(),
         forms::log(),
         forms::collector(),
         forms::grants(),
-        forms::origin(),
-        forms::device(),
-        pattoo_settings::secret::form(),
         forms::directories(),
         forms::polling(),
     ];
-    for form in forms {
+    let granted = forms::grants().keys.iter().flat_map(|key| below(key.kind)).collect::<Vec<_>>();
+    assert!(granted.iter().any(|form| form.what == "a web origin"), "the rooms' own forms are among them");
+    for form in forms.into_iter().chain(granted) {
         let rows: Vec<_> = form.keys.iter().map(row).collect();
         if rows.iter().any(|row| !page.lines().any(|line| line == row)) {
             missing.push(format!(
@@ -343,10 +363,9 @@ fn the_reference_has_every_key_as_it_is_read() {
 }
 
 #[test]
-fn the_reference_has_every_limit_with_its_default_and_range() {
+fn reference_has_every_limit_with_its_default_and_range() {
     let page = fs::read_to_string(repository("docs/reference/limits.md")).unwrap();
-    let missing: Vec<_> = LIMITS
-        .iter()
+    let missing: Vec<_> = known_limits()
         .map(|limit| {
             let default = limit.show(&CollectorLimits::default());
             let (least, most) = (limit.unit.show(limit.min), limit.unit.show(limit.max));

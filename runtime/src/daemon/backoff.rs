@@ -1,8 +1,9 @@
 //! How a collector that keeps failing runs less often, and recovers by itself.
 //!
-//! The first failure costs nothing: the next scheduled run takes place. From the second failure in a row, runs are skipped:
-//! 1, 3, 7 and so on, for at most [`LONGEST`]. So a device that is available again is read within that time, and
-//! a collector with a longer interval is never delayed. One collection that succeeds ends it.
+//! The first failure costs nothing: the next scheduled run takes place. From the second failure in
+//! a row, runs are skipped: 1, 3, 7 and so on, for at most [`LONGEST`]. So a device that is
+//! available again is read within that time, and a collector with a longer interval is never
+//! delayed. One collection that succeeds ends it.
 
 use std::time::Duration;
 
@@ -33,7 +34,8 @@ impl Backoff {
     /// A collection failed.
     pub(super) fn failed(&mut self, interval: Duration) {
         self.failures = self.failures.saturating_add(1);
-        // The wait from one run to the next. Of the runs that fall into it all but its last one are skipped.
+        // The wait from one run to the next. Of the runs that fall into it all but its last one are
+        // skipped.
         let wait = doubled(interval, self.failures, LONGEST.saturating_add(interval));
         let runs = wait.as_secs().checked_div(interval.as_secs()).or_broken("an interval is at least a second", 1);
         self.runs_to_skip = u32::try_from(runs.saturating_sub(1)).unwrap_or(u32::MAX);

@@ -19,8 +19,8 @@ impl Clock {
         Self { start: Instant::now() }
     }
 
-    /// Reads both clocks. Reads again if this thread was suspended between the two, so that a busy machine does not look like a
-    /// wall clock that jumped.
+    /// Reads both clocks. Reads again if this thread was suspended between the two, so that a busy
+    /// machine does not look like a wall clock that jumped.
     pub(super) fn read(&self) -> ClockReading {
         let mut reading = self.once();
         for _ in 0..10 {

@@ -1,6 +1,7 @@
 //! Statistics of each collector, updated as collections end and read by the status address.
 //!
-//! Nothing here decides anything. The statistics of a program outlive a reload: its counts continue with a new module.
+//! Nothing here decides anything. The statistics of a program outlive a reload: its counts continue
+//! with a new module.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -119,8 +120,7 @@ impl Totals {
         self.lateness = self.lateness.saturating_add(other.lateness);
         self.accepted = self.accepted.saturating_add(other.accepted);
         self.rejected = self.rejected.saturating_add(other.rejected);
-        self.usage.http.add(other.usage.http);
-        self.usage.modbus.add(other.usage.modbus);
+        self.usage.add(other.usage);
         self.peak_memory = other.peak_memory;
     }
 }

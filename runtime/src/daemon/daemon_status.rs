@@ -1,4 +1,5 @@
-//! The state of the whole daemon: the statistics of all collectors, and what belongs to no single one.
+//! The state of the whole daemon: the statistics of all collectors, and what belongs to no single
+//! one.
 
 use std::{
     collections::BTreeMap,
@@ -21,10 +22,12 @@ use super::collector_stats::CollectorStats;
 /// Upper bounds of the buckets of lateness, in milliseconds.
 pub const LATENESS_BOUNDS: [u64; 7] = [1, 5, 20, 100, 500, 2_000, 10_000];
 
-/// How long after its last sign of life the scheduling task counts as dead. It gives one every second.
+/// How long after its last sign of life the scheduling task counts as dead. It gives one every
+/// second.
 const DEAD_AFTER: Duration = Duration::from_secs(10);
 
-/// The state of the whole daemon, written by the supervisor and its collections, read by the status address.
+/// The state of the whole daemon, written by the supervisor and its collections, read by the status
+/// address.
 #[derive(Debug)]
 pub struct DaemonStatus {
     collectors: RwLock<BTreeMap<Program, Arc<CollectorStats>>>,
@@ -101,7 +104,8 @@ impl DaemonStatus {
         collectors.iter().map(|(program, stats)| (program.clone(), Arc::clone(stats))).collect()
     }
 
-    /// A collection began, this long after its scheduled time. It counts as running until the result is dropped.
+    /// A collection began, this long after its scheduled time. It counts as running until the
+    /// result is dropped.
     pub fn collection_began(self: &Arc<Self>, lateness: Duration) -> RunningCollection {
         let bucket = LATENESS_BOUNDS.iter().position(|bound| lateness <= Duration::from_millis(*bound));
         if let Some(bucket) = self.lateness.get(bucket.unwrap_or(LATENESS_BOUNDS.len())) {

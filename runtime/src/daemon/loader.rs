@@ -1,5 +1,5 @@
-//! From a module file to a collector that can replace another one: read, compared with its pinned digest, compiled once per
-//! digest, instantiated, and not run.
+//! From a module file to a collector that can replace another one: read, compared with its pinned
+//! digest, compiled once per digest, instantiated, and not run.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use std::{
 
 use pattoo_base::{lock::lock, turns::Turns};
 use pattoo_sandbox::{
-    Collector, CompileLimits, Ending, LoadError, Module, Sandbox, Stop, TRIALS, capability::Assignment,
+    Collector, CompileLimits, LoadError, Module, Sandbox, StopReason, TRIALS, Termination, capability::Assignment,
 };
 
 use super::collection::termination_of;
@@ -20,14 +20,15 @@ use crate::config::Digest;
 
 /// How many modules are read at the same time.
 const READS: usize = 4;
-/// How many quick modules are compiled at the same time, the time and memory of such a compilation, and the largest such module; and
-/// how many other modules are compiled at the same time.
+/// How many quick modules are compiled at the same time, the time and memory of such a compilation,
+/// and the largest such module; and how many other modules are compiled at the same time.
 const QUICK: usize = 2;
 const QUICK_TIME: Duration = Duration::from_secs(2);
 const QUICK_MEMORY: u64 = 512 << 20;
 const QUICK_SIZE: u64 = 4 << 20;
 const SLOW: usize = 1;
-/// The time of another module's first compilation. After it, modules with less time go first. The runtime of a language needs half of it.
+/// The time of another module's first compilation. After it, modules with less time go first. The
+/// runtime of a language needs half of it.
 const LONGER_TIME: Duration = Duration::from_secs(20);
 /// The time of a first instantiation. After it, quicker modules go first.
 const QUICK_TRIAL: Duration = Duration::from_millis(250);
@@ -80,8 +81,8 @@ pub enum CollectorLoadError {
 }
 
 impl CollectorLoadError {
-    /// Whether a change of the file alone may resolve the error: the file was missing, or its content is
-    /// verified by a pinned digest.
+    /// Whether a change of the file alone may resolve the error: the file was missing, or its
+    /// content is verified by a pinned digest.
     pub fn is_resolved_by_another_file(&self, collector: &DesiredCollector) -> bool {
         collector.pin.is_some() || matches!(self, Self::Load(LoadError::Unreadable { .. }))
     }
@@ -114,10 +115,11 @@ pub struct PreparedCollector {
 
 /// Loads modules, each content once.
 ///
-/// A slow module delays no other: each compilation begins with little time and memory, the smallest module first. One that needs more
-/// begins again, one at a time, after all that have not had as much time yet. So a hundred modules that take the compiler to
-/// its limit delay the runtime of a language by the time that it takes itself, and a usual module not at all. Instantiation works the
-/// same way on a smaller scale.
+/// A slow module delays no other: each compilation begins with little time and memory, the smallest
+/// module first. One that needs more begins again, one at a time, after all that have not had as
+/// much time yet. So a hundred modules that take the compiler to its limit delay the runtime of a
+/// language by the time that it takes itself, and a usual module not at all. Instantiation works
+/// the same way on a smaller scale.
 pub struct Loader {
     sandbox: Arc<Sandbox>,
     by_digest: Mutex<HashMap<String, Arc<SharedCode>>>,
@@ -185,7 +187,8 @@ impl Loader {
         Ok(code)
     }
 
-    /// Reads the module for its digest and size. It is not kept in memory while it waits to be compiled.
+    /// Reads the module for its digest and size. It is not kept in memory while it waits to be
+    /// compiled.
     async fn digest(&self, desired: &DesiredCollector) -> Result<(String, u64), CollectorLoadError> {
         let _turn = self.reads.wait(0).await;
         let (path, limits) = (desired.module.clone(), desired.compile);
@@ -226,7 +229,7 @@ impl Loader {
                 return Ok(compiled);
             }
             tracing::info!(
-                "{}: compiling {} takes longer than others and goes on behind them",
+                "{}: compiling {} takes long, so other modules go first",
                 desired.assignment.agent.program,
                 desired.module.display()
             );
@@ -264,7 +267,7 @@ impl Loader {
             self.sandbox.instantiate_within(code, &desired.assignment, quick).await
         };
         let tried = match tried {
-            Err(Ending::Stopped(Stop::Deadline(_))) if quick < timeout => {
+            Err(Termination::Stopped(StopReason::Deadline(_))) if quick < timeout => {
                 let _turn = self.slow_trials.wait(0).await;
                 self.sandbox.instantiate_within(code, &desired.assignment, timeout).await
             }

@@ -1,7 +1,8 @@
 //! One daemon per directory.
 //!
-//! Two daemons in one directory would each run every collector. The lock is one of the kernel (`flock`), which is released when the
-//! process ends, however it ends. The file stays. The number in it only helps a person to find the process.
+//! Two daemons in one directory would each run every collector. The lock is one of the kernel
+//! (`flock`), which is released when the process ends, however it ends. The file stays. The number
+//! in it only helps a person to find the process.
 
 use std::{
     fs::{DirBuilder, File, TryLockError},

@@ -1,36 +1,24 @@
 //! The metrics of the daemon, in the text format of Prometheus (version 0.0.4).
 //!
-//! [`FAMILIES`] is the whole list: nothing else is exposed, and the reference in `docs/reference/metrics.md` is compared
-//! with it. A label never has a value that a collector chose: programs, devices and origins are those of the configuration.
+//! [`FAMILIES`] and the counters of [`ROOMS`] are the whole list: nothing else is exposed, and the
+//! reference in `docs/reference/metrics.md` is compared with it. A label never has a value that a
+//! collector chose: programs, devices and origins are those of the configuration.
 
 use std::{
+    collections::BTreeMap,
     fmt::{Display, Write as _},
     sync::atomic::Ordering,
     time::Duration,
 };
 
 use pattoo_measurement::Program;
-use pattoo_output::Stats;
+use pattoo_sandbox::capability::{Family, ROOMS};
+use pattoo_spool::{OutputId, SpoolStats};
 
 use super::{
     collector_stats::{SkipReason, StatsSnapshot, TerminationReason},
     daemon_status::{DaemonStatus, LATENESS_BOUNDS},
 };
-
-/// One metric: its name, its type, its labels, and its meaning.
-#[derive(Debug, Clone, Copy)]
-pub struct Family {
-    /// Its name.
-    pub name: &'static str,
-    /// `counter`, `gauge`, `summary` or `histogram`.
-    pub kind: &'static str,
-    /// The labels of its samples.
-    pub labels: &'static [&'static str],
-    /// Its meaning, with its unit.
-    pub help: &'static str,
-    /// Its name in the previous release, under which it is exposed as well.
-    pub previous_name: Option<&'static str>,
-}
 
 macro_rules! families {
     ($($constant:ident $name:literal $(was $previous:literal)? $kind:literal [$($label:literal),*] $help:literal;)*) => {
@@ -41,7 +29,8 @@ macro_rules! families {
             help: $help,
             previous_name: families!(@previous $($previous)?),
         };)*
-        /// All of them, in the order of the page.
+        /// Those of the daemon itself. [`ROOMS`] have theirs, as
+        /// [`Counters`](pattoo_sandbox::capability::Counters).
         pub const FAMILIES: &[Family] = &[$($constant),*];
     };
     (@previous) => { None };
@@ -57,6 +46,7 @@ families! {
     LATE "pattoo_wasm_lateness_seconds" "histogram" [] "How long after their scheduled time collections began, of all collectors.";
     COLLECTORS "pattoo_wasm_collectors" "gauge" ["state"] "Collectors: ok, failing (the last collection did not complete), not_loaded (no module could be loaded), loading (its first module is being loaded), new (not run yet).";
     COLLECTIONS "pattoo_wasm_collections_total" "counter" ["program", "outcome"] "Collections that ended, by outcome: completed, failed, trap, deadline, limit, interrupted, not_stored, fault (an internal error).";
+    // words: keep, the previous name
     SKIPPED "pattoo_wasm_collections_skipped_total" was "pattoo_wasm_departures_skipped_total" "counter" ["program", "reason"] "Scheduled runs that were skipped: overrun (the previous collection was still running), backoff, not_loaded, missed (the daemon was delayed).";
     DURATION "pattoo_wasm_collection_duration_seconds" "summary" ["program"] "How long collections took.";
     LATENESS "pattoo_wasm_collection_lateness_seconds_total" "counter" ["program"] "The sum of the time by which collections began after their scheduled time.";
@@ -65,13 +55,11 @@ families! {
     MEMORY "pattoo_wasm_peak_memory_bytes" "gauge" ["program"] "The peak of linear memory in the last collection.";
     COMPLETED "pattoo_wasm_last_completed_timestamp_seconds" "gauge" ["program"] "When a collection last completed, in Unix seconds.";
     FAILURES "pattoo_wasm_consecutive_failures" "gauge" ["program"] "Collections that failed and emitted nothing, since the last one that emitted something.";
-    READS "pattoo_wasm_modbus_reads_total" "counter" ["program", "device"] "Spans of registers or bits that were read from a device.";
-    READ_ERRORS "pattoo_wasm_modbus_read_errors_total" "counter" ["program", "device"] "Spans that could not be read: timeouts, broken connections, exceptions.";
-    FETCHES "pattoo_wasm_http_fetches_total" "counter" ["program", "origin"] "Requests to a web origin, without redirects.";
-    FETCH_ERRORS "pattoo_wasm_http_fetch_errors_total" "counter" ["program", "origin"] "Requests without a response of any status: timeouts, refused or denied requests, responses that are too large.";
     QUEUED "pattoo_wasm_spool_payloads" was "pattoo_wasm_spool_bodies" "gauge" [] "Payloads in the spool that wait for the server.";
     QUEUED_BYTES "pattoo_wasm_spool_bytes" "gauge" [] "Their size.";
     QUEUED_AGE "pattoo_wasm_spool_oldest_seconds" "gauge" [] "The age of the oldest of them; 0 if there is none.";
+    // words: keep, the previous name
+    OUTPUT_QUEUED "pattoo_wasm_output_queued_payloads" "gauge" ["output"] "Payloads that wait for an output; a pattoo server has its URL as its name.";
     QUARANTINED "pattoo_wasm_spool_quarantined_payloads" was "pattoo_wasm_spool_quarantined_bodies" "gauge" [] "Payloads in quarantine, which the server refused while it took others.";
     QUARANTINED_BYTES "pattoo_wasm_spool_quarantined_bytes" "gauge" [] "Their size.";
     DELIVERED "pattoo_wasm_spool_delivered_total" "counter" [] "Payloads that the server took, over the life of the spool.";
@@ -80,12 +68,17 @@ families! {
 }
 
 /// The page. The metrics of the spool are left out if the spool could not be read.
-pub fn page(status: &DaemonStatus, spool: Option<&Stats>) -> String {
+pub fn page(status: &DaemonStatus, spool: Option<&SpoolStats>, queued: &BTreeMap<OutputId, u64>) -> String {
     let mut page = Page::default();
     page.daemon(status);
     page.collectors(status);
     if let Some(stats) = spool {
         page.spool(stats);
+        page.family(OUTPUT_QUEUED, |samples| {
+            for (output, count) in queued {
+                samples.add("", &[("output", output.as_str())], count);
+            }
+        });
     }
     page.text
 }
@@ -169,8 +162,10 @@ impl Page {
             samples.add("", &[program, ("result", "rejected")], &stats.totals.rejected);
         });
         self.each(&all, HOST_TIME, |samples, program, stats| {
-            samples.add("", &[program, ("interface", "modbus")], &seconds(stats.totals.usage.modbus.time));
-            samples.add("", &[program, ("interface", "http")], &seconds(stats.totals.usage.http.time));
+            for room in ROOMS.iter().filter(|room| room.counters.is_some()) {
+                let time = stats.totals.usage.of(room.name).map(|calls| calls.time).unwrap_or_default();
+                samples.add("", &[program, ("interface", room.name)], &seconds(time));
+            }
         });
         self.each(&all, MEMORY, |samples, program, stats| samples.add("", &[program], &stats.totals.peak_memory));
         self.each(&all, COMPLETED, |samples, program, stats| {
@@ -179,19 +174,16 @@ impl Page {
             }
         });
         self.each(&all, FAILURES, |samples, program, stats| samples.add("", &[program], &stats.failures));
-        for (family, label, errors) in [
-            (READS, "device", false),
-            (READ_ERRORS, "device", true),
-            (FETCHES, "origin", false),
-            (FETCH_ERRORS, "origin", true),
-        ] {
-            self.each(&all, family, |samples, program, stats| {
-                let usage = &stats.totals.usage;
-                let calls = if label == "device" { &usage.modbus } else { &usage.http };
-                for (peer, (requests, failed)) in &calls.by_peer {
-                    samples.add("", &[program, (label, peer.as_str())], if errors { failed } else { requests });
-                }
-            });
+        for (room, counters) in ROOMS.iter().filter_map(|room| Some((room, room.counters?))) {
+            for (family, are_failures) in [(counters.requests, false), (counters.failures, true)] {
+                self.each(&all, family, |samples, program, stats| {
+                    let by_peer = stats.totals.usage.of(room.name).map(|calls| &calls.by_peer);
+                    for (peer, (requests, failures)) in by_peer.into_iter().flatten() {
+                        let value = if are_failures { failures } else { requests };
+                        samples.add("", &[program, (counters.label, peer.as_str())], value);
+                    }
+                });
+            }
         }
     }
 
@@ -209,7 +201,7 @@ impl Page {
         });
     }
 
-    fn spool(&mut self, stats: &Stats) {
+    fn spool(&mut self, stats: &SpoolStats) {
         self.single(QUEUED, stats.queued);
         self.single(QUEUED_BYTES, stats.queued_bytes);
         self.single(QUEUED_AGE, seconds(stats.oldest.unwrap_or_default()));

@@ -1,8 +1,9 @@
 //! Many collectors, each on its interval, for months.
 //!
-//! A configuration becomes a [`Plan`] of [`DesiredCollector`]s. The loader loads their modules, the supervisor starts each
-//! collection at its scheduled time, and a collection ends when its datapoints are durable in the spool. From there
-//! [`pattoo_output`] delivers them. What happened is in the [`DaemonStatus`], which the status address shows.
+//! A configuration becomes a [`Plan`] of [`DesiredCollector`]s. The loader loads their modules, the
+//! supervisor starts each collection at its scheduled time, and a collection ends when its
+//! datapoints are durable in the spool. From there [`pattoo_output`] delivers them. What happened
+//! is in the [`DaemonStatus`], which the status address shows.
 //!
 //! | file | contents |
 //! |---|---|
@@ -17,8 +18,9 @@
 //! | `metrics`, `status_server` | how they are shown |
 //! | `lock`, `notify` | one daemon for a directory; notifications to the service manager |
 //!
-//! The daemon never runs a collector twice at the same time, never makes up for missed runs, never replaces a module
-//! by another one that was not instantiated, and never lets a failing collector affect others.
+//! The daemon never runs a collector twice at the same time, never makes up for missed runs, never
+//! replaces a module by another one that was not instantiated, and never lets a failing collector
+//! affect others.
 
 mod backoff;
 mod clock;
@@ -45,14 +47,14 @@ use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 pub(crate) use self::collection::termination_of;
 pub use self::{
-    collection::StorePayload,
+    collection::StorePayloads,
     collector_stats::{
         CollectionRecord, CollectorStats, LastCollection, SkipReason, StatsSnapshot, TerminationReason, Totals,
     },
     daemon_status::{DaemonStatus, LATENESS_BOUNDS, LatenessHistogram, RunningCollection},
     loader::{CollectorLoadError, DesiredCollector, FileStamp, Loader, PreparedCollector},
     lock::{DirectoryLock, DirectoryLockError},
-    metrics::{CollectorState, FAMILIES, Family, page as metrics_page},
+    metrics::{CollectorState, FAMILIES, page as metrics_page},
     notify::{Notifier, ServiceState},
     plan::{DaemonResources, PlanError, plan},
     status_server::StatusServer,
@@ -70,7 +72,7 @@ pub struct Plan {
     /// The collectors, each with a program of its own.
     pub collectors: Vec<DesiredCollector>,
     /// Makes payloads durable.
-    pub store: StorePayload,
+    pub store: StorePayloads,
 }
 
 /// A command to a running daemon.
@@ -100,7 +102,8 @@ impl Daemon {
         Self { supervisor, status, notifier, starting: None }
     }
 
-    /// Runs `plan`, and the result of `make_plan` at each reload, until a command to stop. Call [`finish`](Self::finish) then.
+    /// Runs `plan`, and the result of `make_plan` at each reload, until a command to stop. Call
+    /// [`finish`](Self::finish) then.
     pub async fn run(&mut self, plan: Plan, commands: &mut mpsc::Receiver<Command>, make_plan: MakePlan) {
         let mut alive = tokio::time::interval(self.notifier.alive_every().unwrap_or(Duration::from_hours(1)));
         let mut planning = JoinSet::new();
@@ -133,8 +136,8 @@ impl Daemon {
         }
     }
 
-    /// Waits at most [`STOP_WITHIN`] for running collections, then stops the others; their datapoints are kept. If the
-    /// future is dropped, all are abandoned at once.
+    /// Waits at most [`STOP_WITHIN`] for running collections, then stops the others; their
+    /// datapoints are kept. If the future is dropped, all are abandoned at once.
     pub async fn finish(self) {
         self.notifier.send(ServiceState::Stopping, "finishing the running collections");
         let running = counted(self.status.running(), "collection", "collections");
@@ -152,8 +155,9 @@ impl Daemon {
         planning.spawn(make_plan());
     }
 
-    /// Begins with a plan. The service manager is notified that the daemon is ready when all collectors are loaded or refused, or
-    /// after [`READY_WITHIN`]: a module that takes long delays no dependent service.
+    /// Begins with a plan. The service manager is notified that the daemon is ready when all
+    /// collectors are loaded or refused, or after [`READY_WITHIN`]: a module that takes long delays
+    /// no dependent service.
     fn follow(&mut self, Plan { collectors, store }: Plan) {
         self.supervisor.store_to(store);
         self.supervisor.follow(collectors);

@@ -1,7 +1,8 @@
 //! Notifications to the service manager, by the protocol of systemd's `sd_notify(3)`.
 //!
-//! Each is a datagram of `NAME=VALUE` lines to the socket that `NOTIFY_SOCKET` names. Without that variable nothing is sent. Nothing
-//! here fails or delays the daemon: a service manager that does not read its socket misses a message.
+//! Each is a datagram of `NAME=VALUE` lines to the socket that `NOTIFY_SOCKET` names. Without that
+//! variable nothing is sent. Nothing here fails or delays the daemon: a service manager that does
+//! not read its socket misses a message.
 
 use std::{
     env, io,
@@ -60,7 +61,8 @@ impl Notifier {
             None => SocketAddr::from_pathname(name)?,
         };
         let socket = UnixDatagram::unbound()?;
-        // If the manager does not read, the buffer is full. Then a message is dropped, and no collection is delayed.
+        // If the manager does not read, the buffer is full. Then a message is dropped, and no
+        // collection is delayed.
         socket.set_nonblocking(true)?;
         Ok((socket, address))
     }

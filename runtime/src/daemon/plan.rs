@@ -1,36 +1,33 @@
-//! From a configuration to a plan: who the collectors are, what each may reach, and where their bodies go.
+//! From a configuration to a plan: the collectors, their grants, and the outputs of their payloads.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use pattoo_fetch::{Client, OwnEndpoints, SetupError};
+use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::{Agent, AgentId, AgentIdError, Program};
 use pattoo_modbus::Endpoints;
-use pattoo_output::pattoo::BatchFactory;
-use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, take_over};
+use pattoo_output::{Delivery, DeliverySettings, Encodings, NamedOutput, OutputName};
 use pattoo_sandbox::{
-    capability::{
-        Assignment,
-        modbus::{Devices, OwnDevice},
-    },
+    capability::{Assignment, GrantError},
     state::StateStore,
 };
+use pattoo_spool::Spool;
 use tokio::sync::Mutex;
 
-use super::{DesiredCollector, Plan, StorePayload};
-use crate::config::{CollectorSettings, Configuration, Server};
+use super::{DesiredCollector, Plan, StorePayloads};
+use crate::config::{CollectorSettings, Configuration};
 
-/// How long a post under way has to end when posting stops.
+/// The time for running requests to finish when delivery stops.
 const POST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a configuration cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// Nothing says where bodies go.
+    /// No output is configured.
     #[error(
         "no pattoo server is configured; set `server: {{ url: \"http://192.0.2.5:20201\" }}` in pattoo_wasm.yaml, or ip_address in pattoo.yaml"
     )]
-    NoServer,
-    /// A collector has no identity.
+    NoOutput,
+    /// A collector has no agent id.
     #[error("{program}: {error}")]
     AgentId {
         /// The collector.
@@ -38,31 +35,24 @@ pub enum PlanError {
         /// Why.
         error: AgentIdError,
     },
-    /// The device grants of a collector cannot be used.
+    /// The grants of a collector cannot be used.
     #[error("{program}: {error}")]
-    Modbus {
+    Grant {
         /// The collector.
         program: Program,
         /// Why.
-        error: OwnDevice,
-    },
-    /// The web grants of a collector cannot be used.
-    #[error("{program}: {error}")]
-    Http {
-        /// The collector.
-        program: Program,
-        /// Why.
-        error: SetupError,
+        error: GrantError,
     },
 }
 
-/// What outlives a reload: the spool, the connections to devices, the state of collectors, and the delivery.
+/// What outlives a reload: the spool, the connections to devices, the state of collectors, and the
+/// delivery.
 pub struct DaemonResources {
     spool: Spool,
     endpoints: Endpoints,
     state: StateStore,
     status: Option<SocketAddr>,
-    delivery: Mutex<Option<(Server, Delivery)>>,
+    delivery: Mutex<Option<(Vec<NamedOutput>, Delivery)>>,
 }
 
 impl DaemonResources {
@@ -71,52 +61,61 @@ impl DaemonResources {
         Self { spool, endpoints, state, status, delivery: Mutex::new(None) }
     }
 
-    /// Posts what is in the spool to `server` from now on. A delivery to the same server goes on.
-    async fn deliver_to(&self, server: &Server) {
+    /// Sends what is in the spool to `outputs` from now on. A delivery to the same outputs continues.
+    async fn deliver_to(&self, outputs: &[NamedOutput]) {
         let mut delivery = self.delivery.lock().await;
-        if delivery.as_ref().is_some_and(|(before, _)| before == server) {
+        if delivery.as_ref().is_some_and(|(before, _)| before == outputs) {
             return;
         }
         if let Some((_, before)) = delivery.take() {
             before.shutdown(POST_WITHIN).await;
         }
-        let token = server.token.clone().map(|token| (server.url.clone(), token));
-        let settings = DeliverySettings { token, ..DeliverySettings::default() };
-        *delivery = Some((server.clone(), Delivery::start(self.spool.clone(), settings)));
+        let settings = DeliverySettings { outputs: outputs.to_vec(), ..DeliverySettings::default() };
+        *delivery = Some((outputs.to_vec(), Delivery::start(self.spool.clone(), settings)));
     }
 
-    /// Posts no more. A post under way is waited for a while; what is not posted stays in the spool.
+    /// Stops the delivery. A running request gets some time to finish; other payloads stay in the
+    /// spool.
     pub async fn close(&self) {
         if let Some((_, delivery)) = self.delivery.lock().await.take() {
             delivery.shutdown(POST_WITHIN).await;
         }
     }
 
-    /// Where bodies for `server` are made durable.
-    fn store(&self, server: &Server) -> StorePayload {
-        let (spool, url) = (self.spool.clone(), server.url.clone());
-        Arc::new(move |body, program| {
-            let (spool, url) = (spool.clone(), url.clone());
-            Box::pin(
-                async move { spool.store(&body, &program, &url).await.map(|_| ()).map_err(|error| error.to_string()) },
-            )
+    /// Makes the payloads of a collection durable, all of them in one transaction.
+    fn store(&self) -> StorePayloads {
+        let spool = self.spool.clone();
+        Arc::new(move |payloads| {
+            let spool = spool.clone();
+            Box::pin(async move { spool.store(payloads).await.map(|_| ()).map_err(|error| error.to_string()) })
         })
+    }
+
+    /// Moves the backlog of pattoo's own agent of this name into the spool, for the first output of
+    /// the collector that knows such agents.
+    async fn take_over(&self, cache: &Path, agent: &Agent, outputs: &[&NamedOutput]) {
+        let taking = outputs
+            .iter()
+            .find_map(|output| output.output.room().take_over(&self.spool, cache, &agent.id, &agent.program));
+        if let Some(taking) = taking
+            && let Err(error) = taking.await
+        {
+            tracing::error!("{}: its backlog in {} is left there: {error}", agent.program, cache.display());
+        }
     }
 }
 
-/// Makes the plan of a configuration: agent ids are made or read, backlogs of pattoo's Python agents taken over, and posting
-/// goes to the configured server.
+/// Makes the plan of a configuration: agent ids are made or read, backlogs of pattoo's Python
+/// agents taken over, and posting goes to the configured server.
 ///
 /// # Errors
 ///
 /// When something in it cannot be used. Nothing has changed then but that agent ids were made.
 pub async fn plan(resources: &DaemonResources, configuration: &Configuration) -> Result<Plan, PlanError> {
-    let server = configuration.server.as_ref().ok_or(PlanError::NoServer)?;
-    let own = OwnEndpoints::of_all(configuration.known_servers.iter().map(ServerUrl::url), resources.status).await;
-    for settings in &configuration.collectors {
-        Devices::check(&settings.grants.modbus, &own)
-            .map_err(|error| PlanError::Modbus { program: settings.program.clone(), error })?;
+    if configuration.outputs.is_empty() {
+        return Err(PlanError::NoOutput);
     }
+    let own = OwnEndpoints::of_all(&configuration.output_urls, resources.status).await;
     let ids = configuration.directories.daemon.agent_ids();
     let collectors = configuration
         .collectors
@@ -131,40 +130,44 @@ pub async fn plan(resources: &DaemonResources, configuration: &Configuration) ->
                 hostname: configuration.hostname.clone(),
                 polling_interval: settings.polling_interval,
             };
-            desired(settings, agent, resources, &own)
+            let outputs = chosen(&configuration.outputs, &settings.outputs);
+            desired(settings, agent, &outputs, resources, &own)
         })
         .collect::<Result<Vec<_>, _>>()?;
     if let Some(cache) = &configuration.directories.cache {
-        for collector in &collectors {
-            let agent = &collector.assignment.agent;
-            if let Err(error) = take_over(&resources.spool, cache, &agent.id, &agent.program, &server.url).await {
-                tracing::error!("{}: its backlog in {} is left there: {error}", agent.program, cache.display());
-            }
+        for (collector, settings) in collectors.iter().zip(&configuration.collectors) {
+            let outputs = chosen(&configuration.outputs, &settings.outputs);
+            resources.take_over(cache, &collector.assignment.agent, &outputs).await;
         }
     }
-    resources.deliver_to(server).await;
-    resources.endpoints.refusing(move |address| own.has_address(address.ip(), address.port()));
-    Ok(Plan { collectors, store: resources.store(server) })
+    resources.deliver_to(&configuration.outputs).await;
+    resources.endpoints.deny_addresses(move |address| own.has_address(address.ip(), address.port()));
+    Ok(Plan { collectors, store: resources.store() })
+}
+
+/// The outputs with these names.
+fn chosen<'o>(outputs: &'o [NamedOutput], names: &[OutputName]) -> Vec<&'o NamedOutput> {
+    outputs.iter().filter(|output| names.contains(&output.name)).collect()
 }
 
 fn desired(
     settings: &CollectorSettings,
     agent: Agent,
+    outputs: &[&NamedOutput],
     resources: &DaemonResources,
     own: &OwnEndpoints,
 ) -> Result<DesiredCollector, PlanError> {
-    let http = Client::new(settings.grants.http.clone(), settings.limits.http, own.clone())
-        .map_err(|error| PlanError::Http { program: agent.program.clone(), error })?;
-    let assignment = Assignment {
-        agent: Arc::new(agent),
-        settings: settings.settings.clone(),
-        modbus: Devices::new(settings.grants.modbus.clone(), &resources.endpoints),
-        http,
-        limits: settings.limits.collection.clone(),
-        state: resources.state.clone(),
-        sinks: Arc::new(BatchFactory),
-        recorder: None,
-    };
+    let program = agent.program.clone();
+    let assignment = Assignment::builder(Arc::new(agent))
+        .settings(settings.settings.clone())
+        .grants(settings.grants.clone())
+        .limits(settings.limits.collection.clone())
+        .endpoints(resources.endpoints.clone())
+        .own(own.clone())
+        .state(resources.state.clone())
+        .sinks(Arc::new(Encodings::new(outputs.iter().copied())))
+        .build()
+        .map_err(|error| PlanError::Grant { program, error })?;
     Ok(DesiredCollector {
         module: settings.module.clone(),
         pin: settings.sha256,

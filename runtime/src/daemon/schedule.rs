@@ -1,16 +1,18 @@
 //! When each collector runs: pure arithmetic over two clocks, which the caller reads.
 //!
-//! A collector runs at the multiples of its interval on the wall clock, shifted by an offset of its own. The offset is derived from the
-//! program's name: it is the same after a restart, and different for each program, so that a thousand collectors with one
-//! interval do not read all devices at once. The daemon waits on the monotonic clock. Each run is computed from the previous
-//! run's scheduled time, not from the time at which it began. So nothing drifts, over any number of runs.
+//! A collector runs at the multiples of its interval on the wall clock, shifted by an offset of its
+//! own. The offset is derived from the program's name: it is the same after a restart, and
+//! different for each program, so that a thousand collectors with one interval do not read all
+//! devices at once. The daemon waits on the monotonic clock. Each run is computed from the previous
+//! run's scheduled time, not from the time at which it began. So nothing drifts, over any number of
+//! runs.
 //!
-//! The wall clock may be set. Every reading is compared with the monotonic clock. When the two diverged, all runs are
-//! aligned again: at least half an interval after a collector's last run, and less than two intervals after it,
-//! in whichever direction the clock jumped.
+//! The wall clock may be set. Every reading is compared with the monotonic clock. When the two
+//! diverged, all runs are aligned again: at least half an interval after a collector's last run,
+//! and less than two intervals after it, in whichever direction the clock jumped.
 //!
-//! A schedule never returns the same run twice. Of runs that were missed (the machine was busy, or suspended) it returns only
-//! the last one, and counts the others.
+//! A schedule never returns the same run twice. Of runs that were missed (the machine was busy, or
+//! suspended) it returns only the last one, and counts the others.
 
 use std::{
     cmp::Reverse,
@@ -22,7 +24,8 @@ use pattoo_base::invariant::Invariant as _;
 use pattoo_measurement::{PollingInterval, Program};
 use sha2::{Digest as _, Sha256};
 
-/// How far the two clocks may diverge before runs are aligned again. Well above the time that it takes to read both.
+/// How far the two clocks may diverge before runs are aligned again. Well above the time that it
+/// takes to read both.
 pub(super) const TOLERANCE: Duration = Duration::from_millis(100);
 
 /// Both clocks, read together.
@@ -34,7 +37,8 @@ pub(super) struct ClockReading {
     pub(super) wall: Duration,
 }
 
-/// The times at which a collector runs: `offset` after the multiples of `period`, counted from 1970.
+/// The times at which a collector runs: `offset` after the multiples of `period`, counted from
+/// 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Interval {
     period: Duration,
@@ -121,8 +125,8 @@ impl Schedule {
         Self { epoch: epoch(now), heap: BinaryHeap::new(), entries: HashMap::new(), tickets: 0, realignments: 0 }
     }
 
-    /// Adds a collector, whose first run is within one interval. A collector that has an entry gets the new interval, and keeps
-    /// its distance from its last run.
+    /// Adds a collector, whose first run is within one interval. A collector that has an entry gets
+    /// the new interval, and keeps its distance from its last run.
     pub(super) fn set(&mut self, id: CollectorId, interval: Interval, now: ClockReading) {
         let last = self.entries.get(&id).and_then(|entry| entry.last);
         self.entries.insert(id, ScheduleEntry { interval, ticket: 0, last });

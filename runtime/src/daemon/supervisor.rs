@@ -1,7 +1,8 @@
 //! Starts the scheduled collections and handles their results.
 //!
-//! There is one task for all collectors, and one more for each running collection. So a collection that is slow, traps or panics affects
-//! no other. A collector whose collection is still running skips its next scheduled run.
+//! There is one task for all collectors, and one more for each running collection. So a collection
+//! that is slow, traps or panics affects no other. A collector whose collection is still running
+//! skips its next scheduled run.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -21,7 +22,7 @@ use tokio::{
 use super::{
     backoff::Backoff,
     clock::Clock,
-    collection::{CollectionResult, CollectionTask, ConcurrencyPermits, StorePayload, TaskOutput},
+    collection::{CollectionResult, CollectionTask, ConcurrencyPermits, StorePayloads, TaskOutput},
     collector_stats::{CollectionRecord, CollectorStats, SkipReason, TerminationReason, Totals},
     daemon_status::DaemonStatus,
     loader::{CollectorLoadError, DesiredCollector, FileStamp, Loader, PreparedCollector},
@@ -30,7 +31,8 @@ use super::{
 
 /// The interval of the checks of the wall clock, and of awaited modules.
 const TICK: Duration = Duration::from_secs(1);
-/// A collection that takes this long makes its collector a slow one, for this many more collections.
+/// A collection that takes this long makes its collector a slow one, for this many more
+/// collections.
 const LONG: Duration = Duration::from_secs(1);
 const LONG_FOR: u32 = 8;
 /// The longest time between two checks of an awaited module.
@@ -58,7 +60,8 @@ struct AwaitedModule {
     desired: DesiredCollector,
     /// The file when it could not be loaded.
     stamp: Option<FileStamp>,
-    /// How often that happened, and when the file is checked next: a file that changes all the time is not read all the time.
+    /// How often that happened, and when the file is checked next: a file that changes all the time
+    /// is not read all the time.
     refused: u32,
     not_before: Instant,
 }
@@ -74,7 +77,7 @@ pub struct Supervisor {
     permits: ConcurrencyPermits,
     loader: Arc<Loader>,
     status: Arc<DaemonStatus>,
-    store: StorePayload,
+    store: StorePayloads,
     clock: Clock,
     schedule: Schedule,
     by_id: HashMap<CollectorId, SupervisedCollector>,
@@ -86,16 +89,17 @@ pub struct Supervisor {
     planned: HashSet<Program>,
     loads: JoinSet<PreparedCollector>,
     load_tasks: HashMap<task::Id, Program>,
-    /// What is being loaded for each program, and whether a new plan is the cause. Otherwise its file has changed.
+    /// What is being loaded for each program, and whether a new plan is the cause. Otherwise its
+    /// file has changed.
     loading: HashMap<Program, (Arc<Assignment>, bool)>,
     stop: watch::Sender<bool>,
     next_tick: Instant,
 }
 
 impl Supervisor {
-    /// A supervisor without collectors. At most `concurrent` collections run at once; `sandbox` must be made for as
-    /// many.
-    pub fn new(sandbox: Arc<Sandbox>, concurrent: u32, status: Arc<DaemonStatus>, store: StorePayload) -> Self {
+    /// A supervisor without collectors. At most `concurrent` collections run at once; `sandbox`
+    /// must be made for as many.
+    pub fn new(sandbox: Arc<Sandbox>, concurrent: u32, status: Arc<DaemonStatus>, store: StorePayloads) -> Self {
         let clock = Clock::start();
         Self {
             loader: Arc::new(Loader::new(Arc::clone(&sandbox))),
@@ -125,12 +129,13 @@ impl Supervisor {
     }
 
     /// Stores payloads with `store` from now on.
-    pub fn store_to(&mut self, store: StorePayload) {
+    pub fn store_to(&mut self, store: StorePayloads) {
         self.store = store;
     }
 
-    /// Runs these collectors and no others, each as soon as [`step`](Self::step) finds it loaded. Running collections
-    /// finish. A collector that is not loaded yet, or could not be loaded, keeps running its previous module.
+    /// Runs these collectors and no others, each as soon as [`step`](Self::step) finds it loaded.
+    /// Running collections finish. A collector that is not loaded yet, or could not be loaded,
+    /// keeps running its previous module.
     pub fn follow(&mut self, desired: Vec<DesiredCollector>) {
         let programs: HashSet<Program> = desired.iter().map(|one| one.assignment.agent.program.clone()).collect();
         let removed: Vec<_> = self.by_program.keys().filter(|program| !programs.contains(*program)).cloned().collect();
@@ -212,7 +217,8 @@ impl Supervisor {
         match code {
             Ok(code) => {
                 supervised.run_module(desired, code);
-                // An unchanged interval is not aligned again: a run that is due right now still takes place.
+                // An unchanged interval is not aligned again: a run that is due right now still
+                // takes place.
                 if known.is_none() || supervised.interval != interval {
                     supervised.interval = interval;
                     self.schedule.set(id, interval, self.clock.read());
@@ -311,7 +317,8 @@ impl Supervisor {
             }
             Some(CollectionResult::Failure) => supervised.backoff.failed(supervised.interval.period()),
             None => {
-                // A panic of ours. It has been printed; the collector is treated as one that failed.
+                // A panic of ours. It has been printed; the collector is treated as one that
+                // failed.
                 supervised.backoff.failed(supervised.interval.period());
                 let message = "internal error; this is a bug in pattoo-wasm".to_owned();
                 let reason = TerminationReason::Fault;
@@ -352,8 +359,8 @@ impl Supervisor {
         }
     }
 
-    /// Waits at most `bound` for running collections, then stops the others and returns how many those were. Their datapoints
-    /// are made durable as well.
+    /// Waits at most `bound` for running collections, then stops the others and returns how many
+    /// those were. Their datapoints are made durable as well.
     pub async fn finish(mut self, bound: Duration) -> usize {
         self.loads.abort_all();
         if self.all_end(bound).await {

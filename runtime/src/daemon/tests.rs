@@ -151,8 +151,8 @@ proptest! {
         }
     }
 
-    /// In whichever direction the wall clock jumps, two runs are half an interval to two intervals apart. Once the clock
-    /// no longer jumps they are aligned to it again.
+    /// In whichever direction the wall clock jumps, two runs are half an interval to two intervals
+    /// apart. Once the clock no longer jumps they are aligned to it again.
     #[test]
     fn clock_jump_causes_no_burst_and_no_gap(
         seconds in 1u32..4000,

@@ -1,16 +1,17 @@
-//! A receiver that speaks pattoo's protocol: for trying an agent out without a pattoo server.
+//! A receiver that speaks pattoo's protocol, to test an agent without a pattoo server.
 //!
-//! It validates what is posted as strictly as the server does, says what is wrong with it, and hands each good body to its caller,
-//! who may keep it in a [`Store`]. A [`Mood`] makes it fail, delay or hang. It is no server to run a plant on: see [`delivery`](pattoo_output) for the way to one.
+//! It validates payloads as strictly as the server does, reports what is wrong with them, and
+//! passes each valid payload to its caller, which may keep it in a [`Store`]. A [`Scenario`] makes
+//! it fail, delay or hang. It is for tests only: [`pattoo_output`] delivers to a real server.
 
-mod body;
-mod mood;
+mod payload;
+mod scenario;
 mod server;
 mod store;
 
 pub use self::{
-    body::{Received, ReceivedError, Record},
-    mood::{Mood, Moods},
-    server::{Receiver, Sink},
+    payload::{ReceivedDatapoint, ReceivedError, ReceivedPayload},
+    scenario::{Scenario, ScenarioSource},
+    server::{PayloadHandler, Receiver},
     store::Store,
 };

@@ -1,4 +1,5 @@
-//! What was received, in a SQLite file: every body as it came, and every datapoint in a row of its own.
+//! A SQLite file of what was received: every payload as it arrived, and every datapoint in a row of
+//! its own.
 
 use std::{path::Path, sync::Arc};
 
@@ -9,7 +10,7 @@ use pattoo_base::{
 use rusqlite::types::{Null, ToSqlOutput, Value as Sql, ValueRef};
 use serde_json::Value;
 
-use super::Received;
+use super::ReceivedPayload;
 
 const SCHEMA: Schema = Schema {
     application: 0x7057_5243, // "pWRC"
@@ -37,6 +38,7 @@ const SCHEMA: Schema = Schema {
         CREATE INDEX series ON datapoint (checksum, timestamp);
     ",
     reserve: 0,
+    upgrades: &[],
 };
 
 /// The file of a receiver. Clones share it.
@@ -44,21 +46,21 @@ const SCHEMA: Schema = Schema {
 pub struct Store(Database);
 
 impl Store {
-    /// Opens the file, which is made where there is none.
+    /// Opens the file, and creates it if there is none.
     ///
     /// # Errors
     ///
-    /// When it cannot be made or opened, or is something else.
+    /// When it cannot be created or opened, or is another kind of file.
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
         Database::open(path, SCHEMA).map(Self)
     }
 
-    /// Stores a body and its datapoints. They are on disk when this returns.
+    /// Stores a payload and its datapoints. They are on disk when this returns.
     ///
     /// # Errors
     ///
-    /// When they could not be stored: then none of them is.
-    pub async fn add(&self, received: Arc<Received>, json: String) -> Result<(), DatabaseError> {
+    /// When they could not be stored. Then none of them is.
+    pub async fn add(&self, received: Arc<ReceivedPayload>, json: String) -> Result<(), DatabaseError> {
         let add = move |db: &rusqlite::Connection| {
             let body =
                 "INSERT INTO body (received, agent_id, timestamp, polling_interval, json) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -70,20 +72,19 @@ impl Store {
                 &json,
             ))?;
             let id = db.last_insert_rowid();
-            let mut datapoint =
-                db.prepare_cached("INSERT INTO datapoint VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
-            for record in &received.records {
+            let mut insert = db.prepare_cached("INSERT INTO datapoint VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+            for datapoint in &received.datapoints {
                 let pair = |(key, value): &(String, Value)| Value::from(vec![key.as_str().into(), value.clone()]);
-                let pairs: Value = record.pairs().map(pair).collect();
-                datapoint.execute((
+                let pairs: Value = datapoint.pairs().map(pair).collect();
+                insert.execute((
                     id,
-                    Pair(record.get("pattoo_timestamp")),
-                    record.text("pattoo_agent_program"),
-                    record.text("pattoo_agent_polled_target"),
-                    record.text("pattoo_key"),
-                    Pair(record.get("pattoo_value")),
-                    Pair(record.get("pattoo_data_type")),
-                    record.text("pattoo_checksum"),
+                    Pair(datapoint.get("pattoo_timestamp")),
+                    datapoint.text("pattoo_agent_program"),
+                    datapoint.text("pattoo_agent_polled_target"),
+                    datapoint.text("pattoo_key"),
+                    Pair(datapoint.get("pattoo_value")),
+                    Pair(datapoint.get("pattoo_data_type")),
+                    datapoint.text("pattoo_checksum"),
                     pairs.to_string(),
                 ))?;
             }
@@ -97,7 +98,7 @@ fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A value as SQLite has it: numbers as numbers, as far as it can hold them.
+/// A value as SQLite stores it: numbers as numbers, as far as it can represent them.
 struct Pair<'a>(Option<&'a Value>);
 
 impl rusqlite::ToSql for Pair<'_> {

@@ -1,10 +1,11 @@
 //! The units of a device: from the bytes of a request to the bytes of a reply.
 //!
-//! The order of the checks is that of the specification (MODBUS Application Protocol V1.1b3, the diagrams of sections 6.1
-//! to 6.4): function, then count, then addresses.
+//! The order of the checks is that of the specification (MODBUS Application Protocol V1.1b3, the
+//! diagrams of sections 6.1 to 6.4): function, then count, then addresses.
 
 use std::collections::BTreeMap;
 
+use pattoo_base::invariant::Invariant as _;
 use pattoo_modbus::{ExceptionCode, Table};
 use serde::Deserialize;
 
@@ -28,22 +29,22 @@ pub(super) struct Unit {
     input: BTreeMap<u16, Register>,
 }
 
-/// What a device takes at once.
+/// What a device accepts at once.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Limits {
+pub(super) struct DeviceLimits {
     /// Registers of one request: 125 by the specification, and less in many devices.
     registers: u16,
     /// Bits of one request: 2000 by the specification.
     bits: u16,
-    /// What a request beyond is answered with: 3 by the specification, and 2 in devices that do not know better.
+    /// The exception for a request beyond these limits: 3 by the specification, 2 in some devices.
     #[serde(deserialize_with = "exception")]
     exception: ExceptionCode,
     /// Connections; a further one is closed as soon as it is accepted.
     pub(super) connections: usize,
 }
 
-impl Default for Limits {
+impl Default for DeviceLimits {
     fn default() -> Self {
         Self {
             registers: Table::HoldingRegisters.maximum(),
@@ -54,7 +55,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl DeviceLimits {
     fn of(self, table: Table) -> u16 {
         let limit = match table {
             Table::Coils | Table::DiscreteInputs => self.bits,
@@ -66,10 +67,16 @@ impl Limits {
 
 /// The reply to a request's PDU (function code and data): again a PDU.
 ///
-/// A unit that is not there is answered for as a gateway does, with exception 11: whoever asked learns at once what is
-/// wrong. (Devices that stay silent instead are many, too.)
-pub(super) fn reply(units: &BTreeMap<u8, Unit>, limits: Limits, unit: u8, request: &[u8], moment: Moment) -> Vec<u8> {
-    // The caller hands on no empty PDU; there is no function 0.
+/// For a unit that does not exist the reply is exception 11, as that of a gateway. (Many devices do
+/// not reply instead.)
+pub(super) fn reply(
+    units: &BTreeMap<u8, Unit>,
+    limits: DeviceLimits,
+    unit: u8,
+    request: &[u8],
+    moment: Moment,
+) -> Vec<u8> {
+    // The caller passes no empty PDU; there is no function 0.
     let function = request.first().copied().unwrap_or(0);
     let data = match units.get(&unit) {
         Some(found) => found.read(limits, unit, request, moment),
@@ -77,13 +84,16 @@ pub(super) fn reply(units: &BTreeMap<u8, Unit>, limits: Limits, unit: u8, reques
     };
     match data {
         // At most 250 bytes, by the maxima of the tables.
-        Ok(data) => [&[function, u8::try_from(data.len()).unwrap_or(u8::MAX)], data.as_slice()].concat(),
+        Ok(data) => {
+            let length = u8::try_from(data.len()).or_broken("a reply has at most 250 bytes", u8::MAX);
+            [&[function, length], data.as_slice()].concat()
+        }
         Err(exception) => vec![function | 0x80, exception.0],
     }
 }
 
 impl Unit {
-    fn read(&self, limits: Limits, unit: u8, request: &[u8], moment: Moment) -> Result<Vec<u8>, ExceptionCode> {
+    fn read(&self, limits: DeviceLimits, unit: u8, request: &[u8], moment: Moment) -> Result<Vec<u8>, ExceptionCode> {
         let [function, data @ ..] = request else {
             return Err(ExceptionCode::ILLEGAL_FUNCTION);
         };
@@ -102,18 +112,19 @@ impl Unit {
         match table {
             Table::Coils => bits(&self.coils, first, count, moment),
             Table::DiscreteInputs => bits(&self.discrete, first, count, moment),
-            Table::HoldingRegisters => registers(&self.holding, first, count, moment, place(unit, table)),
-            Table::InputRegisters => registers(&self.input, first, count, moment, place(unit, table)),
+            Table::HoldingRegisters => registers(&self.holding, first, count, moment, noise_seed(unit, table)),
+            Table::InputRegisters => registers(&self.input, first, count, moment, noise_seed(unit, table)),
         }
     }
 }
 
-/// A number that no other table of another unit has; an address added makes it a register's own.
-fn place(unit: u8, table: Table) -> u64 {
+/// A number that is unique for the table of a unit. With an address it is unique for a register.
+fn noise_seed(unit: u8, table: Table) -> u64 {
     u64::from(unit) << 24 | u64::from(table.function()) << 16
 }
 
-/// The cells from `first` on, each with its address: all `count` of them or an exception.
+/// The `count` cells from `first` on, each with its address, or an exception if one of them does
+/// not exist.
 fn cells<T>(
     table: &BTreeMap<u16, T>,
     first: u16,
@@ -132,10 +143,10 @@ fn registers(
     first: u16,
     count: u16,
     moment: Moment,
-    place: u64,
+    seed: u64,
 ) -> Result<Vec<u8>, ExceptionCode> {
     let cells = cells(table, first, count)?;
-    Ok(cells.flat_map(|(address, register)| register.at(moment, place | u64::from(*address)).to_be_bytes()).collect())
+    Ok(cells.flat_map(|(address, register)| register.at(moment, seed | u64::from(*address)).to_be_bytes()).collect())
 }
 
 /// The first bit is the lowest of the first byte (V1.1b3, section 6.1).
@@ -151,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    fn ask(request: &[u8]) -> Vec<u8> {
+    fn reply_to(request: &[u8]) -> Vec<u8> {
         let unit = "
             holding: { 0: [1, -2], 65535: 9 }
             coils: { 0: [true, false, true, true, false, false, false, false, true] }
@@ -159,18 +170,18 @@ mod tests {
         let units = BTreeMap::from([(1, serde_yaml::from_str(unit).unwrap())]);
         let moment = Moment { elapsed: Duration::ZERO, clock: Duration::ZERO };
         let (unit, request) = request.split_first().unwrap();
-        reply(&units, Limits::default(), *unit, request, moment)
+        reply(&units, DeviceLimits::default(), *unit, request, moment)
     }
 
     #[test]
-    fn registers_come_high_byte_first_and_bits_lowest_first() {
-        assert_eq!(ask(&[1, 3, 0, 0, 0, 2]), [3, 4, 0, 1, 0xFF, 0xFE]);
-        assert_eq!(ask(&[1, 1, 0, 0, 0, 9]), [1, 2, 0b1101, 1]);
-        assert_eq!(ask(&[1, 1, 0, 1, 0, 3]), [1, 1, 0b110]);
+    fn registers_are_sent_high_byte_first_and_bits_lowest_first() {
+        assert_eq!(reply_to(&[1, 3, 0, 0, 0, 2]), [3, 4, 0, 1, 0xFF, 0xFE]);
+        assert_eq!(reply_to(&[1, 1, 0, 0, 0, 9]), [1, 2, 0b1101, 1]);
+        assert_eq!(reply_to(&[1, 1, 0, 1, 0, 3]), [1, 1, 0b110]);
     }
 
     #[test]
-    fn what_is_not_there_is_answered_with_the_exception_for_it() {
+    fn invalid_requests_get_the_right_exception() {
         let cases: [(&[u8], u8, &str); 10] = [
             (&[1, 3, 0, 1, 0, 2], 2, "an address that does not exist among others"),
             (&[1, 3, 0xFF, 0xFF, 0, 1], 0, "the last address"),
@@ -184,7 +195,7 @@ mod tests {
             (&[2, 3, 0, 0, 0, 1], 0x0B, "another unit"),
         ];
         for (request, exception, what) in cases {
-            let reply = ask(request);
+            let reply = reply_to(request);
             if exception == 0 {
                 assert_eq!(reply, [3, 2, 0, 9], "{what}");
             } else {

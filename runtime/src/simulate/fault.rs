@@ -1,5 +1,5 @@
-//! Faults that a simulated device shows on demand, and which requests they meet. Nothing here touches the network: for a
-//! request it is said what shall happen, and `wire` makes it happen.
+//! Faults of a simulated device, and the requests that they apply to. Nothing here uses the
+//! network: this module decides what happens to a request, and `wire` makes it happen.
 
 use std::{
     fmt,
@@ -16,54 +16,54 @@ use serde::{
 
 use super::value::Period;
 
-/// What a device does instead of answering as it should.
+/// What a device does instead of a correct reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Answers late. The only one that goes together with others.
+    /// Replies late. The only fault that is combined with others.
     Delay(Duration),
-    /// Answers with this exception.
+    /// Replies with this exception.
     Exception(ExceptionCode),
-    /// Does not answer.
+    /// Does not reply.
     Silence,
-    /// Answers with as many bytes as the reply has, and none of them right.
+    /// Replies with as many bytes as the correct reply has, all of them wrong.
     Garbage,
-    /// Answers under the transaction number after the right one (TCP only).
+    /// Replies with the next transaction number (TCP only).
     WrongTransaction,
-    /// Answers as the unit after the right one.
+    /// Replies as the next unit.
     WrongUnit,
-    /// Answers with a wrong checksum (RTU only).
+    /// Replies with a wrong checksum (RTU only).
     WrongChecksum,
-    /// Answers with a register, or eight bits, less than was asked for.
+    /// Replies with a register, or eight bits, less than requested.
     ShortReply,
-    /// Answers with a register, or eight bits, more than was asked for.
+    /// Replies with a register, or eight bits, more than requested.
     LongReply,
-    /// Sends the first half of the reply, and no more.
+    /// Sends only the first half of the reply.
     CutReply,
-    /// Closes the connection without an answer.
+    /// Closes the connection without a reply.
     Drop,
-    /// Answers, then closes the connection.
+    /// Replies, then closes the connection.
     Close,
 }
 
-/// A fault, and the requests that it meets.
+/// A fault, and the requests that it applies to.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Rule {
+pub(super) struct FaultRule {
     pub(super) fault: Fault,
-    /// Of all units if there is no list.
+    /// Units; without a list all of them.
     units: Option<Vec<u8>>,
-    /// Of all tables.
+    /// Tables; without a list all of them.
     tables: Option<Vec<TableName>>,
-    /// That touch any of these.
+    /// Addresses, of which a request contains at least one.
     #[serde(default = "Ranges::all", deserialize_with = "addresses")]
     addresses: Ranges,
-    /// So many requests are spared first.
+    /// The number of requests before the first fault.
     #[serde(default)]
     after: u64,
-    /// Of the others only each so-manieth is met.
+    /// Of the other requests only every n-th has the fault.
     #[serde(default = "one")]
     every: NonZeroU64,
-    /// When so many were met, the fault is over.
+    /// After this many faults there are no more.
     times: Option<u64>,
 }
 
@@ -91,41 +91,42 @@ impl TableName {
     }
 }
 
-/// The rules of a device that is running: each counts the requests that it could meet.
+/// The rules of a running device. Each counts the requests that match it.
 #[derive(Debug)]
-pub(super) struct Faults(Vec<(Rule, AtomicU64)>);
+pub(super) struct Faults(Vec<(FaultRule, AtomicU64)>);
 
-/// What shall happen to a request.
+/// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Verdict {
+pub(super) struct FaultInjection {
     pub(super) delay: Duration,
     /// Never [`Fault::Delay`].
     pub(super) fault: Option<Fault>,
 }
 
 impl Faults {
-    pub(super) fn new(rules: Vec<Rule>) -> Self {
+    pub(super) fn new(rules: Vec<FaultRule>) -> Self {
         Self(rules.into_iter().map(|rule| (rule, AtomicU64::new(0))).collect())
     }
 
-    /// All delays that meet the request, and the first of the other faults. Each rule that fits counts the request.
-    pub(super) fn judge(&self, unit: u8, pdu: &[u8]) -> Verdict {
-        let mut verdict = Verdict::default();
+    /// The sum of all delays for the request, and the first of the other faults. Each rule that
+    /// matches counts the request.
+    pub(super) fn inject(&self, unit: u8, pdu: &[u8]) -> FaultInjection {
+        let mut injection = FaultInjection::default();
         for (rule, asked) in &self.0 {
-            if !rule.fits(unit, pdu) || !rule.meets(asked.fetch_add(1, Ordering::Relaxed)) {
+            if !rule.matches(unit, pdu) || !rule.applies(asked.fetch_add(1, Ordering::Relaxed)) {
                 continue;
             }
             match rule.fault {
-                Fault::Delay(delay) => verdict.delay = verdict.delay.saturating_add(delay),
-                fault => verdict.fault = verdict.fault.or(Some(fault)),
+                Fault::Delay(delay) => injection.delay = injection.delay.saturating_add(delay),
+                fault => injection.fault = injection.fault.or(Some(fault)),
             }
         }
-        verdict
+        injection
     }
 }
 
-impl Rule {
-    fn fits(&self, unit: u8, pdu: &[u8]) -> bool {
+impl FaultRule {
+    fn matches(&self, unit: u8, pdu: &[u8]) -> bool {
         if self.units.as_ref().is_some_and(|units| !units.contains(&unit)) {
             return false;
         }
@@ -141,15 +142,15 @@ impl Rule {
                 let last = first.saturating_add(u16::from_be_bytes([count_high, count_low]).saturating_sub(1));
                 (first..=last).any(|address| self.addresses.contains_run(address, address))
             }
-            // No read: it has no addresses that a rule could name.
+            // Not a read, so it has no addresses.
             _ => self.addresses == Ranges::all(),
         }
     }
 
-    /// Whether a request is met before which the rule saw `earlier` others.
-    fn meets(&self, earlier: u64) -> bool {
+    /// Whether the fault applies to a request after `earlier` others.
+    fn applies(&self, earlier: u64) -> bool {
         let Some(nth) = earlier.checked_sub(self.after) else { return false };
-        // The last of each `every`: 1 is all of them, 5 the fifth, the tenth …
+        // The last of each `every`: 1 means all, 5 the fifth, the tenth …
         let turn = nth.checked_rem(self.every.get()) == self.every.get().checked_sub(1);
         let met = nth.checked_div(self.every.get()).unwrap_or(0);
         turn && self.times.is_none_or(|times| met < times)
@@ -250,24 +251,24 @@ mod tests {
     const READ_5_TO_9: [u8; 5] = [3, 0, 5, 0, 5];
 
     fn met(faults: &Faults, count: usize) -> Vec<usize> {
-        (1..=count).filter(|_| faults.judge(1, &READ_5_TO_9).fault.is_some()).collect()
+        (1..=count).filter(|_| faults.inject(1, &READ_5_TO_9).fault.is_some()).collect()
     }
 
     #[test]
-    fn a_rule_meets_the_units_tables_and_addresses_that_it_names() {
+    fn rule_applies_to_its_units_tables_and_addresses() {
         let rule = faults("[{ fault: silence, units: [1, 2], tables: [holding, coils], addresses: [3, '9-20'] }]");
-        let fault = |unit, pdu: &[u8]| rule.judge(unit, pdu).fault;
+        let fault = |unit, pdu: &[u8]| rule.inject(unit, pdu).fault;
         assert_eq!(fault(1, &READ_5_TO_9), Some(Fault::Silence));
         assert_eq!(fault(2, &[1, 0, 20, 0, 1]), Some(Fault::Silence));
         assert_eq!(fault(3, &READ_5_TO_9), None, "another unit");
         assert_eq!(fault(1, &[4, 0, 5, 0, 5]), None, "another table");
         assert_eq!(fault(1, &[3, 0, 4, 0, 5]), None, "another address");
         assert_eq!(fault(1, &[6, 0, 9, 0, 5]), None, "a write");
-        assert_eq!(faults("[{ fault: silence }]").judge(1, &[6, 0, 9, 0, 5]).fault, Some(Fault::Silence));
+        assert_eq!(faults("[{ fault: silence }]").inject(1, &[6, 0, 9, 0, 5]).fault, Some(Fault::Silence));
     }
 
     #[test]
-    fn after_every_and_times_choose_among_the_requests() {
+    fn after_every_and_times_select_requests() {
         assert_eq!(met(&faults("[{ fault: drop, after: 2 }]"), 5), [3, 4, 5]);
         assert_eq!(met(&faults("[{ fault: drop, times: 2 }]"), 5), [1, 2]);
         assert_eq!(met(&faults("[{ fault: drop, every: 3 }]"), 9), [3, 6, 9]);
@@ -275,17 +276,17 @@ mod tests {
     }
 
     #[test]
-    fn delays_add_up_and_of_other_faults_the_first_is_shown() {
+    fn delays_are_added_and_the_first_other_fault_applies() {
         let rules =
             "[{ fault: { delay: 1s } }, { fault: { exception: 4 } }, { fault: drop }, { fault: { delay: 20ms } }]";
-        let verdict = faults(rules).judge(1, &READ_5_TO_9);
-        assert_eq!(verdict.delay, Duration::from_millis(1020));
-        assert_eq!(verdict.fault, Some(Fault::Exception(ExceptionCode(4))));
+        let injection = faults(rules).inject(1, &READ_5_TO_9);
+        assert_eq!(injection.delay, Duration::from_millis(1020));
+        assert_eq!(injection.fault, Some(Fault::Exception(ExceptionCode(4))));
     }
 
     #[test]
-    fn a_misspelt_fault_is_told_with_all_that_there_are() {
-        let error = |text: &str| serde_yaml::from_str::<Vec<Rule>>(text).unwrap_err().to_string();
+    fn error_of_an_unknown_fault_lists_all_faults() {
+        let error = |text: &str| serde_yaml::from_str::<Vec<FaultRule>>(text).unwrap_err().to_string();
         assert!(error("[{ fault: silent }]").contains("`silence`, `garbage`"), "{}", error("[{ fault: silent }]"));
         for (text, part) in [
             ("[{ fault: { exception: 0 } }]", "an exception code, 1 to 127"),

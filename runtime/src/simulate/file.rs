@@ -1,7 +1,7 @@
 //! The YAML format of simulated devices.
 //!
-//! Text comes in, a [`Simulation`] that can be bound comes out, or an error that says where in the text what was
-//! expected. Keys that the format does not know are errors.
+//! It parses text into a [`Simulation`] that can be bound, or returns an error with the place in
+//! the text and what was expected there. Unknown keys are errors.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use std::{
     path::PathBuf,
 };
 
-use pattoo_modbus::check_unit;
+use pattoo_modbus::Unit as UnitNumber;
 use serde::{
     Deserialize,
     de::{self, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor, value::MapAccessDeserializer},
@@ -19,9 +19,9 @@ use serde::{
 use thiserror::Error;
 
 use super::{
-    device::{Limits, Unit},
-    fault::{Fault, Rule},
-    value::{Bit, Movement, Register, Switching, Word},
+    device::{DeviceLimits, Unit},
+    fault::{Fault, FaultRule},
+    value::{Bit, BitChange, Change, Register, Word},
 };
 
 /// Devices to simulate, as a file describes them.
@@ -31,10 +31,11 @@ pub struct Simulation {
     pub(super) devices: Vec<Device>,
 }
 
-/// A file that can't be simulated.
+/// Why a file cannot be simulated.
 #[derive(Debug, Error)]
 pub enum SimulationError {
-    /// The text is not YAML, or not in the format. The message names the place, and what would be right there.
+    /// The text is not YAML, or not in the format. The message names the place, and what is
+    /// expected there.
     #[error("{0}")]
     Format(#[from] serde_yaml::Error),
     /// `devices:` is an empty list.
@@ -56,79 +57,79 @@ impl Simulation {
     }
 }
 
-/// One device: what is found at one place.
+/// One device: what is found at one address.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "Described")]
+#[serde(try_from = "DeviceEntry")]
 pub(super) struct Device {
-    /// What people call it; for texts only.
+    /// Its name in messages.
     pub(super) name: Option<String>,
-    pub(super) place: Place,
-    pub(super) limits: Limits,
-    pub(super) faults: Vec<Rule>,
+    pub(super) address: DeviceAddress,
+    pub(super) limits: DeviceLimits,
+    pub(super) faults: Vec<FaultRule>,
     pub(super) units: BTreeMap<u8, Unit>,
 }
 
-/// Where a device is found.
+/// The address or line of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum DeviceAddress {
     Tcp(SocketAddr),
     RtuOverTcp(SocketAddr),
     /// A pseudo-terminal, with a link to it or without.
     Pty(Option<PathBuf>),
 }
 
-/// A device as it is written.
+/// A device as it is written in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Described {
+struct DeviceEntry {
     name: Option<String>,
     #[serde(default, deserialize_with = "listen")]
-    listen: Option<Place>,
+    listen: Option<DeviceAddress>,
     #[serde(default, deserialize_with = "pty")]
-    pty: Option<Place>,
+    pty: Option<DeviceAddress>,
     #[serde(default)]
-    limits: Limits,
+    limits: DeviceLimits,
     #[serde(default)]
-    faults: Vec<Rule>,
+    faults: Vec<FaultRule>,
     #[serde(deserialize_with = "units")]
     units: BTreeMap<u8, Unit>,
 }
 
-impl TryFrom<Described> for Device {
+impl TryFrom<DeviceEntry> for Device {
     type Error = String;
 
-    fn try_from(described: Described) -> Result<Self, Self::Error> {
-        let Described { name, listen, pty, limits, faults, units } = described;
+    fn try_from(entry: DeviceEntry) -> Result<Self, Self::Error> {
+        let DeviceEntry { name, listen, pty, limits, faults, units } = entry;
         let wrong = |what: &str| match &name {
             Some(name) => format!("{name}: {what}"),
             None => what.to_owned(),
         };
-        let ((Some(place), None) | (None, Some(place))) = (listen, pty) else {
+        let ((Some(address), None) | (None, Some(address))) = (listen, pty) else {
             return Err(wrong("a device has either `listen` or `pty`"));
         };
         for rule in &faults {
-            match (rule.fault, &place) {
-                (Fault::WrongTransaction, Place::RtuOverTcp(_) | Place::Pty(_)) => {
-                    return Err(wrong("RTU has no transactions, so there is no `wrong-transaction`"));
+            match (rule.fault, &address) {
+                (Fault::WrongTransaction, DeviceAddress::RtuOverTcp(_) | DeviceAddress::Pty(_)) => {
+                    return Err(wrong("RTU has no transactions, so `wrong-transaction` is not possible"));
                 }
-                (Fault::WrongChecksum, Place::Tcp(_)) => {
-                    return Err(wrong("Modbus TCP has no checksum, so there is no `wrong-checksum`"));
+                (Fault::WrongChecksum, DeviceAddress::Tcp(_)) => {
+                    return Err(wrong("Modbus TCP has no checksum, so `wrong-checksum` is not possible"));
                 }
-                (Fault::Drop | Fault::Close, Place::Pty(_)) => {
-                    return Err(wrong("a serial line has no connection to `drop` or `close`: take `silence`"));
+                (Fault::Drop | Fault::Close, DeviceAddress::Pty(_)) => {
+                    return Err(wrong("a serial line has no connection to `drop` or `close`: use `silence`"));
                 }
                 _ => {}
             }
         }
-        Ok(Self { name, place, limits, faults, units })
+        Ok(Self { name, address, limits, faults, units })
     }
 }
 
-/// An address with a port, or a port alone, which is on loopback.
-fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Place>, D::Error> {
+/// An address with a port, or only a port on loopback.
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DeviceAddress>, D::Error> {
     struct Listen;
     impl Visitor<'_> for Listen {
-        type Value = Option<Place>;
+        type Value = Option<DeviceAddress>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str(
                 "an IP address with a port such as `127.0.0.1:1502`, `rtu+tcp://127.0.0.1:1503`, or a port alone",
@@ -136,34 +137,38 @@ fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Place>, D
         }
         fn visit_u64<E: de::Error>(self, port: u64) -> Result<Self::Value, E> {
             match u16::try_from(port) {
-                Ok(port) => Ok(Some(Place::Tcp((Ipv4Addr::LOCALHOST, port).into()))),
+                Ok(port) => Ok(Some(DeviceAddress::Tcp((Ipv4Addr::LOCALHOST, port).into()))),
                 Err(_) => Err(E::invalid_value(Unexpected::Unsigned(port), &self)),
             }
         }
         fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            let place = match text.strip_prefix("rtu+tcp://") {
-                Some(address) => address.parse().map(Place::RtuOverTcp),
-                None => text.strip_prefix("tcp://").unwrap_or(text).parse().map(Place::Tcp),
+            let address = match text.strip_prefix("rtu+tcp://") {
+                Some(address) => address.parse().map(DeviceAddress::RtuOverTcp),
+                None => text.strip_prefix("tcp://").unwrap_or(text).parse().map(DeviceAddress::Tcp),
             };
-            place.map(Some).map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+            address.map(Some).map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
         }
     }
     deserializer.deserialize_any(Listen)
 }
 
 /// The path of a link to the pseudo-terminal, or `true`.
-fn pty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Place>, D::Error> {
+fn pty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DeviceAddress>, D::Error> {
     struct Line;
     impl Visitor<'_> for Line {
-        type Value = Option<Place>;
+        type Value = Option<DeviceAddress>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("the path of a link to make, or `true` for a line without one")
+            f.write_str("the path of a link to create, or `true` for a line without one")
         }
         fn visit_bool<E: de::Error>(self, wanted: bool) -> Result<Self::Value, E> {
-            if wanted { Ok(Some(Place::Pty(None))) } else { Err(E::invalid_value(Unexpected::Bool(wanted), &self)) }
+            if wanted {
+                Ok(Some(DeviceAddress::Pty(None)))
+            } else {
+                Err(E::invalid_value(Unexpected::Bool(wanted), &self))
+            }
         }
         fn visit_str<E: de::Error>(self, path: &str) -> Result<Self::Value, E> {
-            Ok(Some(Place::Pty(Some(path.into()))))
+            Ok(Some(DeviceAddress::Pty(Some(path.into()))))
         }
     }
     deserializer.deserialize_any(Line)
@@ -179,7 +184,7 @@ fn units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u8, Unit
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut units = BTreeMap::new();
             while let Some(number) = map.next_key::<u64>()? {
-                let number = check_unit(number).map_err(de::Error::custom)?;
+                let number = UnitNumber::new(number).map_err(de::Error::custom)?.get();
                 if units.insert(number, map.next_value()?).is_some() {
                     return Err(de::Error::custom(format_args!("unit {number} is given twice")));
                 }
@@ -190,14 +195,14 @@ fn units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u8, Unit
     deserializer.deserialize_map(Units)
 }
 
-/// The values of one table by address, one entry for each address.
+/// The values of one table by address, one value for each address.
 pub(super) fn table<'de, D, T>(deserializer: D) -> Result<BTreeMap<u16, T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    struct Table<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {
+    struct TableVisitor<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for TableVisitor<T> {
         type Value = BTreeMap<u16, T>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("values by address, such as `0: 732`")
@@ -218,16 +223,17 @@ where
             Ok(cells)
         }
     }
-    deserializer.deserialize_map(Table(PhantomData))
+    deserializer.deserialize_map(TableVisitor(PhantomData))
 }
 
-/// A list of values, or a value that stands for a list of one.
+/// A list of values, or a single value.
 struct OneOrMore<T>(Vec<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct List<T>(PhantomData<T>);
-        /// Hands everything that is no list on to the value's own format, so that its errors name the right alternatives.
+        /// Passes anything but a list to the format of the value, so that errors name the right
+        /// alternatives.
         macro_rules! one {
             ($($method:ident($kind:ty),)*) => {$(
                 fn $method<E: de::Error>(self, value: $kind) -> Result<Self::Value, E> {
@@ -271,7 +277,7 @@ impl<'de> Deserialize<'de> for Register {
                 self.visit_i64(i64::try_from(value).unwrap_or(i64::MAX))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Register, A::Error> {
-                Movement::deserialize(MapAccessDeserializer::new(map)).map(Register::Moving)
+                Change::deserialize(MapAccessDeserializer::new(map)).map(Register::Changing)
             }
         }
         deserializer.deserialize_any(Cell)
@@ -290,7 +296,7 @@ impl<'de> Deserialize<'de> for Bit {
                 Ok(Bit::Constant(on))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Bit, A::Error> {
-                Switching::deserialize(MapAccessDeserializer::new(map)).map(Bit::Moving)
+                BitChange::deserialize(MapAccessDeserializer::new(map)).map(Bit::Changing)
             }
         }
         deserializer.deserialize_any(Cell)
@@ -307,32 +313,32 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_is_in_the_format_and_on_loopback() {
+    fn samples_are_valid_and_on_loopback() {
         for sample in [SAMPLE, FAULTS_SAMPLE] {
             let sample = Simulation::from_yaml(sample).unwrap();
-            assert!(sample.devices.iter().all(|device| match &device.place {
-                Place::Tcp(address) | Place::RtuOverTcp(address) => address.ip().is_loopback(),
-                Place::Pty(_) => true,
+            assert!(sample.devices.iter().all(|device| match &device.address {
+                DeviceAddress::Tcp(address) | DeviceAddress::RtuOverTcp(address) => address.ip().is_loopback(),
+                DeviceAddress::Pty(_) => true,
             }));
         }
     }
 
     #[test]
-    fn a_port_alone_is_on_loopback_and_all_else_is_as_written() {
+    fn single_port_is_on_loopback_and_an_address_is_used_as_written() {
         let listen = |text: &str| {
             let text = format!("devices: [{{ listen: {text}, units: {{}} }}]");
-            Simulation::from_yaml(&text).unwrap().devices[0].place.clone()
+            Simulation::from_yaml(&text).unwrap().devices[0].address.clone()
         };
         let address = |text: &str| text.parse().unwrap();
-        assert_eq!(listen("1502"), Place::Tcp(address("127.0.0.1:1502")));
-        assert_eq!(listen("0.0.0.0:502"), Place::Tcp(address("0.0.0.0:502")));
-        assert_eq!(listen("'[::1]:0'"), Place::Tcp(address("[::1]:0")));
-        assert_eq!(listen("'tcp://[::1]:0'"), Place::Tcp(address("[::1]:0")));
-        assert_eq!(listen("rtu+tcp://127.0.0.1:7"), Place::RtuOverTcp(address("127.0.0.1:7")));
+        assert_eq!(listen("1502"), DeviceAddress::Tcp(address("127.0.0.1:1502")));
+        assert_eq!(listen("0.0.0.0:502"), DeviceAddress::Tcp(address("0.0.0.0:502")));
+        assert_eq!(listen("'[::1]:0'"), DeviceAddress::Tcp(address("[::1]:0")));
+        assert_eq!(listen("'tcp://[::1]:0'"), DeviceAddress::Tcp(address("[::1]:0")));
+        assert_eq!(listen("rtu+tcp://127.0.0.1:7"), DeviceAddress::RtuOverTcp(address("127.0.0.1:7")));
     }
 
     #[test]
-    fn each_mistake_is_told_with_its_place_and_what_would_be_right() {
+    fn each_error_names_its_place_and_what_is_expected() {
         let unit = |text: &str| error(&format!("devices:\n- listen: 1502\n  units:\n    1:\n      {text}\n"));
         let cases = [
             (error("devices: []"), vec!["`devices` lists no device"]),

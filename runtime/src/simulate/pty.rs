@@ -1,4 +1,4 @@
-//! A pseudo-terminal as a serial line: whoever opens its name has the device at the other end.
+//! A pseudo-terminal as a serial line, with the device at its other end.
 
 use std::{
     fs, io,
@@ -20,19 +20,18 @@ use tokio::{
 /// Our end of the line.
 #[derive(Debug)]
 pub(super) struct Pty {
-    // Both are the one terminal. A pipe's halves are what tokio has for a file descriptor that is no socket; they ask no
-    // more of it than that it can be waited for.
+    // Both are the same terminal. Tokio's pipes work with any file descriptor that can be polled.
     reading: pipe::Receiver,
     writing: pipe::Sender,
-    /// Kept open, so that the line does not end when whoever reads it goes.
+    /// Kept open, so that the line stays open when its reader closes it.
     _theirs: OwnedFd,
     name: PathBuf,
     link: Option<PathBuf>,
 }
 
 impl Pty {
-    /// Opens a line, and makes `link` a symbolic link to its name. A link that a simulation left behind is replaced; any
-    /// other file is not.
+    /// Opens a line, and creates the symbolic link `link` to its name. The link of an earlier
+    /// simulation is replaced; any other file is not.
     pub(super) fn open(link: Option<&Path>) -> io::Result<Self> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let ours = openpt(flags)?;
@@ -46,7 +45,7 @@ impl Pty {
         raw.make_raw();
         tcsetattr(&theirs, OptionalActions::Now, &raw)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
-        // A grant names it from the root.
+        // A grant has an absolute path.
         let link = link.map(std::path::absolute).transpose()?;
         if let Some(link) = &link {
             if fs::read_link(link).is_ok_and(|old| old.starts_with("/dev/pts")) {
@@ -63,7 +62,7 @@ impl Pty {
         })
     }
 
-    /// What to open: the link, else the name that the system gave.
+    /// The path to open: the link, or the name from the system.
     pub(super) fn path(&self) -> &Path {
         self.link.as_deref().unwrap_or(&self.name)
     }
@@ -74,7 +73,7 @@ impl Drop for Pty {
         if let Some(link) = &self.link
             && fs::read_link(link).is_ok_and(|target| target == self.name)
         {
-            // The next simulation replaces it if it stays.
+            // If that fails, the next simulation replaces it.
             let _ = fs::remove_file(link);
         }
     }
@@ -113,13 +112,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn bytes_pass_as_they_are_and_the_link_goes_with_the_line() {
+    async fn bytes_pass_unchanged_and_the_link_is_removed_with_the_line() {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("line");
         let mut line = Pty::open(Some(&link)).unwrap();
         assert_eq!(line.path(), link);
         let mut theirs = fs::OpenOptions::new().read(true).write(true).open(&link).unwrap();
-        // What a terminal would make signals, ends of line or echoes of.
+        // Bytes that a terminal would turn into signals, ends of line or echoes.
         let bytes = [3, 4, 10, 13, 17, 19, 26, 0, 255];
         theirs.write_all(&bytes).unwrap();
         let mut read = [0; 9];
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_link_that_was_left_behind_is_replaced_and_a_file_is_not() {
+    async fn link_of_an_earlier_simulation_is_replaced_and_a_file_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("line");
         std::os::unix::fs::symlink("/dev/pts/98765", &link).unwrap();

@@ -1,7 +1,7 @@
-//! Being there: listening, accepting connections, holding lines.
+//! Listening, accepting connections, and serving lines.
 //!
-//! A simulated device must be sturdier than one that is only met by friends: what a stranger can send is bounded in length,
-//! the number of connections is bounded, and a connection that asks nothing for a while is closed.
+//! Any program may connect to a simulated device: requests are limited in length,
+//! the number of connections is limited, and a connection without requests is closed after a while.
 
 use std::{
     io,
@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     device,
     fault::{Fault, Faults},
-    file::{Device, Place, Simulation},
+    file::{Device, DeviceAddress, Simulation},
     pty::Pty,
     value::Moment,
     wire::{Framing, MAX_SILENCE},
@@ -32,58 +32,58 @@ use super::{
 /// How long accepting pauses after it failed, as it does when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A device could not be put where its file has it.
+/// Why a device cannot be served at its address.
 #[derive(Debug, Error)]
 pub enum BindError {
-    /// An address could not be listened on.
-    #[error("cannot listen on {address} ({error})")]
+    /// The address cannot be used.
+    #[error("cannot listen on {address}: {error}")]
     Address {
-        /// The address, as the file has it.
+        /// The address in the file.
         address: SocketAddr,
-        /// Why not.
+        /// The cause.
         #[source]
         error: io::Error,
     },
-    /// There is no pseudo-terminal, or no link to it.
-    #[error("cannot make a pseudo-terminal{} ({error})", link.as_ref().map(|link| format!(" with the link {}", link.display())).unwrap_or_default())]
+    /// The pseudo-terminal, or the link to it, cannot be created.
+    #[error("cannot create a pseudo-terminal{}: {error}", link.as_ref().map(|link| format!(" with the link {}", link.display())).unwrap_or_default())]
     Line {
-        /// The link, as the file has it.
+        /// The link in the file.
         link: Option<PathBuf>,
-        /// Why not.
+        /// The cause.
         #[source]
         error: io::Error,
     },
 }
 
-/// A simulation whose devices are all there; it answers as soon as it is served.
+/// A simulation with all addresses bound. It replies as soon as it is served.
 #[derive(Debug)]
 pub struct Bound {
-    devices: Vec<(Device, Bind)>,
+    devices: Vec<(Device, Binding)>,
     start: Start,
 }
 
-/// Where a device is found, taken.
+/// The bound address of a device.
 #[derive(Debug)]
-enum Bind {
+enum Binding {
     Network(TcpListener, SocketAddr, Framing),
     Line(Pty),
 }
 
-/// What is known of a device that is there.
+/// A device with a bound address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoundDevice {
-    /// What the file calls it.
+    /// Its name in the file.
     pub name: Option<String>,
-    /// Where it is found, as a grant has it: `tcp://127.0.0.1:1502`, `rtu+tcp://127.0.0.1:1503`,
+    /// Its URL, as in a grant: `tcp://127.0.0.1:1502`, `rtu+tcp://127.0.0.1:1503`,
     /// `rtu:///dev/pts/3?parity=none`.
     pub url: String,
-    /// Where it listens, if it does: the port is the real one, also where the file says 0.
+    /// Its address, if it listens. The port is the real one, also if the file has 0.
     pub address: Option<SocketAddr>,
     /// The numbers of its units, ascending.
     pub units: Vec<u8>,
 }
 
-/// When a simulation was bound, by both clocks.
+/// The time when a simulation was bound, on both clocks.
 #[derive(Debug, Clone, Copy)]
 struct Start {
     elapsed: Instant,
@@ -95,7 +95,7 @@ impl Start {
         let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
             elapsed: Instant::now(),
-            // A clock before 1970 is as good a start as any other.
+            // A clock before 1970 counts as 1970.
             clock: clock.unwrap_or_default(),
         }
     }
@@ -111,27 +111,28 @@ impl Simulation {
     #[must_use]
     pub fn on_free_ports(mut self) -> Self {
         for device in &mut self.devices {
-            match &mut device.place {
-                Place::Tcp(address) | Place::RtuOverTcp(address) => address.set_port(0),
-                Place::Pty(_) => {}
+            match &mut device.address {
+                DeviceAddress::Tcp(address) | DeviceAddress::RtuOverTcp(address) => address.set_port(0),
+                DeviceAddress::Pty(_) => {}
             }
         }
         self
     }
 
-    /// Listens on the addresses of all devices, and makes the lines of the others. Counters begin now.
+    /// Listens on the addresses of all devices, and creates the lines of the others. Counters start
+    /// now.
     ///
     /// # Errors
-    /// [`BindError`] for the first device that can't be put there; then none is.
+    /// [`BindError`] for the first device that cannot be bound. Then none is.
     pub async fn bind(self) -> Result<Bound, BindError> {
         let mut devices = Vec::with_capacity(self.devices.len());
         for device in self.devices {
-            let bind = match &device.place {
-                Place::Tcp(address) => listen(*address, Framing::Tcp).await?,
-                Place::RtuOverTcp(address) => listen(*address, Framing::Rtu).await?,
-                Place::Pty(link) => {
+            let bind = match &device.address {
+                DeviceAddress::Tcp(address) => listen(*address, Framing::Tcp).await?,
+                DeviceAddress::RtuOverTcp(address) => listen(*address, Framing::Rtu).await?,
+                DeviceAddress::Pty(link) => {
                     let failed = |error| BindError::Line { link: link.clone(), error };
-                    Bind::Line(Pty::open(link.as_deref()).map_err(failed)?)
+                    Binding::Line(Pty::open(link.as_deref()).map_err(failed)?)
                 }
             };
             devices.push((device, bind));
@@ -140,19 +141,19 @@ impl Simulation {
     }
 }
 
-async fn listen(address: SocketAddr, framing: Framing) -> Result<Bind, BindError> {
+async fn listen(address: SocketAddr, framing: Framing) -> Result<Binding, BindError> {
     let failed = |error| BindError::Address { address, error };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    Ok(Bind::Network(listener, address, framing))
+    Ok(Binding::Network(listener, address, framing))
 }
 
-impl Bind {
+impl Binding {
     fn url(&self) -> String {
         match self {
             Self::Network(_, address, Framing::Tcp) => format!("tcp://{address}"),
             Self::Network(_, address, Framing::Rtu) => format!("rtu+tcp://{address}"),
-            // Pseudo-terminals know no parity.
+            // Pseudo-terminals have no parity.
             Self::Line(pty) => format!("rtu://{}?parity=none", pty.path().display()),
         }
     }
@@ -166,23 +167,23 @@ impl Bound {
             .map(|(device, bind)| BoundDevice {
                 name: device.name.clone(),
                 url: bind.url(),
-                address: if let Bind::Network(_, address, _) = bind { Some(*address) } else { None },
+                address: if let Binding::Network(_, address, _) = bind { Some(*address) } else { None },
                 units: device.units.keys().copied().collect(),
             })
             .collect()
     }
 
-    /// Answers for all devices until `shutdown` is ready. Then, or when this future is dropped, nobody listens any
-    /// more and all connections are closed.
+    /// Serves all devices until `shutdown` is ready. Then, or when this future is dropped, all
+    /// listeners and connections are closed.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let mut devices = JoinSet::new();
         for (device, bind) in self.devices {
             let faults = Faults::new(device.faults.clone());
-            let place = bind.url();
-            let running = Arc::new(Running { device, faults, start: self.start, place });
+            let url = bind.url();
+            let running = Arc::new(RunningDevice { device, faults, start: self.start, url });
             match bind {
-                Bind::Network(listener, _, framing) => devices.spawn(serve(running, listener, framing)),
-                Bind::Line(pty) => devices.spawn(serve_line(running, pty)),
+                Binding::Network(listener, _, framing) => devices.spawn(serve(running, listener, framing)),
+                Binding::Line(pty) => devices.spawn(serve_line(running, pty)),
             };
         }
         shutdown.await;
@@ -191,69 +192,69 @@ impl Bound {
 
 /// A device that is served.
 #[derive(Debug)]
-struct Running {
+struct RunningDevice {
     device: Device,
     faults: Faults,
     start: Start,
-    /// For texts.
-    place: String,
+    /// For log lines.
+    url: String,
 }
 
 /// Accepts connections to one device for ever. Dropping the future closes them.
-async fn serve(running: Arc<Running>, listener: TcpListener, framing: Framing) {
+async fn serve(running: Arc<RunningDevice>, listener: TcpListener, framing: Framing) {
     let most = running.device.limits.connections.min(Semaphore::MAX_PERMITS);
-    let places = Arc::new(Semaphore::new(most));
+    let permits = Arc::new(Semaphore::new(most));
     let mut connections = JoinSet::new();
     loop {
-        // Those that have ended are forgotten.
+        // Connections that ended are removed.
         while connections.try_join_next().is_some() {}
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(place = running.place, %error, "cannot accept a connection");
+                tracing::warn!(device = running.url, %error, "cannot accept a connection");
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::warn!(place = running.place, %peer, "connection refused: {most} are open");
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+            tracing::warn!(device = running.url, %peer, "connection refused: {most} are open");
             continue;
         };
         let running = Arc::clone(&running);
         connections.spawn(async move {
-            let _place = place;
+            let _permit = permit;
             let end = match stream.set_nodelay(true) {
-                Ok(()) => running.answer(stream, framing).await,
+                Ok(()) => running.serve_requests(stream, framing).await,
                 Err(error) => Err(error),
             };
-            tracing::debug!(place = running.place, %peer, ?end, "connection closed");
+            tracing::debug!(device = running.url, %peer, ?end, "connection closed");
         });
     }
 }
 
-/// Answers on a line for ever: it has no end, and silence there is as good as anything.
-async fn serve_line(running: Arc<Running>, mut pty: Pty) {
+/// Serves a line for ever: it has no end, and may be silent.
+async fn serve_line(running: Arc<RunningDevice>, mut pty: Pty) {
     loop {
-        let end = running.answer(&mut pty, Framing::Rtu).await;
-        tracing::debug!(place = running.place, ?end, "the line is read anew");
+        let end = running.serve_requests(&mut pty, Framing::Rtu).await;
+        tracing::debug!(device = running.url, ?end, "the line is read again");
         sleep(ACCEPT_PAUSE).await;
     }
 }
 
-impl Running {
-    /// Answers one request after the other until the peer is done, breaks the protocol, or is silent for too long; or
-    /// until a fault ends it.
-    async fn answer(&self, stream: impl AsyncRead + AsyncWrite + Unpin, framing: Framing) -> io::Result<()> {
+impl RunningDevice {
+    /// Replies to requests until the client ends, breaks the protocol, or is silent for too long;
+    /// or until a fault ends it.
+    async fn serve_requests(&self, stream: impl AsyncRead + AsyncWrite + Unpin, framing: Framing) -> io::Result<()> {
         let mut stream = BufReader::new(stream);
         loop {
             let request = framing.read(&mut stream).await?;
-            let verdict = self.faults.judge(request.unit, &request.pdu);
-            if !verdict.delay.is_zero() {
-                sleep(verdict.delay).await;
+            let injection = self.faults.inject(request.unit, &request.pdu);
+            if !injection.delay.is_zero() {
+                sleep(injection.delay).await;
             }
-            // Nobody answers on a line for a unit that is not there; a gateway does.
+            // On a line there is no reply for a unit that does not exist; a gateway sends one.
             let absent = framing == Framing::Rtu && !self.device.units.contains_key(&request.unit);
-            match verdict.fault {
+            match injection.fault {
                 Some(Fault::Drop) => return Ok(()),
                 Some(Fault::Silence) => continue,
                 _ if absent => continue,
@@ -261,10 +262,10 @@ impl Running {
             }
             let Device { units, limits, .. } = &self.device;
             let pdu = device::reply(units, *limits, request.unit, &request.pdu, self.start.moment());
-            let frame = framing.reply(&request, pdu, verdict.fault);
-            // In one piece: in two, the second would wait for the acknowledgement of the first.
+            let frame = framing.reply(&request, pdu, injection.fault);
+            // In one write: the second of two would wait for the acknowledgement of the first.
             timeout(MAX_SILENCE, stream.write_all(&frame)).await??;
-            if verdict.fault == Some(Fault::Close) {
+            if injection.fault == Some(Fault::Close) {
                 return stream.shutdown().await;
             }
         }
@@ -279,7 +280,7 @@ mod tests {
 
     use super::*;
 
-    /// Serves one device with one register, and says where.
+    /// Serves one device with one register, and returns its address.
     async fn serve_one(shutdown: impl Future<Output = ()> + Send + 'static) -> SocketAddr {
         let text = "devices: [{ listen: 0, units: { 1: { holding: { 0: 732 } } } }]";
         let bound = Simulation::from_yaml(text).unwrap().bind().await.unwrap();
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_modbus_ends_its_connection_and_no_other() {
+    async fn invalid_request_closes_only_its_connection() {
         let address = serve_one(pending()).await;
         let mut good = TcpStream::connect(address).await.unwrap();
         assert_eq!(ask(&mut good).await.unwrap(), REPLY);
@@ -320,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_write_that_lies_about_its_length_is_an_unknown_function_like_any_other() {
+    async fn write_with_a_wrong_length_is_an_unknown_function() {
         let address = serve_one(pending()).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
         for pdu in [&[0x0F, 0, 0, 0xFF, 0xFF, 1, 0][..], &[0x10, 0, 0, 0x80, 1, 2, 0, 0]] {
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_too_many_is_closed_and_there_is_room_again_when_one_ends() {
+    async fn connection_beyond_the_limit_is_closed_until_another_one_ends() {
         let address = serve_one(pending()).await;
         let mut streams = Vec::new();
         for _ in 0..64 {
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_of_serving_closes_connections_and_frees_the_port() {
+    async fn shutdown_closes_connections_and_frees_the_port() {
         let (stop, stopped) = oneshot::channel::<()>();
         let address = serve_one(async move { drop(stopped.await) }).await;
         let mut stream = TcpStream::connect(address).await.unwrap();

@@ -1,4 +1,4 @@
-//! Values that registers and bits have, and what they are at a moment. Pure: the moment is an argument.
+//! The values of registers and bits, and their state at a moment, which is an argument.
 
 use std::time::Duration;
 
@@ -20,16 +20,16 @@ pub(super) struct Moment {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Register {
     Constant(Word),
-    Moving(Movement),
+    Changing(Change),
 }
 
-/// What a register can hold as people write it: -32768 to 65535.
+/// A value of a register as people write it: -32768 to 65535.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Word(i32);
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Movement {
+pub(super) enum Change {
     Ramp(Ramp),
     Counter(Counter),
     Noise(Noise),
@@ -62,12 +62,12 @@ pub(super) struct Noise {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Bit {
     Constant(bool),
-    Moving(Switching),
+    Changing(BitChange),
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Switching {
+pub(super) enum BitChange {
     Blink(Blink),
 }
 
@@ -86,22 +86,22 @@ pub(super) struct Period(Duration);
 pub(super) struct Rate(f64);
 
 impl Register {
-    /// The 16 bits at a moment. `place` tells noisy registers apart.
-    pub(super) fn at(&self, moment: Moment, place: u64) -> u16 {
+    /// The 16 bits at a moment. `seed` makes the noise of each register different.
+    pub(super) fn at(&self, moment: Moment, seed: u64) -> u16 {
         match self {
             Self::Constant(word) => word.bits(),
-            Self::Moving(Movement::Ramp(ramp)) => {
+            Self::Changing(Change::Ramp(ramp)) => {
                 let (from, to) = (f64::from(ramp.from.0), f64::from(ramp.to.0));
                 near_word(from + (to - from) * ramp.period.phase(moment.clock)).bits()
             }
-            Self::Moving(Movement::Counter(counter)) => {
+            Self::Changing(Change::Counter(counter)) => {
                 let seconds = moment.elapsed.as_secs_f64();
                 wrapping_word(f64::from(counter.start) + seconds * counter.per_second.0)
             }
-            Self::Moving(Movement::Noise(noise)) => {
+            Self::Changing(Change::Noise(noise)) => {
                 let tenth = u64::from(moment.clock.subsec_millis() / 100);
                 let step = moment.clock.as_secs().wrapping_mul(10).wrapping_add(tenth);
-                let random = scatter(place ^ scatter(step));
+                let random = scatter(seed ^ scatter(step));
                 let width = u64::from(noise.spread).saturating_mul(2).saturating_add(1);
                 let offset = random.checked_rem(width).unwrap_or(0);
                 let value = i64::from(noise.mean.0).saturating_sub(noise.spread.into()).saturating_add_unsigned(offset);
@@ -116,7 +116,7 @@ impl Bit {
     pub(super) fn at(&self, moment: Moment) -> bool {
         match self {
             Self::Constant(on) => *on,
-            Self::Moving(Switching::Blink(blink)) => blink.period.phase(moment.clock) < 0.5,
+            Self::Changing(BitChange::Blink(blink)) => blink.period.phase(moment.clock) < 0.5,
         }
     }
 }
@@ -134,27 +134,27 @@ impl Word {
         Self(value.clamp(Self::MIN, Self::MAX) as i32)
     }
 
-    /// As a register holds it.
+    /// The bits in the register.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "two's complement")]
     fn bits(self) -> u16 {
         self.0 as u16
     }
 }
 
-/// The nearest whole value that a register can hold.
+/// The nearest integer that a register can hold.
 #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and the word is clamped")]
 fn near_word(value: f64) -> Word {
     Word::nearest(value.round() as i64)
 }
 
-/// The lower 16 bits of the whole part of a value that is not negative.
+/// The lower 16 bits of the integer part of a value that is not negative.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the remainder fits")]
 fn wrapping_word(value: f64) -> u16 {
     (value.floor() % 65536.0) as u16
 }
 
-/// Spreads a number over all 64 bits (the finaliser of SplitMix64): the same for the same number, without a visible
-/// pattern otherwise.
+/// Spreads a number over all 64 bits (the finaliser of SplitMix64): the same for the same number,
+/// without a visible pattern otherwise.
 pub(super) fn scatter(number: u64) -> u64 {
     let mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ramp_goes_from_one_end_to_the_other_and_starts_again() {
+    fn ramp_changes_from_one_end_to_the_other_and_starts_again() {
         let up = register("ramp: { from: 0, to: 100, period: 60s }");
         assert_eq!([0.0, 30.0, 59.9, 60.0].map(|time| up.at(seconds(time), 0)), [0, 50, 100, 0]);
         let down = register("ramp: { from: 10, to: -10, period: 1m }");
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_goes_on_at_0_after_65535() {
+    fn counter_continues_at_0_after_65535() {
         let counter = register("counter: { start: 65530, per_second: 3 }");
         assert_eq!([0.0, 1.0, 2.0, 3.0].map(|time| counter.at(seconds(time), 0)), [65530, 65533, 0, 3]);
     }
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blinking_bit_is_on_for_the_first_half() {
+    fn blinking_bit_is_on_for_the_first_half() {
         let bit: Bit = serde_yaml::from_str("blink: { period: 10s }").unwrap();
         assert_eq!([0.0, 4.9, 5.0, 9.9, 10.0].map(|time| bit.at(seconds(time))), [true, true, false, false, true]);
     }

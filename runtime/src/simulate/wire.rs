@@ -1,10 +1,12 @@
-//! Requests and replies as bytes on a connection or a line: Modbus TCP and RTU, right, or wrong on demand.
+//! Requests and replies as bytes on a connection or a line: Modbus TCP and RTU, correct, or wrong
+//! on demand.
 //!
-//! The frames are cut here and not by a library, since a simulated device must be sturdier than one that is only met by
-//! friends, and a library would never write a wrong one.
+//! No library is used for the frames: a simulated device must accept anything that a client sends,
+//! and a library never writes a wrong frame.
 
 use std::{io, time::Duration};
 
+use pattoo_base::invariant::Invariant as _;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
     time::timeout,
@@ -12,20 +14,22 @@ use tokio::{
 
 use super::{fault::Fault, value::scatter};
 
-/// How long a connection may ask nothing.
+/// How long a connection may send no request.
 pub(super) const MAX_SILENCE: Duration = Duration::from_mins(10);
 /// The longest PDU: 253 bytes (MODBUS Application Protocol V1.1b3, section 4.1).
 const MAX_PDU: usize = 253;
 /// The longest RTU frame (MODBUS over Serial Line V1.02, section 2.5.1).
 const MAX_RTU: usize = 256;
-/// What ends an RTU frame whose length its function does not tell. The specification has 3.5 characters; over a network
-/// and on a pseudo-terminal, silences are what schedulers make of them.
+/// The silence that ends an RTU frame whose length does not follow from its function. The
+/// specification has 3.5 characters; over a network and on a pseudo-terminal the system's scheduler
+/// causes longer ones.
 const RTU_SILENCE: Duration = Duration::from_millis(50);
 
-/// How frames are made.
+/// The format of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// A header with transaction and length (Modbus Messaging on TCP/IP Implementation Guide V1.0b, section 3.1.3).
+    /// A header with transaction and length (Modbus Messaging on TCP/IP Implementation Guide V1.0b,
+    /// section 3.1.3).
     Tcp,
     /// The unit in front, a checksum behind (MODBUS over Serial Line V1.02, section 2.5.1).
     Rtu,
@@ -42,10 +46,10 @@ pub(super) struct Request {
 }
 
 impl Framing {
-    /// The next request. In RTU, what has no right checksum is passed over, as devices do.
+    /// The next request. In RTU, bytes without a correct checksum are ignored, as by devices.
     ///
     /// # Errors
-    /// The connection ended or was silent for too long, or what came is no Modbus.
+    /// The connection ended or was silent for too long, or a request is not Modbus.
     pub(super) async fn read(self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Request> {
         match self {
             Self::Tcp => read_tcp(stream).await,
@@ -53,7 +57,7 @@ impl Framing {
         }
     }
 
-    /// The bytes of a reply to `request`, with the faults that are in a frame rather than in when or whether it is sent.
+    /// The bytes of a reply to `request`, with the faults that change the frame.
     pub(super) fn reply(self, request: &Request, pdu: Vec<u8>, fault: Option<Fault>) -> Vec<u8> {
         let pdu = match fault {
             Some(Fault::Exception(code)) => vec![request.pdu.first().map_or(0x80, |function| function | 0x80), code.0],
@@ -66,8 +70,11 @@ impl Framing {
             Self::Tcp => {
                 let step = u16::from(fault == Some(Fault::WrongTransaction));
                 let transaction = request.transaction.wrapping_add(step).to_be_bytes();
-                // The length counts the unit, too.
-                let length = u16::try_from(pdu.len()).unwrap_or(u16::MAX).saturating_add(1).to_be_bytes();
+                // The length includes the unit.
+                let length = u16::try_from(pdu.len())
+                    .or_broken("a PDU is at most 255 bytes", u16::MAX)
+                    .saturating_add(1)
+                    .to_be_bytes();
                 [&transaction[..], &[0, 0], &length, &[unit], &pdu].concat()
             }
             Self::Rtu => {
@@ -96,10 +103,10 @@ async fn read_tcp(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Request> 
     let [transaction_high, transaction_low, 0, 0, length_high, length_low, unit] = header else {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a protocol other than 0"));
     };
-    // The length counts the unit, too, and a PDU has at least its function code.
+    // The length includes the unit, and a PDU has at least its function code.
     let length = usize::from(u16::from_be_bytes([length_high, length_low])).saturating_sub(1);
     if !(1..=MAX_PDU).contains(&length) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "a length that no request has"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "an invalid length of a request"));
     }
     let mut pdu = vec![0; length];
     timeout(MAX_SILENCE, stream.read_exact(&mut pdu)).await??;
@@ -108,7 +115,7 @@ async fn read_tcp(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Request> 
 
 async fn read_rtu(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Request> {
     let mut frame = Vec::new();
-    // Once bytes made no frame, only silence tells where the next one begins.
+    // After bytes that are not a frame, only silence shows where the next frame begins.
     let mut lost = false;
     loop {
         let wait = if frame.is_empty() { MAX_SILENCE } else { RTU_SILENCE };
@@ -137,7 +144,7 @@ async fn read_rtu(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Request> 
     }
 }
 
-/// How long a request is, as far as its beginning tells: it does for functions 1 to 6, 15 and 16.
+/// The length of a request, if its beginning has it: for functions 1 to 6, 15 and 16.
 fn request_length(frame: &[u8]) -> Option<usize> {
     match *frame {
         [_, 1..=6, ..] => Some(8),
@@ -153,19 +160,21 @@ fn checked(frame: &[u8]) -> Option<Request> {
     right.then(|| Request { transaction: 0, unit: *unit, pdu: pdu.to_vec() })
 }
 
-/// CRC-16 with polynomial 0xA001, beginning with all ones (V1.02, section 6.2.2); its low byte is sent first.
+/// CRC-16 with polynomial 0xA001, beginning with all ones (V1.02, section 6.2.2); its low byte is
+/// sent first.
 fn checksum(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xFFFF, |sum, byte| {
         (0..8).fold(sum ^ u16::from(*byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xA001 } else { sum >> 1 })
     })
 }
 
-/// A reply with a register (or eight bits) more or less than it should have, whose count of bytes is right about it.
+/// A reply with a register (or eight bits) more or less than requested, and with the right count of
+/// its bytes.
 fn resized(mut pdu: Vec<u8>, longer: bool) -> Vec<u8> {
     let step = match pdu.first() {
         Some(1 | 2) => 1,
         Some(3 | 4) => 2,
-        // An exception has no length that could be wrong.
+        // An exception has no length.
         _ => return pdu,
     };
     let length = if longer { pdu.len().saturating_add(step) } else { pdu.len().saturating_sub(step).max(2) };
@@ -195,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_of_both_kinds_are_as_the_specifications_have_them() {
+    fn frames_of_both_kinds_follow_the_specifications() {
         assert_eq!(
             Framing::Tcp.reply(&request(), vec![3, 2, 0x02, 0xDC], None),
             [0, 7, 0, 0, 0, 5, 1, 3, 2, 0x02, 0xDC]
@@ -204,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_spoils_what_its_name_says_and_nothing_else() {
+    fn each_fault_changes_only_its_part_of_the_frame() {
         use Fault::{CutReply, LongReply, ShortReply, WrongChecksum, WrongTransaction, WrongUnit};
         assert_eq!(reply(Framing::Tcp, WrongTransaction), [0, 8, 0, 0, 0, 5, 1, 3, 2, 0x02, 0xDC]);
         assert_eq!(reply(Framing::Tcp, WrongUnit), [0, 7, 0, 0, 0, 5, 2, 3, 2, 0x02, 0xDC]);
@@ -220,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_comes_in_pieces_is_read_whole() {
+    async fn request_in_pieces_is_read_completely() {
         // No more than three bytes fit in between.
         let (mut ours, mut theirs) = tokio::io::duplex(3);
         let (sent, read) = tokio::join!(ours.write_all(&REQUEST), Framing::Rtu.read(&mut theirs));
@@ -229,17 +238,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_frame_is_passed_over_until_there_is_silence() {
+    async fn invalid_bytes_are_ignored_until_there_is_silence() {
         let (mut ours, mut theirs) = tokio::io::duplex(512);
         let sending = async {
             let mut wrong = REQUEST;
             wrong[7] ^= 1;
-            // Without silence in between, the good one is taken for the rest of the wrong one.
+            // Without silence in between, the valid frame is treated as the rest of the wrong one.
             ours.write_all(&[&wrong[..], &REQUEST].concat()).await.unwrap();
             tokio::time::sleep(RTU_SILENCE * 4).await;
             ours.write_all(&[0x55; 300]).await.unwrap();
             tokio::time::sleep(RTU_SILENCE * 4).await;
-            // An unknown function, which only silence ends; then a good one.
+            // An unknown function, which only silence ends; then a valid frame.
             let unknown = [&[1, 0x2B, 14][..], &checksum(&[1, 0x2B, 14]).to_le_bytes()].concat();
             ours.write_all(&unknown).await.unwrap();
             tokio::time::sleep(RTU_SILENCE * 4).await;

@@ -1,4 +1,4 @@
-/* {{name}} counts its collections, and reads the temperature of a Modbus device if its operator names one. */
+/* {{name}} counts its collections, and reads the temperature of a Modbus device if one is set. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "pattoo_decode.h"
 #include "pattoo_json.h"
 
-/* Emits the number of this collection. Statics start afresh each time; the state is what lasts. */
+/* Emits the number of this collection. Statics start with their initial values each time; the state is stored. */
 static pattoo_result emit_count(void) {
   size_t size;
   const char *before = pattoo_state_get("collections", &size);

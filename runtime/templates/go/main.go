@@ -1,4 +1,4 @@
-// {{name}} counts its collections, and reads the temperature of a Modbus device if its operator names one.
+// {{name}} counts its collections, and reads the temperature of a Modbus device if one is set.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 
 func main() { pattoo.Run(collect) }
 
-// settings is what the operator sets; everything else is decided here.
+// settings are the settings of the operator.
 type settings struct {
 	// Device is the name under which a device was granted.
 	Device string `json:"device,omitempty"`
@@ -51,7 +51,7 @@ func collect() error {
 	return pattoo.Target(settings.Device).EmitPoint(temperature)
 }
 
-// count is the number of this collection. Variables start afresh each time; state is what lasts.
+// count is the number of this collection. Variables start with their initial values each time; state is stored.
 func count() (int, error) {
 	collections := 0
 	if before, found := state.GetString("collections"); found {

@@ -1,4 +1,4 @@
-"""{{name}}: counts its collections, and reads the temperature of a Modbus device if its operator names one."""
+"""{{name}}: counts its collections, and reads the temperature of a Modbus device if one is set."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from pattoo.decode import Registers
 
 @dataclass
 class Settings:
-    """What the operator sets; everything else is decided here."""
+    """The settings of the operator."""
 
     # The name under which a device was granted.
     device: str | None = None
@@ -18,7 +18,7 @@ class Settings:
 def collect() -> None:
     settings = pattoo.settings(Settings, strict=True)
 
-    # What is in variables starts afresh each time; `state` is what lasts.
+    # Variables start with their initial values each time; `state` is stored.
     collections = int(state.get("collections") or 0) + 1
     state.set("collections", str(collections))
     pattoo.emit("{{name}}", "collections", collections)

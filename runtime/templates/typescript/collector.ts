@@ -1,8 +1,8 @@
-// {{name}}: counts its collections, and reads the temperature of a Modbus device if its operator names one.
+// {{name}}: counts its collections, and reads the temperature of a Modbus device if one is set.
 
 import { decode, emit, float, integer, is, log, modbus, settings, state } from "pattoo";
 
-/** What the operator sets; everything else is decided here. */
+/** The settings of the operator. */
 const SETTINGS = {
   // The name under which a device was granted.
   device: is.optional(is.text),
@@ -11,7 +11,7 @@ const SETTINGS = {
 export function collect(): void {
   const { device } = settings(SETTINGS, { strict: true });
 
-  // What is in variables starts afresh each time; `state` is what lasts.
+  // Variables start with their initial values each time; `state` is stored.
   const collections = Number(state.get("collections") ?? 0) + 1;
   state.set("collections", String(collections));
   emit("{{name}}", "collections", integer(collections));

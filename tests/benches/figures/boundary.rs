@@ -24,9 +24,10 @@ pub(crate) fn figures() {
 
     let device = libmodbus_device_quiet();
     let site = RawSite::saying("{\"temperature\": 21.5}");
-    let granted =
-        bench.tokio.block_on(async { assignment_with_grants(agent("boundary"), device.address(), site.address()) });
-    let granted = Arc::new(Assignment { limits: long_timeout(), ..granted });
+    let granted = bench.tokio.block_on(async {
+        assignment_with_grants(agent("boundary"), device.address(), site.address()).limits(long_timeout()).build()
+    });
+    let granted = Arc::new(granted.unwrap());
     let spans = each(&bench, &granted, SPANS, 21, reader, |work| seconds(work));
     show(&spans, 1e6, "us for a span of one address, 1 000 of them in one `read-many`");
     let url = format!("http://{}/weather.json", site.address());

@@ -67,7 +67,7 @@ fn inspect_shows_kind_size_and_digest_of_the_file() {
     let core = r#"(module (memory (export "memory") 1) (func (export "collect") (result i32) i32.const 0))"#;
     assert_eq!(report(&cli, &cli.file("core.wat", core), &[])["kind"], "core-module");
     let page = inspect(&cli, &module, &[]).stdout;
-    assert!(page.contains("taken from the cache"), "{page}");
+    assert!(page.contains("read from the cache"), "{page}");
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn printed_modbus_grant_is_sufficient_and_minimal() {
     let seen = report(&cli, &module, &["--run", "--settings", "settings.json", "--grants", "wide.json"]);
     let grants = seen["run"]["grants"].as_str().unwrap().to_owned();
     for line in [
-        "units: [1, 7]    # each of them gets all that follows",
+        "units: [1, 7]    # each of them gets all of the following",
         "holding: [\"0-1\", \"3\"]",
         "input: [\"1\"]",
         "request_timeout: 700ms",

@@ -237,8 +237,8 @@ fn missing_tool_is_named_with_the_command_that_installs_it() {
 #[test]
 fn outdated_tools_are_named_with_the_required_version() {
     for (language, tool, version, said) in [
-        ("go", "go", "go1.19.8", "go1.19.8 is too old: it takes go1.24 or later"),
-        ("javascript", "node", "v18.20.4", "Node.js v18.20.4 is too old: it takes v20 or later"),
+        ("go", "go", "go1.19.8", "go1.19.8 is too old: go1.24 or later is required"),
+        ("javascript", "node", "v18.20.4", "Node.js v18.20.4 is too old: v20 or later is required"),
     ] {
         let project = Project::new(language, None);
         let fake = project.cli.file(tool, format!("#!/bin/sh\necho {version}\n"));

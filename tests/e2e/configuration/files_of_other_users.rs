@@ -121,7 +121,7 @@ fn named_pipe_in_place_of_a_module_or_secret_blocks_no_reload() {
     with_secret["grants"] = grants;
     site.configure(&json!([of("A"), with_secret]));
     daemon.signal("HUP");
-    daemon.wait_for("the configuration is not taken");
+    daemon.wait_for("the new configuration is refused");
     fs::remove_file(site.folder().join("token")).expect("it is ours");
     site.file("token", "s3cret");
     site.file("b.wat", &module);

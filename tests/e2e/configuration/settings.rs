@@ -170,7 +170,7 @@ fn check_compares_a_pinned_digest_with_the_file() {
     let right = said_of_wrong.split("write `sha256: ").nth(1).and_then(|rest| rest.split('`').next());
     let right = right.unwrap_or_else(|| panic!("no digest in {said_of_wrong}"));
     assert!(said_of_wrong.contains("exit code 2"), "{said_of_wrong}");
-    assert!(said_of_wrong.contains("uses `http`, and nothing of it is granted"), "{said_of_wrong}");
+    assert!(said_of_wrong.contains("uses `http`, and has no grant for it"), "{said_of_wrong}");
     let said_of_right =
         said(&configured(PATTOO, &ours(right, "{ http: [{ origin: 'https://a.example.org' }] }")), &["check"]);
     assert!(said_of_right.contains("exit code 0"), "{said_of_right}");

@@ -140,7 +140,7 @@ fn second_sigterm_abandons_a_running_collection_and_exits_cleanly() {
     daemon.wait_for("stopping: 1 collection under way");
     // A second signal stops it at once.
     daemon.signal("TERM");
-    daemon.wait_for("told to stop again");
+    daemon.wait_for("second signal to stop");
     let (status, _) = daemon.wait();
     assert!(status.success());
 }

@@ -112,7 +112,7 @@ fn spool_metrics_match_the_content_of_the_spool() {
         2000,
     );
     let daemon = site.start();
-    daemon.wait_for("bodies were dropped, ");
+    daemon.wait_for("payloads were evicted, ");
     let metric = |name: &str| daemon.metrics()[&format!("pattoo_wasm_spool_{name}")];
     let (dropped, bytes) = (metric("dropped_total"), metric("bytes"));
     assert!(dropped > 100.0 && bytes <= 1_048_576.0 && bytes > 900_000.0, "{dropped} {bytes}");
@@ -127,7 +127,7 @@ fn spool_metrics_match_the_content_of_the_spool() {
     let spool =
         rusqlite::Connection::open(site.folder().join("daemon/pattoo_wasm/spool/spool.sqlite3")).expect("a spool");
     let really: (i64, i64) = spool
-        .query_row("SELECT count(*), sum(length(json)) FROM body", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row("SELECT count(*), sum(length(content)) FROM payload", [], |row| Ok((row.get(0)?, row.get(1)?)))
         .expect("bodies");
     assert_eq!((&stats["queued"], &stats["queued_bytes"]), (&json!(really.0), &json!(really.1)));
     assert!(stats["dropped"].as_f64() >= Some(dropped));

@@ -160,7 +160,9 @@ fn settings_that_need_a_restart_are_kept_and_named_at_a_reload() {
     site.configure(&json!([counter("A"), counter("B")]));
     daemon.signal("HUP");
     for key in ["status", "concurrent"] {
-        daemon.wait_for(&format!("`{key}` is another now, and that takes a restart: until then it stays as it was"));
+        daemon.wait_for(&format!(
+            "`{key}` changed, which needs a restart: until then the previous value stays in effect"
+        ));
     }
     // The rest of the configuration is applied; a key with an equal value in another notation is no
     // change.

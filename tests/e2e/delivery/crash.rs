@@ -139,7 +139,7 @@ impl SpoolAfterKill {
     fn read(path: &Path) -> rusqlite::Result<Self> {
         let spool = rusqlite::Connection::open(path)?;
         let last = spool.query_row("SELECT coalesce(max(seq), 0) FROM sqlite_sequence", [], |row| row.get(0))?;
-        let mut select = spool.prepare("SELECT id, CAST(json AS TEXT) FROM body WHERE status = 0")?;
+        let mut select = spool.prepare("SELECT id, CAST(content AS TEXT) FROM payload WHERE status = 0")?;
         let queued = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
         Ok(Self { last, queued })
     }

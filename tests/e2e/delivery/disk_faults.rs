@@ -225,7 +225,7 @@ fn intact_payloads_of_a_randomly_damaged_spool_are_delivered_in_order() {
     assert_eq!(before.len(), 4000);
     let root = rusqlite::Connection::open(&source)
         .and_then(|db| {
-            db.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'body'", [], |row| row.get::<_, u32>(0))
+            db.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'payload'", [], |row| row.get::<_, u32>(0))
         })
         .expect("a table");
     let size = fs::metadata(&source).expect("a spool").len();
@@ -283,7 +283,7 @@ fn intact_payloads_of_a_randomly_damaged_spool_are_delivered_in_order() {
         let aside = fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
         let aside: Vec<_> = aside.filter(|path| path.to_string_lossy().contains("damaged-")).collect();
         if round % 2 == 0 || format!("{}", missing.len()) != quarantined.to_string() {
-            assert!(heard.contains("is damaged") && heard.contains("intact bodies were taken over"), "{heard}");
+            assert!(heard.contains("is damaged") && heard.contains("intact payloads were taken over"), "{heard}");
             assert_eq!(aside.len(), 1, "{aside:?}");
             // Except counters in its header, which opening the file changes.
             assert!(

@@ -175,8 +175,8 @@ fn everything_is_delivered(file_system: &str, mount: &str, own_user: bool) {
         let listed = spool(&["list", "--limit", "1", "--json"]);
         let id = serde_json::from_str::<Value>(&listed).expect("JSON")["id"].to_string();
         assert!(spool(&["show", &id]).contains("intact"));
-        assert_eq!(spool(&["retry", &id]), "1 body in the queue\n");
-        assert_eq!(spool(&["drop", &id]), "1 body deleted\n");
+        assert_eq!(spool(&["retry", &id]), "1 payload in the queue\n");
+        assert_eq!(spool(&["drop", &id]), "1 payload deleted\n");
     };
     let mut left = BODIES;
     let mut dropped = || {

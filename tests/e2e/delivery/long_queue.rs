@@ -21,8 +21,10 @@ use std::{
 };
 
 use pattoo_measurement::{Agent, AgentId, Candidate, Hostname, PollingInterval, Program, Value};
+use pattoo_output::ServerUrl;
 use pattoo_output::pattoo::{Batch, Body};
-use pattoo_output::{ServerUrl, Spool, SpoolLimits};
+use pattoo_spool::{Spool, SpoolLimits};
+use pattoo_tests::storing::store_body;
 use pattoo_tests::{Cli, Daemon, ReadyLine, Running, Site, resident_kib};
 use serde_json::json;
 
@@ -73,10 +75,8 @@ pub(crate) fn fill(path: &Path, server: &ServerUrl, bodies: u64) {
                     // They are stored in this order, and committed together.
                     let end = (next + AT_ONCE).min(bodies / AGENTS + 1);
                     let these: Vec<Body> = (next..end).map(|number| body(&agent, number)).collect();
-                    let storing = these.iter().map(|body| spool.store(body, &agent.program, &server));
-                    for stored in join_all(storing).await {
-                        stored.expect("it is stored");
-                    }
+                    let storing = these.iter().map(|body| store_body(&spool, body, &agent.program, &server));
+                    join_all(storing).await;
                     next = end;
                 }
             })
@@ -117,7 +117,7 @@ struct Heard {
 /// A receiver without a store, with the scenario of `scenario.yaml`, and its progress; the thread
 /// ends when all its output is read.
 fn receiver(cli: &Cli) -> (Running, Arc<Mutex<Heard>>, JoinHandle<()>) {
-    let mut command = cli.command(&["receive", "--listen", "127.0.0.1:0", "--mood", "scenario.yaml"]);
+    let mut command = cli.command(&["receive", "--listen", "127.0.0.1:0", "--scenario", "scenario.yaml"]);
     command.stdout(Stdio::piped());
     let mut receiver = Running::start(&mut command, ReadyLine::OnStderr, |line| {
         line.split_once("receiving on http://")?.1.trim().parse().ok()

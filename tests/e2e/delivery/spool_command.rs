@@ -36,16 +36,16 @@ fn queued_payloads_can_be_listed_shown_retried_and_dropped() {
     assert_eq!(good(&["spool", "list", "--quarantined"]).lines().count(), 1);
 
     assert!(good(&["spool", "show", "1"]).contains("intact      yes"));
-    let body: Value = serde_json::from_str(&good(&["spool", "show", "1", "--body"])).unwrap();
+    let body: Value = serde_json::from_str(&good(&["spool", "show", "1", "--payload"])).unwrap();
     assert_eq!(pattoo_records(&body)[0]["value"], 42);
     assert_eq!(cli.run(&["spool", "show", "7"]).code, Some(2));
 
-    assert_eq!(good(&["spool", "retry", "1"]), "1 body in the queue\n");
+    assert_eq!(good(&["spool", "retry", "1"]), "1 payload in the queue\n");
     assert_eq!(cli.run(&["spool", "drop"]).code, Some(2), "what is dropped must be named");
-    assert_eq!(good(&["spool", "drop", "--program", "ONE"]), "1 body deleted\n");
+    assert_eq!(good(&["spool", "drop", "--program", "ONE"]), "1 payload deleted\n");
     let stats: Value = serde_json::from_str(&good(&["spool", "stats", "--json"])).unwrap();
     assert_eq!((&stats["queued"], &stats["dropped"], &stats["delivered"]), (&json!(1), &json!(1), &json!(0)));
-    assert_eq!(good(&["spool", "drop", "--all"]), "1 body deleted\n");
+    assert_eq!(good(&["spool", "drop", "--all"]), "1 payload deleted\n");
     assert!(good(&["spool", "stats"]).starts_with("queued       0 (0 B)\n"));
 }
 
@@ -58,22 +58,28 @@ fn missing_or_damaged_payload_is_an_error_for_retry_and_drop() {
         assert_eq!(cli.run(&["run", "a.wat", "--program", program, "--post", &server]).code, Some(5));
     }
     for what in ["drop", "retry"] {
-        assert_refused(&cli.run(&["spool", what, "99999"]), 2, &["there is no body 99999 in the spool", "spool list"]);
+        assert_refused(
+            &cli.run(&["spool", what, "99999"]),
+            2,
+            &["there is no payload 99999 in the spool", "spool list"],
+        );
         // The command changes nothing if one of several payloads does not exist.
-        assert_refused(&cli.run(&["spool", what, "1", "98", "99"]), 2, &["there are no bodies 98, 99 in the spool"]);
+        assert_refused(&cli.run(&["spool", what, "1", "98", "99"]), 2, &["there are no payloads 98, 99 in the spool"]);
         let of_another = cli.run(&["spool", what, "1", "--program", "TWO"]);
-        assert_refused(&of_another, 2, &["there is no body 1 of this status, program and server in the spool"]);
+        assert_refused(&of_another, 2, &["there is no payload 1 of this status, program and server in the spool"]);
     }
     let queued = |cli: &Cli| cli.run(&["spool", "list", "--json"]).stdout.matches("\"queued\"").count();
     assert_eq!(queued(&cli), 2);
 
     let path = cli.folder().join(".local/state/pattoo_wasm/spool/spool.sqlite3");
     let spool = rusqlite::Connection::open(path).unwrap();
-    spool.execute_batch("UPDATE body SET status = 1; UPDATE body SET json = CAST('{}' AS BLOB) WHERE id = 1").unwrap();
+    spool
+        .execute_batch("UPDATE payload SET status = 1; UPDATE payload SET content = CAST('{}' AS BLOB) WHERE id = 1")
+        .unwrap();
     drop(spool);
     let run = cli.run(&["spool", "retry", "--quarantined"]);
-    assert_eq!((run.code, run.stdout.as_str()), (Some(2), "1 body in the queue\n"), "{run:#?}");
-    assert!(run.stderr.contains("body 1 is damaged on disk") && run.stderr.contains("spool drop"), "{run:#?}");
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), "1 payload in the queue\n"), "{run:#?}");
+    assert!(run.stderr.contains("payload 1 is damaged on disk") && run.stderr.contains("spool drop"), "{run:#?}");
     assert_eq!(queued(&cli), 1);
-    assert_eq!(cli.run(&["spool", "drop", "1"]).stdout, "1 body deleted\n");
+    assert_eq!(cli.run(&["spool", "drop", "1"]).stdout, "1 payload deleted\n");
 }

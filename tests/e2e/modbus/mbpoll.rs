@@ -49,7 +49,7 @@ fn mbpoll(target: &[&str], span: Span) -> Vec<u16> {
         Table::InputRegisters => ("3:hex", false),
     };
     let number = |number: u16| number.to_string();
-    let (unit, address, count) = (number(span.unit().into()), number(span.address()), number(span.count()));
+    let (unit, address, count) = (number(span.unit().get().into()), number(span.address()), number(span.count()));
     let output = Command::new("mbpoll")
         // Ten seconds are its largest timeout.
         .args(["-0", "-1", "-q", "-o", "10", "-a", &unit, "-r", &address, "-c", &count, "-t", kind])
@@ -76,7 +76,7 @@ fn requests(device: &Running, count: usize) -> Vec<Value> {
 }
 
 fn as_logged(span: Span) -> Value {
-    json!([span.unit(), span.table().function(), span.address(), span.count()])
+    json!([span.unit().get(), span.table().function(), span.address(), span.count()])
 }
 
 /// Two units with registers, one with bits.

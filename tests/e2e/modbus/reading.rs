@@ -69,8 +69,10 @@ fn read_with_pymodbus(port: u16, spans: &[Span]) -> Value {
         Table::HoldingRegisters => "holding",
         Table::InputRegisters => "input",
     };
-    let spans: Vec<_> =
-        spans.iter().map(|span| json!([span.unit(), table(span.table()), span.address(), span.count()])).collect();
+    let spans: Vec<_> = spans
+        .iter()
+        .map(|span| json!([span.unit().get(), table(span.table()), span.address(), span.count()]))
+        .collect();
     let output = Command::new(python())
         .arg(peer("modbus_read.py"))
         .args([port.to_string(), json!(spans).to_string()])

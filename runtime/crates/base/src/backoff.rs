@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The wait after `failures` failures in a row: `first` after the first, twice as long after each further one, at most
-/// `longest`. No failure means no wait.
+/// The wait after `failures` failures in a row: `first` after the first, twice as long after each
+/// further one, at most `longest`. No failure means no wait.
 ///
 /// ```
 /// use std::time::Duration;

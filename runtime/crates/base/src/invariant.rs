@@ -1,7 +1,16 @@
 //! Invariants of this program that do not hold.
 //!
-//! What comes from outside is parsed, and what is wrong with it is an error. An invariant of ours that does not hold is a bug:
-//! tests and development builds stop at it, and a release logs its place and continues with a fallback.
+//! Data from outside is parsed, and a mistake in it is an error. An invariant of this program that
+//! does not hold is a bug: tests and development builds panic, a release logs its place and
+//! continues with a fallback.
+//!
+//! ```
+//! use pattoo_base::invariant::Invariant as _;
+//!
+//! // The length was checked before, so the conversion cannot fail.
+//! let length = u8::try_from(17_usize).or_broken("a key has at most 255 bytes", u8::MAX);
+//! assert_eq!(length, 17);
+//! ```
 
 use std::{fmt::Display, panic::Location};
 
@@ -20,13 +29,13 @@ pub fn broken(what: impl Display) {
     tracing::error!("internal error at {place}: {what}");
 }
 
-/// A value that is there unless this program has a bug.
+/// A value that exists unless this program has a bug.
 pub trait Invariant<T> {
-    /// The value; if it is not there, reports the bug and returns `fallback`.
+    /// The value; if there is none, reports the bug and returns `fallback`.
     ///
     /// # Panics
     ///
-    /// In builds with debug assertions, if it is not there.
+    /// In builds with debug assertions, if there is none.
     #[track_caller]
     fn or_broken(self, what: &str, fallback: T) -> T;
 }
@@ -35,12 +44,11 @@ impl<T> Invariant<T> for Option<T> {
     #[track_caller]
     fn or_broken(self, what: &str, fallback: T) -> T {
         // A closure would hide the caller's place.
-        if let Some(value) = self {
-            value
-        } else {
+        let Some(value) = self else {
             broken(what);
-            fallback
-        }
+            return fallback;
+        };
+        value
     }
 }
 
@@ -62,7 +70,7 @@ mod tests {
     use super::Invariant as _;
 
     #[test]
-    fn value_that_is_there_is_returned() {
+    fn value_that_exists_is_returned() {
         assert_eq!(Some(1).or_broken("it is there", 0), 1);
         assert_eq!(u8::try_from(1_u64).or_broken("it fits", 0), 1);
     }

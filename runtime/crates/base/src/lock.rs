@@ -1,7 +1,17 @@
 //! Locks whose holder may have panicked.
 //!
-//! A panic while a lock is held poisons it. What is kept behind the locks of this program is valid after every
-//! single statement, so the next one to take such a lock goes on with what is there.
+//! A panic while a lock is held poisons it. The values behind the locks of this program are valid
+//! after every single statement, so the next holder of such a lock uses the value as it is.
+//!
+//! ```
+//! use std::sync::Mutex;
+//!
+//! use pattoo_base::lock::lock;
+//!
+//! let count = Mutex::new(1);
+//! *lock(&count) += 1;
+//! assert_eq!(*lock(&count), 2);
+//! ```
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

@@ -1,4 +1,12 @@
-//! A value that is sent and never shown.
+//! Values that are sent and never displayed.
+//!
+//! ```
+//! use pattoo_base::secret::Secret;
+//!
+//! let token = Secret::new("s3cr3t\n").unwrap();
+//! assert_eq!(format!("{token:?} {:?}", token.header()), "Secret(***) Sensitive");
+//! assert_eq!(token.bearer().as_bytes(), b"Bearer s3cr3t");
+//! ```
 
 use std::{
     fmt,
@@ -9,23 +17,26 @@ use std::{
 use reqwest::header::HeaderValue;
 use thiserror::Error;
 
-use crate::files::{self, Exposure};
+use crate::{
+    files::{self, Exposure},
+    invariant::Invariant as _,
+};
 
-/// Enough for any token or key; a file that is longer is some other file.
+/// The maximum length in bytes: enough for any token or key, so that a longer file is another file.
 const LONGEST: u64 = 16 * 1024;
 
-/// The value of a header that the host attaches: a token, a password, a key.
+/// The value of a header that this program adds: a token, a password, a key.
 ///
-/// It cannot be printed: `Debug` shows `Secret(***)`, there is no `Display`, and nothing outside this layer gets at the
-/// value. One line end at its end (`\n` or `\r\n`) is not part of it, since editors and `echo` put one there; any other
-/// control character is an error, not something to be cut off silently.
+/// It cannot be displayed: `Debug` shows `Secret(***)`, and there is no `Display`. One line end at
+/// its end (`\n` or `\r\n`) is removed, since editors and `echo` add one; any other control
+/// character is an error.
 #[derive(Clone)]
 pub struct Secret {
     value: HeaderValue,
     source: SecretSource,
 }
 
-/// Wherever they were read.
+/// Compares the values only, not the sources.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         self.value == other.value
@@ -34,10 +45,10 @@ impl PartialEq for Secret {
 
 impl Eq for Secret {}
 
-/// Where a secret was read.
+/// Where a secret was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
-    /// It was given as it is.
+    /// It was passed as a value.
     Given,
     /// The environment variable of this name.
     Environment(String),
@@ -46,7 +57,7 @@ pub enum SecretSource {
 }
 
 impl SecretSource {
-    /// For messages.
+    /// The source, for messages.
     fn place(&self) -> String {
         match self {
             Self::Given => "the given value".to_owned(),
@@ -56,47 +67,47 @@ impl SecretSource {
     }
 }
 
-/// Why there is no secret to attach. None of these texts holds any of its value.
+/// Why a secret cannot be used. No message contains a part of its value.
 #[derive(Debug, Error)]
 pub enum SecretError {
     /// The environment variable is not set.
-    #[error("the environment variable {name:?} of a secret is not set")]
+    #[error("cannot read a secret: the environment variable {name:?} is not set")]
     NotSet {
         /// Its name.
         name: String,
     },
     /// The file could not be read.
-    #[error("the secret file {} cannot be read: {source}", path.display())]
+    #[error("cannot read the secret file {}: {source}", path.display())]
     File {
         /// Its path.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// Other users can change the file.
-    #[error("the file of a secret cannot be trusted: {0}")]
+    #[error("cannot trust the file of a secret: {0}")]
     Exposed(Box<FileExposure>),
-    /// There is nothing in it.
+    /// It is empty.
     #[error("the secret from {place} is empty")]
     Empty {
-        /// Where it came from.
+        /// Its source.
         place: String,
     },
     /// It is longer than any header should be.
     #[error("the secret from {place} is longer than {LONGEST} bytes")]
     TooLong {
-        /// Where it came from.
+        /// Its source.
         place: String,
     },
-    /// It holds a line end or another character that no header value can have.
-    #[error("the secret from {place} holds a line end or another control character")]
-    Unsendable {
-        /// Where it came from.
+    /// It contains a line end or another character that a header value cannot have.
+    #[error("the secret from {place} contains a line end or another control character")]
+    InvalidCharacter {
+        /// Its source.
         place: String,
     },
 }
 
-/// Who else can change a file, and the command that ends it.
+/// Who else can change a file, and the command that fixes it.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct FileExposure(Exposure);
@@ -108,21 +119,21 @@ impl From<Exposure> for SecretError {
 }
 
 impl SecretError {
-    /// How to end what makes a file untrusted.
+    /// The help text to fix an untrusted file.
     pub fn help(&self) -> Option<String> {
         if let Self::Exposed(exposure) = self { Some(exposure.0.help()) } else { None }
     }
 }
 
 impl Secret {
-    /// A secret that is at hand.
+    /// A secret with this value.
     pub fn new(value: impl AsRef<[u8]>) -> Result<Self, SecretError> {
         Self::from_bytes(value.as_ref(), SecretSource::Given)
     }
 
     /// The secret in an environment variable of this process.
     pub fn from_env(name: &str) -> Result<Self, SecretError> {
-        // Asking for the empty name, or one with `=` or NUL, is a panic on some systems.
+        // The standard library may panic for the empty name, and for names with `=` or NUL.
         let settable = !name.is_empty() && !name.contains(['=', '\0']);
         let value = settable
             .then(|| std::env::var_os(name))
@@ -131,13 +142,13 @@ impl Secret {
         Self::from_bytes(value.as_encoded_bytes(), SecretSource::Environment(name.to_owned()))
     }
 
-    /// The secret in a file, read now and once.
+    /// The secret in a file, which is read once.
     pub fn from_file(path: &Path) -> Result<Self, SecretError> {
         let failed = |source| SecretError::File { path: path.to_owned(), source };
         let file = files::open(path).map_err(failed)?;
         files::refuse_exposed(path)?;
         let mut bytes = Vec::new();
-        // Two more for the line end, one more to see that it is too long.
+        // Two more bytes for the line end, and one to detect that it is too long.
         (&file).take(LONGEST.saturating_add(3)).read_to_end(&mut bytes).map_err(failed)?;
         Self::from_bytes(&bytes, SecretSource::File(path.to_owned()))
     }
@@ -151,17 +162,17 @@ impl Secret {
             return Err(SecretError::TooLong { place: source.place() });
         }
         let mut header =
-            HeaderValue::from_bytes(value).map_err(|_| SecretError::Unsendable { place: source.place() })?;
+            HeaderValue::from_bytes(value).map_err(|_| SecretError::InvalidCharacter { place: source.place() })?;
         header.set_sensitive(true);
         Ok(Self { value: header, source })
     }
 
-    /// The value of a header that carries it; marked as sensitive, so that no debug output shows it.
+    /// The value as a header value, marked as sensitive, so that no debug output shows it.
     pub fn header(&self) -> HeaderValue {
         self.value.clone()
     }
 
-    /// Where it was read.
+    /// Where it was read from.
     pub fn source(&self) -> &SecretSource {
         &self.source
     }
@@ -169,8 +180,8 @@ impl Secret {
     /// The value of an `authorization` header that has this as its bearer token (RFC 6750).
     pub fn bearer(&self) -> HeaderValue {
         let value = [b"Bearer ", self.value.as_bytes()].concat();
-        // What was sendable is so behind a word.
-        let mut header = HeaderValue::from_bytes(&value).unwrap_or_else(|_| self.value.clone());
+        let mut header = HeaderValue::from_bytes(&value)
+            .or_broken("a valid header value is valid after a prefix", self.value.clone());
         header.set_sensitive(true);
         header
     }

@@ -1,12 +1,22 @@
-//! Text from guests, devices and sites, made safe for one line of a log or a terminal.
+//! Text from collectors, devices and web sites, made safe for one line of a log or a terminal.
 //!
-//! What came from outside must not be able to start a line of its own, move the cursor, change colours, or make a line read
-//! differently from what it says. Everything that can is shown as an escape instead.
+//! Text from outside must not start a new line, move the cursor, change colours, or change the
+//! direction of a line. Every character that can is replaced by an escape.
+//!
+//! ```
+//! use pattoo_base::text::{counted, masked, one_line, printable};
+//!
+//! assert_eq!(one_line("two\nlines", 40), r"two\nlines");
+//! assert_eq!(one_line("a long text", 6), "a long…");
+//! assert_eq!(printable("two\nlines\x07"), "two\nlines\\u{7}");
+//! assert_eq!(masked("key: \x07"), "key: ?");
+//! assert_eq!(counted(2, "body", "bodies"), "2 bodies");
+//! ```
 
 use std::fmt::Write as _;
 
-/// `text` on one line, at most `limit` bytes of it, with control characters, line separators and the marks that change
-/// the direction of writing shown as `\n`, `\t` or `\u{…}`.
+/// At most `limit` bytes of `text` on one line. Control characters, line separators and characters
+/// that change the direction of writing become `\n`, `\t` or `\u{…}`.
 pub fn one_line(text: &str, limit: usize) -> String {
     let kept = text.get(..text.floor_char_boundary(limit)).unwrap_or_default();
     let mut line = String::with_capacity(kept.len());
@@ -41,13 +51,14 @@ pub fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// `text` with the same characters shown as escapes, but for line ends: for a paragraph that is not a line of a log.
+/// `text` with the same characters as escapes, except line ends: for text that is not a line of a
+/// log.
 pub fn printable(text: &str) -> String {
     text.lines().map(|line| one_line(line, line.len())).collect::<Vec<_>>().join("\n")
 }
 
-/// `text` with the same characters masked, each by as many `?` as it has bytes: for a source whose places are named by
-/// their offsets.
+/// `text` with each of the same characters replaced by as many `?` as it has bytes: for a source
+/// text whose byte offsets have to stay valid.
 pub fn masked(text: &str) -> String {
     let mask = |character: char| {
         let shown = if is_unsafe(character) && !matches!(character, '\n' | '\t') { '?' } else { character };
@@ -56,7 +67,7 @@ pub fn masked(text: &str) -> String {
     text.chars().flat_map(mask).collect()
 }
 
-/// Whether a character can do something to the line or terminal it stands in, other than being read.
+/// Whether a character can change the line or the terminal that displays it.
 fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -69,17 +80,17 @@ mod tests {
     use super::{one_line, shown};
 
     #[test]
-    fn a_message_cannot_start_a_line_or_colour_the_terminal() {
+    fn message_cannot_start_a_line_or_colour_the_terminal() {
         assert_eq!(one_line("a\nERROR b\r\x1b[31m\u{9b}1m", 99), r"a\nERROR b\r\u{1b}[31m\u{9b}1m");
     }
 
     #[test]
-    fn a_message_cannot_turn_the_direction_of_writing() {
+    fn message_cannot_change_the_direction_of_writing() {
         assert_eq!(one_line("safe\u{202e}evil\u{2066}", 99), r"safe\u{202e}evil\u{2066}");
     }
 
     #[test]
-    fn a_long_message_is_cut_between_characters() {
+    fn long_message_is_cut_between_characters() {
         assert_eq!(one_line("häuser", 2), "h…");
         assert_eq!(one_line("häuser", 3), "hä…");
         assert_eq!(one_line("häuser", 7), "häuser");
@@ -94,7 +105,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn whatever_is_said_is_one_line_of_printable_text(text: String, limit in 0usize..64) {
+        fn any_text_becomes_one_line_of_printable_text(text: String, limit in 0usize..64) {
             let line = one_line(&text, limit);
             let harmless = |c: char| !c.is_control() && c != '\u{2028}' && c != '\u{202e}';
             proptest::prop_assert!(line.chars().all(harmless), "{}", line);

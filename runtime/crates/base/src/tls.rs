@@ -1,4 +1,4 @@
-//! Whose certificates are believed.
+//! Trusted certificate authorities, and the TLS settings of clients.
 
 use std::{
     fmt,
@@ -14,16 +14,17 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 use thiserror::Error;
 
-/// The certificate authorities that are believed: the system's, and any that are added.
+/// The trusted certificate authorities: those of the system, and added ones.
 ///
-/// The system's are read when the first `https` origin is granted, once for all clones.
+/// Those of the system are read when the first `https` origin is granted, once for all clones.
 #[derive(Clone)]
 pub struct Trust {
     added: Vec<CertificateDer<'static>>,
     verifier: Arc<OnceLock<Result<Arc<Verifier>, rustls::Error>>>,
 }
 
-/// What to say of this machine's clock where a certificate is not valid at the time that it shows: it may be the clock that is wrong.
+/// The time of this machine, for the message about a certificate that is not valid at that time:
+/// the clock may be wrong.
 pub fn clock_of(error: &rustls::Error) -> Option<String> {
     use rustls::{CertificateError as E, Error};
     let Error::InvalidCertificate(
@@ -39,15 +40,16 @@ pub fn clock_of(error: &rustls::Error) -> Option<String> {
 /// Why TLS cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TrustError {
-    /// The text holds no certificate, or a broken one.
-    #[error("no certificate in PEM form was found: {0}")]
+    /// The text contains no certificate, or an invalid one.
+    #[error("cannot read certificates in PEM format: {0}")]
     Pem(String),
-    /// There is nobody to believe.
-    #[error("certificates of https origins cannot be verified: {0} (install the system's certificate authorities)")]
+    /// There are no certificate authorities.
+    #[error("cannot verify certificates of https origins: {0} (install the certificate authorities of the system)")]
     Roots(String),
 }
 
-/// Shared by all who add nothing: the system's store is some hundred certificates.
+/// Shared by all clients without added authorities: the store of the system has some hundred
+/// certificates.
 static SYSTEM: LazyLock<Trust> = LazyLock::new(|| Trust { added: Vec::new(), verifier: Arc::default() });
 
 impl Default for Trust {
@@ -58,7 +60,8 @@ impl Default for Trust {
 }
 
 impl Trust {
-    /// The system's certificate authorities and those in this PEM text, for sites with a private one.
+    /// The certificate authorities of the system and those in this PEM text, for sites with a
+    /// private authority.
     pub fn with_roots(pem: &[u8]) -> Result<Self, TrustError> {
         let added = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<Vec<_>, _>>()
@@ -73,12 +76,13 @@ impl Trust {
         Ok(Self { added, verifier: Arc::default() })
     }
 
-    /// The TLS settings of a client that posts to one server.
+    /// The TLS settings of a client for one server.
     pub fn client_config(&self) -> Result<ClientConfig, TrustError> {
         self.config(1)
     }
 
-    /// The TLS settings of one client with so many `https` origins. Sessions are resumed within it, never across clients.
+    /// The TLS settings of a client with this number of `https` origins. Sessions are resumed
+    /// within a client, never across clients.
     pub fn config(&self, origins: usize) -> Result<ClientConfig, TrustError> {
         let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))

@@ -1,16 +1,42 @@
-//! Turns: who goes next where only so many may go at once.
+//! Permits for a limited resource, given out by weight.
 //!
-//! Each that waits has a weight, and the lightest goes first; among equals, whoever came first. Weights are what the caller makes
-//! them: what somebody has used so far, or how much is to be done.
+//! Each waiting task has a weight. The lightest gets the next permit; among equals the one that
+//! waits longest. The caller chooses the meaning of the weights: the time that a task has used so
+//! far, or the amount of work that it has.
+//!
+//! ```
+//! use pattoo_base::turns::Turns;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let turns = Turns::new(1);
+//! let turn = turns.wait(0).await;
+//! let (mut heavy, mut light) = (turns.wait(9), turns.wait(1));
+//! tokio::select! {
+//!     biased;
+//!     _ = &mut heavy => unreachable!(),
+//!     _ = &mut light => unreachable!(),
+//!     () = async {} => {}
+//! }
+//! drop(turn);
+//! tokio::select! {
+//!     biased;
+//!     _ = &mut heavy => unreachable!(),
+//!     _turn = &mut light => {}
+//! }
+//! # }
+//! ```
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
 };
 
-/// So many turns at once, shared by all clones.
+use crate::lock::lock;
+
+/// A number of permits, shared by all clones.
 #[derive(Debug, Clone)]
 pub struct Turns(Arc<Mutex<State>>);
 
@@ -20,12 +46,12 @@ struct State {
     tickets: u64,
     /// By weight and ticket.
     waiting: BTreeMap<(u64, u64), Waker>,
-    /// The tickets whose turn it is, and who have not noticed yet.
+    /// Tickets that have a permit, before their task has noticed.
     called: BTreeSet<u64>,
 }
 
 impl State {
-    /// Gives a turn that has ended to whoever is next.
+    /// Gives a returned permit to the next task.
     fn pass_on(&mut self) -> Option<Waker> {
         if let Some(((_, ticket), waker)) = self.waiting.pop_first() {
             self.called.insert(ticket);
@@ -38,23 +64,22 @@ impl State {
 }
 
 impl Turns {
-    /// At most `count` at once.
+    /// At most `count` permits at once.
     pub fn new(count: usize) -> Self {
         let (waiting, called) = (BTreeMap::new(), BTreeSet::new());
         Self(Arc::new(Mutex::new(State { free: count, tickets: 0, waiting, called })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that panics runs under this lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
-    /// Waits for a turn.
+    /// Waits for a permit.
     pub fn wait(&self, weight: u64) -> Waiting {
         Waiting { turns: self.clone(), weight, ticket: None }
     }
 
-    /// Whether one waits that is lighter than this.
+    /// Whether a task with less weight is waiting.
     pub fn is_lighter_waiting(&self, weight: u64) -> bool {
         self.state().waiting.first_key_value().is_some_and(|((first, _), _)| *first < weight)
     }
@@ -67,7 +92,7 @@ impl Turns {
     }
 }
 
-/// A turn that is waited for. To drop it is to wait no more.
+/// A future for a permit. Dropping it stops waiting.
 #[derive(Debug)]
 pub struct Waiting {
     turns: Turns,
@@ -118,9 +143,9 @@ impl Drop for Waiting {
     }
 }
 
-/// A turn. It ends when this is dropped.
+/// A permit, which is returned when this is dropped.
 #[derive(Debug)]
-#[must_use = "a turn that is dropped has ended"]
+#[must_use = "a permit that is dropped is returned"]
 pub struct Turn(Turns);
 
 impl Drop for Turn {
@@ -142,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lightest_goes_first_and_among_equals_the_first() {
+    fn lightest_is_first_and_among_equals_the_one_that_waits_longest() {
         let turns = Turns::new(1);
         let turn = taken(&mut turns.wait(9)).unwrap();
         let waiting = [(5, 'a'), (3, 'b'), (5, 'c'), (1, 'd')].map(|(weight, name)| (turns.wait(weight), name));
@@ -160,20 +185,20 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_no_more_holds_up_nobody() {
+    fn dropped_waiter_does_not_delay_others() {
         let turns = Turns::new(1);
         let turn = taken(&mut turns.wait(0)).unwrap();
         let (mut gone, mut called, mut last) = (turns.wait(0), turns.wait(1), turns.wait(2));
         assert!([&mut gone, &mut called, &mut last].into_iter().all(|waiting| taken(waiting).is_none()));
         drop(gone);
         drop(turn);
-        // It is its turn, and it goes away without having taken it.
+        // It has a permit, and is dropped before it takes it.
         drop(called);
         assert!(taken(&mut last).is_some());
     }
 
     #[test]
-    fn no_more_go_at_once_than_may() {
+    fn no_more_permits_are_given_than_exist() {
         let turns = Turns::new(2);
         let (first, second) = (taken(&mut turns.wait(0)), taken(&mut turns.wait(0)));
         assert!(first.is_some() && second.is_some());

@@ -1,28 +1,30 @@
-//! What can go wrong with a read.
+//! Errors of a read.
 
 use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{span::Span, table::ExceptionCode};
+use crate::model::{ExceptionCode, Span};
 
-/// Why a span could not be read. No text here names a host, a port or an address on the network: guests see these texts,
-/// and know devices by name only.
+/// Why a span could not be read.
+///
+/// The messages contain no host, port or network address, so that a program may show them to code
+/// that knows devices by name only. Log events of this crate have the endpoint as a field.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ReadError {
-    /// The span is not among what may be read; nothing was sent.
+    /// The caller may not read the span; nothing was sent.
     #[error("{0} may not be read")]
     Denied(Span),
-    /// The device answered with an exception.
+    /// The device replied with an exception.
     #[error("the device answered {0}")]
     Exception(ExceptionCode),
-    /// No reply, or not a whole one, within this time.
+    /// No complete reply within this time.
     #[error("no reply within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
-    /// There is no connection, or it was lost before the reply was there. In words.
+    /// There is no connection, or it was lost before the reply was complete; the reason.
     #[error("{0}")]
     Connection(String),
-    /// What came is not the reply to what was asked. In words.
+    /// The device sent something that is not a reply to the request; the reason.
     #[error("{0}")]
     Protocol(String),
 }

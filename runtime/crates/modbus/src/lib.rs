@@ -1,62 +1,74 @@
-//! The field side: Modbus devices, and how their tables are read in the fewest requests.
+//! Reads Modbus devices over TCP, RTU over TCP and serial lines, with the fewest requests.
 //!
-//! Spans come in, values or typed errors come out; nobody here knows of guests or grants beyond a [`Readable`] (what may
-//! be read), and nothing here can write to a device: of all functions only the four reads are ever sent.
+//! An application lists the [`Span`]s that it needs, and gets values or typed errors. The crate
+//! plans the requests, shares one connection among all callers of an endpoint, checks every byte of
+//! a reply, and protects slow and fragile devices: pauses, retries, a circuit breaker for each
+//! unit, backoff for each endpoint. It never writes to a device: it sends the four read functions
+//! only.
 //!
-//! A read's way: [`Endpoint::read`] checks the spans against what may be read, the planner turns them into the fewest
-//! requests, and these go out over the one connection of that endpoint, in turn with those of all other
-//! callers. A request that fails because of its addresses is halved until only the bad spans fail, and what
-//! that brought out is remembered for the next plan.
+//! ```
+//! use pattoo_modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table, Words};
 //!
-//! | file | what it holds |
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let address = listener.local_addr()?;
+//! # // A device that answers one request for two registers with 230.5 as a big-endian float.
+//! # let device = async move {
+//! #     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+//! #     let (mut stream, _) = listener.accept().await?;
+//! #     let mut request = [0; 12];
+//! #     stream.read_exact(&mut request).await?;
+//! #     assert_eq!(request[6..], [7, 3, 0, 12, 0, 2]);
+//! #     stream.write_all(&[request[0], request[1], 0, 0, 0, 7, 7, 3, 4, 0x43, 0x66, 0x80, 0x00]).await
+//! # };
+//! # tokio::spawn(device);
+//! let url: DeviceUrl = format!("tcp://{address}").parse()?; // such as tcp://192.0.2.10:502
+//! let endpoint = Endpoints::new().endpoint(url.endpoint(), &EndpointSettings::default());
+//!
+//! // Two holding registers from address 12 of unit 7 hold a float, high word first.
+//! let voltage = Span::new(7, Table::HoldingRegisters, 12, 2)?;
+//! let results = endpoint.read(&[voltage], &Readable::everything()).await;
+//! let Some(Ok(Words::Registers(words))) = results.first() else { return Err("no voltage".into()) };
+//! let &[high, low] = words.as_slice() else { return Err("no voltage".into()) };
+//! assert_eq!(f32::from_bits(u32::from(high) << 16 | u32::from(low)), 230.5);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How a read works
+//!
+//! [`Endpoint::read`] checks the spans against [`Readable`], plans the fewest requests for them,
+//! and submits these to the request queue of the endpoint, where they take turns with those of
+//! other [`Caller`]s. A request that fails because of its addresses is halved until only the bad
+//! spans fail, and the next read plans around what was learned.
+//!
+//! | folder | contents |
 //! |---|---|
-//! | `address`, `line` | device URLs and endpoints; serial lines |
-//! | `unit`, `table`, `span`, `ranges`, `manual` | the vocabulary: which unit, which table, which addresses, what may be read |
-//! | `plan` | the fewest requests for a list of spans, with the proof |
-//! | `memory` | what was learned of a device, so that the next plan is better |
-//! | `reading` | one read apart from asking: plan, halve, put together |
-//! | `endpoint` | the read itself, and the register of all endpoints |
-//! | `owner`, `units` | what an endpoint is asked next: turns, retries, backoff; units in trouble |
-//! | `task` | who asks it: the caller that is alone, else the endpoint's task |
-//! | `connection`, `alarm` | one connection, one request at a time, every reply checked and in time |
-//! | `guard`, `tcp`, `rtu` | the bytes under guard; how the frames of each transport look |
-//! | `settings`, `error` | how long and how much; what can go wrong with a read |
+//! | `address` | device URLs, endpoints, serial lines |
+//! | `model` | units, tables, spans, values, and the ranges that may be read |
+//! | `plan` | the fewest requests for a list of spans, with the proof; what was learned of a device |
+//! | `endpoint` | reads, the request queue, fair turns, circuit breakers |
+//! | `transport` | connections: opening, timeouts, and the check of every frame |
 
 mod address;
-mod alarm;
-mod connection;
 mod endpoint;
 mod error;
-mod guard;
-mod line;
-mod manual;
-mod memory;
-mod owner;
+mod model;
 mod plan;
-mod ranges;
-mod reading;
-mod rtu;
 mod settings;
-mod span;
-mod table;
-mod task;
-mod tcp;
-mod unit;
-mod units;
+mod transport;
 
-pub use address::{DEFAULT_PORT, DeviceUrl, DeviceUrlError, EndpointAddress, HostPort};
-#[cfg(fuzzing)]
-pub use connection::asked;
-pub use endpoint::{Endpoint, Endpoints};
+pub use address::{DEFAULT_PORT, DeviceUrl, DeviceUrlError, EndpointAddress, HostPort, Parity, SerialLine, StopBits};
+pub use endpoint::{Caller, Endpoint, Endpoints};
 pub use error::ReadError;
-pub use line::{Parity, SerialLine, StopBits};
-pub use manual::{ManualError, manual_address};
-pub use owner::Caller;
-pub use ranges::{Ranges, RangesError, Readable};
+pub use model::{
+    ExceptionCode, MAX_BITS, MAX_REGISTERS, ManualError, Ranges, RangesError, Readable, Span, SpanError, Table, Unit,
+    UnitError, Words, manual_address,
+};
 pub use settings::{EndpointSettings, MAX_CONNECTIONS};
-pub use span::{Span, SpanError, Words};
-pub use table::{ExceptionCode, MAX_BITS, MAX_REGISTERS, Table};
-pub use unit::{UnitError, check_unit};
+#[cfg(fuzzing)]
+pub use transport::read_stream;
 
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "small numbers in tests")]

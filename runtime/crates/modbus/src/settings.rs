@@ -1,65 +1,73 @@
-//! How long to wait for an endpoint, how much to ask of it at once, and how gently.
+//! Settings of an endpoint: timeouts, request sizes, retries and pauses.
 
 use std::time::Duration;
 
-use super::{
+use pattoo_base::backoff::doubled;
+
+use crate::{
+    model::{MAX_BITS, MAX_REGISTERS},
     plan::Limits,
-    table::{MAX_BITS, MAX_REGISTERS},
 };
 
-/// How an endpoint is treated.
+/// The settings of a caller for an endpoint.
 ///
-/// Each caller brings its own. What is said of requests holds for the caller's own reads; what is said of connections holds
-/// for all that share the endpoint, and there the gentlest of all callers' values is taken (see `Terms`).
+/// Each caller has its own. Settings of requests apply to the reads of the caller. Settings of the
+/// connection apply to all callers that share the endpoint, and the most careful value of all
+/// callers is used: the fewest connections and the longest pauses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointSettings {
-    /// How long resolving the name and connecting may take together. Default 2 s.
+    /// Timeout for resolving the name and connecting. Default 2 s.
     pub connect_timeout: Duration,
-    /// How long a reply may take, counted from the first byte of its request. Default 1 s: a full reply takes 0.3 s on a
-    /// serial line of 9600 baud behind a gateway.
+    /// Timeout for a reply, counted from the first byte of its request. Default 1 s: a reply of
+    /// maximum length takes 0.3 s on a serial line of 9600 baud behind a gateway.
     pub request_timeout: Duration,
-    /// The most registers that one request asks for: 1 to 125, the default. Some devices allow fewer. Values outside
-    /// become the nearest of these.
+    /// Maximum number of registers in one request: 1 to 125. Default 125; some devices allow fewer.
+    /// Values outside are clamped.
     pub max_registers: u16,
-    /// The most bits that one request asks for: 1 to 2000, the default.
+    /// Maximum number of bits in one request: 1 to 2000. Default 2000. Values outside are clamped.
     pub max_bits: u16,
-    /// How many addresses in a row that nobody wants are read along to save a request; they are, only where they may be
-    /// read. Default 0.
+    /// Maximum number of consecutive unrequested addresses that a request may contain, so that one
+    /// request reads the spans on both sides; only where they may be read. Default 0.
     pub gap: u16,
-    /// How often a request is asked again that got no reply or a wrong one. Default 0. A noisy serial line wants 1 or 2.
+    /// How often a request is sent again after no reply or a wrong one. Default 0. A noisy serial
+    /// line needs 1 or 2.
     pub retries: u32,
-    /// How often a request is asked again that was answered with exception 5 (acknowledge) or 6 (server device busy).
-    /// Default 3. Other requests go on meanwhile.
+    /// How often a request is sent again after exception 5 (acknowledge) or 6 (server device busy).
+    /// Default 3. Other requests are sent meanwhile.
     pub busy_retries: u32,
-    /// How long after such an answer. Default 100 ms.
+    /// Delay before such a request is sent again. Default 100 ms.
     pub busy_delay: Duration,
-    /// After how many silences in a row (no reply, a lost connection, exception 11) a unit is set aside. Default 3; 0 is
-    /// taken as 1.
-    pub set_aside_after: u32,
-    /// How long a unit stays set aside: reads of it fail at once, and others are not slowed. After that one request tries
-    /// it. Default 10 s; 0 sets no unit aside.
-    pub set_aside: Duration,
-    /// For the connection: how many to this endpoint there may be at once; 1 to 16, values outside become the nearest of
-    /// these. Default 1: many devices have a handful for all the world. A serial line is always one.
+    /// Number of requests in a row without a reply (timeout, lost connection, exception 11) after
+    /// which the circuit breaker of a unit opens. Default 3; 0 means 1.
+    pub breaker_threshold: u32,
+    /// How long the circuit breaker of a unit stays open: reads of the unit fail at once, and
+    /// others are not delayed. After that, one request probes the unit. Default 10 s; 0 disables
+    /// circuit breakers.
+    pub breaker_duration: Duration,
+    /// Connection: maximum number of connections to the endpoint, 1 to [`MAX_CONNECTIONS`]; values
+    /// outside are clamped. Default 1: many devices accept only a few in total. A serial line
+    /// always has one.
     pub connections: u16,
-    /// For the connection: the pause between a reply and the next request. Default 0; on a serial line never less than
-    /// its 3.5 characters.
+    /// Connection: pause between a reply and the next request. Default 0; on a serial line at least
+    /// 3.5 characters.
     pub min_gap: Duration,
-    /// For the connection: the pause between connecting and the first request. Default 0.
+    /// Connection: pause between connecting and the first request. Default 0.
     pub pause_after_connect: Duration,
-    /// For the connection: how long one that nobody uses is kept. Default 30 s.
+    /// Connection: how long an idle connection stays open. Default 30 s.
     pub idle_close: Duration,
-    /// How long reads fail at once, without a try, after connecting failed for the first time; twice as long after each
-    /// further failure. Default 0.5 s.
+    /// How long reads fail without an attempt to connect after the first failed attempt; doubled
+    /// after each further failure. Default 0.5 s.
     pub first_backoff: Duration,
-    /// The longest that reads fail without a try. Default 10 s: an endpoint that has come back is found within that.
+    /// The maximum of this time. Default 10 s: an endpoint that recovers is used again within this
+    /// time.
     pub max_backoff: Duration,
-    /// Whether it may be at an address that [`Endpoints::refusing`](super::Endpoints::refusing) refuses. Default no. One that may and one
-    /// that may not share no connection.
+    /// Whether the endpoint may be at an address that
+    /// [`Endpoints::deny_addresses`](crate::Endpoints::deny_addresses) denies. Default no.
+    /// Endpoints with and without it share no connection.
     pub own: bool,
 }
 
-/// The most connections to one endpoint.
+/// The maximum number of connections to one endpoint.
 pub const MAX_CONNECTIONS: u16 = 16;
 
 impl Default for EndpointSettings {
@@ -73,8 +81,8 @@ impl Default for EndpointSettings {
             retries: 0,
             busy_retries: 3,
             busy_delay: Duration::from_millis(100),
-            set_aside_after: 3,
-            set_aside: Duration::from_secs(10),
+            breaker_threshold: 3,
+            breaker_duration: Duration::from_secs(10),
             connections: 1,
             min_gap: Duration::ZERO,
             pause_after_connect: Duration::ZERO,
@@ -87,29 +95,28 @@ impl Default for EndpointSettings {
 }
 
 impl EndpointSettings {
-    pub(super) fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         Limits::new(self.max_registers, self.max_bits, self.gap)
     }
 
-    /// How long to leave an endpoint alone after so many failed attempts in a row.
-    pub(super) fn backoff(&self, failures: u32) -> Duration {
-        let doublings = failures.saturating_sub(1).min(16);
-        self.first_backoff.saturating_mul(1_u32 << doublings).min(self.max_backoff)
+    /// The backoff after a number of failed attempts to connect in a row.
+    pub(crate) fn backoff(&self, failures: u32) -> Duration {
+        doubled(self.first_backoff, failures, self.max_backoff)
     }
 }
 
-/// What holds for an endpoint's connections, whoever asks: of several callers' values the gentlest, so that what one
-/// operator wrote to spare a device is not undone by another grant that says nothing of it.
+/// The settings of an endpoint's connections: the most careful values of all callers, so that a
+/// grant without a setting does not override the one that another grant has to protect the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Terms {
-    pub(super) connections: u16,
-    pub(super) min_gap: Duration,
-    pub(super) pause_after_connect: Duration,
-    pub(super) idle_close: Duration,
+pub(crate) struct ConnectionSettings {
+    pub(crate) connections: u16,
+    pub(crate) min_gap: Duration,
+    pub(crate) pause_after_connect: Duration,
+    pub(crate) idle_close: Duration,
 }
 
-impl Terms {
-    pub(super) fn of(settings: &EndpointSettings) -> Self {
+impl ConnectionSettings {
+    pub(crate) fn of(settings: &EndpointSettings) -> Self {
         Self {
             connections: settings.connections.clamp(1, MAX_CONNECTIONS),
             min_gap: settings.min_gap,
@@ -118,7 +125,7 @@ impl Terms {
         }
     }
 
-    pub(super) fn gentlest(self, other: Self) -> Self {
+    pub(crate) fn combined_with(self, other: Self) -> Self {
         Self {
             connections: self.connections.min(other.connections),
             min_gap: self.min_gap.max(other.min_gap),
@@ -133,18 +140,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_backoff_doubles_up_to_its_bound() {
+    fn backoff_doubles_up_to_its_maximum() {
         let settings = EndpointSettings::default();
         let backoffs: Vec<_> = [1, 2, 3, 5, 6, u32::MAX].map(|failures| settings.backoff(failures).as_millis()).into();
         assert_eq!(backoffs, [500, 1000, 2000, 8000, 10_000, 10_000]);
     }
 
     #[test]
-    fn of_two_callers_terms_the_gentlest_hold_in_either_order() {
-        let many = Terms::of(&EndpointSettings { connections: 40, ..EndpointSettings::default() });
+    fn most_careful_settings_of_two_callers_hold_in_either_order() {
+        let many = ConnectionSettings::of(&EndpointSettings { connections: 40, ..EndpointSettings::default() });
         assert_eq!(many.connections, 16);
-        let slow = Terms::of(&EndpointSettings { min_gap: Duration::from_millis(5), ..EndpointSettings::default() });
-        assert_eq!(many.gentlest(slow), slow);
-        assert_eq!(slow.gentlest(many), slow);
+        let slow = ConnectionSettings::of(&EndpointSettings {
+            min_gap: Duration::from_millis(5),
+            ..EndpointSettings::default()
+        });
+        assert_eq!(many.combined_with(slow), slow);
+        assert_eq!(slow.combined_with(many), slow);
     }
 }

@@ -18,6 +18,7 @@ const SCHEMA: Schema = Schema {
     version: 1,
     sql: "CREATE TABLE state (program TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, UNIQUE (program, key)) STRICT;",
     reserve: 0,
+    upgrades: &[],
 };
 
 /// Why values could not be read or kept.

@@ -118,20 +118,20 @@ impl Kind {
     /// What it is, in words: `a list of texts`.
     pub fn words(self) -> String {
         match self {
-            Self::Text => "a text".to_owned(),
+            Self::Text => "a string".to_owned(),
             Self::Choice(texts) => format!("one of {}", quoted(texts)),
             Self::Integer(least, most) | Self::Quantity(Unit::Count, least, most) => {
-                format!("a whole number from {least} to {most}")
+                format!("an integer from {least} to {most}")
             }
             Self::Quantity(unit, least, most) => {
                 format!("{}, from {} to {}", unit.words(), unit.show(least), unit.show(most))
             }
-            Self::Flag => "true or false".to_owned(),
+            Self::Flag => "a boolean".to_owned(),
             Self::Addresses => "an address or a range such as \"0-99\"".to_owned(),
-            Self::Object => "a mapping".to_owned(),
-            Self::List(kind) => format!("a list, each of it {}", kind.words()),
+            Self::Object => "a map".to_owned(),
+            Self::List(kind) => format!("a list, each item {}", kind.words()),
             Self::Form(form) => form().what.to_owned(),
-            Self::Named(form) => format!("a mapping of names, each to {}", form().what),
+            Self::Named(form) => format!("a map of names, each to {}", form().what),
         }
     }
 }
@@ -205,11 +205,7 @@ impl Form {
             None if node.is_null() => &nothing,
             None => {
                 let help = format!("write the keys of {}: {}", self.what, self.names());
-                report.error(
-                    node.span.clone(),
-                    format!("{} is a mapping, and this is {}", self.what, node.kind()),
-                    help,
-                );
+                report.error(node.span.clone(), format!("{} is a map, and this is {}", self.what, node.kind()), help);
                 return;
             }
         };
@@ -293,7 +289,7 @@ impl Key {
                 Ok(_) => false,
                 Err(number) => {
                     let what = format!("JSON has no number `{}`", shown(number.text().unwrap_or_default()));
-                    report.error(number.span.clone(), what, "put it in quotes, and it is a text".to_owned());
+                    report.error(number.span.clone(), what, "put it in quotes to make it a string".to_owned());
                     return;
                 }
             },

@@ -140,7 +140,7 @@ impl Unit {
         match self {
             Self::Time => "a duration such as 5s, 250ms or 2m",
             Self::Size => "a size such as 64MiB, 16KiB or a number of bytes",
-            Self::Count => "a whole number",
+            Self::Count => "an integer",
         }
     }
 

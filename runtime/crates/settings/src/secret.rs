@@ -11,11 +11,11 @@ pub fn form() -> Form {
     Form::new(
         "a secret",
         vec![
-            Key::new("secret", Kind::Text, "the environment variable that has it", "SITE_A_TOKEN"),
+            Key::new("secret", Kind::Text, "the environment variable with the secret", "SITE_A_TOKEN"),
             Key::new(
                 "secret_file",
                 Kind::Text,
-                "the file that has it; a path is relative to the file that names it",
+                "the file with the secret; a path is relative to the file that names it",
                 "secrets/site_a",
             ),
         ],

@@ -156,11 +156,11 @@ impl Node {
     pub fn kind(&self) -> &'static str {
         match self.meaning() {
             None if self.list().is_some() => "a list",
-            None => "a mapping",
+            None => "a map",
             Some(Meaning::Null) => "nothing",
             Some(Meaning::Bool(_)) => "a truth value",
             Some(Meaning::Number(_) | Meaning::Unholdable) => "a number",
-            Some(Meaning::Text) => "a text",
+            Some(Meaning::Text) => "a string",
         }
     }
 
@@ -199,8 +199,7 @@ struct Builder<'a> {
     duplicates: Vec<Problem>,
 }
 
-const SYNTAX_HELP: &str =
-    "mend the YAML: indent with spaces, and put a text that has `: `, ` #` or a bracket at its beginning in quotes";
+const SYNTAX_HELP: &str = "fix the YAML: indent with spaces, and put a string in quotes if it contains `: ` or ` #`, or starts with a bracket";
 
 impl<'a> Builder<'a> {
     fn new(file: &'a Arc<SourceFile>) -> Self {
@@ -452,18 +451,14 @@ impl<'a> Builder<'a> {
     }
 
     fn not_mergeable(&self, span: Range<usize>) -> Problem {
-        self.problem(
-            span,
-            "`<<` merges a mapping, and this is none",
-            "write `<<: *name`, where `&name` marks a mapping",
-        )
+        self.problem(span, "`<<` merges a map, and this is none", "write `<<: *name`, where `&name` marks a map")
     }
 }
 
 fn describe(value: &Value) -> &'static str {
     match value {
         Value::List(_) => "a list",
-        Value::Map(_) => "a mapping",
+        Value::Map(_) => "a map",
         Value::Scalar { .. } => "empty",
     }
 }

@@ -1,21 +1,21 @@
-//! `pattoo-wasm inspect`: what a module is and could ever do, and with `--run` what one collection asks for.
+//! `pattoo-wasm inspect`: what a module is and can do, and with `--run` which access one collection
+//! requests.
 //!
-//! A collection that is made here is one like any other: it reaches what was granted on the command line and nothing else, what
-//! it emits is counted and thrown away, and what it would keep is not kept. What it was denied is written down with what it was
-//! given, and becomes the grant that is printed: whether that is to be granted is for whoever reads it to say.
+//! The collection is like any other: it reaches only what was granted on the command line. Its
+//! datapoints are counted and discarded, and its state is not stored. All access that it requested,
+//! granted or denied, becomes the grant that is printed. The user decides whether to use that
+//! grant.
 
 mod page;
 mod report;
 
 use std::{path::PathBuf, sync::Arc};
 
-use pattoo_fetch as http;
 use pattoo_measurement::AgentId;
-use pattoo_output::pattoo::BatchFactory;
+use pattoo_output::pattoo::PattooJson;
 use pattoo_sandbox::{
     Collector, Module, Sandbox,
     capability::{Assignment, Recorder},
-    state::StateStore,
 };
 
 use self::report::{Report, RunReport};
@@ -23,41 +23,41 @@ use super::{
     Exit, Failure, Interruption,
     collection::{self, load},
     output::print_line,
-    run::{devices, own_endpoints},
+    run::own_endpoints,
 };
 use crate::config::DataDirectory;
 
 const EXAMPLES: &str = "\
 Examples:
   pattoo-wasm inspect collector.wasm
-      What it is, what it imports, and what it could do if it were granted
+      Show what the module is, what it imports, and what it can do with grants
   pattoo-wasm inspect collector.wasm --run --settings settings.yaml
-      What one collection asks for when nothing is granted: all of it is denied,
-      and the grant that would allow it is printed
+      Collect once without a grant: all access is denied, and the grant that
+      allows it is printed
   pattoo-wasm inspect collector.wasm --run --settings settings.yaml \\
           --grants grants.yaml
-      The same with these grants: it may get further now, and ask for more
+      Collect once with these grants: the collector may request more access now
 
-Nothing is sent to pattoo, and nothing is kept. With --run the collector reaches
-what was granted on this command line, and nothing else.";
+Nothing is sent to pattoo, and nothing is stored. With --run the collector reaches
+only what is granted on this command line.";
 
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The collector: a WebAssembly component or core module (.wasm), or the text format of either (.wat)
+    /// Inspect this WebAssembly component or core module (.wasm), or its text format (.wat)
     module: PathBuf,
 
-    /// Make one collection, and say what it asked for; the flags below are for that
+    /// Collect once, and print the requested access; the flags below apply to this collection
     #[arg(long)]
     run: bool,
 
-    /// Print one line of JSON instead
+    /// Print one line of JSON
     #[arg(long)]
     json: bool,
 
     #[command(flatten)]
-    collection: collection::Flags,
+    collection: collection::CollectionFlags,
 }
 
 /// Runs the command.
@@ -72,30 +72,27 @@ pub(super) async fn inspect(args: Args) -> Result<Exit, Failure> {
         report.run = Some(collect(&args, &sandbox, &collector).await?);
     }
     if args.json {
-        print_line(serde_json::to_vec(&report).map_err(Failure::fault)?)?;
+        print_line(serde_json::to_vec(&report).map_err(Failure::internal)?)?;
     } else {
         print_line(page::page(&report))?;
     }
-    Ok(Exit::Good)
+    Ok(Exit::Success)
 }
 
-/// Makes one collection, with what the command line grants.
+/// Collects once with the grants of the command line.
 async fn collect(args: &Args, sandbox: &Sandbox, collector: &Collector) -> Result<RunReport, Failure> {
     let flags = &args.collection;
-    let (grants, limits) = (flags.grants()?, flags.limits()?);
     let recorder = Recorder::default();
-    let own = own_endpoints(None).await;
-    let assignment = Assignment {
-        agent: Arc::new(flags.agent(&args.module, |_| AgentId::passing())?),
-        settings: flags.settings()?,
-        modbus: devices(grants.modbus, &own)?,
-        http: http::Client::new(grants.http, limits.http, own).map_err(Failure::usage)?,
-        state: StateStore::forgetful(),
-        sinks: Arc::new(BatchFactory),
-        limits: limits.collection,
-        recorder: Some(recorder.clone()),
-    };
+    let assignment = Assignment::builder(Arc::new(flags.agent(&args.module, |_| AgentId::passing())?))
+        .settings(flags.settings()?)
+        .grants(flags.grants()?)
+        .limits(flags.limits()?.collection)
+        .own(own_endpoints(None).await)
+        .sinks(Arc::new(PattooJson))
+        .recorder(recorder.clone())
+        .build()
+        .map_err(Failure::usage)?;
     let mut stop = Interruption::listen();
     let outcome = sandbox.collect_until(collector, Arc::new(assignment), stop.wait()).await;
-    Ok(RunReport::new(&outcome, &recorder.asked()))
+    Ok(RunReport::new(&outcome, &recorder.requested()))
 }

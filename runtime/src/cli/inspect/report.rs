@@ -1,17 +1,17 @@
-//! What `inspect` finds, as it is printed in JSON.
+//! The report of `inspect`, as it is printed in JSON.
 
 use std::path::Path;
 
 use pattoo_base::text::one_line;
 use pattoo_sandbox::{
     Collector, Kind, Outcome,
-    capability::{Asked, INTERFACES, Interface, Reach, modbus::grant_key},
+    capability::{Interface, Power, ROOMS, Request, RequestedAccess, interfaces},
 };
 use serde::Serialize;
 
-use crate::{config::grants_of, daemon::termination_of};
+use crate::daemon::termination_of;
 
-/// How much of a name out of a module is shown, in bytes.
+/// How much of a name in a module is shown, in bytes.
 const MAX_SHOWN: usize = 200;
 
 /// Everything about a module.
@@ -20,24 +20,24 @@ pub(super) struct Report {
     /// The file.
     pub(super) module: String,
     pub(super) kind: Kind,
-    /// Bytes of what is compiled: the file, or the binary form of its text.
+    /// The size of what is compiled, in bytes: the file, or the binary form of its text.
     pub(super) size: u64,
     /// Its digest, as it is pinned in a configuration.
     pub(super) sha256: String,
     pub(super) compilation: Compilation,
     pub(super) exports: Vec<String>,
     pub(super) imports: Vec<Import>,
-    /// What it could do, if it were granted.
-    pub(super) could: Vec<Power>,
+    /// What it can do, if that is granted.
+    pub(super) could: Vec<ReachableCapability>,
     /// What one collection did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) run: Option<RunReport>,
 }
 
-/// How its compiled form was come by.
+/// How its compiled form was obtained.
 #[derive(Debug, Serialize)]
 pub(super) struct Compilation {
-    /// Whether it was taken from the cache.
+    /// Whether it was read from the cache.
     pub(super) cached: bool,
     pub(super) milliseconds: u64,
 }
@@ -51,14 +51,14 @@ pub(super) struct Import {
     pub(super) does: &'static str,
 }
 
-/// Something outside the sandbox, and whether the module can reach it at all.
+/// Something outside the sandbox, and whether the module can reach it.
 #[derive(Debug, Serialize)]
-pub(super) struct Power {
+pub(super) struct ReachableCapability {
     /// What is reached: `web`.
     pub(super) what: &'static str,
-    /// The imports that lead there. With none there is no way, whatever is granted.
+    /// The imports that lead there. Without one it cannot be reached, whatever is granted.
     pub(super) by: Vec<String>,
-    /// What is done there, in words.
+    /// What the module can do there.
     pub(super) does: &'static str,
     #[serde(skip)]
     pub(super) ways: Vec<&'static str>,
@@ -67,29 +67,36 @@ pub(super) struct Power {
 /// What one collection did.
 #[derive(Debug, Serialize)]
 pub(super) struct RunReport {
-    /// How it ended, in words.
+    /// How it ended, as text.
     pub(super) ending: String,
-    /// Whether it ended well.
+    /// Whether it completed.
     pub(super) completed: bool,
     pub(super) datapoints: usize,
     pub(super) rejected: usize,
-    /// What it asked for, each once.
-    pub(super) asked: Vec<Question>,
-    /// What is in no grant: cloud metadata services, and addresses that are nobody's.
+    /// The access that it requested, each once.
+    pub(super) asked: Vec<AccessRequest>,
+    /// Access that no grant allows: cloud metadata services, and reserved addresses.
     pub(super) beyond: Vec<String>,
-    /// How many requests were too many to be listed.
+    /// How many requests were not recorded, since there were too many.
     pub(super) left_out: usize,
     /// The grant that allows all of `asked` and nothing else, as the text of a `--grants` file.
     pub(super) grants: String,
 }
 
-/// Something that a collection asked for.
+/// Access that a collection requested.
 #[derive(Debug, Serialize)]
-pub(super) struct Question {
+pub(super) struct AccessRequest {
     /// A method with a URL, or a device with a unit, a table and addresses.
     pub(super) what: String,
     /// Whether it was granted on this command line.
     pub(super) granted: bool,
+}
+
+impl From<Request> for AccessRequest {
+    fn from(request: Request) -> Self {
+        let Request { what, granted } = request;
+        Self { what, granted }
+    }
 }
 
 impl Report {
@@ -105,7 +112,7 @@ impl Report {
                 milliseconds: u64::try_from(collector.compilation().time.as_millis()).unwrap_or(u64::MAX),
             },
             exports: collector.exports().iter().map(|name| one_line(name, MAX_SHOWN)).collect(),
-            could: powers(&imports),
+            could: capabilities(&imports),
             imports: imports
                 .into_iter()
                 .map(|name| Import { does: Interface::of(&name).map_or("", |interface| interface.does), name })
@@ -115,58 +122,38 @@ impl Report {
     }
 }
 
-/// What lies outside, and what of it these imports lead to.
-fn powers(imports: &[String]) -> Vec<Power> {
-    let power = |(what, reach, does): (&'static str, Reach, &'static str)| Power {
-        what,
-        by: imports
-            .iter()
-            .filter(|name| Interface::of(name).is_some_and(|interface| interface.reach == reach))
-            .cloned()
-            .collect(),
-        does,
-        ways: INTERFACES.iter().filter(|interface| interface.reach == reach).map(|interface| interface.name).collect(),
+/// What is outside the sandbox, and which of these imports lead to it.
+fn capabilities(imports: &[String]) -> Vec<ReachableCapability> {
+    let mut powers: Vec<&Power> = Vec::new();
+    for power in ROOMS.iter().filter_map(|room| room.power) {
+        // Several rooms may lead to the same.
+        if !powers.contains(&power) {
+            powers.push(power);
+        }
+    }
+    let ways =
+        |power| interfaces().filter(move |interface| interface.power == Some(power)).map(|interface| interface.name);
+    let leads = |name: &&String, power| Interface::of(name).is_some_and(|interface| interface.power == Some(power));
+    let capability_of = |power: &'static Power| ReachableCapability {
+        what: power.what,
+        by: imports.iter().filter(|name| leads(name, power)).cloned().collect(),
+        does: power.does,
+        ways: ways(power).collect(),
     };
-    [
-        ("web", Reach::Web, "fetches from the web origins that are granted"),
-        ("modbus", Reach::Modbus, "reads the Modbus devices that are granted"),
-        ("pattoo", Reach::Datapoints, "emits datapoints, under its own program's name"),
-        ("state", Reach::State, "keeps values of its own from one collection to the next"),
-        ("log", Reach::Log, "writes lines to the log"),
-    ]
-    .into_iter()
-    .map(power)
-    .collect()
+    powers.into_iter().map(capability_of).collect()
 }
 
 impl RunReport {
-    pub(super) fn new(outcome: &Outcome, asked: &Asked) -> Self {
-        let web = asked.web.iter().flat_map(|(origin, of)| {
-            let methods = of.paths.iter().flat_map(|(path, methods)| methods.iter().map(move |method| (method, path)));
-            methods.map(move |(method, path)| Question {
-                what: format!("{method} {origin}{path}"),
-                granted: !of.denied.contains(&(method.clone(), path.clone())),
-            })
-        });
-        let devices = asked.devices.iter().flat_map(|(name, of)| {
-            of.spans.iter().map(move |span| {
-                let (unit, table, first, last) = *span;
-                let addresses = if first == last { first.to_string() } else { format!("{first}-{last}") };
-                Question {
-                    what: format!("{name}, unit {unit}, {} {addresses}", grant_key(table)),
-                    granted: !of.denied.contains(span),
-                }
-            })
-        });
+    pub(super) fn new(outcome: &Outcome, requested: &RequestedAccess) -> Self {
         Self {
             ending: termination_of(&outcome.ending).1,
-            completed: matches!(outcome.ending, pattoo_sandbox::Ending::Completed),
+            completed: matches!(outcome.ending, pattoo_sandbox::Termination::Completed),
             datapoints: outcome.emission.sink.datapoints(),
             rejected: outcome.emission.rejected,
-            asked: web.chain(devices).collect(),
-            beyond: asked.beyond.iter().cloned().collect(),
-            left_out: asked.left_out,
-            grants: grants_of(asked),
+            asked: requested.requests().into_iter().map(AccessRequest::from).collect(),
+            beyond: requested.beyond.iter().cloned().collect(),
+            left_out: requested.left_out,
+            grants: requested.narrowest_grant(),
         }
     }
 }

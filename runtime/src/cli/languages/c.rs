@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
-use super::{Language, Tool, kits, to_install};
+use super::{Language, Tool, sdks, to_install};
 use crate::cli::Failure;
 
 pub(super) const LANGUAGE: Language = Language {
     name: "c",
     title: "C",
-    parts: &[("", kits::C), ("pattoo", kits::C_KIT)],
+    parts: &[("", sdks::C), ("pattoo", sdks::C_SDK)],
     marker: "collector.c",
     test: "make test",
     build,
 };
 
-/// All that it takes on Debian; whichever is missing, this installs it.
+/// Installs all required packages on Debian.
 const INSTALL: &str = "apt install make clang lld wasi-libc libclang-rt-dev-wasm32";
 
 fn build(folder: &Path, output: &Path) -> Result<(), Failure> {
@@ -23,7 +23,7 @@ fn build(folder: &Path, output: &Path) -> Result<(), Failure> {
     for (question, package) in
         [("-print-file-name=libc.a", "wasi-libc"), ("-print-libgcc-file-name", "libclang-rt-dev-wasm32")]
     {
-        // Where clang does not find a file it says its bare name, or where it should be.
+        // If clang does not find a file it prints its bare name, or where it should be.
         let found = clang(question)?;
         if !Path::new(&found).is_absolute() || !Path::new(&found).is_file() {
             return Err(to_install(format!("`{package}` is not installed"), INSTALL));

@@ -1,31 +1,31 @@
-//! JavaScript: npm calls the kit's own command, which calls esbuild and what makes components.
+//! JavaScript: npm calls the command of the SDK, which calls esbuild and the componentizer.
 
 use std::path::Path;
 
-use super::{Language, Tool, kits, to_install};
+use super::{Language, Tool, sdks, to_install};
 use crate::cli::Failure;
 
 pub(super) const LANGUAGE: Language = Language {
     name: "javascript",
     title: "JavaScript",
-    parts: &[("", kits::JAVASCRIPT), ("pattoo", kits::JAVASCRIPT_KIT)],
+    parts: &[("", sdks::JAVASCRIPT), ("pattoo", sdks::JAVASCRIPT_SDK)],
     marker: "collector.js",
     test: "npm install && npm test",
     build: |folder, output| build(folder, output, &["pattoo", "esbuild"]),
 };
 
-/// The first version that has all that the kit and the tools ask for.
+/// The first version that the SDK and the tools support.
 const OLDEST: u32 = 20;
-const INSTALL: &str = "apt install nodejs npm (or Node.js 20 or later from wherever you like)";
+const INSTALL: &str = "apt install nodejs npm (or Node.js 20 or later from another source)";
 
-/// Has npm run the project's own `build`, once these packages are there.
+/// Runs the project's own `build` with npm, if these packages are installed.
 pub(super) fn build(folder: &Path, output: &Path, packages: &[&str]) -> Result<(), Failure> {
     let version = Tool::new("node", folder).args(["--version"]).output(INSTALL)?;
     let major = version.strip_prefix('v').and_then(|rest| rest.split('.').next()?.parse().ok());
     if major.is_some_and(|major: u32| major < OLDEST) {
-        return Err(to_install(format!("Node.js {version} is too old: it takes v{OLDEST} or later"), INSTALL));
+        return Err(to_install(format!("Node.js {version} is too old: v{OLDEST} or later is required"), INSTALL));
     }
-    // Node looks in the folders above, too.
+    // Node also looks in the parent folders.
     let is_there = |package: &str| folder.ancestors().any(|above| above.join("node_modules").join(package).exists());
     if let Some(missing) = packages.iter().find(|package| !is_there(package)) {
         return Err(Failure::usage(format!("the package `{missing}` is not installed"))

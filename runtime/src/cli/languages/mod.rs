@@ -1,11 +1,11 @@
-//! The languages that `new` makes projects in and `build` builds: a file each, with what is special about it.
+//! The languages of `new` and `build`, a file for each.
 
 mod c;
 mod go;
 mod javascript;
-mod kits;
 mod python;
 mod rust;
+mod sdks;
 mod typescript;
 
 use std::{
@@ -17,23 +17,23 @@ use std::{
 
 use super::Failure;
 
-/// Paths and what is in them.
+/// Paths and the texts of their files.
 pub(super) type Files = &'static [(&'static str, &'static str)];
 
-/// A language with a kit.
+/// A language with an SDK.
 #[derive(Debug)]
 pub(super) struct Language {
-    /// As it is named on the command line.
+    /// Its name on the command line.
     pub(super) name: &'static str,
-    /// As its people write it.
+    /// Its name in messages.
     pub(super) title: &'static str,
-    /// What a new project consists of: folders in it, and what goes there.
+    /// The files of a new project, by the folder that they go to.
     pub(super) parts: &'static [(&'static str, Files)],
-    /// The file that tells a project in it from others.
+    /// The file by which a project in this language is recognised.
     pub(super) marker: &'static str,
-    /// The command that runs a project's own test.
+    /// The command that runs the tests of a project.
     pub(super) test: &'static str,
-    /// Builds the project in a folder, and leaves the module where it is told.
+    /// Builds the project in a folder, and writes the module to a path.
     pub(super) build: fn(folder: &Path, output: &Path) -> Result<(), Failure>,
 }
 
@@ -42,27 +42,27 @@ pub(super) const LANGUAGES: &[&Language] =
     &[&rust::LANGUAGE, &python::LANGUAGE, &c::LANGUAGE, &go::LANGUAGE, &javascript::LANGUAGE, &typescript::LANGUAGE];
 
 impl Language {
-    /// The one of this name.
+    /// The language with this name.
     pub(super) fn named(name: &str) -> Option<&'static Self> {
         LANGUAGES.iter().find(|language| language.name == name).copied()
     }
 
-    /// The one that the project in a folder is written in.
+    /// The language of the project in a folder.
     pub(super) fn of(folder: &Path) -> Option<&'static Self> {
         LANGUAGES.iter().find(|language| folder.join(language.marker).is_file()).copied()
     }
 }
 
-/// A tool that is not there, or not as it should be, and the command that installs it.
+/// The failure for a tool that is missing or too old, with the command that installs it.
 fn to_install(what: String, install: impl fmt::Display) -> Failure {
     Failure::usage(what).help(format!("install it: {install}"))
 }
 
-/// A command of a language's tools, on its way.
+/// A command of a language's tools that is being put together.
 struct Tool {
     program: PathBuf,
     command: Command,
-    /// What is shown of it.
+    /// The command as a person would type it.
     shown: String,
 }
 
@@ -96,14 +96,15 @@ impl Tool {
         self
     }
 
-    /// Runs it to its end and shows what it says. Where there is no such program, the failure tells how to install it.
+    /// Runs the command and shows its output. If there is no such program, the help of the failure
+    /// says how to install it.
     fn run(mut self, install: impl fmt::Display) -> Result<(), Failure> {
         tracing::info!("{}", self.shown);
         let status = self.command.status().map_err(|error| self.missing(&error, install))?;
         if status.success() { Ok(()) } else { Err(Failure::usage(format!("`{}` failed ({status})", self.shown))) }
     }
 
-    /// What it prints, without a word to the user.
+    /// Runs the command silently and returns its output.
     fn output(mut self, install: impl fmt::Display) -> Result<String, Failure> {
         let output = self.command.stderr(Stdio::piped()).output().map_err(|error| self.missing(&error, install))?;
         if output.status.success() {
@@ -119,7 +120,7 @@ impl Tool {
         if error.kind() == std::io::ErrorKind::NotFound {
             to_install(format!("`{name}` is not installed"), install)
         } else {
-            Failure::fault(format!("{name}: {error}"))
+            Failure::internal(format!("{name}: {error}"))
         }
     }
 }

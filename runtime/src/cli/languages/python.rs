@@ -1,14 +1,14 @@
-//! Python: the kit's own command, which calls componentize-py.
+//! Python: the command of the SDK, which calls componentize-py.
 
 use std::path::Path;
 
-use super::{Language, Tool, kits};
+use super::{Language, Tool, sdks};
 use crate::cli::Failure;
 
 pub(super) const LANGUAGE: Language = Language {
     name: "python",
     title: "Python",
-    parts: &[("", kits::PYTHON), ("pattoo", kits::PYTHON_KIT)],
+    parts: &[("", sdks::PYTHON), ("pattoo", sdks::PYTHON_SDK)],
     marker: "pyproject.toml",
     test: "python3 -m unittest",
     build,
@@ -24,7 +24,7 @@ fn build(folder: &Path, output: &Path) -> Result<(), Failure> {
     let old = "import sys; print(sys.version.split()[0] if sys.version_info < (3, 11) else '')";
     let version = python().args(["-c", old]).output(install)?;
     if !version.is_empty() {
-        return Err(Failure::usage(format!("Python {version} is too old: it takes 3.11 or later")));
+        return Err(Failure::usage(format!("Python {version} is too old: 3.11 or later is required")));
     }
     let find = "import os, shutil, sys; beside = os.path.join(os.path.dirname(sys.executable), 'componentize-py'); \
                 print(beside if os.access(beside, os.X_OK) else shutil.which('componentize-py') or '')";

@@ -1,20 +1,20 @@
-//! Rust: cargo does it all.
+//! Rust: cargo suffices.
 
 use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use super::{Language, Tool, kits};
+use super::{Language, Tool, sdks};
 use crate::cli::Failure;
 
 pub(super) const LANGUAGE: Language = Language {
     name: "rust",
     title: "Rust",
     parts: &[
-        ("", kits::RUST),
-        ("pattoo-guest", kits::RUST_KIT_PAGE),
-        ("pattoo-guest/src", kits::RUST_KIT),
-        ("pattoo-guest/wit", kits::WIT),
+        ("", sdks::RUST),
+        ("pattoo-guest", sdks::RUST_SDK_PAGE),
+        ("pattoo-guest/src", sdks::RUST_SDK),
+        ("pattoo-guest/wit", sdks::WIT),
     ],
     marker: "Cargo.toml",
     test: "cargo test",
@@ -39,7 +39,7 @@ fn build(folder: &Path, output: &Path) -> Result<(), Failure> {
     };
     let built = Path::new(&target).join(TARGET).join("release").join(library).with_extension("wasm");
     fs::copy(&built, output)
-        .map_err(|error| Failure::fault(format!("{} to {}: {error}", built.display(), output.display())))?;
+        .map_err(|error| Failure::internal(format!("{} to {}: {error}", built.display(), output.display())))?;
     Ok(())
 }
 

@@ -1,10 +1,10 @@
-//! Log lines: to stderr for people, coloured only on a terminal and unless `NO_COLOR` is set, or as JSON for machines; and to a file
-//! as well, once a daemon knows where.
+//! Log lines: to stderr for people, coloured only on a terminal and unless `NO_COLOR` is set, or as
+//! JSON for machines; and for a daemon to a file as well, once its configuration is read.
 
+mod collectors;
 mod file;
-mod fold;
-mod guests;
 mod queue;
+mod throttle;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -20,40 +20,41 @@ use tracing_subscriber::{
 };
 
 use self::{
-    file::{Change, LogFile},
-    fold::Fold,
-    guests::OfGuests,
-    queue::{Queue, Target},
+    collectors::CollectorLogs,
+    file::{LogChange, LogFile},
+    queue::{LineQueue, LineTarget},
+    throttle::Throttle,
 };
 use crate::config::LogBounds;
 
-/// How log lines on stderr look.
+/// The format of log lines on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(super) enum Format {
-    /// One line a message, for people
+    /// One line for each message, for people
     #[default]
     Human,
-    /// One JSON object a message, with its time
+    /// One JSON object for each message, with its time
     Json,
 }
 
 /// The name of the log file in pattoo's `log_directory`.
 const FILE: &str = "pattoo_wasm.log";
 
-/// Changes the level of what is logged.
+/// Changes the level of logging.
 static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
-/// What libraries log.
-static FOLD: OnceLock<Fold> = OnceLock::new();
+/// Limits what libraries log.
+static THROTTLE: OnceLock<Throttle> = OnceLock::new();
 /// The lines of a daemon to stderr.
-static STDERR: Queue<Stderr> = Queue::new("stderr");
+static STDERR: LineQueue<Stderr> = LineQueue::new("stderr");
 /// The lines to the log file, if there is one.
-static LOG_FILE: Queue<Option<LogFile>> = Queue::new("the log file");
+static LOG_FILE: LineQueue<Option<LogFile>> = LineQueue::new("the log file");
 
-/// Starts logging to stderr. `background` is for programs that go on for long, and do not wait for their log; they can have a log file.
+/// Starts logging to stderr. `background` is for programs that run for long and do not wait for
+/// their log; they can have a log file.
 pub(super) fn start(verbose: u8, quiet: bool, format: Format, background: bool) {
-    let (filter, handle) = reload::Layer::new(filter(asked_for(verbose, quiet).unwrap_or(LevelFilter::INFO)));
-    let fold = Fold::default();
-    // Without a thread for it there is no log file, or stderr is written directly.
+    let (filter, handle) = reload::Layer::new(filter(requested_level(verbose, quiet).unwrap_or(LevelFilter::INFO)));
+    let throttle = Throttle::default();
+    // If its thread cannot be started there is no log file, or stderr is written directly.
     let has_file = background && LOG_FILE.start(None).is_ok();
     let stderr =
         if background && STDERR.start(Stderr).is_ok() { stderr(format, &STDERR) } else { stderr(format, io::stderr) };
@@ -61,25 +62,26 @@ pub(super) fn start(verbose: u8, quiet: bool, format: Format, background: bool) 
         let layer = tracing_subscriber::fmt::layer().log_internal_errors(false);
         layer.with_ansi(false).with_target(false).with_writer(&LOG_FILE)
     });
-    let layers = tracing_subscriber::registry().with(filter).with(fold.clone()).with(OfGuests).with(stderr).with(file);
-    // An error means that a program around us logs already, its way.
+    let layers =
+        tracing_subscriber::registry().with(filter).with(throttle.clone()).with(CollectorLogs).with(stderr).with(file);
+    // An error means that a subscriber is installed already.
     if layers.try_init().is_ok() {
         let _ = FILTER.set(handle);
-        let _ = FOLD.set(fold);
+        let _ = THROTTLE.set(throttle);
     }
 }
 
-/// Writes what is still to be written, for a short while.
+/// Writes the remaining lines, for at most a few seconds.
 pub(super) fn finish() {
-    if let Some(fold) = FOLD.get() {
-        fold.end_window();
+    if let Some(throttle) = THROTTLE.get() {
+        throttle.end_window();
     }
     LOG_FILE.flush();
     STDERR.flush();
 }
 
-/// The level that was asked for on the command line, if any was.
-pub(super) fn asked_for(verbose: u8, quiet: bool) -> Option<LevelFilter> {
+/// The level that the command line requests, if any.
+pub(super) fn requested_level(verbose: u8, quiet: bool) -> Option<LevelFilter> {
     match (quiet, verbose) {
         (true, _) => Some(LevelFilter::WARN),
         (false, 0) => None,
@@ -91,20 +93,20 @@ pub(super) fn asked_for(verbose: u8, quiet: bool) -> Option<LevelFilter> {
 /// Logs at another level from now on.
 pub(super) fn set_level(level: LevelFilter) {
     if let Some(handle) = FILTER.get() {
-        // It fails only when the subscriber is gone, and then nobody logs.
+        // It fails only if the subscriber is gone.
         let _ = handle.reload(filter(level));
     }
 }
 
-/// Logs to `pattoo_wasm.log` in `directory` as well, or to no file. An open one is opened again, so that what a log
-/// rotation moved away is let go.
+/// Logs to `pattoo_wasm.log` in `directory` as well, or to no file. An open file is opened again,
+/// so that a file that a log rotation renamed is closed.
 pub(super) fn to_file(directory: Option<&Path>, bounds: LogBounds) -> io::Result<()> {
     let opened = directory.map(|directory| LogFile::open(&directory.join(FILE), bounds)).transpose()?;
     LOG_FILE.change(move |file| *file = opened);
     Ok(())
 }
 
-/// Ours and the guests' at this level; of the libraries below only what is wrong.
+/// Our own lines and those of collectors at this level; of libraries only warnings and errors.
 fn filter(level: LevelFilter) -> Targets {
     Targets::new()
         .with_default(LevelFilter::WARN)
@@ -117,7 +119,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // What cannot be written to stderr cannot be complained of there.
+    // An error of stderr cannot be reported on stderr.
     let layer = tracing_subscriber::fmt::layer().log_internal_errors(false).with_target(false).with_writer(writer);
     if format == Format::Json {
         return Box::new(layer.json().flatten_event(true));
@@ -129,34 +131,34 @@ where
 /// The standard error stream.
 struct Stderr;
 
-impl Target for Stderr {
+impl LineTarget for Stderr {
     fn write(&mut self, line: &[u8]) {
-        // There is nobody else to tell.
+        // It cannot be reported anywhere.
         let _ = io::stderr().write_all(line);
     }
 }
 
-impl Target for Option<LogFile> {
+impl LineTarget for Option<LogFile> {
     fn write(&mut self, line: &[u8]) {
         if let Some(file) = self {
             let change = file.write(line);
-            tell(file.path(), change);
+            report(file.path(), change);
         }
     }
 
     fn tick(&mut self) {
         if let Some(file) = self {
-            let change = file.look_again();
-            tell(file.path(), change);
+            let change = file.check_again();
+            report(file.path(), change);
         }
     }
 }
 
-/// Says that lines are dropped, or are written again.
-fn tell(path: &Path, change: Option<Change>) {
+/// Logs that lines are dropped, or written again.
+fn report(path: &Path, change: Option<LogChange>) {
     match change {
-        Some(Change::Dropping(why)) => tracing::warn!("{}: log lines are dropped: {why}", path.display()),
-        Some(Change::Again(dropped)) => {
+        Some(LogChange::Dropping(why)) => tracing::warn!("{}: log lines are dropped: {why}", path.display()),
+        Some(LogChange::Resumed(dropped)) => {
             tracing::warn!("{}: log lines are written again; {dropped} were dropped", path.display());
         }
         None => {}

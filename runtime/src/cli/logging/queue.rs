@@ -1,12 +1,13 @@
-//! Lines on their way to where they are written.
+//! A queue of log lines, written by a thread of its own.
 //!
-//! A daemon does not wait for its log: a pipe that nobody reads, or a disk that does not answer, would stop every collection that
-//! has something to say. So a thread writes, from a queue with an end; what finds it full is dropped and counted.
+//! A daemon does not wait for its log: a pipe that is not read, or a disk that does not respond,
+//! would stop every collection that logs a line. The queue has a limit. Lines beyond it are dropped
+//! and counted.
 
 use std::{
     io::{self, Write},
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
@@ -14,19 +15,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pattoo_base::{invariant::broken, lock::lock};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How many lines wait at most.
+/// How many lines the queue holds.
 const WAITING: usize = 4096;
-/// How long the thread waits for a line before it looks after other things.
+/// How long the thread waits for a line before it calls [`LineTarget::tick`].
 const TICK: Duration = Duration::from_secs(1);
-/// How long it waits between two looks whether there is room in a queue that is full.
+/// The interval at which a full queue is checked for room.
 const FULL: Duration = Duration::from_millis(10);
-/// How long the end of the program waits for the lines that are still to be written.
+/// How long the end of the program waits for the remaining lines.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// Where the lines of a queue go.
-pub(super) trait Target: Send + 'static {
+/// The destination of the lines of a queue.
+pub(super) trait LineTarget: Send + 'static {
     /// Writes a line.
     fn write(&mut self, line: &[u8]);
     /// Called about once a second.
@@ -35,47 +37,50 @@ pub(super) trait Target: Send + 'static {
 
 enum Message {
     Line(Vec<u8>),
-    /// There is something else to do.
-    Look,
+    /// Wakes the thread.
+    Wake,
     Flush(SyncSender<()>),
 }
 
-/// What is to be done to a target.
-type Change<T> = Box<dyn FnOnce(&mut T) + Send>;
+/// A change of a target.
+type TargetChange<T> = Box<dyn FnOnce(&mut T) + Send>;
 
-/// A queue of lines. Before it is started nothing is written.
-pub(super) struct Queue<T> {
-    /// For messages.
+/// A queue of lines. Nothing is written before it is started.
+pub(super) struct LineQueue<T> {
+    /// Its name in messages.
     name: &'static str,
     sender: OnceLock<SyncSender<Message>>,
-    change: Mutex<Option<Change<T>>>,
+    change: Mutex<Option<TargetChange<T>>>,
     dropped: AtomicU64,
 }
 
-impl<T: Target> Queue<T> {
+impl<T: LineTarget> LineQueue<T> {
     pub(super) const fn new(name: &'static str) -> Self {
         Self { name, sender: OnceLock::new(), change: Mutex::new(None), dropped: AtomicU64::new(0) }
     }
 
-    /// Starts the thread that writes to `target`. Once: another target is put there by [`change`](Self::change).
+    /// Starts the thread that writes to `target`, once. [`change`](Self::change) replaces the
+    /// target.
     pub(super) fn start(&'static self, target: T) -> io::Result<()> {
         let (sender, lines) = sync_channel(WAITING);
         thread::Builder::new().name("log".to_owned()).spawn(move || self.run(target, &lines))?;
-        // It was started before only by a mistake of ours; then that one goes on.
-        let _ = self.sender.set(sender);
+        if self.sender.set(sender).is_err() {
+            broken("a queue of log lines is started once");
+        }
         Ok(())
     }
 
-    /// Changes the target before its next line. Of several changes that wait only the last one is made.
+    /// Changes the target before its next line. Of several pending changes only the last one is
+    /// made.
     pub(super) fn change(&self, change: impl FnOnce(&mut T) + Send + 'static) {
-        *self.change.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(change));
+        *lock(&self.change) = Some(Box::new(change));
         if let Some(sender) = self.sender.get() {
-            // Where it is full, the thread comes by anyway.
-            let _ = sender.try_send(Message::Look);
+            // If the queue is full, the thread is awake anyway.
+            let _ = sender.try_send(Message::Wake);
         }
     }
 
-    /// Waits until the lines that wait now are written, for a while.
+    /// Waits until the queued lines are written, for at most a few seconds.
     pub(super) fn flush(&self) {
         let Some(sender) = self.sender.get() else { return };
         let (done, waiting) = sync_channel(1);
@@ -92,13 +97,13 @@ impl<T: Target> Queue<T> {
     fn run(&self, mut target: T, lines: &Receiver<Message>) {
         loop {
             let message = lines.recv_timeout(TICK);
-            let change = self.change.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let change = lock(&self.change).take();
             if let Some(change) = change {
                 change(&mut target);
             }
             match message {
                 Ok(Message::Line(line)) => target.write(&line),
-                Ok(Message::Look) => {}
+                Ok(Message::Wake) => {}
                 Ok(Message::Flush(done)) => {
                     let _ = done.try_send(());
                 }
@@ -107,16 +112,16 @@ impl<T: Target> Queue<T> {
             }
             let dropped = self.dropped.swap(0, Ordering::Relaxed);
             if dropped > 0 {
-                tracing::warn!("{dropped} log lines were dropped: {} does not take them fast enough", self.name);
+                tracing::warn!("{dropped} log lines were dropped: {} is too slow", self.name);
             }
         }
     }
 }
 
-/// What hands lines to a queue.
-pub(super) struct Lines<T: 'static>(&'static Queue<T>);
+/// Passes lines to a queue.
+pub(super) struct Lines<T: 'static>(&'static LineQueue<T>);
 
-impl<T: Target> Write for Lines<T> {
+impl<T: LineTarget> Write for Lines<T> {
     /// Takes a whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Some(sender) = self.0.sender.get()
@@ -132,7 +137,7 @@ impl<T: Target> Write for Lines<T> {
     }
 }
 
-impl<T: Target> MakeWriter<'_> for &'static Queue<T> {
+impl<T: LineTarget> MakeWriter<'_> for &'static LineQueue<T> {
     type Writer = Lines<T>;
 
     fn make_writer(&self) -> Lines<T> {
@@ -147,12 +152,12 @@ mod tests {
         sync::mpsc::{Receiver, Sender, channel},
     };
 
-    use super::{Lines, Queue, Target, WAITING};
+    use super::{LineQueue, LineTarget, Lines, WAITING};
 
-    /// Says what it writes, and writes only when it is let.
-    struct Gate(Receiver<()>, Sender<Vec<u8>>);
+    /// Reports what it writes, and writes only when it is permitted.
+    struct BlockedTarget(Receiver<()>, Sender<Vec<u8>>);
 
-    impl Target for Gate {
+    impl LineTarget for BlockedTarget {
         fn write(&mut self, line: &[u8]) {
             let _ = self.0.recv();
             let _ = self.1.send(line.to_vec());
@@ -160,19 +165,19 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_log_that_is_not_read() {
-        static QUEUE: Queue<Gate> = Queue::new("the gate");
-        let (open, gate) = channel();
+    fn full_queue_drops_lines_and_blocks_nothing() {
+        static QUEUE: LineQueue<BlockedTarget> = LineQueue::new("the blocked target");
+        let (permit, permits) = channel();
         let (written, lines) = channel();
-        QUEUE.start(Gate(gate, written)).unwrap();
+        QUEUE.start(BlockedTarget(permits, written)).unwrap();
         let all = WAITING * 3;
         for number in 0..all {
             Lines(&QUEUE).write_all(number.to_string().as_bytes()).unwrap();
         }
-        (0..all).for_each(|_| open.send(()).unwrap());
+        (0..all).for_each(|_| permit.send(()).unwrap());
         QUEUE.flush();
         let written: Vec<_> = lines.try_iter().collect();
-        // One was on its way when the queue filled up.
+        // One line was taken from the queue before it was full.
         assert!((WAITING..=WAITING + 1).contains(&written.len()), "{}", written.len());
         assert_eq!(written.first().map(Vec::as_slice), Some(&b"0"[..]));
     }

@@ -1,11 +1,11 @@
-//! {{name}}: counts its collections, and reads the temperature of a Modbus device if its operator names one.
+//! {{name}}: counts its collections, and reads the temperature of a Modbus device if one is set.
 
 use pattoo_guest::decode::{Order, Registers};
 use pattoo_guest::modbus::Device;
 use pattoo_guest::{Context, Datapoint, Result, info, settings, state, target};
 use serde::Deserialize;
 
-/// What the operator sets; everything else is decided here.
+/// The settings of the operator.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -33,7 +33,7 @@ fn collect() -> Result {
 
 pattoo_guest::collector!(collect);
 
-/// The number of this collection. Statics start afresh each time; `state` is what lasts.
+/// The number of this collection. Statics start with their initial values each time; `state` is stored.
 fn count() -> Result<i64> {
     let before: i64 = match state::get("collections") {
         Some(bytes) => String::from_utf8(bytes)?.parse().context("what was kept of `collections`")?,

@@ -37,7 +37,10 @@ fn one_line_end_at_the_end_is_not_part_of_it() {
         assert_eq!(read(format!("{VALUE}{end}").as_bytes()).unwrap(), same, "{end:?}");
     }
     for end in ["\n\n", "\r", "\r\r\n", "\n \n"] {
-        assert!(matches!(read(format!("{VALUE}{end}").as_bytes()), Err(SecretError::Unsendable { .. })), "{end:?}");
+        assert!(
+            matches!(read(format!("{VALUE}{end}").as_bytes()), Err(SecretError::InvalidCharacter { .. })),
+            "{end:?}"
+        );
     }
     assert!(matches!(read(b""), Err(SecretError::Empty { .. })));
     assert!(matches!(read(b"\n"), Err(SecretError::Empty { .. })));

@@ -1,4 +1,4 @@
-//! Devices that are slow, busy, silent or delicate, and what is done for them.
+//! Settings for devices that are slow, busy, silent or fragile.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn with(device: &RawDevice, settings: EndpointSettings) -> Endpoint {
 }
 
 #[tokio::test]
-async fn a_busy_device_is_asked_again_after_a_while_and_others_meanwhile() {
+async fn request_to_a_busy_device_is_resent_later_and_others_are_sent_meanwhile() {
     let device = RawDevice::listen().await;
     let busy_delay = Duration::from_millis(60);
     let endpoint = with(&device, EndpointSettings { busy_delay, busy_retries: 2, ..settings() });
@@ -32,7 +32,7 @@ async fn a_busy_device_is_asked_again_after_a_while_and_others_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_device_that_stays_busy_is_an_exception_in_the_end() {
+async fn device_that_stays_busy_is_an_exception() {
     let device = RawDevice::listen().await;
     let busy_delay = Duration::from_millis(1);
     let endpoint = with(&device, EndpointSettings { busy_delay, busy_retries: 2, ..settings() });
@@ -47,7 +47,7 @@ async fn a_device_that_stays_busy_is_an_exception_in_the_end() {
 }
 
 #[tokio::test]
-async fn a_request_is_tried_again_as_often_as_the_settings_say() {
+async fn request_is_retried_as_often_as_the_settings_say() {
     let device = RawDevice::listen().await;
     let endpoint = with(&device, EndpointSettings { retries: 2, ..settings() });
     let (result, ()) = join!(read(&endpoint, [holding(1, 0, 1)]), async {
@@ -64,10 +64,10 @@ async fn a_request_is_tried_again_as_often_as_the_settings_say() {
 }
 
 #[tokio::test]
-async fn a_unit_that_stays_silent_is_set_aside_and_tried_with_one_request() {
+async fn circuit_breaker_of_a_silent_unit_opens_and_one_request_probes_it() {
     let device = RawDevice::listen().await;
-    let set_aside = Duration::from_millis(400);
-    let endpoint = with(&device, EndpointSettings { set_aside, set_aside_after: 2, ..settings() });
+    let breaker_duration = Duration::from_millis(400);
+    let endpoint = with(&device, EndpointSettings { breaker_duration, breaker_threshold: 2, ..settings() });
     let timeout = || Err(ReadError::Timeout(REQUEST_TIMEOUT));
     for _ in 0..2 {
         let (result, ()) = join!(read(&endpoint, [holding(1, 0, 1)]), async {
@@ -77,17 +77,17 @@ async fn a_unit_that_stays_silent_is_set_aside_and_tried_with_one_request() {
         });
         assert_eq!(result, [timeout()]);
     }
-    // Now it costs nothing, and its neighbour is read at once.
-    let aside = Instant::now();
+    // The breaker is open: the unit fails at once, and the other one is read without delay.
+    let open_since = Instant::now();
     let (result, mut connection) = join!(read(&endpoint, [holding(1, 0, 1), holding(2, 0, 1)]), async {
         let mut connection = device.accept().await;
         assert_eq!(connection.answer(2).await.unit, 2);
         connection
     });
     assert_eq!(result, [timeout(), registers(&[2])]);
-    assert!(aside.elapsed() < REQUEST_TIMEOUT);
-    tokio::time::sleep(set_aside).await;
-    // Two callers, one probe; when that is answered, both are.
+    assert!(open_since.elapsed() < REQUEST_TIMEOUT);
+    tokio::time::sleep(breaker_duration).await;
+    // Two callers, one probe: after its reply both callers are served.
     let (one, other, ()) =
         join!(read(&endpoint, [holding(1, 0, 1), holding(1, 10, 1)]), read(&endpoint, [holding(1, 20, 1)]), async {
             for _ in 0..3 {
@@ -98,7 +98,7 @@ async fn a_unit_that_stays_silent_is_set_aside_and_tried_with_one_request() {
 }
 
 #[tokio::test]
-async fn a_unit_that_its_gateway_calls_silent_costs_one_request_of_a_read() {
+async fn unit_that_does_not_answer_its_gateway_costs_one_request_of_a_read() {
     let device = RawDevice::listen().await;
     let endpoint = with(&device, settings());
     let (result, ()) = join!(read(&endpoint, [holding(1, 0, 1), holding(1, 10, 1), holding(2, 0, 1)]), async {
@@ -112,7 +112,7 @@ async fn a_unit_that_its_gateway_calls_silent_costs_one_request_of_a_read() {
 }
 
 #[tokio::test]
-async fn the_pauses_that_a_device_needs_are_kept() {
+async fn pauses_of_the_settings_are_kept() {
     let device = RawDevice::listen().await;
     let (pause_after_connect, min_gap) = (Duration::from_millis(80), Duration::from_millis(50));
     let endpoint = with(&device, EndpointSettings { min_gap, pause_after_connect, ..settings() });
@@ -129,7 +129,7 @@ async fn the_pauses_that_a_device_needs_are_kept() {
 }
 
 #[tokio::test]
-async fn several_connections_are_used_at_once_where_they_are_allowed() {
+async fn several_connections_are_used_at_once_if_the_settings_allow_them() {
     let device = RawDevice::listen().await;
     let endpoint = with(&device, EndpointSettings { connections: 2, ..settings() });
     let spans = [holding(1, 0, 1), holding(1, 10, 1), holding(1, 20, 1)];
@@ -148,7 +148,7 @@ async fn several_connections_are_used_at_once_where_they_are_allowed() {
 }
 
 #[tokio::test]
-async fn of_several_grants_the_fewest_connections_hold() {
+async fn fewest_connections_of_several_settings_are_used() {
     let device = RawDevice::listen().await;
     let endpoints = Endpoints::new();
     let many = endpoints.endpoint(&device.address, &EndpointSettings { connections: 4, ..settings() });

@@ -1,5 +1,5 @@
-//! A caller that is alone asks by itself over the connection that stands; what becomes of that when it is not alone for
-//! long, or does not stay.
+//! An only caller sends its own requests over an open connection; other callers join, or it is
+//! dropped.
 
 use std::{pin::pin, time::Duration};
 
@@ -9,13 +9,13 @@ use tokio::{join, runtime::Runtime};
 use super::raw::{REQUEST_TIMEOUT, RawConnection, RawDevice, holding, read, registers, settings};
 use crate::{Endpoint, EndpointSettings, Endpoints, ReadError, Span};
 
-/// Spans of a unit that each need a request of their own.
+/// Spans of a unit, each of which needs its own request.
 fn apart(unit: u8, count: u16) -> Vec<Span> {
     (0..count).map(|index| holding(unit, index * 10, 1)).collect()
 }
 
-/// A connection that stands, since something was read over it.
-async fn standing(device: &RawDevice, endpoint: &Endpoint) -> RawConnection {
+/// An open connection over which a value was read.
+async fn open_connection(device: &RawDevice, endpoint: &Endpoint) -> RawConnection {
     let (result, connection) = join!(read(endpoint, [holding(1, 0, 1)]), async {
         let mut connection = device.accept().await;
         connection.answer(1).await;
@@ -26,13 +26,13 @@ async fn standing(device: &RawDevice, endpoint: &Endpoint) -> RawConnection {
 }
 
 #[tokio::test]
-async fn a_caller_that_is_alone_has_its_request_sent_before_any_task_gets_a_turn() {
+async fn request_of_an_only_caller_is_sent_before_any_task_runs() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
-    let connection = standing(&device, &endpoint).await;
+    let connection = open_connection(&device, &endpoint).await;
     let spans = apart(1, 3);
     let mut reading = Box::pin(read(&endpoint, spans));
-    // Nothing but this future is polled: no task gets a turn before the first thing that is waited for.
+    // Only this future is polled: no task runs before the first await that is pending.
     assert!(reading.as_mut().now_or_never().is_none());
     let mut first = [0; 12];
     let sent = std::iter::repeat_with(|| connection.0.try_read(&mut first)).take(100_000).find(Result::is_ok);
@@ -41,15 +41,15 @@ async fn a_caller_that_is_alone_has_its_request_sent_before_any_task_gets_a_turn
 }
 
 #[tokio::test]
-async fn the_request_of_a_caller_that_goes_away_is_finished_and_the_connection_goes_on() {
+async fn request_of_a_dropped_caller_is_completed_and_the_connection_stays_open() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
-    let mut connection = standing(&device, &endpoint).await;
+    let mut connection = open_connection(&device, &endpoint).await;
     let spans = apart(1, 5);
-    let mut gone = Box::pin(read(&endpoint, spans));
-    assert!(gone.as_mut().now_or_never().is_none());
+    let mut dropped = Box::pin(read(&endpoint, spans));
+    assert!(dropped.as_mut().now_or_never().is_none());
     let request = connection.request().await;
-    drop(gone);
+    drop(dropped);
     let (result, ()) = join!(read(&endpoint, [holding(2, 0, 1)]), async {
         connection.send(&request.registers(&[1])).await;
         assert_eq!(connection.answer(2).await.unit, 2);
@@ -58,15 +58,15 @@ async fn the_request_of_a_caller_that_goes_away_is_finished_and_the_connection_g
 }
 
 #[tokio::test]
-async fn silence_that_began_under_a_caller_that_went_away_still_costs_the_connection() {
+async fn timeout_of_a_dropped_caller_closes_the_connection() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
-    let mut connection = standing(&device, &endpoint).await;
+    let mut connection = open_connection(&device, &endpoint).await;
     let spans = apart(1, 2);
-    let mut gone = Box::pin(read(&endpoint, spans));
-    assert!(gone.as_mut().now_or_never().is_none());
+    let mut dropped = Box::pin(read(&endpoint, spans));
+    assert!(dropped.as_mut().now_or_never().is_none());
     connection.request().await;
-    drop(gone);
+    drop(dropped);
     let (result, ()) = join!(read(&endpoint, [holding(2, 0, 1)]), async {
         connection.closed().await;
         assert_eq!(device.accept().await.answer(2).await.unit, 2);
@@ -75,10 +75,10 @@ async fn silence_that_began_under_a_caller_that_went_away_still_costs_the_connec
 }
 
 #[tokio::test]
-async fn whoever_comes_while_a_caller_asks_gets_every_other_turn() {
+async fn caller_that_joins_during_a_read_gets_every_other_turn() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
-    let mut connection = standing(&device, &endpoint).await;
+    let mut connection = open_connection(&device, &endpoint).await;
     let (long_spans, short_spans) = (apart(1, 6), apart(2, 2));
     let mut long = pin!(read(&endpoint, long_spans));
     assert!(long.as_mut().now_or_never().is_none());
@@ -97,10 +97,10 @@ async fn whoever_comes_while_a_caller_asks_gets_every_other_turn() {
 }
 
 #[tokio::test]
-async fn whoever_comes_waits_for_one_request_of_a_caller_that_does_not_go_on_and_for_no_more() {
+async fn caller_waits_for_one_request_at_most_of_a_caller_that_is_not_polled() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
-    let mut connection = standing(&device, &endpoint).await;
+    let mut connection = open_connection(&device, &endpoint).await;
     let (long_spans, short_spans) = (apart(1, 3), apart(2, 1));
     let mut long = pin!(read(&endpoint, long_spans));
     assert!(long.as_mut().now_or_never().is_none());
@@ -108,7 +108,7 @@ async fn whoever_comes_waits_for_one_request_of_a_caller_that_does_not_go_on_and
     let mut short = pin!(read(&endpoint, short_spans));
     assert!(short.as_mut().now_or_never().is_none());
     connection.send(&first.registers(&[0])).await;
-    // It is polled until it has seen this answer, which brings on the next request, and never again.
+    // It is polled until it has received this reply and sent the next request, and never again.
     while connection.0.peek(&mut [0]).now_or_never().is_none() {
         assert!(long.as_mut().now_or_never().is_none());
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -118,11 +118,11 @@ async fn whoever_comes_waits_for_one_request_of_a_caller_that_does_not_go_on_and
 }
 
 #[tokio::test]
-async fn a_shorter_idle_time_of_a_later_caller_holds() {
+async fn shorter_idle_time_of_a_later_caller_is_used() {
     let device = RawDevice::listen().await;
     let endpoints = Endpoints::new();
     let patient = endpoints.endpoint(&device.address, &settings());
-    let mut connection = standing(&device, &patient).await;
+    let mut connection = open_connection(&device, &patient).await;
     let hasty = EndpointSettings { idle_close: Duration::from_millis(20), ..settings() };
     let hasty = endpoints.endpoint(&device.address, &hasty);
     let (result, ()) = join!(read(&hasty, [holding(1, 0, 1)]), async {
@@ -133,11 +133,11 @@ async fn a_shorter_idle_time_of_a_later_caller_holds() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_used_again_and_again_is_not_closed_as_idle() {
+async fn connection_in_regular_use_is_not_closed_as_idle() {
     let device = RawDevice::listen().await;
     let settings = EndpointSettings { idle_close: Duration::from_millis(200), ..settings() };
     let endpoint = Endpoints::new().endpoint(&device.address, &settings);
-    let mut connection = standing(&device, &endpoint).await;
+    let mut connection = open_connection(&device, &endpoint).await;
     for value in 0..12 {
         tokio::time::sleep(Duration::from_millis(40)).await;
         let (result, _) = join!(read(&endpoint, [holding(1, 0, 1)]), connection.answer(value));
@@ -147,10 +147,10 @@ async fn a_connection_that_is_used_again_and_again_is_not_closed_as_idle() {
 }
 
 #[tokio::test]
-async fn a_caller_with_several_connections_uses_them_all_although_one_stands() {
+async fn caller_with_several_connections_uses_all_of_them_even_if_one_is_open() {
     let device = RawDevice::listen().await;
     let endpoint = Endpoints::new().endpoint(&device.address, &EndpointSettings { connections: 2, ..settings() });
-    let mut one = standing(&device, &endpoint).await;
+    let mut one = open_connection(&device, &endpoint).await;
     let (result, ()) = join!(read(&endpoint, apart(1, 2)), async {
         let first = one.request().await;
         device.accept().await.answer(2).await;
@@ -160,22 +160,22 @@ async fn a_caller_with_several_connections_uses_them_all_although_one_stands() {
 }
 
 #[tokio::test]
-async fn a_caller_that_asks_by_itself_has_the_same_time_limit() {
+async fn request_that_its_caller_sends_has_the_same_timeout() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
-    let mut connection = standing(&device, &endpoint).await;
+    let mut connection = open_connection(&device, &endpoint).await;
     for _ in 0..2 {
         let (result, ()) = join!(read(&endpoint, [holding(1, 0, 1)]), async {
             connection.request().await;
             connection.closed().await;
         });
         assert_eq!(result, [Err(ReadError::Timeout(REQUEST_TIMEOUT))]);
-        connection = standing(&device, &endpoint).await;
+        connection = open_connection(&device, &endpoint).await;
     }
 }
 
 #[test]
-fn an_endpoint_outlives_the_runtime_that_it_was_used_in_first() {
+fn endpoint_stays_usable_after_its_first_tokio_runtime_ended() {
     let (one, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     let device = other.block_on(RawDevice::listen());
     let endpoint = device.endpoint();
@@ -183,13 +183,13 @@ fn an_endpoint_outlives_the_runtime_that_it_was_used_in_first() {
         let mut connection = device.accept().await;
         connection.answer(1).await;
         connection.answer(2).await;
-        // The first runtime ends, and with it this connection.
+        // This connection ends with the first runtime.
         connection.closed().await;
         device.accept().await.answer(3).await;
     });
     let span = [holding(1, 0, 1)];
     assert_eq!(one.block_on(read(&endpoint, span)), [registers(&[1])]);
-    // From another runtime over the connection of the first.
+    // A read in another runtime over the connection of the first.
     assert_eq!(other.block_on(read(&endpoint, span)), [registers(&[2])]);
     drop(one);
     assert_eq!(other.block_on(read(&endpoint, span)), [registers(&[3])]);

@@ -1,4 +1,4 @@
-//! Devices that break the rules, and what that costs.
+//! Devices that violate the protocol.
 
 use tokio::join;
 
@@ -6,14 +6,14 @@ use super::raw::{REQUEST_TIMEOUT, RawConnection, RawDevice, RawRequest, holding,
 use crate::{ExceptionCode, ReadError, Span, Table};
 
 #[tokio::test]
-async fn a_late_reply_is_never_taken_for_the_next_one() {
+async fn late_reply_is_never_used_for_the_next_request() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
     let first = device_after_timeout(&device, &endpoint).await;
-    // The reply to the first request, now that nobody waits for it; and, for good measure, as if it were the next one's.
+    // The reply to the first request, with its transaction and with those of the next requests.
     for transaction in 0..3 {
         let late = RawRequest { transaction, ..first.1 };
-        // The other side may have reset the connection by now.
+        // Fails if the other side has reset the connection.
         let _ = first.0.0.try_write(&late.registers(&[111]));
     }
     let (result, ()) = join!(read(&endpoint, [holding(1, 0, 1)]), async {
@@ -22,7 +22,7 @@ async fn a_late_reply_is_never_taken_for_the_next_one() {
     assert_eq!(result, [registers(&[222])]);
 }
 
-/// Lets a read time out, and gives back its connection and its request.
+/// Lets a read time out, and returns its connection and its request.
 async fn device_after_timeout(device: &RawDevice, endpoint: &crate::Endpoint) -> (RawConnection, RawRequest) {
     let spans = [holding(1, 0, 1)];
     let (result, first) = join!(read(endpoint, spans), async {
@@ -35,7 +35,7 @@ async fn device_after_timeout(device: &RawDevice, endpoint: &crate::Endpoint) ->
 }
 
 #[tokio::test]
-async fn a_silent_unit_costs_one_timeout_and_other_units_none() {
+async fn silent_unit_costs_one_timeout_and_other_units_none() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
     let spans = [holding(1, 0, 1), holding(1, 10, 1), holding(1, 20, 1), holding(2, 0, 1)];
@@ -49,7 +49,7 @@ async fn a_silent_unit_costs_one_timeout_and_other_units_none() {
     assert_eq!(result, [timeout(), timeout(), timeout(), registers(&[5])]);
 }
 
-/// What a device sends back, and the words that the error has for it.
+/// A wrong reply, and a part of the error message for it.
 struct Wrong {
     what: &'static str,
     reply: fn(RawRequest) -> Vec<u8>,
@@ -57,7 +57,7 @@ struct Wrong {
 }
 
 #[tokio::test]
-async fn a_wrong_reply_costs_its_own_request_and_the_connection() {
+async fn wrong_reply_fails_its_own_request_and_closes_the_connection() {
     let cases = [
         Wrong {
             what: "another transaction",
@@ -85,32 +85,32 @@ async fn a_wrong_reply_costs_its_own_request_and_the_connection() {
         Wrong {
             what: "too few registers",
             reply: |request| request.registers(&[1]),
-            says: "1 registers where 2 were asked for",
+            says: "1 registers where 2 were requested",
         },
         Wrong {
             what: "too many registers",
             reply: |request| request.registers(&[1, 2, 3]),
-            says: "3 registers where 2 were asked for",
+            says: "3 registers where 2 were requested",
         },
         Wrong {
             what: "no registers",
             reply: |request| request.registers(&[]),
-            says: "0 registers where 2 were asked for",
+            says: "0 registers where 2 were requested",
         },
         Wrong {
             what: "an odd number of bytes",
             reply: |request| request.frame(&[3, 3, 0, 1, 0]),
-            says: "no Modbus reply",
+            says: "not a Modbus reply",
         },
         Wrong {
             what: "fewer bytes than the count says",
             reply: |request| request.frame(&[3, 4, 0, 1]),
-            says: "no Modbus reply",
+            says: "not a Modbus reply",
         },
         Wrong {
             what: "more bytes than the count says",
             reply: |request| request.frame(&[3, 4, 0, 1, 0, 2, 0]),
-            says: "no Modbus reply",
+            says: "not a Modbus reply",
         },
         Wrong {
             what: "a reply and more",
@@ -130,7 +130,7 @@ async fn a_wrong_reply_costs_its_own_request_and_the_connection() {
                 reply[3] = 1;
                 reply
             },
-            says: "no Modbus reply",
+            says: "not a Modbus reply",
         },
         Wrong { what: "text", reply: |_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), says: "announced a reply of" },
     ];
@@ -153,11 +153,11 @@ async fn a_wrong_reply_costs_its_own_request_and_the_connection() {
 }
 
 #[tokio::test]
-async fn wrong_numbers_of_bits_are_refused_and_padding_is_not_looked_at() {
+async fn wrong_numbers_of_bits_are_refused_and_padding_is_ignored() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
     let coils = [Span::new(1, Table::Coils, 0, 9).unwrap()];
-    for (bytes, sound) in [(vec![0xFF], false), (vec![0b1000_0001, 0xFF], true), (vec![0; 3], false)] {
+    for (bytes, intact) in [(vec![0xFF], false), (vec![0b1000_0001, 0xFF], true), (vec![0; 3], false)] {
         let (result, ()) = join!(read(&endpoint, coils), async {
             let mut connection = device.accept().await;
             let request = connection.request().await;
@@ -165,7 +165,7 @@ async fn wrong_numbers_of_bits_are_refused_and_padding_is_not_looked_at() {
             connection.send(&request.frame(&pdu)).await;
         });
         let [result] = result.as_slice() else { panic!("{result:?}") };
-        if sound {
+        if intact {
             let mut bits = vec![false; 9];
             [bits[0], bits[7], bits[8]] = [true; 3];
             assert_eq!(result, &Ok(crate::Words::Bits(bits)));
@@ -176,7 +176,7 @@ async fn wrong_numbers_of_bits_are_refused_and_padding_is_not_looked_at() {
 }
 
 #[tokio::test]
-async fn a_device_that_talks_first_is_no_modbus_device() {
+async fn bytes_before_the_first_request_are_a_protocol_error() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
     let (result, ()) = join!(read(&endpoint, [holding(1, 0, 1)]), async {
@@ -188,7 +188,7 @@ async fn a_device_that_talks_first_is_no_modbus_device() {
 }
 
 #[tokio::test]
-async fn a_connection_lost_at_any_stage_is_an_error_and_the_next_read_has_a_new_one() {
+async fn connection_lost_at_any_stage_is_an_error_and_the_next_read_opens_a_new_one() {
     for reset in [false, true] {
         for stage in 0..=10 {
             let device = RawDevice::listen().await;
@@ -216,7 +216,7 @@ async fn a_connection_lost_at_any_stage_is_an_error_and_the_next_read_has_a_new_
 }
 
 #[tokio::test]
-async fn an_exception_is_data_and_the_connection_goes_on() {
+async fn exception_leaves_the_connection_open() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
     let (result, ()) = join!(read(&endpoint, [holding(1, 0, 2), holding(1, 10, 1)]), async {

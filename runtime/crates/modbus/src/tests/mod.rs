@@ -1,4 +1,4 @@
-//! Reads against devices of which the test decides every byte.
+//! Reads against devices whose every byte is chosen by the test.
 
 mod care;
 mod driving;

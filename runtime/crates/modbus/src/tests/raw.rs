@@ -1,4 +1,4 @@
-//! A device of which the test decides every byte.
+//! A device whose every byte is chosen by the test.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ pub(super) struct RawDevice {
 }
 
 impl RawDevice {
-    /// One on a port that nobody else is given for as long as this process lives, also when the device is gone for a while: a socket
-    /// that does not listen keeps it.
+    /// A device on a port that no other process gets, even while the device is down: a bound socket
+    /// that does not listen reserves it.
     pub(super) async fn listen() -> Self {
         let placeholder = TcpSocket::new_v4().unwrap();
         placeholder.set_reuseaddr(true).unwrap();
@@ -45,7 +45,7 @@ impl RawDevice {
         self.listener.local_addr().unwrap().port()
     }
 
-    /// An endpoint of its own, with nobody else in its register.
+    /// An endpoint in its own register.
     pub(super) fn endpoint(&self) -> Endpoint {
         Endpoints::new().endpoint(&self.address, &settings())
     }
@@ -55,7 +55,7 @@ impl RawDevice {
         RawConnection(accepted.expect("no connection came").unwrap().0)
     }
 
-    /// Whether a connection waits to be accepted.
+    /// Whether a connection arrives within a short time.
     pub(super) async fn has_caller(&self) -> bool {
         tokio::time::timeout(Duration::from_millis(50), self.listener.accept()).await.is_ok()
     }
@@ -87,7 +87,7 @@ impl RawConnection {
         self.0.write_all(bytes).await.unwrap();
     }
 
-    /// Takes the next request and answers it with as many registers of that value.
+    /// Receives the next request and replies with the requested number of registers of this value.
     pub(super) async fn answer(&mut self, value: u16) -> RawRequest {
         let request = self.request().await;
         self.send(&request.registers(&vec![value; request.count.into()])).await;
@@ -103,7 +103,7 @@ impl RawConnection {
         assert_eq!(read, 0, "another request came instead of the end");
     }
 
-    /// Waits until the other side has closed, whatever it sent before.
+    /// Waits until the other side has closed, and ignores what it sends before.
     pub(super) async fn closed_after_any_request(&mut self) {
         let mut bytes = [0; 64];
         let read = async { while self.0.read(&mut bytes).await.is_ok_and(|read| read > 0) {} };
@@ -148,7 +148,7 @@ pub(super) fn registers(values: &[u16]) -> Result<Words, ReadError> {
     Ok(Words::Registers(values.to_vec()))
 }
 
-/// Reads without any bounds on what may be read.
+/// Reads with all addresses allowed.
 pub(super) async fn read(endpoint: &Endpoint, spans: impl AsRef<[Span]>) -> Vec<Result<Words, ReadError>> {
     endpoint.read(spans.as_ref(), &Readable::everything()).await
 }

@@ -1,4 +1,4 @@
-//! Frames of a serial line, through TCP as a serial server passes them on.
+//! Frames of a serial line over TCP, as a serial server forwards them.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use tokio::{
 };
 
 use super::raw::{REQUEST_TIMEOUT, holding, read, registers, settings};
-use crate::{DeviceUrl, Endpoint, Endpoints, ExceptionCode, ReadError, Span, Table, rtu::with_checksum};
+use crate::{DeviceUrl, Endpoint, Endpoints, ExceptionCode, ReadError, Span, Table, transport::with_checksum};
 
-/// A serial server: whoever is connected gets what the line says.
+/// A serial server: it forwards the bytes of the line to its client.
 struct Server {
     listener: TcpListener,
     endpoint: Endpoint,
@@ -68,13 +68,13 @@ fn reply(unit: u8, function: u8, values: &[u16]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn values_and_exceptions_come_over_one_connection() {
+async fn values_and_exceptions_arrive_over_one_connection() {
     let server = Server::listen().await;
     let (result, ()) = join!(
         read(&server.endpoint, [holding(17, 107, 3), holding(3, 0, 1), Span::new(3, Table::Coils, 0, 3).unwrap()]),
         async {
             let mut line = server.accept().await;
-            // By unit, table and address.
+            // Ordered by unit, table and address.
             assert_eq!(line.request().await, (3, 1, 0, 3));
             line.send(&with_checksum(vec![3, 1, 1, 0b101])).await;
             assert_eq!(line.request().await, (3, 3, 0, 1));
@@ -87,16 +87,16 @@ async fn values_and_exceptions_come_over_one_connection() {
 }
 
 #[tokio::test]
-async fn a_wrong_reply_costs_its_own_request_and_the_connection() {
-    let sound = reply(1, 3, &[1, 2]);
-    let mut changed = sound.clone();
+async fn wrong_reply_fails_its_own_request_and_closes_the_connection() {
+    let intact = reply(1, 3, &[1, 2]);
+    let mut changed = intact.clone();
     changed[4] ^= 1;
     let cases = [
         ("another function", reply(1, 4, &[1, 2])),
-        ("2 bytes where 4 were asked for", reply(1, 3, &[1])),
-        ("6 bytes where 4 were asked for", reply(1, 3, &[1, 2, 3])),
+        ("2 bytes where 4 were requested", reply(1, 3, &[1])),
+        ("6 bytes where 4 were requested", reply(1, 3, &[1, 2, 3])),
         ("checksum", changed),
-        ("more than one reply", [sound.clone(), sound].concat()),
+        ("more than one reply", [intact.clone(), intact].concat()),
     ];
     for (says, reply) in cases {
         let server = Server::listen().await;
@@ -124,18 +124,19 @@ async fn time_out(server: &Server) {
 }
 
 #[tokio::test]
-async fn a_late_reply_is_never_taken_for_the_next_one() {
-    // Whenever it comes while the line is heard out.
+async fn late_reply_is_never_used_for_the_next_request() {
+    // At several times while late bytes are discarded.
     for late in [0, 10, 40] {
         let server = Server::listen().await;
         time_out(&server).await;
         let (result, ()) = join!(read(&server.endpoint, [holding(1, 5, 1)]), async {
-            // What a unit says while nobody is connected, a serial server keeps or forgets; here it keeps it.
+            // Without a client a serial server keeps or discards the bytes of the line; this one
+            // keeps them.
             let mut line = server.accept().await;
             tokio::time::sleep(Duration::from_millis(late)).await;
             line.send(&reply(1, 3, &[111])).await;
             loop {
-                // Bytes in the line make the reader look away from it, and come back.
+                // The reader closes a connection with unrequested bytes, and opens another one.
                 let mut first = [0];
                 if line.0.peek(&mut first).await.is_ok_and(|read| read == 1) {
                     line.answer(&[222]).await;
@@ -149,7 +150,7 @@ async fn a_late_reply_is_never_taken_for_the_next_one() {
 }
 
 #[tokio::test]
-async fn a_unit_is_not_asked_again_while_its_late_reply_may_come_and_others_are() {
+async fn unit_is_held_while_its_late_reply_may_arrive_and_others_are_read() {
     let server = Server::listen().await;
     time_out(&server).await;
     let since = Instant::now();
@@ -165,7 +166,7 @@ async fn a_unit_is_not_asked_again_while_its_late_reply_may_come_and_others_are(
 }
 
 #[tokio::test]
-async fn the_late_reply_of_another_unit_is_passed_over() {
+async fn late_reply_of_another_unit_is_discarded() {
     let server = Server::listen().await;
     time_out(&server).await;
     let (result, ()) = join!(read(&server.endpoint, [holding(2, 5, 1)]), async {
@@ -179,23 +180,23 @@ async fn the_late_reply_of_another_unit_is_passed_over() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_to_units_that_no_line_has() {
+async fn nothing_is_sent_to_units_that_a_serial_line_cannot_have() {
     let server = Server::listen().await;
     let spans = [holding(0, 0, 1), holding(255, 0, 1)];
     assert_eq!(read(&server.endpoint, spans).await, spans.map(|span| Err(ReadError::Denied(span))));
 }
 
 #[tokio::test]
-async fn one_line_cannot_have_two_speeds() {
+async fn serial_line_cannot_have_two_speeds() {
     let endpoints = Endpoints::new();
     let endpoint = |url: &str| endpoints.endpoint(url.parse::<DeviceUrl>().unwrap().endpoint(), &settings());
     let first = endpoint("rtu:///dev/no-such-line?baud=9600");
     let second = endpoint("rtu:///dev/no-such-line?baud=19200");
     let says =
         async |endpoint: &Endpoint| read(endpoint, [holding(1, 0, 1)]).await[0].as_ref().unwrap_err().to_string();
-    assert!(says(&second).await.contains("in use with other settings"));
+    assert!(says(&second).await.contains("in use with other parameters"));
     assert!(says(&first).await.contains("cannot open the serial line"));
-    // Once nobody holds the first any more, the second is as good.
+    // When the first endpoint is dropped, the second one is valid.
     drop(first);
     let second = endpoint("rtu:///dev/no-such-line?baud=19200");
     assert!(says(&second).await.contains("cannot open the serial line"));

@@ -1,4 +1,4 @@
-//! Many callers of one endpoint, and how long its connection lives.
+//! Several callers of one endpoint, and the lifetime of its connection.
 
 use std::{pin::pin, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio::join;
 use super::raw::{RawDevice, holding, read, registers, settings};
 use crate::{DeviceUrl, EndpointAddress, EndpointSettings, Endpoints, Ranges, ReadError, Readable, Span, Table};
 
-/// Spans of a unit that each need a request of their own.
+/// Spans of a unit, each of which needs its own request.
 fn apart(unit: u8, count: u16) -> Vec<Span> {
     (0..count).map(|index| holding(unit, index * 10, 1)).collect()
 }
@@ -28,7 +28,7 @@ async fn all_callers_of_an_address_share_one_connection() {
 }
 
 #[tokio::test]
-async fn a_short_read_does_not_wait_for_a_long_one() {
+async fn short_read_does_not_wait_for_a_long_one() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
     let (long_spans, short_spans) = (apart(1, 5), apart(2, 2));
@@ -47,9 +47,10 @@ async fn a_short_read_does_not_wait_for_a_long_one() {
     assert_eq!(units, [1, 2, 1, 2, 1, 1, 1]);
 }
 
-/// How many requests of unit 1 a device was asked before the last of unit 2, when the caller of unit 1 wants its lists read, each
-/// request of which takes the device so long, and the other one wants five requests, which take it no time.
-async fn asked_before_the_others_are_done(lists: usize, requests: u16, takes: Duration) -> usize {
+/// The number of requests to unit 1 before the last one to unit 2. The caller of unit 1 reads
+/// `lists` lists whose requests take the device `takes` each; the other caller reads a list of five
+/// requests that take no time.
+async fn requests_before_the_others_are_done(lists: usize, requests: u16, takes: Duration) -> usize {
     let device = RawDevice::listen().await;
     let endpoints = Endpoints::new();
     let patient = EndpointSettings { request_timeout: Duration::from_secs(5), ..settings() };
@@ -77,35 +78,35 @@ async fn asked_before_the_others_are_done(lists: usize, requests: u16, takes: Du
         }
     };
     tokio::select! {
-        asked = async { join!(answering, good_read).0 } => asked,
+        sent = async { join!(answering, good_read).0 } => sent,
         _ = greedy_reads => panic!("all of one caller's lists were read before the other's"),
     }
 }
 
 #[tokio::test]
-async fn a_caller_with_many_lists_has_no_more_turns_than_one_with_a_single_list() {
-    let asked = asked_before_the_others_are_done(50, 3, Duration::ZERO).await;
-    // As many as the others, and some more where they were faster. In turn by list it was all 150.
-    assert!(asked <= 30, "{asked}");
+async fn caller_with_many_lists_has_no_more_turns_than_one_with_a_single_list() {
+    let sent = requests_before_the_others_are_done(50, 3, Duration::ZERO).await;
+    // As many as the other caller, and a few more. With turns by list it would be all 150.
+    assert!(sent <= 30, "{sent}");
 }
 
 #[tokio::test]
-async fn a_caller_whose_requests_take_long_waits_the_longer_for_its_turns() {
-    // Each takes longer than all of the others together. One by one it was 5 of them.
-    let asked = asked_before_the_others_are_done(1, 10, Duration::from_millis(300)).await;
-    assert!(asked <= 2, "{asked}");
+async fn caller_with_slow_requests_waits_longer_for_its_turns() {
+    // Each takes longer than all others together. With turns by request it would be 5.
+    let sent = requests_before_the_others_are_done(1, 10, Duration::from_millis(300)).await;
+    assert!(sent <= 2, "{sent}");
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_costs_the_others_one_request_at_most() {
+async fn dropped_caller_delays_the_others_by_one_request_at_most() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
-    let gone_spans = apart(1, 5);
-    let mut gone = Box::pin(read(&endpoint, gone_spans));
-    assert!(gone.as_mut().now_or_never().is_none());
+    let dropped_spans = apart(1, 5);
+    let mut dropped = Box::pin(read(&endpoint, dropped_spans));
+    assert!(dropped.as_mut().now_or_never().is_none());
     let mut connection = device.accept().await;
     let request = connection.request().await;
-    drop(gone);
+    drop(dropped);
     let (result, ()) = join!(read(&endpoint, [holding(2, 0, 1)]), async {
         connection.send(&request.registers(&[1])).await;
         assert_eq!(connection.answer(2).await.unit, 2);
@@ -114,7 +115,7 @@ async fn a_caller_that_goes_away_costs_the_others_one_request_at_most() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_refuses_fails_all_at_once_and_is_left_alone_for_its_backoff() {
+async fn reads_of_an_endpoint_that_refuses_fail_at_once_until_its_backoff_is_over() {
     let device = RawDevice::listen().await;
     let port = device.port();
     let settings =
@@ -133,7 +134,7 @@ async fn an_endpoint_that_refuses_fails_all_at_once_and_is_left_alone_for_its_ba
 }
 
 #[tokio::test]
-async fn an_endpoint_that_comes_back_is_found_after_the_backoff() {
+async fn endpoint_that_recovers_is_used_again_after_the_backoff() {
     let device = RawDevice::listen().await;
     let port = device.port();
     let settings = EndpointSettings {
@@ -164,7 +165,7 @@ async fn an_endpoint_that_comes_back_is_found_after_the_backoff() {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_device_closed_while_idle_is_opened_again_unnoticed() {
+async fn connection_that_the_device_closed_while_idle_is_reopened_without_an_error() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
     let span = [holding(1, 0, 1)];
@@ -173,14 +174,14 @@ async fn a_connection_that_the_device_closed_while_idle_is_opened_again_unnotice
         connection.answer(1).await;
         connection
     });
-    // Closed only when the next request is there: the client can't have seen it before.
+    // Closed only after the next request has arrived, so that the client cannot know it before.
     let (result, ()) = join!(read(&endpoint, span), async {
         connection.request().await;
         drop(connection);
         device.accept().await.answer(2).await;
     });
     assert_eq!(result, [registers(&[2])]);
-    // This time the connection is long closed.
+    // This time the connection was closed long before.
     let (result, ()) = join!(read(&endpoint, span), async {
         device.accept().await.answer(3).await;
     });
@@ -188,7 +189,7 @@ async fn a_connection_that_the_device_closed_while_idle_is_opened_again_unnotice
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed_and_the_next_read_opens_another() {
+async fn idle_connection_is_closed_and_the_next_read_opens_another() {
     let device = RawDevice::listen().await;
     let settings = EndpointSettings { idle_close: Duration::from_millis(20), ..settings() };
     let endpoint = Endpoints::new().endpoint(&device.address, &settings);
@@ -203,7 +204,7 @@ async fn an_idle_connection_is_closed_and_the_next_read_opens_another() {
 }
 
 #[tokio::test]
-async fn the_connection_ends_with_the_last_who_holds_its_endpoint() {
+async fn connection_is_closed_when_its_endpoint_is_dropped() {
     let device = RawDevice::listen().await;
     let endpoints = Endpoints::new();
     let endpoint = endpoints.endpoint(&device.address, &settings());
@@ -218,7 +219,7 @@ async fn the_connection_ends_with_the_last_who_holds_its_endpoint() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_for_what_may_not_be_read() {
+async fn nothing_is_sent_for_a_denied_span() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
     let readable = Readable::of([(Table::HoldingRegisters, "0-9".parse::<Ranges>().unwrap())]);
@@ -229,7 +230,7 @@ async fn nothing_is_sent_for_what_may_not_be_read() {
 }
 
 #[tokio::test]
-async fn no_error_that_a_guest_sees_names_the_endpoint() {
+async fn no_error_of_a_read_contains_the_address_of_its_endpoint() {
     let url: DeviceUrl = "tcp://no-such-host.invalid:1502".parse().unwrap();
     let device = RawDevice::listen().await;
     let refusing = device.address.clone();
@@ -249,15 +250,15 @@ async fn no_error_that_a_guest_sees_names_the_endpoint() {
 }
 
 #[tokio::test]
-async fn no_connection_is_opened_to_a_refused_address_unless_the_settings_say_own() {
+async fn no_connection_is_opened_to_a_denied_address_unless_the_settings_say_own() {
     let device = RawDevice::listen().await;
     let endpoints = Endpoints::new();
-    endpoints.refusing(|address| address.ip().is_loopback());
+    endpoints.deny_addresses(|address| address.ip().is_loopback());
     let refused = endpoints.endpoint(&device.address, &settings());
     let results = read(&refused, [holding(1, 0, 1)]).await;
     assert!(matches!(&results[..], [Err(ReadError::Connection(why))] if why.contains("own: true")), "{results:?}");
     assert!(device.accept().now_or_never().is_none());
-    // One that may shares no connection with one that may not.
+    // Endpoints with and without `own` share no connection.
     let own = endpoints.endpoint(&device.address, &EndpointSettings { own: true, ..settings() });
     let (result, _connection) = join!(read(&own, [holding(1, 0, 1)]), async {
         let mut connection = device.accept().await;

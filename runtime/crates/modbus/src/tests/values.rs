@@ -1,4 +1,4 @@
-//! What is read is what the device holds, however the spans lie.
+//! Reads return the values of the device, for any combination of spans.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +15,7 @@ use super::raw::{RawDevice, RawRequest, holding, read, registers, settings};
 use crate::{EndpointSettings, Endpoints, ExceptionCode, Ranges, ReadError, Readable, Table};
 
 #[tokio::test]
-async fn one_bad_register_costs_only_the_spans_that_want_it() {
+async fn bad_register_fails_only_the_spans_that_contain_it() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
     let spans: Vec<_> = (0..8).map(|address| holding(1, address, 1)).collect();
@@ -28,23 +28,24 @@ async fn one_bad_register_costs_only_the_spans_that_want_it() {
         };
         assert_eq!(result, expected, "address {address}");
     }
-    // 8, then both halves of 8, of 4 and of 2.
-    let asked: Vec<_> = requests.iter().map(|request| (request.address, request.count)).collect();
-    assert_eq!(asked, [(0, 8), (0, 4), (4, 4), (4, 2), (6, 2), (4, 1), (5, 1)]);
+    // A request for 8 registers, then both halves of 8, of 4 and of 2.
+    let requested: Vec<_> = requests.iter().map(|request| (request.address, request.count)).collect();
+    assert_eq!(requested, [(0, 8), (0, 4), (4, 4), (4, 2), (6, 2), (4, 1), (5, 1)]);
 }
 
 #[tokio::test]
-async fn a_span_that_no_request_can_ask_for_at_once_is_put_together() {
+async fn span_that_is_too_long_for_one_request_is_read_in_pieces() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
     let spans = [holding(1, 100, 300), holding(1, 225, 2)];
     let (result, requests) = join!(read(&endpoint, spans), serve(&device, BTreeSet::new(), 3));
     assert_eq!(result, [registers(&(100..400).collect::<Vec<_>>()), registers(&[225, 226])]);
-    let asked: Vec<_> = requests.iter().map(|request| (request.address, request.count)).collect();
-    assert_eq!(asked, [(100, 125), (225, 125), (350, 50)]);
+    let requested: Vec<_> = requests.iter().map(|request| (request.address, request.count)).collect();
+    assert_eq!(requested, [(100, 125), (225, 125), (350, 50)]);
 }
 
-/// Answers so many requests: each register holds its own address, but for the bad ones.
+/// Replies to `requests` requests: the value of each register is its address; bad registers are an
+/// exception.
 async fn serve(device: &RawDevice, bad: BTreeSet<u16>, requests: usize) -> Vec<RawRequest> {
     let mut connection = device.accept().await;
     let mut seen = Vec::new();
@@ -66,19 +67,19 @@ fn own_addresses(request: RawRequest, bad: &BTreeSet<u16>) -> Vec<u8> {
 }
 
 #[test]
-fn any_spans_on_any_device_read_as_each_would_alone() {
+fn spans_of_one_read_have_the_same_results_as_each_alone() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let bad = Arc::new(Mutex::new(BTreeSet::new()));
-    let asked = Arc::new(Mutex::new(BTreeSet::new()));
+    let requested = Arc::new(Mutex::new(BTreeSet::new()));
     let device = runtime.block_on(RawDevice::listen());
     let address = device.address.clone();
-    let (device_bad, device_asked) = (Arc::clone(&bad), Arc::clone(&asked));
+    let (device_bad, device_requested) = (Arc::clone(&bad), Arc::clone(&requested));
     runtime.spawn(async move {
         let mut connection = device.accept().await;
         loop {
             let request = connection.request().await;
             let run = request.address..request.address + request.count;
-            device_asked.lock().unwrap().extend(run);
+            device_requested.lock().unwrap().extend(run);
             let reply = own_addresses(request, &device_bad.lock().unwrap());
             connection.send(&reply).await;
         }
@@ -95,7 +96,7 @@ fn any_spans_on_any_device_read_as_each_would_alone() {
     TestRunner::new(config)
         .run(&cases, |(spans, bad_now, denied, max_registers, gap)| {
             bad.lock().unwrap().clone_from(&bad_now);
-            asked.lock().unwrap().clear();
+            requested.lock().unwrap().clear();
             let spans: Vec<_> = spans.iter().map(|&(address, count)| holding(1, address, count)).collect();
             let granted: Ranges = (0..72_u16)
                 .filter(|address| !denied.contains(address))
@@ -117,7 +118,7 @@ fn any_spans_on_any_device_read_as_each_would_alone() {
                 };
                 prop_assert_eq!(result, expected);
             }
-            prop_assert!(asked.lock().unwrap().is_disjoint(&denied));
+            prop_assert!(requested.lock().unwrap().is_disjoint(&denied));
             Ok(())
         })
         .unwrap();

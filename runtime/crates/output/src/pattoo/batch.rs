@@ -8,12 +8,17 @@ use std::{any::Any, collections::HashMap, mem, sync::Arc, time::Duration};
 use pattoo_measurement::{Agent, Bounds, Candidate, Reason, Rejection, Sink, SinkFactory, TargetError, target_name};
 
 use super::{
+    CONTENT_TYPE,
     body::Body,
     checksum::{AT_ONCE, Chains, Checksum},
     datapoint::{Datapoint, Rules},
     pairs::{Announced, Head, Pairs},
-    text::{make_room, most_json_length, push_json},
+    split::split,
     value::{DataType, Scalar},
+};
+use crate::{
+    json::{make_room, most_json_length, push_json},
+    room::{Encoded, Encoder, Encoding},
 };
 
 const POLLING_INTERVAL: &str = "pattoo_agent_polling_interval";
@@ -346,11 +351,35 @@ impl Batch {
     }
 }
 
-/// Makes an empty [`Batch`] for each collection.
+/// The JSON of pattoo's agents as an encoding: a [`Batch`] for each collection.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct BatchFactory;
+pub struct PattooJson;
 
-impl SinkFactory for BatchFactory {
+impl Encoding for PattooJson {
+    fn name(&self) -> &'static str {
+        "pattoo"
+    }
+
+    fn content_type(&self) -> &'static str {
+        CONTENT_TYPE
+    }
+
+    fn encoder(&self, agent: &Arc<Agent>, bounds: Bounds) -> Box<dyn Encoder> {
+        Box::new(Batch::new(Arc::clone(agent), bounds.future).within(bounds.bytes))
+    }
+
+    fn split(&self, bytes: &[u8], depth: u32) -> Option<[Encoded; 2]> {
+        split(bytes, depth)
+    }
+}
+
+impl Encoder for Batch {
+    fn finish(self: Box<Self>, created_ms: u64) -> Option<Encoded> {
+        self.into_body(created_ms).map(Encoded::from)
+    }
+}
+
+impl SinkFactory for PattooJson {
     fn sink(&self, agent: &Arc<Agent>, bounds: Bounds) -> Box<dyn Sink> {
         Box::new(Batch::new(Arc::clone(agent), bounds.future).within(bounds.bytes))
     }

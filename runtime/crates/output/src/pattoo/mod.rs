@@ -10,9 +10,14 @@
 mod batch;
 mod body;
 mod checksum;
+mod client;
 mod datapoint;
 mod pairs;
+mod server_url;
+mod settings;
+mod split;
 mod table;
+mod takeover;
 mod text;
 mod value;
 
@@ -20,7 +25,14 @@ mod value;
 mod tests;
 
 pub use self::{
-    batch::{Batch, BatchFactory},
+    batch::{Batch, PattooJson},
     body::Body,
+    client::{PostError, Poster},
+    server_url::{ServerUrl, ServerUrlError},
+    settings::{Settings, form},
+    takeover::{Takeover, take_over},
     value::DataType,
 };
+
+/// The media type of a body.
+const CONTENT_TYPE: &str = "application/json";

@@ -98,10 +98,9 @@ impl Charge {
     ///
     /// When the account then held more than its limit. This holds what it held before.
     pub fn resize(&mut self, bytes: usize) -> Result<(), LimitReached> {
-        if let Some(more) = bytes.checked_sub(self.bytes) {
-            self.account.grow(more)?;
-        } else {
-            self.release(self.bytes.saturating_sub(bytes));
+        match self.bytes.checked_sub(bytes) {
+            Some(fewer) => self.release(fewer),
+            None => self.account.grow(bytes.saturating_sub(self.bytes))?,
         }
         self.bytes = bytes;
         Ok(())
@@ -134,7 +133,7 @@ impl Drop for Charge {
 
 /// What the handles of one collection hold, by their numbers.
 #[derive(Debug, Default)]
-pub(super) struct Handles(HashMap<u32, Charge>);
+pub(in crate::capability) struct Handles(HashMap<u32, Charge>);
 
 impl Handles {
     /// A handle holds this many bytes from now on, beside those of [`HANDLE`].

@@ -30,5 +30,3 @@ wasmtime::component::bindgen!({
     // For making components of core modules: see `load::componentize`.
     include_component_type: true,
 });
-
-impl self::pattoo::agent::types::Host for super::Host {}

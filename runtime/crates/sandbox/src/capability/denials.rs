@@ -2,10 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
-use pattoo_base::text::one_line;
+use pattoo_base::{lock::lock, text::one_line};
 
 /// What an operator would have to grant for a call that was refused.
 ///
@@ -33,7 +33,7 @@ impl Denials {
     /// Remembers a refused call, if it is not one too many. What is too long is cut, and then nothing is said that would grant it: a
     /// part of a path grants something else.
     pub(super) fn add(&self, denial: Denial) {
-        let mut denials = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut denials = lock(&self.0);
         if denials.len() < MAX_DENIALS {
             let short = |text: &String| text.len() <= MAX_TEXT;
             denials.insert(Denial {
@@ -46,7 +46,7 @@ impl Denials {
 
     /// What was remembered.
     pub(super) fn take(&self) -> BTreeSet<Denial> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.0))
     }
 }
 

@@ -1,90 +1,73 @@
 //! The interfaces that a collector may import, and in words what each lets it do.
 
+use super::{Power, ROOMS};
+
 /// An interface that a collector may import.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Interface {
     /// Its name without its version: `pattoo:agent/http`.
     pub name: &'static str,
     /// The version that is served.
     pub version: &'static str,
+    /// What it leads to outside the sandbox. None of time, randomness, settings, and what is there and empty.
+    pub power: Option<&'static Power>,
     /// What a collector can do with it.
-    pub reach: Reach,
-    /// The same in words.
     pub does: &'static str,
-}
-
-/// What an import can reach outside the sandbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// Web origins, if they are granted.
-    Web,
-    /// Modbus devices, if they are granted.
-    Modbus,
-    /// The pattoo server, by datapoints.
-    Datapoints,
-    /// What the program itself kept.
-    State,
-    /// The log.
-    Log,
-    /// Nothing: time, randomness, settings, or an interface that is there and empty.
-    Nothing,
+    /// Its WIT, if it is of our own contract.
+    pub wit: Option<&'static str>,
 }
 
 /// The version of our own contract.
-const OURS: &str = "0.1.0";
+pub(super) const OURS: &str = "0.1.0";
 /// The version of WASI; what was made for any 0.2 is served.
 const WASI: &str = "0.2";
 
-const fn interface(name: &'static str, version: &'static str, reach: Reach, does: &'static str) -> Interface {
-    Interface { name, version, reach, does }
+/// All interfaces of all rooms.
+pub fn interfaces() -> impl Iterator<Item = &'static Interface> {
+    ROOMS.iter().flat_map(|room| room.interfaces)
 }
 
-/// Everything that may be imported.
-pub static INTERFACES: [Interface; 37] = [
-    interface("pattoo:agent/types", OURS, Reach::Nothing, "the types of the others"),
-    interface("pattoo:agent/agent", OURS, Reach::Nothing, "reads its name, its interval and its settings"),
-    interface("pattoo:agent/datapoints", OURS, Reach::Datapoints, "emits datapoints for pattoo"),
-    interface("pattoo:agent/modbus", OURS, Reach::Modbus, "reads the Modbus devices that are granted"),
-    interface("pattoo:agent/http", OURS, Reach::Web, "fetches from the web origins that are granted"),
-    interface("pattoo:agent/log", OURS, Reach::Log, "writes lines to the log"),
-    interface("pattoo:agent/clock", OURS, Reach::Nothing, "reads the time"),
-    interface("pattoo:agent/state", OURS, Reach::State, "keeps values from one collection to the next"),
-    interface("wasi:http/outgoing-handler", WASI, Reach::Web, "fetches from the web origins that are granted"),
-    interface("wasi:http/types", WASI, Reach::Nothing, "the requests and responses of the web"),
-    interface("wasi:cli/environment", WASI, Reach::Nothing, "reads the environment and the arguments: there are none"),
-    interface("wasi:cli/exit", WASI, Reach::Nothing, "ends the collection"),
-    interface("wasi:cli/stdin", WASI, Reach::Nothing, "reads standard input: it is empty"),
-    interface("wasi:cli/stdout", WASI, Reach::Log, "writes to standard output: lines of the log"),
-    interface("wasi:cli/stderr", WASI, Reach::Log, "writes to standard error: lines of the log"),
-    interface("wasi:cli/terminal-input", WASI, Reach::Nothing, "asks for a terminal: there is none"),
-    interface("wasi:cli/terminal-output", WASI, Reach::Nothing, "asks for a terminal: there is none"),
-    interface("wasi:cli/terminal-stdin", WASI, Reach::Nothing, "asks for a terminal: there is none"),
-    interface("wasi:cli/terminal-stdout", WASI, Reach::Nothing, "asks for a terminal: there is none"),
-    interface("wasi:cli/terminal-stderr", WASI, Reach::Nothing, "asks for a terminal: there is none"),
-    interface("wasi:clocks/monotonic-clock", WASI, Reach::Nothing, "measures time, and waits"),
-    interface("wasi:clocks/wall-clock", WASI, Reach::Nothing, "reads the time"),
-    interface("wasi:filesystem/preopens", WASI, Reach::Nothing, "asks which folders are open: none is"),
-    interface("wasi:filesystem/types", WASI, Reach::Nothing, "works on open files: none is"),
-    interface("wasi:io/error", WASI, Reach::Nothing, "the errors of the others"),
-    interface("wasi:io/poll", WASI, Reach::Nothing, "waits"),
-    interface("wasi:io/streams", WASI, Reach::Nothing, "reads and writes what the others open"),
-    interface("wasi:random/random", WASI, Reach::Nothing, "draws random bytes"),
-    interface("wasi:random/insecure", WASI, Reach::Nothing, "draws random bytes"),
-    interface("wasi:random/insecure-seed", WASI, Reach::Nothing, "draws a random number"),
-    interface("wasi:sockets/instance-network", WASI, Reach::Nothing, "asks for a network: every use of it is refused"),
-    interface("wasi:sockets/ip-name-lookup", WASI, Reach::Nothing, "looks up names: refused"),
-    interface("wasi:sockets/network", WASI, Reach::Nothing, "the errors of the other sockets"),
-    interface("wasi:sockets/tcp", WASI, Reach::Nothing, "uses TCP sockets: refused"),
-    interface("wasi:sockets/tcp-create-socket", WASI, Reach::Nothing, "makes TCP sockets: refused"),
-    interface("wasi:sockets/udp", WASI, Reach::Nothing, "uses UDP sockets: refused"),
-    interface("wasi:sockets/udp-create-socket", WASI, Reach::Nothing, "makes UDP sockets: refused"),
-];
+/// The interfaces of our own contract, by their full names.
+pub fn our_interfaces() -> impl Iterator<Item = String> {
+    interfaces().filter(|interface| interface.wit.is_some()).map(|interface| format!("{}@{OURS}", interface.name))
+}
+
+/// The interfaces that are served in a version that is not released, by their full names.
+pub fn draft_interfaces() -> impl Iterator<Item = String> {
+    let drafts = interfaces().filter(|interface| interface.wit.is_none() && interface.version != WASI);
+    drafts.map(|interface| format!("{}@{}", interface.name, interface.version))
+}
 
 impl Interface {
-    /// The interface that an import names, if it is served in that version: of ours this very one, of WASI any 0.2.
+    /// An interface of our own contract, with its WIT.
+    pub(super) const fn ours(
+        name: &'static str,
+        power: Option<&'static Power>,
+        does: &'static str,
+        wit: &'static str,
+    ) -> Self {
+        Self { name, version: OURS, power, does, wit: Some(wit) }
+    }
+
+    /// An interface of WASI 0.2, served in any release of it.
+    pub(super) const fn wasi(name: &'static str, power: Option<&'static Power>, does: &'static str) -> Self {
+        Self::draft(name, WASI, power, does)
+    }
+
+    /// An interface of somebody else that is served in this version alone.
+    pub(super) const fn draft(
+        name: &'static str,
+        version: &'static str,
+        power: Option<&'static Power>,
+        does: &'static str,
+    ) -> Self {
+        Self { name, version, power, does, wit: None }
+    }
+
+    /// The interface that an import names, if it is served in that version: of WASI 0.2 any release, of all others this very one.
     pub fn of(import: &str) -> Option<&'static Self> {
         let (name, version) = import.split_once('@')?;
-        let served = INTERFACES.iter().find(|interface| interface.name == name)?;
+        let served = interfaces().find(|interface| interface.name == name)?;
         let fits = version.strip_prefix(served.version).is_some_and(|rest| match served.version {
             // The patch version, and nothing that says it is not released.
             WASI => rest.strip_prefix('.').is_some_and(|patch| patch.parse::<u32>().is_ok()),
@@ -97,17 +80,19 @@ impl Interface {
     pub fn is_of_wasi(import: &str) -> bool {
         import.starts_with("wasi:")
     }
-}
 
-/// The interfaces of our own contract, by their full names.
-pub fn our_interfaces() -> impl Iterator<Item = String> {
-    let ours = INTERFACES.iter().filter(|interface| interface.version == OURS);
-    ours.map(|interface| format!("{}@{OURS}", interface.name))
+    /// The name under which it is in a linker, where `wasi` is the release of WASI 0.2 that the library has.
+    #[cfg(test)]
+    pub(crate) fn linked_name(&self, wasi: &str) -> String {
+        let version = if self.version == WASI { wasi } else { self.version };
+        format!("{}@{version}", self.name)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Interface, Reach};
+    use super::Interface;
+    use crate::capability::http;
 
     #[test]
     fn only_the_version_that_is_served_is_served() {
@@ -128,6 +113,7 @@ mod tests {
         ] {
             assert_eq!(Interface::of(import).is_some(), served, "{import}");
         }
-        assert_eq!(Interface::of("wasi:http/outgoing-handler@0.2.3").map(|found| found.reach), Some(Reach::Web));
+        let power = Interface::of("wasi:http/outgoing-handler@0.2.3").and_then(|found| found.power);
+        assert_eq!(power, Some(&http::POWER));
     }
 }

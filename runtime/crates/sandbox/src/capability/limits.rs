@@ -1,93 +1,67 @@
-//! How much one collection may use.
+//! How much one collection may use of what does not belong to any interface, and what is said when a limit is reached.
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex},
 };
 
+use pattoo_base::lock::lock;
 use pattoo_measurement::Program;
+use pattoo_settings::{
+    GIB, HOUR, KIB, MIB, Quantity,
+    convert::{duration, millis, narrow, widen},
+    quantity,
+};
 
-/// The limits of one collection. Reaching one either ends the collection or is an error value that the guest can handle;
-/// either way the message names the limit, its value and the setting that raises it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Wall-clock time for the whole collection: guest time, host waiting and instantiation.
-    pub timeout: Duration,
-    /// Bytes of linear memory, all memories of the instance together.
-    pub memory: usize,
-    /// Bytes of the host's own memory that are kept for the collection: see [`Account`](super::Account).
-    pub host_memory: usize,
-    /// Elements of tables, all tables of the instance together. A table element is a pointer of the host's memory.
-    pub table_elements: usize,
-    /// Core instances, memories and tables of one component, each: language toolchains compose a component out of several
-    /// core modules, Python's out of about twenty.
-    pub instances: usize,
-    /// Bytes that the guest may hand to the host in one call, in all strings and lists together.
-    pub call_bytes: usize,
-    /// Handles of resources that are open at the same time: those of WASI, and those that a guest defines for itself.
-    pub resources: usize,
-    /// Random bytes, all calls together.
-    pub random_bytes: u64,
-    /// Bytes of the text with which the guest fails that are kept.
-    pub error_bytes: usize,
-    /// Targets for which datapoints are emitted.
-    pub targets: usize,
-    /// Datapoints emitted.
-    pub datapoints: usize,
-    /// Bytes of normalised datapoints.
-    pub datapoint_bytes: usize,
-    /// How far ahead of the host's clock a timestamp may lie.
-    pub timestamp_ahead: Duration,
-    /// Log lines, standard output and error included.
-    pub log_lines: u32,
-    /// Bytes of one log line.
-    pub log_line_bytes: usize,
-    /// Bytes of all log lines.
-    pub log_bytes: usize,
-    /// HTTP requests, each counted once however often it is redirected.
-    pub fetches: u32,
-    /// HTTP requests under way at the same time.
-    pub concurrent_fetches: usize,
-    /// Bytes of all responses of one collection, bodies and header fields.
-    pub fetched_bytes: usize,
-    /// Modbus spans read.
-    pub spans: u32,
-    /// Modbus spans in one call, which are read at the same time.
-    pub concurrent_spans: u32,
-    /// Bytes of all keys and values that the program keeps, and [`STATE_ENTRY`](super::STATE_ENTRY) for each of them.
-    pub state_bytes: usize,
-}
+use super::Limits;
 
-impl Default for Limits {
-    fn default() -> Self {
-        const MIB: usize = 1 << 20;
-        Self {
-            timeout: Duration::from_secs(10),
-            memory: 64 * MIB,
-            host_memory: 128 * MIB,
-            table_elements: 100_000,
-            instances: 50,
-            call_bytes: 16 * MIB,
-            resources: 1_000,
-            random_bytes: 1 << 20,
-            error_bytes: 4_096,
-            targets: 1_000,
-            datapoints: 10_000,
-            datapoint_bytes: 16 * MIB,
-            timestamp_ahead: Duration::from_mins(5),
-            log_lines: 1_000,
-            log_line_bytes: 4_096,
-            log_bytes: 256 << 10,
-            fetches: 1_000,
-            concurrent_fetches: 16,
-            fetched_bytes: 64 * MIB,
-            spans: 10_000,
-            concurrent_spans: 1_000,
-            state_bytes: MIB,
-        }
-    }
-}
+/// The rows of those limits that do not belong to any interface.
+pub static COLLECTION_LIMITS: &[Quantity<Limits>] = &[
+    quantity!(
+        "timeout",
+        "time for the whole collection, waiting included",
+        Time,
+        1,
+        24 * HOUR,
+        timeout,
+        millis,
+        duration
+    ),
+    quantity!("memory", "linear memory, all memories together", Size, 64 * KIB, 4 * GIB, memory, widen, narrow),
+    quantity!(
+        "host_memory",
+        "memory of the host that is used for the collection",
+        Size,
+        MIB,
+        4 * GIB,
+        host_memory,
+        widen,
+        narrow
+    ),
+    quantity!(
+        "table_elements",
+        "elements of tables, all tables together",
+        Count,
+        0,
+        100_000,
+        table_elements,
+        widen,
+        narrow
+    ),
+    quantity!(
+        "instances",
+        "core instances, memories and tables of one component, each",
+        Count,
+        1,
+        50,
+        instances,
+        widen,
+        narrow
+    ),
+    quantity!("call_bytes", "bytes handed to the host in one call", Size, KIB, GIB, call_bytes, widen, narrow),
+    quantity!("resources", "handles of resources at the same time", Count, 16, 1_000_000, resources, widen, narrow),
+    quantity!("error_bytes", "bytes of its error text", Size, 64, MIB, error_bytes, widen, narrow),
+];
 
 /// A limit that a collection reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -137,6 +111,6 @@ impl Reached {
     }
 
     fn is_first(&self, reached: &LimitReached) -> bool {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(reached.setting)
+        lock(&self.said).insert(reached.setting)
     }
 }

@@ -2,37 +2,66 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-/// What a collection used.
+/// What a collection used, by the names of rooms.
 #[derive(Debug, Clone, Default)]
-pub struct Usage {
-    /// Web origins. Only those that were granted are listed: what a guest made up is not.
-    pub http: Calls,
-    /// Modbus devices, by the names in the grants.
-    pub modbus: Calls,
-}
+pub struct Usage(BTreeMap<&'static str, Calls>);
 
-/// What a collection used of one interface.
+/// What a collection used of one room.
 #[derive(Debug, Clone, Default)]
 pub struct Calls {
     /// How long the guest waited for the host, all calls together.
     pub time: Duration,
-    /// By device or origin: how often it was asked, and how many of these times in vain.
+    /// By device or origin: the number of requests, and how many of them failed. Only those that were granted are listed: what a
+    /// guest made up is not.
     pub by_peer: BTreeMap<String, (u64, u64)>,
 }
 
+/// One metric: its name, its type, its labels, and its meaning.
+#[derive(Debug, Clone, Copy)]
+pub struct Family {
+    /// Its name.
+    pub name: &'static str,
+    /// `counter`, `gauge`, `summary` or `histogram`.
+    pub kind: &'static str,
+    /// The labels of its samples.
+    pub labels: &'static [&'static str],
+    /// Its meaning, with its unit.
+    pub help: &'static str,
+    /// Its name in the previous release, under which it is exposed as well.
+    pub previous_name: Option<&'static str>,
+}
+
+impl Usage {
+    pub(super) fn insert(&mut self, room: &'static str, calls: Calls) {
+        self.0.insert(room, calls);
+    }
+
+    /// What was used of a room.
+    pub fn of(&self, room: &str) -> Option<&Calls> {
+        self.0.get(room)
+    }
+
+    /// Adds what another collection used.
+    pub fn add(&mut self, other: Self) {
+        for (room, calls) in other.0 {
+            self.0.entry(room).or_default().add(calls);
+        }
+    }
+}
+
 impl Calls {
-    /// Counts `asked` requests to `peer`, of which `failed` failed.
-    pub(super) fn count(&mut self, peer: String, asked: u64, failed: u64) {
-        let (requests, errors) = self.by_peer.entry(peer).or_default();
-        *requests = requests.saturating_add(asked);
-        *errors = errors.saturating_add(failed);
+    /// Counts `requests` to `peer`, of which `failed` failed.
+    pub(super) fn count(&mut self, peer: String, requests: u64, failed: u64) {
+        let (all, failures) = self.by_peer.entry(peer).or_default();
+        *all = all.saturating_add(requests);
+        *failures = failures.saturating_add(failed);
     }
 
     /// Adds those of another collection.
     pub fn add(&mut self, other: Self) {
         self.time = self.time.saturating_add(other.time);
-        for (peer, (requests, errors)) in other.by_peer {
-            self.count(peer, requests, errors);
+        for (peer, (requests, failed)) in other.by_peer {
+            self.count(peer, requests, failed);
         }
     }
 }

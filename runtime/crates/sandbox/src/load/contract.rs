@@ -1,19 +1,10 @@
 //! The functions of the contract, word by word as `wit/` has them, for messages about components that have others. (Core modules
 //! are told the same in the words of the ABI, by `componentize.rs`.)
 
-/// The interfaces and the world, each with the text that says it.
-const TEXTS: [(&str, &str); 8] = [
-    ("pattoo:agent/agent@0.1.0", include_str!("../../../../../wit/agent.wit")),
-    ("pattoo:agent/clock@0.1.0", include_str!("../../../../../wit/clock.wit")),
-    ("pattoo:agent/datapoints@0.1.0", include_str!("../../../../../wit/datapoints.wit")),
-    ("pattoo:agent/http@0.1.0", include_str!("../../../../../wit/http.wit")),
-    ("pattoo:agent/log@0.1.0", include_str!("../../../../../wit/log.wit")),
-    ("pattoo:agent/modbus@0.1.0", include_str!("../../../../../wit/modbus.wit")),
-    ("pattoo:agent/state@0.1.0", include_str!("../../../../../wit/state.wit")),
-    (WORLD, include_str!("../../../../../wit/world.wit")),
-];
+use crate::capability::Interface;
 
 const WORLD: &str = "pattoo:agent/collector@0.1.0";
+const WORLD_WIT: &str = include_str!("../../../../../wit/world.wit");
 
 /// What a function should be that the engine refused, if its message names one.
 pub(super) fn should_be(failure: &str) -> Option<String> {
@@ -38,8 +29,8 @@ fn of(interface: &str, name: &str) -> Option<&'static str> {
 
 /// The functions of an interface; a line says each.
 fn functions(interface: &str) -> impl Iterator<Item = &'static str> {
-    let texts = TEXTS.iter().filter(move |(name, _)| *name == interface);
-    let lines = texts.flat_map(|(_, text)| text.lines()).filter_map(|line| line.trim().strip_suffix(';'));
+    let wit = if interface == WORLD { Some(WORLD_WIT) } else { Interface::of(interface).and_then(|found| found.wit) };
+    let lines = wit.into_iter().flat_map(str::lines).filter_map(|line| line.trim().strip_suffix(';'));
     lines.map(|line| line.trim_start_matches("export ")).filter(|line| line.contains(": func("))
 }
 
@@ -52,7 +43,7 @@ fn quoted<'a>(text: &'a str, words: &str) -> Option<&'a str> {
 mod tests {
     use wit_parser::decoding::decode_world;
 
-    use super::{TEXTS, of};
+    use super::{WORLD, of};
     use crate::capability::COMPONENT_TYPE;
 
     #[test]
@@ -69,6 +60,6 @@ mod tests {
             }
         }
         assert!(found > 10);
-        assert_eq!(of(TEXTS[7].0, "collect"), Some("collect: func() -> result<_, string>"));
+        assert_eq!(of(WORLD, "collect"), Some("collect: func() -> result<_, string>"));
     }
 }

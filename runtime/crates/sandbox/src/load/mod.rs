@@ -27,7 +27,7 @@ pub use self::{
 };
 use crate::{
     Sandbox,
-    capability::{CollectorPre, Interface, our_interfaces},
+    capability::{CollectorPre, Interface, draft_interfaces, our_interfaces},
     collection::Cell,
 };
 
@@ -145,7 +145,8 @@ impl LoadError {
         match self {
             Self::Unreadable { .. } => "give the path of a .wasm or .wat file that this user may read".into(),
             Self::TooLarge { .. } => {
-                "build it without debug information (`wasm-tools strip`), or raise `module_bytes` under `limits:`".into()
+                "build it without debug information (`wasm-tools strip`), or raise `module_bytes` under `limits:`"
+                    .into()
             }
             Self::TooMuchText { .. } => "give the binary form of it (`wasm-tools parse`)".into(),
             Self::NotWasm { .. } => {
@@ -157,9 +158,12 @@ impl LoadError {
             Self::NotCompiled { error, .. } => error.help().into(),
             Self::Invalid { .. } => "build the module again; if it was copied, compare its size and digest".into(),
             Self::UnknownImport { import, .. } if Interface::is_of_wasi(import) => {
-                "provided is WASI 0.2 (0.2.0 and later, not 0.3): wasi:cli, clocks, filesystem, http (outgoing only), io, random \
-                 and sockets; build it for that"
-                    .into()
+                let drafts = draft_interfaces().collect::<Vec<_>>().join(", ");
+                format!(
+                    "provided is WASI 0.2 (0.2.0 and later, not 0.3): wasi:cli, clocks, filesystem, http (outgoing only), io, \
+                     random and sockets, and {drafts}; build it for that"
+                )
+                .into()
             }
             Self::UnknownImport { .. } => {
                 let served: Vec<_> = our_interfaces().filter(|name| !name.contains("/types@")).collect();

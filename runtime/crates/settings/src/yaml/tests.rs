@@ -75,7 +75,7 @@ fn what_is_no_single_document_of_yaml_is_refused_with_its_place() {
         ("[a, b]: 1\n", "t.yaml:1:1: a key is a list"),
         (": 1\n", "a key is empty"),
         ("a: !secret x\n", "the tag `!secret`"),
-        ("<<: 3\n", "`<<` merges a mapping"),
+        ("<<: 3\n", "`<<` merges a map"),
     ] {
         assert!(refusal(text).contains(words), "{text:?}: {}", refusal(text));
     }

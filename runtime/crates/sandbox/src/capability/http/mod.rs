@@ -1,133 +1,126 @@
 //! `pattoo:agent/http` and `wasi:http`: fetching from the web origins that were granted.
 //!
 //! The policy itself is that of [`pattoo_fetch`], which knows nothing of wasm; here is how a guest asks, and how much it may.
-//! There are two ways to ask: our own interface, and in `wasi` the one that the standard libraries of some languages use (whose handles
-//! are in `resources`). Both end in `web`, so that there is no difference in what they reach and what it counts.
+//! There are two ways to ask: our own interface, in `host`, and in `wasi` the one that the standard libraries of some languages use
+//! (whose handles are in `resources`). Both end in `web`, so that there is no difference in what they reach and what it counts.
 
+mod host;
+mod limits;
+mod requested;
 mod resources;
+mod section;
 mod wasi;
 mod web;
 
-use std::time::Duration;
+use pattoo_fetch::{Client, OriginGrant};
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime_wasi::WasiView;
+use wasmtime_wasi_http::WasiHttpCtx;
 
-use futures_util::{StreamExt as _, stream};
-use pattoo_fetch::{Error, Patience, Request, Response};
-
-pub use self::resources::HostView;
-pub(super) use self::{
-    resources::add_to_linker,
-    wasi::{WebHooks, field_size_limit},
-    web::{Received, Refusal, Web, field},
+pub use self::{
+    limits::Limits,
+    requested::{OriginRequested, OriginsRequested},
 };
-use super::{Charge, Host, LimitReached, bindings::pattoo::agent::http as wit};
+use self::{wasi::WebHooks, web::Web};
+use super::{
+    AssignmentBuilder, Calls, Capability, Context, Counters, Family, GrantError, Granting, Host, HostView, Interface,
+    Power, Room, bindings::pattoo::agent::http as wit,
+};
 
-impl Web {
-    /// Fetches for the guest, however long it takes until there is a place for it. The request is charged already.
-    async fn fetch(&self, request: wit::Request) -> Result<Received, Refusal> {
-        self.count()?;
-        let _place = self.place().await;
-        self.send(request.into()).await
-    }
+/// What is reached with it.
+pub(super) static POWER: Power = Power { what: "web", does: "fetches from the web origins that are granted" };
+
+/// The room.
+pub static ROOM: Room = Room {
+    power: Some(&POWER),
+    limits: limits::ROWS,
+    grant: Some(&GRANTING),
+    counters: Some(&COUNTERS),
+    ..Room::new(
+        "http",
+        &[
+            Interface::ours(
+                "pattoo:agent/http",
+                Some(&POWER),
+                "fetches from the web origins that are granted",
+                include_str!("../../../../../../wit/http.wit"),
+            ),
+            Interface::wasi(
+                "wasi:http/outgoing-handler",
+                Some(&POWER),
+                "fetches from the web origins that are granted",
+            ),
+            Interface::wasi("wasi:http/types", None, "the requests and responses of the web"),
+        ],
+    )
+};
+
+static GRANTING: Granting = Granting {
+    key: section::key,
+    read: |fields, folder, grants| {
+        grants.http = section::read(fields, folder)?;
+        Ok(())
+    },
+    is_empty: |grants| grants.http.is_empty(),
+    check: |grants, limits, own| {
+        let client = Client::new(grants.http.clone(), limits.http.fetch, own.clone());
+        client.map(drop).map_err(|error| GrantError::new(&ROOM, error))
+    },
+    secrets: |grants| grants.http.iter().flat_map(OriginGrant::attached).map(|(_, secret)| secret).collect(),
+    example: "http: [{ origin: \"https://site-a.example.org\" }]",
+    requests: requested::requests,
+    narrowest: requested::narrowest,
+};
+
+static COUNTERS: Counters = Counters {
+    label: "origin",
+    requests: Family {
+        name: "pattoo_wasm_http_fetches_total",
+        kind: "counter",
+        labels: &["program", "origin"],
+        help: "Requests to a web origin, without redirects.",
+        previous_name: None,
+    },
+    failures: Family {
+        name: "pattoo_wasm_http_fetch_errors_total",
+        kind: "counter",
+        labels: &["program", "origin"],
+        help: "Requests without a response of any status: timeouts, refused or denied requests, responses that are too large.",
+        previous_name: None,
+    },
+};
+
+/// What one collection sees of it.
+pub struct Http {
+    web: Web,
+    ctx: WasiHttpCtx,
+    hooks: WebHooks,
 }
 
-/// What a request takes in memory while it is under way: as the guest gave it, and as it is sent.
-fn size(request: &wit::Request) -> usize {
-    let fields = request.headers.iter().map(|header| field(header.name.capacity(), header.value.capacity()));
-    let texts = fields.fold(request.method.len().saturating_add(request.url.len()), usize::saturating_add);
-    let body = request.body.as_ref().map_or(0, Vec::len);
-    texts.saturating_add(body).saturating_mul(2).saturating_add(size_of::<wit::Request>())
-}
+impl Capability for Http {
+    type Grant = Vec<OriginGrant>;
+    type Limits = Limits;
+    type Resource = Client;
+    type Requested = OriginsRequested;
 
-/// The result of a fetch as the guest gets it, and what it holds. An error ends the collection.
-fn to_guest(
-    result: Result<Received, Refusal>,
-) -> Result<(Result<wit::Response, wit::Error>, Option<Charge>), LimitReached> {
-    match result {
-        Ok(Received { response, charge }) => Ok((Ok(response.into()), Some(charge))),
-        Err(Refusal::End(reached)) => Err(reached),
-        Err(Refusal::Quota(reached)) => Ok((Err(wit::Error::Quota(reached.to_string())), None)),
-        Err(Refusal::Fault(error)) => Ok((Err(error.into()), None)),
-    }
-}
-
-impl wit::Host for Host {
-    async fn fetch(&mut self, request: wit::Request) -> wasmtime::Result<Result<wit::Response, wit::Error>> {
-        self.hand_over(0)?;
-        let _request = self.account.charge(size(&request))?;
-        let (result, charge) = to_guest(self.web.fetch(request).await)?;
-        self.handed_over = charge.unwrap_or_else(|| self.account.nothing());
-        Ok(result)
+    fn resource(assignment: &AssignmentBuilder) -> Result<Client, GrantError> {
+        let (grants, own) = (assignment.grants.http.clone(), assignment.own.clone());
+        Client::new(grants, assignment.limits.http.fetch, own).map_err(|error| GrantError::new(&ROOM, error))
     }
 
-    async fn fetch_all(
-        &mut self,
-        requests: Vec<wit::Request>,
-    ) -> wasmtime::Result<Vec<Result<wit::Response, wit::Error>>> {
-        /// A result, and the text of an error.
-        const PER_RESULT: usize = 512;
-        /// How many refusals, which take no time of their own, are made before others have their turn.
-        const PER_TURN: usize = 1_000;
-        self.hand_over(requests.len().saturating_mul(PER_RESULT))?;
-        let sizes = requests.iter().map(size).fold(0, usize::saturating_add);
-        let _requests = self.account.charge(sizes)?;
-        let at_once = self.assignment.limits.concurrent_fetches.max(1);
-        if requests.len() > at_once {
-            self.web.wait();
-        }
-        let web = &self.web;
-        let fetches = requests.into_iter().map(|request| async move { to_guest(web.fetch(request).await) });
-        let mut fetched = stream::iter(fetches).buffered(at_once);
-        let mut results = Vec::new();
-        while let Some(one) = fetched.next().await {
-            let (result, charge) = one?;
-            if let Some(charge) = charge {
-                self.handed_over.absorb(charge);
-            }
-            results.push(result);
-            if results.len().is_multiple_of(PER_TURN) {
-                tokio::task::yield_now().await;
-            }
-        }
-        Ok(results)
+    fn begin(context: &Context) -> Self {
+        let web = Web::new(context);
+        let mut ctx = WasiHttpCtx::new();
+        ctx.set_field_size_limit(wasi::field_size_limit(web.limits()));
+        Self { hooks: WebHooks::new(&web), ctx, web }
     }
-}
 
-impl From<wit::Request> for Request {
-    fn from(request: wit::Request) -> Self {
-        Self {
-            method: request.method,
-            url: request.url,
-            headers: request.headers.into_iter().map(|header| (header.name, header.value)).collect(),
-            body: request.body,
-            timeout: request.timeout_ms.map(|millis| Duration::from_millis(millis.into())),
-            patience: Patience::default(),
-        }
+    fn take_calls(&mut self) -> Option<Calls> {
+        Some(self.web.take_calls())
     }
-}
 
-impl From<Response> for wit::Response {
-    fn from(response: Response) -> Self {
-        let header = |(name, value)| wit::Header { name, value };
-        Self {
-            status: response.status,
-            headers: response.headers.into_iter().map(header).collect(),
-            body: response.body,
-        }
-    }
-}
-
-impl From<Error> for wit::Error {
-    fn from(error: Error) -> Self {
-        let text = error.to_string();
-        match error {
-            Error::Denied(_) => Self::Denied(text),
-            Error::Invalid(_) => Self::Invalid(text),
-            Error::Timeout { .. } => Self::Timeout,
-            Error::Connection(_) => Self::Connection(text),
-            Error::Tls(_) => Self::Tls(text),
-            Error::TooLarge { limit, .. } => Self::TooLarge(limit),
-            Error::Redirects(limit) => Self::Redirects(limit),
-            Error::Exhausted => Self::Other(text),
-        }
+    fn add_to_linker<T: WasiView + HostView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        wit::add_to_linker::<T, HasSelf<Host>>(linker, HostView::host)?;
+        resources::add_to_linker(linker)
     }
 }

@@ -20,7 +20,7 @@ use http_body_util::{BodyExt as _, Full};
 use pattoo_fetch::{Cap, Error, HeaderName, Limits, Patience, Reason, Request, Response, Wait, is_header_of_the_host};
 use wasmtime_wasi_http::{Error as WasiError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::{Received, Refusal, Web, field};
+use super::web::{Received, Refusal, Web, field};
 use crate::capability::Charge;
 
 /// How many failed requests of one collection are logged: a guest that asks in this way often has no words for what went wrong.
@@ -35,7 +35,7 @@ type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(),
 
 /// The largest header, in the library's own count, that a guest may build: larger than any that would be sent, so that the
 /// precise error is that of sending.
-pub(in crate::capability) fn field_size_limit(limits: &Limits) -> usize {
+pub(super) fn field_size_limit(limits: &Limits) -> usize {
     let text = usize::try_from(limits.request_header_bytes).unwrap_or(usize::MAX);
     let fields = limits.request_headers.saturating_add(1).saturating_mul(PER_FIELD.saturating_mul(2));
     text.saturating_mul(2).saturating_add(fields)
@@ -43,13 +43,13 @@ pub(in crate::capability) fn field_size_limit(limits: &Limits) -> usize {
 
 /// What the library asks us.
 #[derive(Debug)]
-pub(in crate::capability) struct WebHooks {
+pub(super) struct WebHooks {
     web: Web,
     logged: Arc<AtomicU32>,
 }
 
 impl WebHooks {
-    pub(in crate::capability) fn new(web: &Web) -> Self {
+    pub(super) fn new(web: &Web) -> Self {
         Self { web: web.clone(), logged: Arc::default() }
     }
 }
@@ -244,7 +244,7 @@ mod tests {
     use pattoo_fetch::{Cap, Error, Limits};
 
     use super::{Failure, whole};
-    use crate::capability::{Account, http::Refusal};
+    use crate::capability::{Account, http::web::Refusal};
 
     #[tokio::test]
     async fn an_endless_request_body_is_not_read_beyond_its_limit() {

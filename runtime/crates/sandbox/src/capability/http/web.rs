@@ -5,10 +5,12 @@ use std::{
     time::Instant,
 };
 
+use pattoo_base::lock::lock;
 use pattoo_fetch::{Cap, Denied, Error, Exhausted, Limits, Meter, Request, Response, Wait};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::capability::{Account, Assignment, Calls, Charge, Denial, Denials, LimitReached, limits::Reached};
+use super::requested;
+use crate::capability::{Account, Calls, Charge, Context, Denial, LimitReached};
 
 /// What a fetch takes while it is under way, beside the texts of its request and its response: the HTTP library's buffer for one
 /// connection, at its largest, and what it keeps of one request.
@@ -16,14 +18,11 @@ const PER_FETCH: usize = 448 << 10;
 
 /// What a collection can do on the web, and what it has done. Clones are the same one: a request that is under way has its own.
 #[derive(Debug, Clone)]
-pub(in crate::capability) struct Web(Arc<Shared>);
+pub(super) struct Web(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    assignment: Arc<Assignment>,
-    account: Account,
-    denials: Denials,
-    reached: Reached,
+    context: Context,
     /// Places for requests under way.
     places: Semaphore,
     used: Mutex<Used>,
@@ -41,14 +40,14 @@ struct Used {
 
 /// A response, and what it holds of the collection's account.
 #[derive(Debug)]
-pub(in crate::capability) struct Received {
-    pub(in crate::capability) response: Response,
-    pub(in crate::capability) charge: Charge,
+pub(super) struct Received {
+    pub(super) response: Response,
+    pub(super) charge: Charge,
 }
 
 /// Why a guest gets no response.
 #[derive(Debug)]
-pub(in crate::capability) enum Refusal {
+pub(super) enum Refusal {
     /// A limit of the collection.
     Quota(LimitReached),
     /// A limit that ends the collection.
@@ -73,14 +72,14 @@ struct FetchMeter<'a> {
 
 impl FetchMeter<'_> {
     fn stop(&self, refusal: Refusal) -> Exhausted {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+        *lock(&self.stopped) = Some(refusal);
         Exhausted
     }
 }
 
 impl Meter for FetchMeter<'_> {
     fn arrived(&self, bytes: usize) -> Result<(), Exhausted> {
-        let limit = self.web.0.assignment.limits.fetched_bytes;
+        let limit = self.web.0.context.assignment.limits.http.bytes;
         let mut used = self.web.used();
         used.bytes = used.bytes.saturating_add(bytes);
         if used.bytes <= limit {
@@ -91,7 +90,7 @@ impl Meter for FetchMeter<'_> {
     }
 
     fn held(&self, bytes: usize) -> Result<(), Exhausted> {
-        let mut charge = self.charge.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut charge = lock(&self.charge);
         charge.resize(bytes.saturating_add(PER_FETCH)).map_err(|reached| self.stop(Refusal::End(reached)))
     }
 }
@@ -102,74 +101,60 @@ fn fetched_bytes(limit: usize) -> LimitReached {
 }
 
 impl Web {
-    pub(in crate::capability) fn new(
-        assignment: &Arc<Assignment>,
-        account: &Account,
-        denials: &Denials,
-        reached: &Reached,
-    ) -> Self {
-        let places = Semaphore::new(assignment.limits.concurrent_fetches.max(1));
-        let (assignment, denials, reached) = (Arc::clone(assignment), denials.clone(), reached.clone());
-        let account = account.clone();
-        Self(Arc::new(Shared {
-            assignment,
-            account,
-            denials,
-            reached,
-            places,
-            used: Mutex::default(),
-            ended: OnceLock::new(),
-        }))
+    pub(super) fn new(context: &Context) -> Self {
+        let context = context.clone();
+        let places = Semaphore::new(context.assignment.limits.http.concurrent.max(1));
+        Self(Arc::new(Shared { context, places, used: Mutex::default(), ended: OnceLock::new() }))
     }
 
     /// What it used, once the collection has ended.
-    pub(in crate::capability) fn take_calls(&self) -> Calls {
+    pub(super) fn take_calls(&self) -> Calls {
         std::mem::take(&mut self.used().calls)
     }
 
     /// The limits of one fetch.
-    pub(in crate::capability) fn limits(&self) -> &Limits {
-        self.0.assignment.http.limits()
+    pub(super) fn limits(&self) -> &Limits {
+        self.0.context.assignment.resources.http.limits()
     }
 
     /// The program, for its operator's eyes.
-    pub(in crate::capability) fn program(&self) -> &str {
-        self.0.assignment.agent.program.as_str()
+    pub(super) fn program(&self) -> &str {
+        self.0.context.assignment.agent.program.as_str()
     }
 
     /// The limit that ends the collection at the next call that is about a response.
-    pub(in crate::capability) fn ended(&self) -> Option<&LimitReached> {
+    pub(super) fn ended(&self) -> Option<&LimitReached> {
         self.0.ended.get()
     }
 
     /// Ends the collection as soon as it asks for a response.
-    pub(in crate::capability) fn end(&self, reached: LimitReached) {
+    pub(super) fn end(&self, reached: LimitReached) {
         // The first one is said.
         let _ = self.0.ended.set(reached);
     }
 
     /// The account of the collection.
-    pub(in crate::capability) fn account(&self) -> &Account {
-        &self.0.account
+    pub(super) fn account(&self) -> &Account {
+        &self.0.context.account
     }
 
     /// Counts one more fetch, or says that there were too many.
-    pub(in crate::capability) fn count(&self) -> Result<(), Refusal> {
-        let limit = self.0.assignment.limits.fetches;
+    pub(super) fn count(&self) -> Result<(), Refusal> {
+        let limit = self.0.context.assignment.limits.http.count;
         let mut used = self.used();
         if used.fetches >= limit {
             let what = "the HTTP requests of one collection";
             return Err(self.reached(LimitReached { what, value: limit.to_string(), setting: "fetches" }));
         }
         used.fetches = used.fetches.saturating_add(1);
-        let (bytes, limit) = (used.bytes, self.0.assignment.limits.fetched_bytes);
+        let (bytes, limit) = (used.bytes, self.0.context.assignment.limits.http.bytes);
         drop(used);
         // Whatever came, nothing more would be taken.
         if bytes >= limit { Err(self.reached(fetched_bytes(limit))) } else { Ok(()) }
     }
 
     /// Waits for a place among the requests under way. Nothing of a request is held in memory before it has one.
-    pub(in crate::capability) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+    pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
         if let Ok(place) = self.0.places.try_acquire() {
             return Some(place);
         }
@@ -180,22 +165,23 @@ impl Web {
 
     /// Says that there are more requests than may be under way. Nothing is lost by that, so it is for those who ask why it takes
     /// so long.
-    pub(in crate::capability) fn wait(&self) {
-        let (what, value) = ("HTTP requests at the same time", self.0.assignment.limits.concurrent_fetches.to_string());
-        self.0.reached.note(&LimitReached { what, value, setting: "concurrent_fetches" });
+    pub(super) fn wait(&self) {
+        let (what, value) =
+            ("HTTP requests at the same time", self.0.context.assignment.limits.http.concurrent.to_string());
+        self.0.context.reached.note(&LimitReached { what, value, setting: "concurrent_fetches" });
     }
 
     /// Sends a request that was counted and has a place. What was denied is remembered for the operator.
-    pub(in crate::capability) async fn send(&self, request: Request) -> Result<Received, Refusal> {
+    pub(super) async fn send(&self, request: Request) -> Result<Received, Refusal> {
         let began = Instant::now();
-        let http = &self.0.assignment.http;
+        let http = &self.0.context.assignment.resources.http;
         let origin = http.granted_origin(&request.url);
-        let recorder = self.0.assignment.recorder.as_ref();
-        let charge = self.0.account.charge(PER_FETCH).map_err(Refusal::End)?;
+        let recorder = self.0.context.assignment.recorder.as_ref();
+        let charge = self.0.context.account.charge(PER_FETCH).map_err(Refusal::End)?;
         let meter = FetchMeter { web: self, charge: Mutex::new(charge), stopped: Mutex::default() };
         let watch = |visit: pattoo_fetch::Visit<'_>| {
             if let Some(recorder) = recorder {
-                recorder.visit(&visit);
+                requested::visit(recorder, &visit);
             }
         };
         let result = http.fetch_watched(request, &watch, &meter).await;
@@ -221,9 +207,9 @@ impl Web {
             Err(error) => {
                 if let Error::Denied(denied) = &error {
                     if let Some(recorder) = recorder {
-                        recorder.denied(denied);
+                        requested::denied(recorder, denied);
                     }
-                    self.0.denials.add(denial(denied));
+                    self.0.context.denials.add(denial(denied));
                 }
                 Err(self.refused(error).into())
             }
@@ -231,7 +217,7 @@ impl Web {
     }
 
     /// Says which limit of one fetch an error is about, if it is about one: the errors of the contract have no room for names.
-    pub(in crate::capability) fn refused(&self, error: Error) -> Error {
+    pub(super) fn refused(&self, error: Error) -> Error {
         let reached = match &error {
             Error::TooLarge { cap, limit } => Some(too_large(*cap, *limit)),
             Error::Timeout { wait, after } => wait.setting().map(|setting| {
@@ -246,17 +232,17 @@ impl Web {
             Error::Denied(_) | Error::Invalid(_) | Error::Connection(_) | Error::Tls(_) | Error::Exhausted => None,
         };
         if let Some(reached) = reached {
-            self.0.reached.say(reached);
+            self.0.context.reached.say(reached);
         }
         error
     }
 
     fn reached(&self, reached: LimitReached) -> Refusal {
-        Refusal::Quota(self.0.reached.say(reached))
+        Refusal::Quota(self.0.context.reached.say(reached))
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
-        self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.used)
     }
 }
 
@@ -267,7 +253,7 @@ fn size(response: &Response) -> usize {
 }
 
 /// What a header field takes in memory, in whatever form it is kept: its texts, and what holds them in a map that has grown.
-pub(in crate::capability) fn field(name: usize, value: usize) -> usize {
+pub(super) fn field(name: usize, value: usize) -> usize {
     const FRAME: usize = 320;
     name.saturating_add(value).saturating_add(FRAME)
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use pattoo_modbus::{DeviceUrl, EndpointAddress, EndpointSettings, Readable, Span};
+use pattoo_modbus::{DeviceUrl, EndpointAddress, EndpointSettings, Readable, Span, Unit};
 
 /// The unit of a device whose grant names none.
 pub const DEFAULT_UNIT: u8 = 1;
@@ -65,7 +65,7 @@ impl DeviceGrant {
         Self {
             name,
             endpoint: url.endpoint().clone(),
-            units: vec![url.unit().unwrap_or(DEFAULT_UNIT)],
+            units: vec![url.unit().map_or(DEFAULT_UNIT, Unit::get)],
             readable: Readable::everything(),
             settings: EndpointSettings::default(),
         }
@@ -101,7 +101,7 @@ impl DeviceGrant {
 
     /// Whether `span` may be read; if not, what the grant would have to say.
     pub(super) fn check(&self, span: Span) -> Result<(), Refusal> {
-        let unit = span.unit();
+        let unit = span.unit().get();
         if !self.units.contains(&unit) {
             let units: Vec<String> = self.units.iter().chain([&unit]).map(u8::to_string).collect();
             return Err(Refusal {

@@ -3,339 +3,151 @@
 //! A guest names a device; the grant says where that is, which units it has and what may be read there. What lies outside
 //! is refused before anything is sent.
 
+mod devices;
 mod grant;
+mod host;
+mod requested;
+mod section;
 
-use std::{collections::HashMap, time::Instant};
+use pattoo_modbus::{Endpoints, Table};
+use pattoo_settings::{Quantity, convert::narrow, quantity};
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime_wasi::WasiView;
 
-use futures_util::future::join_all;
-use pattoo_base::text::one_line;
-use pattoo_fetch::OwnEndpoints;
-use pattoo_modbus::{Caller, Endpoint, EndpointAddress, Endpoints, ReadError, Span, Table, Words};
+pub use self::{
+    devices::{Devices, OwnDevice},
+    grant::{DEFAULT_UNIT, DeviceGrant, DeviceName, DeviceNameError},
+    requested::{DeviceRequested, DevicesRequested},
+};
+use super::{
+    AssignmentBuilder, Calls, Capability, Context, Counters, Family, GrantError, Granting, Host, HostView, Interface,
+    Power, Room, bindings::pattoo::agent::modbus as wit,
+};
 
-pub use self::grant::{DEFAULT_UNIT, DeviceGrant, DeviceName, DeviceNameError};
-use super::{Calls, Denial, Host, LimitReached, bindings::pattoo::agent::modbus as wit};
+/// What is reached with it.
+static POWER: Power = Power { what: "modbus", does: "reads the Modbus devices that are granted" };
 
-/// What a span of a call takes in the host's memory beside its device's name and its values: itself, its place in the plan, its result with
-/// the text of an error.
-const PER_SPAN: usize = 512;
+/// The room.
+pub static ROOM: Room = Room {
+    power: Some(&POWER),
+    limits: LIMITS,
+    grant: Some(&GRANTING),
+    counters: Some(&COUNTERS),
+    ..Room::new(
+        "modbus",
+        &[Interface::ours(
+            "pattoo:agent/modbus",
+            Some(&POWER),
+            "reads the Modbus devices that are granted",
+            include_str!("../../../../../../wit/modbus.wit"),
+        )],
+    )
+};
 
-/// How much of a device name that was not granted is shown, in bytes.
-const MAX_SHOWN_NAME: usize = 128;
+static GRANTING: Granting = Granting {
+    key: section::key,
+    read: |fields, _, grants| {
+        grants.modbus = section::read(fields)?;
+        Ok(())
+    },
+    is_empty: |grants| grants.modbus.is_empty(),
+    check: |grants, _, own| Devices::check(&grants.modbus, own).map_err(|error| GrantError::new(&ROOM, error)),
+    secrets: |_| Vec::new(),
+    example: "modbus: { plc1: { url: \"tcp://192.0.2.10:502\" } }",
+    requests: requested::requests,
+    narrowest: requested::narrowest,
+};
 
-/// The devices that a collector may read, each with the endpoint that serves it.
-#[derive(Debug, Default)]
-pub struct Devices {
-    granted: Vec<(DeviceGrant, Endpoint)>,
+static COUNTERS: Counters = Counters {
+    label: "device",
+    requests: Family {
+        name: "pattoo_wasm_modbus_reads_total",
+        kind: "counter",
+        labels: &["program", "device"],
+        help: "Spans of registers or bits that were read from a device.",
+        previous_name: None,
+    },
+    failures: Family {
+        name: "pattoo_wasm_modbus_read_errors_total",
+        kind: "counter",
+        labels: &["program", "device"],
+        help: "Spans that could not be read: timeouts, broken connections, exceptions.",
+        previous_name: None,
+    },
+};
+
+/// How much one collection may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Spans read.
+    pub spans: u32,
+    /// Spans in one call, which are read at the same time.
+    pub concurrent_spans: u32,
 }
 
-/// A grant of a device that is an endpoint of ours.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the grant of `{name}` names an endpoint of pattoo-wasm or its pattoo server, {endpoint}, which no guest may talk to unless the \
-     grant says `own: true`"
-)]
-pub struct OwnDevice {
-    /// The name in the grant.
-    pub name: DeviceName,
-    /// Where it is.
-    pub endpoint: EndpointAddress,
+impl Default for Limits {
+    fn default() -> Self {
+        Self { spans: 10_000, concurrent_spans: 1_000 }
+    }
 }
+
+static LIMITS: &[Quantity<super::Limits>] = &[
+    quantity!("spans", "Modbus spans", Count, 0, 1_000_000, modbus.spans, u64::from, narrow),
+    quantity!(
+        "concurrent_spans",
+        "Modbus spans in one call, which are read at the same time",
+        Count,
+        1,
+        1_000_000,
+        modbus.concurrent_spans,
+        u64::from,
+        narrow
+    ),
+];
 
 /// How much of the field one collection has used.
 #[derive(Debug, Default)]
-pub struct ModbusUse {
+pub struct Modbus {
     spans: u32,
     calls: Calls,
 }
 
-impl ModbusUse {
-    pub(super) fn used(self) -> Calls {
-        self.calls
-    }
-}
+impl Capability for Modbus {
+    type Grant = Vec<DeviceGrant>;
+    type Limits = Limits;
+    type Resource = Devices;
+    type Requested = DevicesRequested;
 
-impl Devices {
-    /// Gives `grants` their endpoints out of those that the process shares. Of two grants with one name the first counts.
-    pub fn new(grants: Vec<DeviceGrant>, endpoints: &Endpoints) -> Self {
-        // However many devices behind one endpoint it is granted, it is one among those who share it.
-        let caller = Caller::new();
-        let granted = grants
-            .into_iter()
-            .map(|grant| {
-                let endpoint = endpoints.endpoint(&grant.endpoint, &grant.settings).used_by(caller);
-                (grant, endpoint)
-            })
-            .collect();
-        Self { granted }
+    fn resource(assignment: &AssignmentBuilder) -> Result<Devices, GrantError> {
+        let (grants, own) = (assignment.grants.modbus.clone(), &assignment.own);
+        Devices::check(&grants, own).map_err(|error| GrantError::new(&ROOM, error))?;
+        let endpoints = assignment.endpoints.clone().unwrap_or_else(|| {
+            let (endpoints, own) = (Endpoints::new(), own.clone());
+            endpoints.deny_addresses(move |address| own.has_address(address.ip(), address.port()));
+            endpoints
+        });
+        Ok(Devices::new(grants, &endpoints))
     }
 
-    /// Checks that no grant names an endpoint of ours by its address, unless it says `own: true`. What a name leads to is checked when
-    /// it is connected to.
-    ///
-    /// # Errors
-    ///
-    /// The first grant that does.
-    pub fn check(grants: &[DeviceGrant], own: &OwnEndpoints) -> Result<(), OwnDevice> {
-        let is_ours = |grant: &&DeviceGrant| {
-            let host = match &grant.endpoint {
-                EndpointAddress::Tcp(host) | EndpointAddress::RtuOverTcp(host) => host,
-                EndpointAddress::Serial(_) => return false,
-            };
-            !grant.settings.own && own.has_host(&host.host(), host.port())
-        };
-        let refuse = |grant: &DeviceGrant| OwnDevice { name: grant.name.clone(), endpoint: grant.endpoint.clone() };
-        grants.iter().find(is_ours).map_or(Ok(()), |grant| Err(refuse(grant)))
+    fn begin(_: &Context) -> Self {
+        Self::default()
     }
 
-    fn position(&self, name: &str) -> Option<usize> {
-        self.granted.iter().position(|(grant, _)| grant.name.as_str() == name)
+    fn take_calls(&mut self) -> Option<Calls> {
+        Some(std::mem::take(&mut self.calls))
+    }
+
+    fn add_to_linker<T: WasiView + HostView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        wit::add_to_linker::<T, HasSelf<Host>>(linker, HostView::host)
     }
 }
 
 /// The name of a table in a grant.
-pub fn grant_key(table: Table) -> &'static str {
+fn grant_key(table: Table) -> &'static str {
     match table {
         Table::Coils => "coils",
         Table::DiscreteInputs => "discrete",
         Table::HoldingRegisters => "holding",
         Table::InputRegisters => "input",
-    }
-}
-
-impl Host {
-    /// Counts the spans of one call, or says that there were too many, or too much in them.
-    fn count_spans(&mut self, wanted: &[wit::Span]) -> Result<(), wit::Error> {
-        let bytes = wanted.iter().fold(0usize, |bytes, span| bytes.saturating_add(usize::from(span.count) * 2));
-        let call_bytes = self.assignment.limits.call_bytes;
-        if bytes > call_bytes {
-            return self.quota(LimitReached::of_bytes("the values of one call", call_bytes, "call_bytes"));
-        }
-        let more = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
-        let at_once = self.assignment.limits.concurrent_spans;
-        if more > at_once {
-            let what = "Modbus spans of one call";
-            return self.quota(LimitReached { what, value: at_once.to_string(), setting: "concurrent_spans" });
-        }
-        let limit = self.assignment.limits.spans;
-        let spans = self.modbus.spans.saturating_add(more);
-        if spans > limit {
-            let what = "Modbus spans of one collection";
-            return self.quota(LimitReached { what, value: limit.to_string(), setting: "spans" });
-        }
-        self.modbus.spans = spans;
-        Ok(())
-    }
-
-    fn quota(&self, reached: LimitReached) -> Result<(), wit::Error> {
-        Err(wit::Error::Quota(self.reached.say(reached).to_string()))
-    }
-
-    /// The place of the device in the grants and the span to read there, if both are granted.
-    fn admit(&mut self, span: &wit::Span) -> Result<(usize, Span), wit::Error> {
-        let Some(place) = self.assignment.modbus.position(&span.device) else {
-            let shown = one_line(&span.device, MAX_SHOWN_NAME);
-            // Only what can be the name of a device is put into words that somebody may paste.
-            let name = (span.device.len() <= MAX_SHOWN_NAME).then(|| span.device.parse::<DeviceName>().ok()).flatten();
-            if let (Some(recorder), Some(name)) = (&self.assignment.recorder, &name) {
-                let unit = span.unit.unwrap_or(DEFAULT_UNIT);
-                if let Ok(wanted) = Span::new(unit, span.table.into(), span.address, span.count) {
-                    recorder.span(name, None, wanted, true);
-                }
-            }
-            self.denials.add(Denial {
-                what: format!("the Modbus device `{shown}` is not granted"),
-                flag: name.as_ref().map(|name| format!("--modbus {name}=tcp://HOST:502")),
-                line: name.map(|name| format!("modbus: {{ {name}: {{ url: \"tcp://HOST:502\" }} }}")),
-            });
-            return Err(wit::Error::UnknownDevice);
-        };
-        let Some((grant, _)) = self.assignment.modbus.granted.get(place) else {
-            return Err(wit::Error::UnknownDevice);
-        };
-        let unit = span.unit.unwrap_or_else(|| grant.default_unit());
-        let wanted = Span::new(unit, span.table.into(), span.address, span.count)
-            .map_err(|error| wit::Error::Invalid(error.to_string()))?;
-        let checked = grant.check(wanted);
-        if let Some(recorder) = &self.assignment.recorder {
-            recorder.span(&grant.name, Some(grant), wanted, checked.is_err());
-        }
-        if let Err(refusal) = checked {
-            let text = format!("{} is not granted", refusal.what);
-            self.denials.add(Denial { what: text.clone(), flag: None, line: Some(refusal.line) });
-            return Err(wit::Error::Denied(text));
-        }
-        Ok((place, wanted))
-    }
-
-    async fn read_spans(&mut self, spans: Vec<wit::Span>) -> wasmtime::Result<Vec<Result<wit::Words, wit::Error>>> {
-        let names = spans.iter().map(|span| span.device.len()).fold(0, usize::saturating_add);
-        let mut held = self.account.charge(names.saturating_add(spans.len().saturating_mul(PER_SPAN)))?;
-        if let Err(quota) = self.count_spans(&spans) {
-            return self.refuse_all(spans.len(), &quota).await;
-        }
-        let values = spans.iter().map(|span| usize::from(span.count) * 2).fold(0, usize::saturating_add);
-        held.add(values)?;
-        let results = self.read_counted(spans).await;
-        self.hand_over(values.saturating_add(results.len().saturating_mul(PER_SPAN)))?;
-        Ok(results)
-    }
-
-    /// The same error for each of so many spans.
-    async fn refuse_all(
-        &mut self,
-        spans: usize,
-        error: &wit::Error,
-    ) -> wasmtime::Result<Vec<Result<wit::Words, wit::Error>>> {
-        const PER_TURN: usize = 2_000;
-        self.hand_over(spans.saturating_mul(PER_SPAN))?;
-        let mut results = Vec::with_capacity(spans);
-        for index in 1..=spans {
-            results.push(Err(error.clone()));
-            if index % PER_TURN == 0 {
-                tokio::task::yield_now().await;
-            }
-        }
-        Ok(results)
-    }
-
-    /// Reads spans that were counted.
-    async fn read_counted(&mut self, spans: Vec<wit::Span>) -> Vec<Result<wit::Words, wit::Error>> {
-        let admitted: Vec<_> = spans.iter().map(|span| self.admit(span)).collect();
-        let mut by_device: HashMap<usize, (Vec<usize>, Vec<Span>)> = HashMap::new();
-        for (index, admission) in admitted.iter().enumerate() {
-            if let Ok((place, span)) = admission {
-                let (indices, wanted) = by_device.entry(*place).or_default();
-                indices.push(index);
-                wanted.push(*span);
-            }
-        }
-        let began = Instant::now();
-        let devices = &self.assignment.modbus.granted;
-        let reads = by_device.iter().filter_map(|(place, (indices, wanted))| {
-            let (grant, endpoint) = devices.get(*place)?;
-            Some(async move { (&grant.name, indices, endpoint.read(wanted, &grant.readable).await) })
-        });
-        let mut read: HashMap<usize, Result<Words, ReadError>> = HashMap::with_capacity(spans.len());
-        for (name, indices, results) in join_all(reads).await {
-            let failed = results.iter().filter(|result| result.is_err()).count();
-            self.modbus.calls.count(name.to_string(), results.len() as u64, failed as u64);
-            read.extend(indices.iter().copied().zip(results));
-        }
-        self.modbus.calls.time = self.modbus.calls.time.saturating_add(began.elapsed());
-        admitted
-            .into_iter()
-            .enumerate()
-            .map(|(index, admission)| {
-                admission?;
-                match read.remove(&index) {
-                    Some(Ok(words)) => Ok(words.into()),
-                    Some(Err(error)) => Err(error.into()),
-                    None => Err(wit::Error::Other("the device task ended".to_owned())),
-                }
-            })
-            .collect()
-    }
-
-    async fn read_one(&mut self, span: wit::Span) -> wasmtime::Result<Result<wit::Words, wit::Error>> {
-        Ok(self.read_spans(vec![span]).await?.pop().unwrap_or(Err(wit::Error::UnknownDevice)))
-    }
-
-    async fn read_bits(&mut self, span: wit::Span) -> wasmtime::Result<Result<Vec<bool>, wit::Error>> {
-        Ok(self.read_one(span).await?.and_then(|words| match words {
-            wit::Words::Bits(bits) => Ok(bits),
-            wit::Words::Registers(_) => Err(wit::Error::Other("the device answered with registers".to_owned())),
-        }))
-    }
-
-    async fn read_registers(&mut self, span: wit::Span) -> wasmtime::Result<Result<Vec<u16>, wit::Error>> {
-        Ok(self.read_one(span).await?.and_then(|words| match words {
-            wit::Words::Registers(registers) => Ok(registers),
-            wit::Words::Bits(_) => Err(wit::Error::Other("the device answered with bits".to_owned())),
-        }))
-    }
-}
-
-impl wit::Host for Host {
-    fn devices(&mut self) -> wasmtime::Result<Vec<wit::Device>> {
-        let device = |(grant, _): &(DeviceGrant, Endpoint)| wit::Device {
-            name: grant.name.to_string(),
-            units: grant.all_units().to_vec(),
-        };
-        Ok(self.assignment.modbus.granted.iter().map(device).collect())
-    }
-
-    async fn read_coils(
-        &mut self,
-        device: String,
-        unit: Option<u8>,
-        address: u16,
-        count: u16,
-    ) -> wasmtime::Result<Result<Vec<bool>, wit::Error>> {
-        self.read_bits(wit::Span { device, unit, table: wit::Table::Coils, address, count }).await
-    }
-
-    async fn read_discrete_inputs(
-        &mut self,
-        device: String,
-        unit: Option<u8>,
-        address: u16,
-        count: u16,
-    ) -> wasmtime::Result<Result<Vec<bool>, wit::Error>> {
-        self.read_bits(wit::Span { device, unit, table: wit::Table::DiscreteInputs, address, count }).await
-    }
-
-    async fn read_holding_registers(
-        &mut self,
-        device: String,
-        unit: Option<u8>,
-        address: u16,
-        count: u16,
-    ) -> wasmtime::Result<Result<Vec<u16>, wit::Error>> {
-        self.read_registers(wit::Span { device, unit, table: wit::Table::HoldingRegisters, address, count }).await
-    }
-
-    async fn read_input_registers(
-        &mut self,
-        device: String,
-        unit: Option<u8>,
-        address: u16,
-        count: u16,
-    ) -> wasmtime::Result<Result<Vec<u16>, wit::Error>> {
-        self.read_registers(wit::Span { device, unit, table: wit::Table::InputRegisters, address, count }).await
-    }
-
-    async fn read_many(&mut self, spans: Vec<wit::Span>) -> wasmtime::Result<Vec<Result<wit::Words, wit::Error>>> {
-        self.read_spans(spans).await
-    }
-}
-
-impl From<wit::Table> for Table {
-    fn from(table: wit::Table) -> Self {
-        match table {
-            wit::Table::Coils => Self::Coils,
-            wit::Table::DiscreteInputs => Self::DiscreteInputs,
-            wit::Table::HoldingRegisters => Self::HoldingRegisters,
-            wit::Table::InputRegisters => Self::InputRegisters,
-        }
-    }
-}
-
-impl From<Words> for wit::Words {
-    fn from(words: Words) -> Self {
-        match words {
-            Words::Bits(bits) => Self::Bits(bits),
-            Words::Registers(registers) => Self::Registers(registers),
-        }
-    }
-}
-
-impl From<ReadError> for wit::Error {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Denied(_) => Self::Denied(error.to_string()),
-            ReadError::Exception(code) => Self::Exception(code.0),
-            ReadError::Timeout(_) => Self::Timeout,
-            ReadError::Connection(what) | ReadError::Protocol(what) => Self::Connection(what),
-        }
     }
 }

@@ -1,0 +1,61 @@
+//! Who may write to a database, and how its file is created.
+
+use std::{
+    fs::{self, DirBuilder, File, Metadata},
+    io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+use super::error::DatabaseError;
+use crate::files;
+
+/// Checks that only this user can write to a file and to the folder that it is in. A missing file
+/// passes.
+///
+/// # Errors
+/// [`DatabaseError::Exposed`].
+pub fn refuse_unless_private(path: &Path) -> Result<(), DatabaseError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    for (path, is_kind) in [(folder, Metadata::is_dir as fn(&Metadata) -> bool), (path, Metadata::is_file)] {
+        let Ok(found) = fs::symlink_metadata(path) else { continue };
+        let user = rustix::process::geteuid();
+        let why = if !is_kind(&found) {
+            "is a symbolic link, or not the expected kind of file"
+        } else if found.mode() & 0o022 != 0 {
+            "can be written by others than its owner"
+        } else if found.uid() != user.as_raw() && !user.is_root() {
+            "belongs to another user"
+        } else {
+            continue;
+        };
+        return Err(DatabaseError::Exposed { path: path.to_owned(), why });
+    }
+    // Nobody else can replace the folder either.
+    files::refuse_exposed(folder).map_err(|exposure| {
+        let why = match exposure.how {
+            files::How::Owner(_) => "belongs to another user",
+            _ => "can be written by every user",
+        };
+        DatabaseError::Exposed { path: exposure.path, why }
+    })?;
+    Ok(())
+}
+
+/// Creates the missing folders and the missing file, for this user only.
+pub(super) fn create(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Ok(_) | Err(_) => {}
+    }
+    // A new folder is durable once its parent is.
+    for created in folder.ancestors().take(3).filter(|created| !created.as_os_str().is_empty()) {
+        File::open(created)?.sync_all()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+use std::{
+    fs,
+    os::unix::{
+        fs::{PermissionsExt as _, symlink},
+        net::UnixListener,
+    },
+    path::Path,
+    process::Command,
+    sync::mpsc,
+    time::Duration,
+};
+
+use super::{
+    Exposure, How,
+    exposure::{Trusted, Walk},
+    exposures, exposures_of_secret, open, open_or_create, read, read_text,
+};
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// The exposures that this user finds for the file itself.
+fn found_by(us: u32, path: &Path) -> Vec<How> {
+    let walk = Walk::of(path, Trusted { user: us, unmapped: None });
+    walk.found.iter().filter(|exposure| exposure.path == path).map(|exposure| exposure.how).collect()
+}
+
+#[test]
+fn only_regular_files_are_opened_and_nothing_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+    symlink(at("pipe"), at("link-to-pipe")).unwrap();
+    symlink("/dev/zero", at("zero")).unwrap();
+    let _socket = UnixListener::bind(at("socket")).unwrap();
+    fs::create_dir(at("folder")).unwrap();
+    fs::write(at("file"), "text").unwrap();
+    symlink(at("file"), at("link")).unwrap();
+    let (done, waiting) = mpsc::channel();
+    let paths = ["pipe", "link-to-pipe", "zero", "socket", "folder"].map(at);
+    std::thread::spawn(move || {
+        for path in paths {
+            done.send((open(&path).map(drop), open_or_create(&path).map(drop))).unwrap();
+        }
+    });
+    for words in ["a named pipe", "a named pipe", "a device", "a socket", "a directory"] {
+        let (read, written) = waiting.recv_timeout(Duration::from_secs(20)).expect("it does not block");
+        let expected = format!("it is {words}, not a regular file");
+        assert_eq!(read.unwrap_err().to_string(), expected);
+        let written = written.unwrap_err().to_string();
+        assert!(written == expected || written == "it is a symbolic link, not a regular file", "{written}");
+    }
+    assert_eq!(read(&at("file"), 4).unwrap(), b"text");
+    assert_eq!(read_text(&at("link"), 4).unwrap(), "text");
+    assert!(read(&at("file"), 3).unwrap_err().to_string().contains("more than 3 bytes"));
+    fs::write(at("file"), [0xff]).unwrap();
+    assert_eq!(read_text(&at("file"), 4).unwrap_err().to_string(), "it is not UTF-8 text");
+}
+
+#[test]
+fn file_that_others_can_write_or_replace_is_found_with_its_fix() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    mode(&folder, 0o755);
+    let file = folder.join("file");
+    fs::write(&file, "x").unwrap();
+    mode(&file, 0o644);
+    assert_eq!(exposures(&file), []);
+    let all = |path: &Path, how| [Exposure { path: path.to_owned(), how, is_directory: path.is_dir() }];
+    mode(&file, 0o666);
+    assert_eq!(exposures(&file), all(&file, How::EveryoneWrites));
+    assert_eq!(exposures(&file)[0].fix(), format!("chmod o-w {}", file.display()));
+    assert!(exposures(&file)[0].is_refused());
+    mode(&file, 0o600);
+    // In a directory that everybody can write, the file can be replaced; with the sticky bit it
+    // cannot.
+    mode(&folder, 0o777);
+    assert_eq!(exposures(&file), all(&folder, How::EveryoneWrites));
+    mode(&folder, 0o1777);
+    assert_eq!(exposures(&file), []);
+    mode(&folder, 0o755);
+    // Another user does not trust what belongs to this one, unless that is root.
+    let (us, other) = (rustix::process::geteuid().as_raw(), 4242);
+    let expected = if us == 0 { vec![] } else { vec![How::Owner(us)] };
+    assert_eq!(found_by(other, &file), expected);
+    assert_eq!(exposures_of_secret(&file), []);
+    mode(&file, 0o604);
+    let readable = exposures_of_secret(&file);
+    assert_eq!(readable, all(&file, How::EveryoneReads));
+    assert!(!readable[0].is_refused());
+    // A missing file is not exposed.
+    assert_eq!(exposures(&folder.join("missing/file")), []);
+}
+
+#[test]
+fn each_directory_of_a_path_with_links_is_checked() {
+    let root = tempfile::tempdir().unwrap();
+    let (open, own) = (root.path().join("open"), root.path().join("own"));
+    fs::create_dir(&open).unwrap();
+    fs::create_dir(&own).unwrap();
+    fs::write(own.join("secret"), "x").unwrap();
+    // own/link -> ../open/hop -> ../own/secret: other users can write the folder of the second.
+    symlink("../own/secret", open.join("hop")).unwrap();
+    symlink("../open/hop", own.join("link")).unwrap();
+    assert_eq!(exposures(&own.join("link")), []);
+    mode(&open, 0o777);
+    let found = exposures(&own.join("link"));
+    assert_eq!(found.iter().map(|one| (one.path.clone(), one.how)).collect::<Vec<_>>(), [(open, How::EveryoneWrites)]);
+    // As Kubernetes mounts a secret: file -> ..data/file, ..data -> ..2024, all owned by root.
+    let volume = root.path().join("volume");
+    fs::create_dir_all(volume.join("..2024")).unwrap();
+    fs::write(volume.join("..2024/token"), "x").unwrap();
+    symlink("..2024", volume.join("..data")).unwrap();
+    symlink("..data/token", volume.join("token")).unwrap();
+    assert_eq!(exposures(&volume.join("token")), []);
+    // A cycle of links ends.
+    symlink("b", root.path().join("a")).unwrap();
+    symlink("a", root.path().join("b")).unwrap();
+    assert_eq!(exposures(&root.path().join("a")), []);
+}
+
+#[test]
+fn owner_is_checked_in_public_directories_and_everywhere_except_for_root() {
+    let user = Trusted { user: 1000, unmapped: None };
+    assert!(user.trusts(1000, true) && user.trusts(0, true));
+    assert!(!user.trusts(1001, false) && !user.trusts(65534, false));
+    let root = Trusted { user: 0, unmapped: None };
+    assert!(root.trusts(1001, false) && !root.trusts(1001, true));
+    let in_namespace = Trusted { user: 1000, unmapped: Some(65534) };
+    assert!(in_namespace.trusts(65534, true) && !in_namespace.trusts(1001, false));
+}

@@ -1,0 +1,65 @@
+//! Mistakes in the URL of a device.
+
+use thiserror::Error;
+
+use super::line::{MAX_BAUD, MIN_BAUD};
+use crate::model::UnitError;
+
+/// Why a text is not the URL of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DeviceUrlError {
+    /// There is no `scheme://`.
+    #[error("a device URL starts with its transport: write `tcp://{0}`, `rtu+tcp://{0}` or `rtu:///dev/…`")]
+    NoScheme(String),
+    /// The scheme is not a Modbus transport.
+    #[error(
+        "`{0}` is not a Modbus transport; a device URL looks like `tcp://192.0.2.10:502?unit=1`, `rtu+tcp://192.0.2.10:4001` or \
+         `rtu:///dev/ttyUSB0?baud=19200&parity=even&stop=1`"
+    )]
+    UnknownScheme(String),
+    /// `tcp://` without a host, or `tcp://:502`.
+    #[error("the device URL has no host")]
+    NoHost,
+    /// `rtu+tcp://` without a port: there is no default.
+    #[error("`rtu+tcp` has no default port: write the port of the serial server, as in `rtu+tcp://{0}:4001`")]
+    NoPort(String),
+    /// `rtu://` with something that is not the path of a device file.
+    #[error("`{0}` is not the absolute path of a serial line: write it as in `rtu:///dev/ttyUSB0`")]
+    LinePath(String),
+    /// `baud` is not a speed.
+    #[error("`{0}` is not a speed in baud: write a number from {MIN_BAUD} to {MAX_BAUD}, such as 9600 or 19200")]
+    Baud(String),
+    /// `parity` is not one of the three.
+    #[error("`{0}` is not a parity: write `none`, `even` or `odd`")]
+    Parity(String),
+    /// `stop` is neither 1 nor 2.
+    #[error("`{0}` is not a number of stop bits: write 1 or 2")]
+    StopBits(String),
+    /// `data` is not 8.
+    #[error("`{0}` data bits are not supported: RTU frames have 8 (7 is Modbus ASCII, which is not supported)")]
+    DataBits(String),
+    /// `baud`, `parity`, `stop` or `data` in a URL that opens no serial line.
+    #[error("`{0}` is a parameter of a serial line of this machine (`rtu:///dev/…`): leave it out")]
+    NotHere(&'static str),
+    /// The host is neither a name, nor an IPv4 address in four decimal parts, nor an IPv6 address
+    /// in brackets.
+    #[error("`{0}` is neither a host name, nor an IPv4 address, nor an IPv6 address in brackets")]
+    Host(String),
+    /// The port is not a number from 1 to 65535.
+    #[error("`{0}` is not a port: write a number from 1 to 65535")]
+    Port(String),
+    /// A path, a fragment or a user name: only `?unit=…` may follow the port.
+    #[error("`{0}` has no meaning in a device URL: only `?unit=` may follow the port")]
+    Surplus(String),
+    /// An unknown key in the query.
+    #[error(
+        "a device URL has no parameter `{0}`: write `unit`, and for `rtu:///dev/…` also `baud`, `parity`, `stop` and `data`"
+    )]
+    UnknownKey(String),
+    /// A key is given twice.
+    #[error("the device URL has `{0}` twice")]
+    Twice(&'static str),
+    /// `unit` is not a unit that can be read there.
+    #[error(transparent)]
+    Unit(#[from] UnitError),
+}

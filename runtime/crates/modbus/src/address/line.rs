@@ -1,0 +1,121 @@
+//! A serial line: its device file and its parameters.
+//!
+//! The defaults are those of the Modbus over Serial Line Specification and Implementation Guide
+//! V1.02: 19 200 baud (section 2.1) and even parity (section 2.5.1); a character in RTU mode always
+//! has 8 data bits (section 2.5.1). One stop bit is the default with and without parity: the
+//! specification asks for two without parity, but devices in the field send one, and a receiver
+//! that expects one accepts both.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// A serial line with its parameters: `/dev/ttyUSB0?baud=19200&parity=even&stop=1`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SerialLine {
+    pub(super) path: PathBuf,
+    pub(super) baud: u32,
+    pub(super) parity: Parity,
+    pub(super) stop: StopBits,
+}
+
+/// The parity bit of a character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Parity {
+    /// No parity bit.
+    None,
+    /// It makes the number of ones even.
+    Even,
+    /// It makes the number of ones odd.
+    Odd,
+}
+
+/// The number of stop bits of a character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StopBits {
+    /// One.
+    One,
+    /// Two.
+    Two,
+}
+
+/// The lowest accepted speed, in baud.
+pub(super) const MIN_BAUD: u32 = 50;
+/// The highest accepted speed, in baud. Opening the line fails if the hardware does not support the
+/// speed.
+pub(super) const MAX_BAUD: u32 = 4_000_000;
+
+impl SerialLine {
+    /// The line at this path, with the default parameters.
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { path, baud: 19_200, parity: Parity::Even, stop: StopBits::One }
+    }
+
+    /// The device file, such as `/dev/ttyUSB0`.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The speed in baud.
+    pub fn baud(&self) -> u32 {
+        self.baud
+    }
+
+    /// The parity.
+    pub fn parity(&self) -> Parity {
+        self.parity
+    }
+
+    /// The stop bits.
+    pub fn stop(&self) -> StopBits {
+        self.stop
+    }
+
+    /// The silence between two frames: 3.5 characters, and 1.75 ms above 19 200 baud (V1.02,
+    /// section 2.5.1.1).
+    pub fn silence(&self) -> Duration {
+        let fixed = Duration::from_micros(1750);
+        if self.baud > 19_200 {
+            return fixed;
+        }
+        // A start bit and eight data bits, then parity and stop bits.
+        let parity = u64::from(self.parity != Parity::None);
+        let stop = if self.stop == StopBits::Two { 2 } else { 1 };
+        let bits = 9_u64.saturating_add(parity).saturating_add(stop);
+        let micros = bits.saturating_mul(3_500_000).checked_div(u64::from(self.baud)).unwrap_or(0);
+        Duration::from_micros(micros).max(fixed)
+    }
+}
+
+impl fmt::Display for SerialLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stop = if self.stop == StopBits::Two { 2 } else { 1 };
+        write!(f, "{}?baud={}&parity={}&stop={stop}", self.path.display(), self.baud, self.parity)
+    }
+}
+
+impl fmt::Display for Parity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Even => "even",
+            Self::Odd => "odd",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_between_frames_is_three_and_a_half_characters_and_at_least_1750_microseconds() {
+        let silence = |baud| SerialLine { baud, ..SerialLine::at("/dev/x".into()) }.silence().as_micros();
+        // 11 bits a character: a start bit, eight of data, parity, a stop bit.
+        assert_eq!(silence(9600), 4010);
+        assert_eq!(silence(19_200), 2005);
+        assert_eq!([silence(38_400), silence(4_000_000)], [1750, 1750]);
+    }
+}

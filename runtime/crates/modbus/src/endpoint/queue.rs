@@ -1,0 +1,341 @@
+//! The request queue of an endpoint: which request goes out next, and what its outcome means for
+//! the others.
+//!
+//! Callers submit lists of requests. The next request is one of the caller that has used the
+//! endpoint for the shortest time; several lists of one caller take turns. So no caller waits for
+//! the long list of another, nor for its many lists, nor for its devices that do not answer: a
+//! caller whose requests take longer waits longer for its next turn. Usually there is one
+//! connection; where the settings allow more, each has one request in progress. Nothing here waits
+//! or does I/O: that is the job of the endpoint handle.
+//!
+//! # Errors
+//!
+//! - An exception is a reply like any other. After codes 5 and 6, by which a device says that it is
+//!   busy, the request is delayed, and others are sent meanwhile.
+//! - A wrong reply fails its own request, and the connection is closed.
+//! - A timeout, a lost connection, or exception 11, by which a gateway says that a unit does not
+//!   answer, fails the rest of the caller's list *for this unit*: a dead unit costs a caller one
+//!   timeout, not one for each request. Requests to other units, which may be alive behind the same
+//!   gateway, are still sent.
+//! - After several of these in a row, the circuit breaker of the unit opens: requests to it fail at
+//!   once, until a single request probes it again.
+//! - If no connection can be opened, all requests of all callers fail at once, and continue to do
+//!   so until the backoff of the endpoint is over. Then the next request tries again. If one
+//!   connection is open and only a further one is refused, the open one serves all callers.
+//! - If the device turns out to have closed the connection when the next request goes out (devices
+//!   close idle connections), the connection is opened again and the request is sent again, once;
+//!   no caller sees an error.
+//!
+//! A caller that no longer waits for its replies costs at most the request in progress.
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use pattoo_base::invariant::Invariant as _;
+use tokio::time::Instant;
+
+use super::{
+    breaker::CircuitBreakers,
+    fairness::{Caller, UsageAccounts},
+    job::{Job, JobProgress, PendingRequest},
+};
+use crate::{
+    address::EndpointAddress,
+    error::ReadError,
+    model::{ExceptionCode, Words},
+    settings::{ConnectionSettings, EndpointSettings},
+    transport::{Connection, LineLock, LostConnection, Resend, after},
+};
+
+/// A place for one connection to the endpoint.
+#[derive(Default)]
+pub(super) struct ConnectionSlot {
+    pub(super) connection: Option<Connection>,
+    /// The earliest time of the next request.
+    pub(super) ready_at: Option<Instant>,
+    /// Whether the next connection has to discard late bytes that belong to this one.
+    pub(super) discard_late: bool,
+    pub(super) lock: Option<LineLock>,
+}
+
+/// The outcome of a request.
+pub(super) enum Outcome {
+    Reply(Result<Words, ExceptionCode>),
+    Lost(LostConnection),
+    NoConnection(ReadError),
+}
+
+/// A request that has ended.
+pub(super) struct FinishedRequest {
+    pub(super) request: ActiveRequest,
+    pub(super) started: Instant,
+    pub(super) outcome: Outcome,
+}
+
+/// A request that is to be sent now.
+pub(super) struct ActiveRequest {
+    job_id: u64,
+    caller: Caller,
+    /// When it left the queue, and the time that its caller was charged for it.
+    dequeued: Instant,
+    charged: Duration,
+    pub(super) pending: PendingRequest,
+    pub(super) slot: ConnectionSlot,
+    pub(super) settings: Arc<EndpointSettings>,
+    pub(super) connection_settings: ConnectionSettings,
+}
+
+/// What to do next.
+pub(super) enum Next {
+    Send(ActiveRequest),
+    /// Wait until something happens, or until this time.
+    Wait(Option<Instant>),
+}
+
+/// The requests of an endpoint, its connections that are not in use, and the state of its units.
+pub(super) struct RequestQueue {
+    address: Arc<EndpointAddress>,
+    /// The combined settings of all callers so far.
+    settings: Option<ConnectionSettings>,
+    jobs: VecDeque<JobProgress>,
+    accounts: UsageAccounts,
+    next_id: u64,
+    /// Connections that are not in use.
+    slots: Vec<ConnectionSlot>,
+    /// The number of requests in progress.
+    active: usize,
+    breakers: CircuitBreakers,
+    /// Attempts to connect that failed in a row.
+    pub(super) failures: u32,
+    /// The error of the last one, and until when there is no other attempt.
+    backoff: Option<(ReadError, Instant)>,
+    /// Until when no further connection is tried while one is open.
+    single_until: Option<Instant>,
+    last_used: Instant,
+}
+
+impl RequestQueue {
+    pub(super) fn new(address: Arc<EndpointAddress>) -> Self {
+        Self {
+            address,
+            settings: None,
+            jobs: VecDeque::new(),
+            accounts: UsageAccounts::default(),
+            next_id: 0,
+            slots: Vec::new(),
+            active: 0,
+            breakers: CircuitBreakers::default(),
+            failures: 0,
+            backoff: None,
+            single_until: None,
+            last_used: Instant::now(),
+        }
+    }
+
+    /// When idle connections are due to be closed.
+    pub(super) fn idle_due(&self) -> Instant {
+        let idle_close = self.settings.map_or(EndpointSettings::default().idle_close, |settings| settings.idle_close);
+        after(self.last_used, idle_close)
+    }
+
+    /// Adds a job, and returns its ID.
+    pub(super) fn push(&mut self, job: Job) -> u64 {
+        let settings = ConnectionSettings::of(&job.settings);
+        self.settings = Some(self.settings.map_or(settings, |known| known.combined_with(settings)));
+        self.next_id = self.next_id.wrapping_add(1);
+        let idle = if self.is_idle() { self.last_used.elapsed() } else { Duration::ZERO };
+        self.accounts.enter(job.caller, idle);
+        self.jobs.extend(JobProgress::new(self.next_id, job).finish());
+        self.next_id
+    }
+
+    /// Whether there are no jobs and no requests in progress.
+    pub(super) fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && self.active == 0
+    }
+
+    /// Whether this is the only job, and one open connection is enough for it.
+    pub(super) fn is_only_job(&self, id: u64) -> bool {
+        let is_open = self.slots.last().is_some_and(|slot| slot.connection.is_some());
+        let is_only = self.jobs.len() == 1 && self.active == 0 && is_open;
+        let several = self.settings.is_some_and(|settings| settings.connections > 1);
+        is_only && self.jobs.front().is_some_and(|job| job.id == id && (!several || job.pending.len() <= 1))
+    }
+
+    /// The maximum number of connections at this time.
+    fn allowed(&self, now: Instant) -> usize {
+        let is_serial = matches!(*self.address, EndpointAddress::Serial(_));
+        if is_serial || self.single_until.is_some_and(|until| now < until) {
+            1
+        } else {
+            self.settings.map_or(1, |settings| usize::from(settings.connections))
+        }
+    }
+
+    /// The request to send next, if one can be sent.
+    pub(super) fn next(&mut self) -> Next {
+        if self.jobs.is_empty() {
+            return Next::Wait(None);
+        }
+        let now = Instant::now();
+        if let Some((error, until)) = &self.backoff
+            && now < *until
+        {
+            for mut job in std::mem::take(&mut self.jobs) {
+                job.fail(|_| Some(error.clone()));
+                self.jobs.extend(job.finish());
+            }
+            return Next::Wait(None);
+        }
+        if self.active >= self.allowed(now) {
+            return Next::Wait(None);
+        }
+        let mut wake: Option<Instant> = None;
+        if self.jobs.len() > 1 {
+            let accounts = &self.accounts;
+            // Stable: jobs of one caller keep their order.
+            self.jobs.make_contiguous().sort_by_key(|job| accounts.used(job.job.caller));
+        }
+        for _ in 0..self.jobs.len() {
+            let Some(mut job) = self.jobs.pop_front() else { break };
+            if job.job.reply.is_closed() {
+                continue;
+            }
+            let breakers = &self.breakers;
+            if breakers.any() {
+                job.fail(|pending| breakers.open(pending.span.unit(), now));
+            }
+            let Some(mut job) = job.finish() else { continue };
+            let mut chosen = None;
+            for (index, pending) in job.pending.iter().enumerate() {
+                let free_at = pending.not_before.max(breakers.held_until(pending.span.unit()));
+                match free_at.filter(|free_at| now < *free_at) {
+                    Some(free_at) => wake = Some(wake.map_or(free_at, |wake| wake.min(free_at))),
+                    None if breakers.is_probing(pending.span.unit()) => {}
+                    None => {
+                        chosen = Some(index);
+                        break;
+                    }
+                }
+            }
+            let chosen = chosen.and_then(|index| job.pending.remove(index));
+            let (job_id, caller, settings) = (job.id, job.job.caller, Arc::clone(&job.job.settings));
+            self.jobs.push_back(job);
+            if let Some(pending) = chosen {
+                self.breakers.request_sent(pending.span.unit());
+                self.active = self.active.saturating_add(1);
+                let slot = self.slots.pop().unwrap_or_default();
+                let connection_settings = self.settings.unwrap_or_else(|| ConnectionSettings::of(&settings));
+                let charged = self.accounts.begin(caller);
+                let dequeued = now;
+                return Next::Send(ActiveRequest {
+                    job_id,
+                    caller,
+                    dequeued,
+                    charged,
+                    pending,
+                    slot,
+                    settings,
+                    connection_settings,
+                });
+            }
+        }
+        Next::Wait(wake)
+    }
+
+    /// Processes the outcome of a request: it has a reply now, or is sent once more. A job with all
+    /// replies ends.
+    pub(super) fn settle(&mut self, finished: FinishedRequest) {
+        let FinishedRequest { request, started, outcome } = finished;
+        let ActiveRequest { job_id, caller, dequeued, charged, mut pending, mut slot, .. } = request;
+        self.active = self.active.checked_sub(1).or_broken("a request that ended was in progress", 0);
+        let now = Instant::now();
+        self.accounts.end(caller, charged, now.saturating_duration_since(dequeued));
+        self.last_used = now;
+        let unit = pending.span.unit();
+        let index = self.jobs.iter().position(|job| job.id == job_id);
+        let mut job = index.and_then(|index| self.jobs.get_mut(index));
+        let settings = job.as_ref().map(|job| Arc::clone(&job.job.settings)).unwrap_or_default();
+        let is_probe = self.breakers.is_probing(unit);
+        // Without a reply the request is sent once more.
+        let mut reply = None;
+        let mut silent = None;
+        match outcome {
+            Outcome::Reply(Ok(words)) => {
+                self.breakers.replied(unit);
+                reply = Some(Ok(words));
+            }
+            Outcome::Reply(Err(code)) => {
+                if code == ExceptionCode::GATEWAY_TARGET_DEVICE_FAILED_TO_RESPOND {
+                    silent = Some(ReadError::Exception(code));
+                } else {
+                    self.breakers.replied(unit);
+                }
+                let is_busy = code == ExceptionCode::ACKNOWLEDGE || code == ExceptionCode::SERVER_DEVICE_BUSY;
+                if is_busy && pending.busy_retries < settings.busy_retries {
+                    pending.busy_retries = pending.busy_retries.saturating_add(1);
+                    pending.not_before = Some(after(now, settings.busy_delay));
+                } else {
+                    reply = Some(Err(ReadError::Exception(code)));
+                }
+            }
+            Outcome::Lost(LostConnection { error, resend }) => {
+                if self.address.is_rtu() && resend != Resend::NotSent {
+                    // Nothing in a frame tells a late reply from the next one: wait until it can no
+                    // longer arrive.
+                    let late = if matches!(error, ReadError::Timeout(_)) { 2 } else { 1 };
+                    self.breakers.hold(unit, after(started, settings.request_timeout.saturating_mul(late)));
+                    slot.discard_late = true;
+                }
+                if resend != Resend::No && !pending.was_resent {
+                    tracing::debug!(endpoint = %self.address, %error, "sending the request again");
+                    pending.was_resent = true;
+                } else if pending.retries < settings.retries && !is_probe {
+                    tracing::debug!(endpoint = %self.address, span = %pending.span, %error, "retrying");
+                    pending.retries = pending.retries.saturating_add(1);
+                } else {
+                    tracing::debug!(endpoint = %self.address, span = %pending.span, %error, "connection closed");
+                    if matches!(error, ReadError::Timeout(_) | ReadError::Connection(_)) {
+                        silent = Some(error.clone());
+                    }
+                    reply = Some(Err(error));
+                }
+            }
+            Outcome::NoConnection(error) => {
+                let has_other = self.active > 0 || self.slots.iter().any(|slot| slot.connection.is_some());
+                self.failures = self.failures.saturating_add(1);
+                let backoff = settings.backoff(self.failures);
+                tracing::debug!(endpoint = %self.address, %error, ?backoff, has_other, "cannot connect");
+                if has_other {
+                    self.single_until = Some(after(now, backoff.max(Duration::from_secs(1))));
+                } else {
+                    self.backoff = Some((error.clone(), after(now, backoff)));
+                    if let Some(job) = &mut job {
+                        job.fail(|_| Some(error.clone()));
+                    }
+                    reply = Some(Err(error));
+                }
+            }
+        }
+        if let Some(error) = silent {
+            self.breakers.failed(unit, &error, &settings, now);
+            if let Some(job) = &mut job {
+                job.fail(|pending| (pending.span.unit() == unit).then(|| error.clone()));
+            }
+        }
+        self.breakers.request_ended(unit);
+        if slot.connection.is_some() {
+            self.failures = 0;
+            self.backoff = None;
+        }
+        self.slots.push(slot);
+        match (job, reply) {
+            (Some(job), Some(reply)) => job.set_reply(&pending, reply),
+            (Some(job), None) => job.pending.push_front(pending),
+            (None, _) => {}
+        }
+        if let Some(job) = index.and_then(|index| self.jobs.remove(index))
+            && let (Some(job), Some(index)) = (job.finish(), index)
+        {
+            self.jobs.insert(index, job);
+        }
+    }
+}

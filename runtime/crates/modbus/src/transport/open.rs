@@ -1,0 +1,161 @@
+//! Opening TCP connections and serial lines.
+
+use std::{fmt, fs::File, io, net::SocketAddr, os::unix::fs::OpenOptionsExt as _, sync::Arc, time::Duration};
+
+use serial2_tokio::{CharSize, FlowControl, SerialPort};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+
+use super::filter::Fault;
+use crate::{
+    address::{HostPort, Parity, SerialLine, StopBits},
+    error::ReadError,
+};
+
+/// How long a noisy line is read before opening it fails.
+const MAX_NOISE: Duration = Duration::from_secs(1);
+
+/// The addresses to which no connection is opened.
+#[derive(Clone)]
+pub(crate) struct DeniedAddresses(Arc<dyn Fn(SocketAddr) -> bool + Send + Sync>);
+
+impl DeniedAddresses {
+    pub(crate) fn new(denied: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(denied))
+    }
+
+    fn contains(&self, address: SocketAddr) -> bool {
+        (self.0)(address)
+    }
+}
+
+impl fmt::Debug for DeniedAddresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeniedAddresses")
+    }
+}
+
+/// Keeps other programs that check for locks from using a serial line, and its driver from
+/// switching the signals of the line off between two openings.
+#[derive(Debug)]
+pub(crate) struct LineLock {
+    _device: File,
+}
+
+/// Resolves the host and connects.
+pub(super) async fn connect(
+    host: &HostPort,
+    limit: Duration,
+    denied: Option<&DeniedAddresses>,
+) -> Result<TcpStream, ReadError> {
+    let stream = match timeout(limit, connect_any(host, denied)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(ReadError::Connection(format!("cannot connect: {error}"))),
+        Err(_) => {
+            let limit = humantime::format_duration(limit);
+            return Err(ReadError::Connection(format!("cannot connect: no connection within {limit}")));
+        }
+    };
+    // A request is one small packet that must not wait for further data.
+    match stream.set_nodelay(true) {
+        Ok(()) => Ok(stream),
+        Err(error) => Err(ReadError::Connection(format!("cannot connect: {error}"))),
+    }
+}
+
+/// Connects to the first address of a host that is not denied and accepts the connection. The
+/// address that was checked is the one that is used, even if the name resolves to another one a
+/// moment later.
+async fn connect_any(host: &HostPort, denied: Option<&DeniedAddresses>) -> io::Result<TcpStream> {
+    let mut last = None;
+    for address in tokio::net::lookup_host((host.host(), host.port())).await? {
+        let connected = if denied.is_some_and(|denied| denied.contains(address)) {
+            let why = "the address is one of this program or its server, and the grant does not say `own: true`";
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+        } else {
+            TcpStream::connect(address).await
+        };
+        match connected {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
+}
+
+pub(super) fn cannot_open(error: &io::Error) -> ReadError {
+    ReadError::Connection(format!("cannot open the serial line: {error}"))
+}
+
+/// Opens a serial line with its parameters, and locks it unless it is locked.
+pub(super) fn open_line(line: &SerialLine, lock: &mut Option<LineLock>) -> Result<SerialPort, ReadError> {
+    if lock.is_none() {
+        *lock = Some(lock_line(line)?);
+    }
+    SerialPort::open(line.path(), |mut settings: serial2_tokio::Settings| {
+        settings.set_raw();
+        settings.set_baud_rate(line.baud())?;
+        settings.set_char_size(CharSize::Bits8);
+        settings.set_parity(match line.parity() {
+            Parity::None => serial2_tokio::Parity::None,
+            Parity::Even => serial2_tokio::Parity::Even,
+            Parity::Odd => serial2_tokio::Parity::Odd,
+        });
+        settings.set_stop_bits(match line.stop() {
+            StopBits::One => serial2_tokio::StopBits::One,
+            StopBits::Two => serial2_tokio::StopBits::Two,
+        });
+        settings.set_flow_control(FlowControl::None);
+        Ok(settings)
+    })
+    .map_err(|error| {
+        *lock = None;
+        // An error without a number: the driver has kept other parameters.
+        if error.raw_os_error().is_none() {
+            let (baud, parity) = (line.baud(), line.parity());
+            let help = match parity {
+                Parity::None => "write supported parameters",
+                _ => "write supported parameters (a pseudo-terminal has no parity: `parity=none`)",
+            };
+            return ReadError::Connection(format!(
+                "the serial line does not support {baud} baud with parity {parity} ({error}); {help}"
+            ));
+        }
+        cannot_open(&error)
+    })
+}
+
+fn lock_line(line: &SerialLine) -> Result<LineLock, ReadError> {
+    // Do not wait for a carrier, and do not become the controlling terminal of the process.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let device = File::options().read(true).custom_flags(flags).open(line.path());
+    let device = device.map_err(|error| cannot_open(&error))?;
+    match device.try_lock() {
+        Ok(()) => Ok(LineLock { _device: device }),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(ReadError::Connection("the serial line is in use by another program".to_owned()))
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(cannot_open(&error)),
+    }
+}
+
+/// Reads and discards bytes until none has arrived for `quiet`.
+pub(super) async fn discard_until_quiet(
+    stream: &mut (impl AsyncRead + Unpin),
+    quiet: Duration,
+) -> Result<(), ReadError> {
+    let started = Instant::now();
+    let mut bytes = [0; 256];
+    loop {
+        match timeout(quiet, stream.read(&mut bytes)).await {
+            Err(_) => return Ok(()),
+            Ok(Ok(0)) => return Err(ReadError::Connection(Fault::Closed.to_string())),
+            Ok(Ok(_)) if started.elapsed() < MAX_NOISE => {}
+            Ok(Ok(_)) => return Err(ReadError::Protocol("the serial line does not become silent".to_owned())),
+            Ok(Err(error)) => return Err(ReadError::Connection(Fault::Broken(error).to_string())),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Delivery at work: every queue in its turn, many at a time, for as long as the process lives.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinHandle, JoinSet},
+};
+
+use pattoo_spool::{Clocks, OutputId, PayloadAges, QueueId, Spool, SpoolError};
+
+use super::{
+    DeliverySettings,
+    log::{Line, LogThrottle},
+    scheduler::QueueScheduler,
+    sender::Sender,
+    turn::{Concern, End, Turn},
+};
+
+/// How often the file is looked at for what other processes did.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often it is looked whether the spool is still where it was.
+const STAY: Duration = Duration::from_millis(500);
+/// How often what is too old is dropped.
+const SWEEP: Duration = Duration::from_mins(1);
+/// How far the clock of a server may be from ours before that is said, in milliseconds.
+const CLOCK_TOLERANCE: i64 = 5 * 60 * 1000;
+/// How often [`Delivery::drain`] looks whether anything is left.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// Delivers what is in a spool, until it is shut down.
+#[derive(Debug)]
+pub struct Delivery {
+    spool: Spool,
+    stop: watch::Sender<Option<Duration>>,
+    service: JoinHandle<()>,
+}
+
+impl Delivery {
+    /// Starts delivering: first what is in the spool, then whatever is stored. Call it within a tokio runtime.
+    ///
+    /// The file is looked through in the background; if it is damaged, what is intact is saved and delivered.
+    pub fn start(spool: Spool, settings: DeliverySettings) -> Self {
+        let (offer, offers) = mpsc::unbounded_channel();
+        spool.watch(offer);
+        let (stop, stopped) = watch::channel(None);
+        let service = Service {
+            sender: Arc::new(Sender::new(spool.clone(), settings.clone())),
+            spool: spool.clone(),
+            scheduler: QueueScheduler::new(jitter, settings.longest_wait).with_slots(settings.parallel.max(1)),
+            parallel: settings.parallel.max(1),
+            turns: JoinSet::new(),
+            running: HashMap::new(),
+            slots: HashMap::new(),
+            seen: None,
+            ages: None,
+            clock_is_off: false,
+            log: LogThrottle::default(),
+        };
+        let verify = spool.clone();
+        tokio::spawn(async move {
+            if let Err(error) = verify.verify().await {
+                tracing::error!("{error}");
+            }
+        });
+        let service = tokio::spawn(service.run(offers, stopped));
+        Self { spool, stop, service }
+    }
+
+    /// Waits until nothing is queued, at most `bound`. Whether that came about.
+    pub async fn drain(&self, bound: Duration) -> bool {
+        let empty = async {
+            loop {
+                if self.spool.stats().await.is_ok_and(|stats| stats.queued == 0) {
+                    return;
+                }
+                tokio::time::sleep(DRAIN_LOOK).await;
+            }
+        };
+        tokio::time::timeout(bound, empty).await.is_ok()
+    }
+
+    /// Begins no further turn, and waits for those that are running, at most `bound`. A payload that is given up may have
+    /// arrived: it stays in the spool and is sent again.
+    pub async fn shutdown(self, bound: Duration) {
+        // It may have ended by itself.
+        let _ = self.stop.send(Some(bound));
+        let _ = self.service.await;
+    }
+}
+
+struct Service {
+    sender: Arc<Sender>,
+    spool: Spool,
+    scheduler: QueueScheduler,
+    /// How many turns each output may have at a time.
+    parallel: usize,
+    turns: JoinSet<Turn>,
+    running: HashMap<tokio::task::Id, QueueId>,
+    /// How many turns of outputs are running.
+    slots: HashMap<OutputId, usize>,
+    /// The state of the file when its queues were last read.
+    seen: Option<(u64, i64)>,
+    /// Once the spool has said which bodies it had at the start.
+    ages: Option<PayloadAges>,
+    /// It was said that the clock of the server is far from ours.
+    clock_is_off: bool,
+    log: LogThrottle,
+}
+
+impl Service {
+    async fn run(
+        mut self,
+        mut offers: mpsc::UnboundedReceiver<QueueId>,
+        mut stopped: watch::Receiver<Option<Duration>>,
+    ) {
+        let mut look = tokio::time::interval(LOOK);
+        let mut sweep = tokio::time::interval(SWEEP);
+        let mut stay = tokio::time::interval(STAY);
+        let mut staying: Option<JoinHandle<()>> = None;
+        for ticks in [&mut look, &mut sweep, &mut stay] {
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        }
+        loop {
+            while let Some(queue) = self.next() {
+                self.begin(queue);
+            }
+            let wake = self.scheduler.wake_at_of(|output| has_slot(&self.slots, output, self.parallel));
+            let sleep = async {
+                match wake {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = stopped.changed() => {
+                    let bound = if changed.is_ok() { stopped.borrow().unwrap_or_default() } else { Duration::ZERO };
+                    return self.end(bound).await;
+                }
+                Some(queue) = offers.recv() => {
+                    self.scheduler.offer(queue);
+                    // Whatever else came at the same time.
+                    while let Ok(queue) = offers.try_recv() {
+                        self.scheduler.offer(queue);
+                    }
+                }
+                Some(ended) = self.turns.join_next_with_id() => self.ended(ended),
+                () = sleep => {}
+                _ = look.tick() => self.look().await,
+                _ = sweep.tick() => self.sweep().await,
+                _ = stay.tick() => if staying.as_ref().is_none_or(JoinHandle::is_finished) {
+                    let spool = self.spool.clone();
+                    staying = Some(tokio::spawn(async move { spool.keep_in_place().await }));
+                },
+            }
+        }
+    }
+
+    /// The next queue of an output that has a slot.
+    fn next(&mut self) -> Option<QueueId> {
+        self.scheduler.next_of(Instant::now(), |output| has_slot(&self.slots, output, self.parallel))
+    }
+
+    fn begin(&mut self, queue: QueueId) {
+        let sender = Arc::clone(&self.sender);
+        let works_on = queue.clone();
+        let turn = self.turns.spawn(async move { sender.work(&works_on).await });
+        let running = self.slots.entry(queue.output.clone()).or_default();
+        *running = running.saturating_add(1);
+        self.running.insert(turn.id(), queue);
+    }
+
+    fn ended(&mut self, ended: Result<(tokio::task::Id, Turn), tokio::task::JoinError>) {
+        let (id, turn) = match ended {
+            Ok((id, turn)) => (id, turn),
+            Err(error) => (error.id(), Turn::of(End::Failed { text: error.to_string() })),
+        };
+        if let Some(queue) = self.running.remove(&id) {
+            if let Some(running) = self.slots.get_mut(&queue.output) {
+                *running = running.saturating_sub(1);
+            }
+            let concern = self.scheduler.ended(queue.clone(), &turn, Instant::now());
+            self.log(&queue, &turn, concern);
+        }
+    }
+
+    /// Logs what changed.
+    fn log(&mut self, queue: &QueueId, turn: &Turn, concern: Concern) {
+        match self.log.of(queue, turn, concern) {
+            Some(Line::Error(text)) => tracing::error!("{text}"),
+            Some(Line::Warning(text)) => tracing::warn!("{text}"),
+            Some(Line::Info(text)) => tracing::info!("{text}"),
+            None => {
+                if let Some(text) = turn.end.problem() {
+                    tracing::debug!("not delivered: {text}");
+                }
+            }
+        }
+    }
+
+    /// Picks up what other processes left in the spool, and at first what lay there already.
+    async fn look(&mut self) {
+        let looked = async {
+            let now = self.spool.foreign_changes().await?;
+            if self.seen == Some(now) {
+                return Ok(());
+            }
+            for queue in self.spool.queues().await? {
+                self.scheduler.offer(queue);
+            }
+            self.seen = Some(now);
+            Ok::<_, SpoolError>(())
+        };
+        if let Err(error) = looked.await {
+            tracing::error!("{error}");
+        }
+    }
+
+    /// Drops what is too old.
+    async fn sweep(&mut self) {
+        let swept = async {
+            let (now, newest) = (Clocks::now(), self.spool.newest().await?);
+            let server = self.sender.server_clock();
+            self.compare_clocks(now, server);
+            let ages = self.ages.get_or_insert_with(|| PayloadAges::new(self.spool.longest_age(), now, newest));
+            let old = ages.expired(now, newest, server);
+            self.spool.sweep(old).await
+        };
+        match swept.await {
+            Ok(0) => {}
+            Ok(dropped) => tracing::error!("{dropped} payloads were in the spool for too long and were deleted"),
+            Err(error) => tracing::error!("{error}"),
+        }
+    }
+
+    /// Says when the clock of the server is far from ours, and when that is over.
+    fn compare_clocks(&mut self, now: Clocks, server: Option<i64>) {
+        let Some(server) = server else { return };
+        let ahead = now.wall.saturating_sub(server.saturating_add(now.boot));
+        let is_off = ahead.saturating_abs() > CLOCK_TOLERANCE;
+        if is_off && !self.clock_is_off {
+            let by = Duration::from_secs(ahead.unsigned_abs().div_euclid(1000));
+            let side = if ahead > 0 { "ahead of" } else { "behind" };
+            tracing::warn!(
+                "this machine's clock is {} {side} that of the server: timestamps of datapoints are wrong if the server's is right",
+                humantime::format_duration(by)
+            );
+        }
+        self.clock_is_off = is_off;
+    }
+
+    async fn end(mut self, bound: Duration) {
+        let ended = async { while self.turns.join_next().await.is_some() {} };
+        if tokio::time::timeout(bound, ended).await.is_err() {
+            tracing::warn!(
+                "{} attempts to send were given up; what they carry is still in the spool",
+                self.turns.len()
+            );
+        }
+        self.turns.shutdown().await;
+    }
+}
+
+/// Whether an output may have another turn.
+fn has_slot(running: &HashMap<OutputId, usize>, output: &OutputId, parallel: usize) -> bool {
+    running.get(output).is_none_or(|running| *running < parallel)
+}
+
+/// A random number below 1.
+fn jitter() -> f64 {
+    let bits = getrandom::u32().unwrap_or(u32::MAX / 2);
+    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+}

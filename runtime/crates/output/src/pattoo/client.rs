@@ -1,0 +1,235 @@
+//! Posting a body to the pattoo server, once.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use pattoo_base::{secret::Secret, text::one_line, tls::Trust};
+use pattoo_spool::{AgentKey, Clocks, QueueId};
+use reqwest::header;
+
+use super::{ServerUrl, split};
+use crate::room::{Client, Encoded, SendError, Verdict};
+
+/// How long the connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much of the server's answer is read for the message about a refusal, in bytes.
+const MAX_ANSWER: usize = 1000;
+
+/// Why a body was not delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum PostError {
+    /// The server answered, and not with success.
+    #[error("{server} answered {status}{}", if answer.is_empty() { String::new() } else { format!(": {answer}") })]
+    Refused {
+        /// The base URL of the server.
+        server: String,
+        /// The HTTP status.
+        status: u16,
+        /// The beginning of its answer, on one line.
+        answer: String,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// No client for it can be made.
+    #[error("{server} cannot be posted to: {detail}")]
+    Unusable {
+        /// The base URL of the server.
+        server: String,
+        /// Why.
+        detail: String,
+    },
+    /// No connection could be made, so that nothing of the body was sent.
+    #[error("{server} cannot be reached: {detail}")]
+    Unreachable {
+        /// The base URL of the server.
+        server: String,
+        /// What happened.
+        detail: String,
+    },
+    /// There was a connection, and no answer to the body.
+    #[error("{server} gave no answer: {detail}")]
+    NoAnswer {
+        /// The base URL of the server.
+        server: String,
+        /// What happened.
+        detail: String,
+    },
+}
+
+impl PostError {
+    /// What it can mean.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Unusable { .. } | Self::Unreachable { .. } => Verdict::Unavailable,
+            Self::Refused { status: 401 | 403, .. } => Verdict::Unauthorised,
+            Self::Refused { status: 408 | 429 | 502 | 503 | 504, .. } | Self::NoAnswer { .. } => Verdict::Busy,
+            Self::Refused { status: 413, .. } => Verdict::TooLarge,
+            // Pattoo answers 404 or 500 to a bad body, and to a good one when it has a problem of its own: which of the two is
+            // not to be seen from one answer.
+            Self::Refused { .. } => Verdict::Refused,
+        }
+    }
+
+    /// How long the server asked to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            Self::Unusable { .. } | Self::Unreachable { .. } | Self::NoAnswer { .. } => None,
+        }
+    }
+}
+
+/// A client of one pattoo server, which keeps its connections.
+///
+/// The server was chosen by the operator, so its address is not subject to the policy for guests. It is reached directly: a
+/// proxy named in the environment is not used, and a redirect is a refusal, since a body must not end up elsewhere.
+#[derive(Debug, Clone)]
+pub struct Poster {
+    server: ServerUrl,
+    client: reqwest::Client,
+    token: Option<Secret>,
+    /// What the `Date` of the last answer was less the time since the start of this machine, in milliseconds; [`i64::MAX`] before that.
+    clock_at_boot: Arc<AtomicI64>,
+}
+
+impl Poster {
+    /// A client of `server`, which sends `token` as a bearer token if there is one. A post may take `timeout`, from the
+    /// connection to the last byte of the answer.
+    ///
+    /// # Errors
+    ///
+    /// When the system's trust store cannot be used.
+    pub fn new(server: ServerUrl, token: Option<Secret>, trust: &Trust, timeout: Duration) -> Result<Self, PostError> {
+        let unusable = |detail: String| PostError::Unusable { server: server.to_string(), detail };
+        let tls = trust.client_config().map_err(|error| unusable(error.to_string()))?;
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(timeout)
+            .build()
+            .map_err(|error| unusable(chain(&error)))?;
+        Ok(Self { server, client, token, clock_at_boot: Arc::new(AtomicI64::new(i64::MAX)) })
+    }
+
+    /// Posts a body of `agent` once. Success is any status from 200 to 299.
+    ///
+    /// # Errors
+    ///
+    /// When the server refused it or did not answer.
+    pub async fn post(&self, agent: &AgentKey, json: Vec<u8>) -> Result<(), PostError> {
+        let unreachable = |error: reqwest::Error| {
+            let (server, detail) = (self.server.to_string(), chain(&error));
+            if error.is_connect() || error.is_builder() {
+                PostError::Unreachable { server, detail }
+            } else {
+                PostError::NoAnswer { server, detail }
+            }
+        };
+        let mut request =
+            self.client.post(self.server.receive_url(agent)).header(header::CONTENT_TYPE, "application/json");
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, token.bearer());
+        }
+        let response = request.body(json).send().await.map_err(unreachable)?;
+        let status = response.status();
+        let date =
+            response.headers().get(header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let since_1970 = date.and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok());
+        if let Some(millis) = since_1970.and_then(|since| i64::try_from(since.as_millis()).ok()) {
+            self.clock_at_boot.store(millis.saturating_sub(Clocks::boot_millis()), Ordering::Relaxed);
+        }
+        let now = date.unwrap_or_else(SystemTime::now);
+        let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| retry_after(value, now));
+        if status.is_success() {
+            // Read to its end, so that the connection can be used again.
+            let _ = beginning(response).await;
+            return Ok(());
+        }
+        let answer = beginning(response).await;
+        Err(PostError::Refused { server: self.server.to_string(), status: status.as_u16(), answer, retry_after })
+    }
+}
+
+impl Client for Poster {
+    fn send<'a>(&'a self, queue: &'a QueueId, bytes: Vec<u8>) -> BoxFuture<'a, Result<(), SendError>> {
+        async move { self.post(&queue.agent, bytes).await.map_err(SendError::from) }.boxed()
+    }
+
+    fn split(&self, bytes: &[u8], depth: u32) -> Option<[Encoded; 2]> {
+        split::split(bytes, depth)
+    }
+
+    fn clock_at_boot(&self) -> Option<i64> {
+        Some(self.clock_at_boot.load(Ordering::Relaxed)).filter(|clock| *clock != i64::MAX)
+    }
+}
+
+impl From<PostError> for SendError {
+    fn from(error: PostError) -> Self {
+        Self { verdict: error.verdict(), retry_after: error.retry_after(), text: error.to_string() }
+    }
+}
+
+/// How long the server wants to be left alone: seconds, or a date (RFC 9110, section 10.2.3), where its clock shows `now`.
+fn retry_after(value: &header::HeaderValue, now: SystemTime) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// The first bytes of an answer, on one line.
+async fn beginning(mut response: reqwest::Response) -> String {
+    let mut bytes = Vec::new();
+    while bytes.len() < MAX_ANSWER {
+        let Ok(Some(chunk)) = response.chunk().await else { break };
+        bytes.extend_from_slice(&chunk);
+    }
+    one_line(String::from_utf8_lossy(&bytes).trim(), MAX_ANSWER)
+}
+
+/// An error and its causes, without the URL that is named beside it anyway.
+fn chain(error: &reqwest::Error) -> String {
+    let mut causes = Vec::new();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        // An I/O error hides the error it was made from behind that error's own source.
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = cause.downcast_ref().or_else(|| inner?.downcast_ref());
+        causes.extend(tls.and_then(pattoo_base::tls::clock_of));
+        next = cause.source();
+    }
+    if error.is_timeout() {
+        causes.insert(0, "it took too long".to_owned());
+    }
+    causes.dedup();
+    one_line(&causes.join(": "), MAX_ANSWER)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::retry_after;
+
+    #[test]
+    fn a_server_says_in_seconds_or_by_date_how_long_it_wants_to_be_left_alone() {
+        let parse = |text: &str| retry_after(&text.parse().unwrap(), SystemTime::now());
+        assert_eq!(parse("120"), Some(Duration::from_mins(2)));
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_hours(1));
+        assert!(parse(&date).is_some_and(|wait| wait > Duration::from_mins(59) && wait <= Duration::from_hours(1)));
+        assert_eq!(parse("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!((parse("soon"), parse("-1")), (None, None));
+    }
+}

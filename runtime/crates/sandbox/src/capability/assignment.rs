@@ -1,0 +1,124 @@
+//! What an operator decided about a collector.
+
+use std::sync::Arc;
+
+use pattoo_fetch::OwnEndpoints;
+use pattoo_measurement::{Agent, Collected, SinkFactory};
+use pattoo_modbus::Endpoints;
+
+use super::{GrantError, Grants, Limits, Recorder, Resources};
+use crate::state::StateStore;
+
+/// Who a collector is, what it was granted and how much it may use: everything about it that outlives a collection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Assignment {
+    /// Its identity towards its outputs.
+    pub agent: Arc<Agent>,
+    /// What the operator set for it: a JSON object, given to the guest as it stands.
+    pub settings: String,
+    /// How much one collection may use.
+    pub limits: Limits,
+    /// Makes what takes the datapoints of each of its collections.
+    pub(in crate::capability) sinks: Arc<dyn SinkFactory>,
+    /// Where what a collection asks for is recorded, if anybody wants to know.
+    pub(in crate::capability) recorder: Option<Recorder>,
+    /// What was made of its grants.
+    pub(in crate::capability) resources: Resources,
+}
+
+/// An [`Assignment`] that is being put together.
+///
+/// What is not said is empty and safe: nothing is granted, the settings are an empty object, the limits are the defaults, nothing is
+/// kept from one collection to the next, and nothing is recorded.
+#[derive(Debug)]
+pub struct AssignmentBuilder {
+    pub(in crate::capability) agent: Arc<Agent>,
+    pub(in crate::capability) settings: String,
+    pub(in crate::capability) grants: Grants,
+    pub(in crate::capability) limits: Limits,
+    pub(in crate::capability) endpoints: Option<Endpoints>,
+    pub(in crate::capability) own: OwnEndpoints,
+    pub(in crate::capability) state: StateStore,
+    sinks: Arc<dyn SinkFactory>,
+    recorder: Option<Recorder>,
+}
+
+impl Assignment {
+    /// An assignment of this agent that grants nothing yet.
+    pub fn builder(agent: Arc<Agent>) -> AssignmentBuilder {
+        AssignmentBuilder {
+            agent,
+            settings: "{}".to_owned(),
+            grants: Grants::default(),
+            limits: Limits::default(),
+            endpoints: None,
+            own: OwnEndpoints::default(),
+            state: StateStore::forgetful(),
+            sinks: Arc::new(Collected::default()),
+            recorder: None,
+        }
+    }
+}
+
+impl AssignmentBuilder {
+    /// With these settings: the text of a JSON object.
+    #[must_use]
+    pub fn settings(self, settings: String) -> Self {
+        Self { settings, ..self }
+    }
+
+    /// With these grants.
+    #[must_use]
+    pub fn grants(self, grants: Grants) -> Self {
+        Self { grants, ..self }
+    }
+
+    /// With these limits.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// With connections to devices that it shares with other collectors. Without, it has its own, which lead to none of our
+    /// [`own`](Self::own) endpoints.
+    #[must_use]
+    pub fn endpoints(self, endpoints: Endpoints) -> Self {
+        Self { endpoints: Some(endpoints), ..self }
+    }
+
+    /// With endpoints of this program that no collector may use, unless a grant says `own: true`.
+    #[must_use]
+    pub fn own(self, own: OwnEndpoints) -> Self {
+        Self { own, ..self }
+    }
+
+    /// With a place where values are kept from one collection to the next.
+    #[must_use]
+    pub fn state(self, state: StateStore) -> Self {
+        Self { state, ..self }
+    }
+
+    /// With what takes the datapoints of its collections. Without, they are only collected.
+    #[must_use]
+    pub fn sinks(self, sinks: Arc<dyn SinkFactory>) -> Self {
+        Self { sinks, ..self }
+    }
+
+    /// Recording what its collections ask for.
+    #[must_use]
+    pub fn recorder(self, recorder: Recorder) -> Self {
+        Self { recorder: Some(recorder), ..self }
+    }
+
+    /// The assignment.
+    ///
+    /// # Errors
+    ///
+    /// When something that is granted cannot be used.
+    pub fn build(self) -> Result<Assignment, GrantError> {
+        let resources = Resources::new(&self)?;
+        let Self { agent, settings, limits, sinks, recorder, .. } = self;
+        Ok(Assignment { agent, settings, limits, sinks, recorder, resources })
+    }
+}

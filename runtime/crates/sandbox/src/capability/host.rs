@@ -1,0 +1,121 @@
+//! One collection's side of every capability.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtxView, WasiView};
+
+use super::{
+    Account, Assignment, Charge, Denial, Denials, Emission, GuestLog, LimitReached, Reached, RoomStates, StateChanges,
+    Usage, account::Handles,
+};
+
+/// What every room of a collection knows. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pub(in crate::capability) assignment: Arc<Assignment>,
+    pub(in crate::capability) account: Account,
+    pub(in crate::capability) denials: Denials,
+    pub(in crate::capability) reached: Reached,
+    pub(in crate::capability) log: GuestLog,
+}
+
+/// One collection's side of every capability.
+pub struct Host {
+    pub(in crate::capability) context: Context,
+    pub(in crate::capability) rooms: RoomStates,
+    /// What the last call returned. It is held until the engine has copied it into the guest's memory, which takes as long as the
+    /// guest takes to make room for it; no other call of the collection begins before that.
+    pub(in crate::capability) handed_over: Charge,
+    /// What the handles in `resources` hold.
+    pub(in crate::capability) handles: Handles,
+    pub(in crate::capability) resources: ResourceTable,
+}
+
+/// What a collection leaves behind.
+pub struct Finished {
+    /// What it emitted.
+    pub emission: Emission,
+    /// Which of its calls were refused, each once.
+    pub denials: BTreeSet<Denial>,
+    /// What it wants to be kept.
+    pub state: Option<StateChanges>,
+    /// What it used of the world outside.
+    pub usage: Usage,
+}
+
+/// Stores whose data holds a [`Host`].
+pub trait HostView: Send {
+    /// The host of the collection.
+    fn host(&mut self) -> &mut Host;
+}
+
+impl HostView for Host {
+    fn host(&mut self) -> &mut Host {
+        self
+    }
+}
+
+impl Context {
+    fn new(assignment: Arc<Assignment>) -> Self {
+        let (program, limits) = (&assignment.agent.program, &assignment.limits);
+        let account = Account::new(limits);
+        let reached = Reached::new(program);
+        let log = GuestLog::new(program, &limits.log, &reached);
+        Self { account, denials: Denials::default(), reached, log, assignment }
+    }
+}
+
+impl Host {
+    /// The host of a collection that begins now.
+    pub fn new(assignment: Arc<Assignment>) -> Self {
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(assignment.limits.resources);
+        let context = Context::new(assignment);
+        let rooms = RoomStates::begin(&context);
+        Self { rooms, handed_over: context.account.nothing(), handles: Handles::default(), resources, context }
+    }
+
+    /// Charges what a call is about to return, in place of what the last one returned.
+    pub(in crate::capability) fn hand_over(&mut self, bytes: usize) -> Result<(), LimitReached> {
+        self.handed_over.resize(0)?;
+        self.handed_over.resize(bytes)
+    }
+
+    /// The collection's account of the host's memory.
+    pub(crate) fn account(&self) -> &Account {
+        &self.context.account
+    }
+
+    /// The log of the collection.
+    pub(crate) fn guest_log(&self) -> GuestLog {
+        self.context.log.clone()
+    }
+
+    /// The text with which the guest fails, on one line and not too long.
+    pub(crate) fn last_words(&self, message: &str) -> String {
+        let limit = self.context.assignment.limits.error_bytes;
+        if message.len() > limit {
+            let reached = LimitReached::of_bytes("the text with which a collector fails", limit, "error_bytes");
+            self.context.reached.say(reached);
+        }
+        pattoo_base::text::one_line(message, limit)
+    }
+
+    /// What the collection did and wants, once it has ended.
+    pub fn finish(self) -> Finished {
+        let Self { context, mut rooms, resources, .. } = self;
+        let usage = rooms.take_usage();
+        let RoomStates { datapoints: emission, state, wasi, http, .. } = rooms;
+        // The standard streams hold what may be a last, unfinished line, and the resources requests that are under way.
+        drop((wasi, http, resources));
+        context.log.finish();
+        Finished { emission, denials: context.denials.take(), state: state.into_changes(&context.assignment), usage }
+    }
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.rooms.wasi.ctx, table: &mut self.resources }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a collector calls of `pattoo:agent/http`.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use pattoo_fetch::{Error, Patience, Request, Response};
+
+use super::web::{Received, Refusal, Web, field};
+use crate::capability::{Charge, Host, LimitReached, bindings::pattoo::agent::http as wit};
+
+impl Web {
+    /// Fetches for the guest, however long it takes until there is a place for it. The request is charged already.
+    async fn fetch(&self, request: wit::Request) -> Result<Received, Refusal> {
+        self.count()?;
+        let _place = self.place().await;
+        self.send(request.into()).await
+    }
+}
+
+/// What a request takes in memory while it is under way: as the guest gave it, and as it is sent.
+fn size(request: &wit::Request) -> usize {
+    let fields = request.headers.iter().map(|header| field(header.name.capacity(), header.value.capacity()));
+    let texts = fields.fold(request.method.len().saturating_add(request.url.len()), usize::saturating_add);
+    let body = request.body.as_ref().map_or(0, Vec::len);
+    texts.saturating_add(body).saturating_mul(2).saturating_add(size_of::<wit::Request>())
+}
+
+/// The result of a fetch as the guest gets it, and what it holds. An error ends the collection.
+fn to_guest(
+    result: Result<Received, Refusal>,
+) -> Result<(Result<wit::Response, wit::Error>, Option<Charge>), LimitReached> {
+    match result {
+        Ok(Received { response, charge }) => Ok((Ok(response.into()), Some(charge))),
+        Err(Refusal::End(reached)) => Err(reached),
+        Err(Refusal::Quota(reached)) => Ok((Err(wit::Error::Quota(reached.to_string())), None)),
+        Err(Refusal::Fault(error)) => Ok((Err(error.into()), None)),
+    }
+}
+
+impl wit::Host for Host {
+    async fn fetch(&mut self, request: wit::Request) -> wasmtime::Result<Result<wit::Response, wit::Error>> {
+        self.hand_over(0)?;
+        let _request = self.context.account.charge(size(&request))?;
+        let (result, charge) = to_guest(self.rooms.http.web.fetch(request).await)?;
+        self.handed_over = charge.unwrap_or_else(|| self.context.account.nothing());
+        Ok(result)
+    }
+
+    async fn fetch_all(
+        &mut self,
+        requests: Vec<wit::Request>,
+    ) -> wasmtime::Result<Vec<Result<wit::Response, wit::Error>>> {
+        /// A result, and the text of an error.
+        const PER_RESULT: usize = 512;
+        /// How many refusals, which take no time of their own, are made before others have their turn.
+        const PER_TURN: usize = 1_000;
+        self.hand_over(requests.len().saturating_mul(PER_RESULT))?;
+        let sizes = requests.iter().map(size).fold(0, usize::saturating_add);
+        let _requests = self.context.account.charge(sizes)?;
+        let at_once = self.context.assignment.limits.http.concurrent.max(1);
+        if requests.len() > at_once {
+            self.rooms.http.web.wait();
+        }
+        let web = &self.rooms.http.web;
+        let fetches = requests.into_iter().map(|request| async move { to_guest(web.fetch(request).await) });
+        let mut fetched = stream::iter(fetches).buffered(at_once);
+        let mut results = Vec::new();
+        while let Some(one) = fetched.next().await {
+            let (result, charge) = one?;
+            if let Some(charge) = charge {
+                self.handed_over.absorb(charge);
+            }
+            results.push(result);
+            if results.len().is_multiple_of(PER_TURN) {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(results)
+    }
+}
+
+impl From<wit::Request> for Request {
+    fn from(request: wit::Request) -> Self {
+        Self {
+            method: request.method,
+            url: request.url,
+            headers: request.headers.into_iter().map(|header| (header.name, header.value)).collect(),
+            body: request.body,
+            timeout: request.timeout_ms.map(|millis| Duration::from_millis(millis.into())),
+            patience: Patience::default(),
+        }
+    }
+}
+
+impl From<Response> for wit::Response {
+    fn from(response: Response) -> Self {
+        let header = |(name, value)| wit::Header { name, value };
+        Self {
+            status: response.status,
+            headers: response.headers.into_iter().map(header).collect(),
+            body: response.body,
+        }
+    }
+}
+
+impl From<Error> for wit::Error {
+    fn from(error: Error) -> Self {
+        let text = error.to_string();
+        match error {
+            Error::Denied(_) => Self::Denied(text),
+            Error::Invalid(_) => Self::Invalid(text),
+            Error::Timeout { .. } => Self::Timeout,
+            Error::Connection(_) => Self::Connection(text),
+            Error::Tls(_) => Self::Tls(text),
+            Error::TooLarge { limit, .. } => Self::TooLarge(limit),
+            Error::Redirects(limit) => Self::Redirects(limit),
+            Error::Exhausted => Self::Other(text),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! How a device is granted in a file: `url`, units, what may be read, and how its endpoint is treated.
+
+use pattoo_modbus::{
+    DeviceUrl, EndpointSettings, MAX_BITS, MAX_CONNECTIONS, MAX_REGISTERS, Ranges, Readable, Table, Unit,
+};
+use pattoo_settings::{
+    Fields, Form, HOUR, Key, Kind, Quantity, Reported, all,
+    convert::{duration, millis, narrow},
+    quantity,
+    yaml::{Entry, Node},
+};
+
+use super::DeviceGrant;
+use crate::capability::room::own;
+
+const UNIT: Kind = Kind::Integer(0, 255);
+const UNITS: Kind = Kind::List(&UNIT);
+const ADDRESSES: Kind = Kind::List(&Kind::Addresses);
+const MINUTE: u64 = 60_000;
+
+/// The settings of an endpoint.
+pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
+    quantity!(
+        "connect_timeout",
+        "time to resolve its name and connect",
+        Time,
+        1,
+        10 * MINUTE,
+        connect_timeout,
+        millis,
+        duration
+    ),
+    quantity!(
+        "request_timeout",
+        "time to reply to one request",
+        Time,
+        1,
+        10 * MINUTE,
+        request_timeout,
+        millis,
+        duration
+    ),
+    quantity!(
+        "max_registers",
+        "registers in one request",
+        Count,
+        1,
+        MAX_REGISTERS as u64,
+        max_registers,
+        u64::from,
+        narrow
+    ),
+    quantity!("max_bits", "bits in one request", Count, 1, MAX_BITS as u64, max_bits, u64::from, narrow),
+    quantity!(
+        "gap",
+        "unrequested addresses that are read as well to save a request",
+        Count,
+        0,
+        MAX_BITS as u64,
+        gap,
+        u64::from,
+        narrow
+    ),
+    quantity!(
+        "retries",
+        "how often a request is repeated after no reply or a wrong one",
+        Count,
+        0,
+        10,
+        retries,
+        u64::from,
+        narrow
+    ),
+    quantity!(
+        "busy_retries",
+        "how often a request is repeated after exception 5 or 6",
+        Count,
+        0,
+        100,
+        busy_retries,
+        u64::from,
+        narrow
+    ),
+    quantity!("busy_delay", "time to wait before such a repetition", Time, 1, MINUTE, busy_delay, millis, duration),
+    quantity!(
+        "set_aside_after",
+        "timeouts in a row after which the circuit breaker of a unit opens",
+        Count,
+        1,
+        100,
+        breaker_threshold,
+        u64::from,
+        narrow
+    ),
+    quantity!(
+        "set_aside",
+        "time for which it stays open: reads fail at once, then one request tests the unit; 0s for never",
+        Time,
+        0,
+        HOUR,
+        breaker_duration,
+        millis,
+        duration
+    ),
+    quantity!(
+        "connections",
+        "connections at once; of all grants of the endpoint the fewest",
+        Count,
+        1,
+        MAX_CONNECTIONS as u64,
+        connections,
+        u64::from,
+        narrow
+    ),
+    quantity!(
+        "min_gap",
+        "pause between a reply and the next request; of all grants of the endpoint the longest",
+        Time,
+        0,
+        MINUTE,
+        min_gap,
+        millis,
+        duration
+    ),
+    quantity!(
+        "pause_after_connect",
+        "pause between connecting and the first request; of all grants of the endpoint the longest",
+        Time,
+        0,
+        MINUTE,
+        pause_after_connect,
+        millis,
+        duration
+    ),
+    quantity!(
+        "idle_close",
+        "time after which an unused connection is closed; of all grants of the endpoint the shortest",
+        Time,
+        0,
+        24 * HOUR,
+        idle_close,
+        millis,
+        duration
+    ),
+    quantity!(
+        "first_backoff",
+        "time to the next attempt after a connection failed, doubled with each further failure",
+        Time,
+        0,
+        HOUR,
+        first_backoff,
+        millis,
+        duration
+    ),
+    quantity!("max_backoff", "the longest time to the next attempt", Time, 0, HOUR, max_backoff, millis, duration),
+];
+
+/// The key under `grants:`.
+pub(super) fn key() -> Key {
+    Key::new(
+        "modbus",
+        Kind::Named(form),
+        "Modbus devices by the names that the collector uses: 1 to 128 letters, digits, `.`, `-`, `_` or `:`",
+        "{ plc1: { url: \"tcp://192.0.2.10:502\" } }",
+    )
+}
+
+fn form() -> Form {
+    let mut keys = vec![
+        Key::new("url", Kind::Text, "the URL of the device", "\"tcp://192.0.2.10:502\"").required(),
+        Key::new(
+            "unit",
+            UNIT,
+            "the unit that is read if the collector names none: 0 to 247 or 255; by default the one in `url`, else the first of `units`, else 1",
+            "7",
+        ),
+        Key::new("units", UNITS, "further units that may be read", "[1, 2, 7]"),
+        Key::new(
+            "coils",
+            ADDRESSES,
+            "the coils that may be read: addresses from 0, or numbers of a manual after `manual:`; without any of these four keys everything may be read, otherwise only what they list",
+            "[\"0-99\", 200]",
+        ),
+        Key::new("discrete", ADDRESSES, "the discrete inputs that may be read", "[\"0-99\", 200]"),
+        Key::new("holding", ADDRESSES, "the holding registers that may be read", "[\"0-99\", 200]"),
+        Key::new("input", ADDRESSES, "the input registers that may be read", "[\"0-99\", 200]"),
+        own(),
+    ];
+    keys.extend(Key::of_quantities(ENDPOINT, &EndpointSettings::default()));
+    Form::new("a Modbus device", keys)
+}
+
+/// Reads the value of the key.
+pub(super) fn read(fields: Fields<'_>) -> Result<Vec<DeviceGrant>, Reported> {
+    let form = form();
+    all(fields.map("modbus").iter().map(|entry| device(fields.of(&form, &entry.node), entry)))
+}
+
+/// Reads a device: `fields` are those of its form, `entry` is the name and the mapping.
+fn device(fields: Fields<'_>, entry: &Entry) -> Result<DeviceGrant, Reported> {
+    let name = entry.key.parse().map_err(|error| fields.wrong_key(entry, &error, "name it for example `plc1`"));
+    let url = fields.required::<DeviceUrl>("url");
+    let units = units(fields, url.as_ref().ok());
+    let readable = readable(fields);
+    let own = fields.node("own").map_or(Some(false), Node::flag).ok_or(Reported)?;
+    let mut settings = EndpointSettings::default();
+    fields.quantities(ENDPOINT, &mut settings)?;
+    let mut grant = DeviceGrant::new(name?, &url?).units(units?).readable(readable?);
+    grant.settings = EndpointSettings { own, ..settings };
+    Ok(grant)
+}
+
+/// The units, the default one first: `unit`, else the one in the URL, else the first of `units`.
+fn units(fields: Fields<'_>, url: Option<&DeviceUrl>) -> Result<Vec<u8>, Reported> {
+    let unit = |name: &str, node: &Node| {
+        let number = node.text().and_then(|text| text.parse().ok()).ok_or(Reported)?;
+        let unit = Unit::new(number).and_then(|unit| url.map_or(Ok(unit), |url| url.endpoint().check_unit(unit)));
+        unit.map_err(|error| fields.wrong(name, node, error))
+    };
+    let default = fields.node("unit").map(|node| unit("unit", node)).transpose();
+    let more = all(fields.list("units").iter().map(|node| unit("units", node)));
+    let (default, in_url) = (default?, url.and_then(DeviceUrl::unit));
+    if let (Some(node), Some(unit), Some(in_url)) = (fields.node("unit"), default, in_url)
+        && unit != in_url
+    {
+        let what = format!("the unit is {unit} here and {in_url} in the url");
+        return Err(fields.wrong_with(node, what, "keep one of the two".to_owned()));
+    }
+    Ok(default.or(in_url).into_iter().chain(more?).map(Unit::get).collect())
+}
+
+/// What may be read.
+fn readable(fields: Fields<'_>) -> Result<Readable, Reported> {
+    let tables = [
+        (Table::Coils, "coils"),
+        (Table::DiscreteInputs, "discrete"),
+        (Table::HoldingRegisters, "holding"),
+        (Table::InputRegisters, "input"),
+    ];
+    let named = tables.into_iter().filter(|(_, name)| fields.node(name).is_some());
+    let named = named.map(|(table, name)| {
+        let ranges = fields.list(name).iter().map(|node| {
+            // A value that is not a string was reported when the form was checked.
+            let text = node.text().ok_or(Reported)?;
+            Ranges::of_table(table, text).map_err(|error| fields.wrong(name, node, error))
+        });
+        Ok((table, all(ranges)?.into_iter().collect::<Ranges>()))
+    });
+    Ok(Readable::of(all(named)?))
+}

@@ -1,0 +1,274 @@
+//! What a room is: the part of the program that owns one interface.
+//!
+//! A room has two halves. [`Room`] is what it says about itself to those parts of the program that treat all interfaces alike: the
+//! reader of the configuration, the schema, `inspect`, `check`, the metrics. [`Capability`] is what it does in a collection, in types
+//! of its own. The macro `rooms!` in [`capability`](super) holds the list of rooms and makes the types that have a field for each.
+
+use std::path::Path;
+
+use pattoo_base::secret::Secret;
+use pattoo_fetch::OwnEndpoints;
+use pattoo_settings::{Fields, Key, Kind, Quantity, Reported};
+use wasmtime::component::Linker;
+use wasmtime_wasi::WasiView;
+
+use super::{AssignmentBuilder, Calls, Context, Family, Grants, HostView, Interface, Limits, RequestedAccess};
+
+/// What a room says about itself.
+#[derive(Debug)]
+pub struct Room {
+    /// Its name: the key under `grants:`, and a label of metrics.
+    pub name: &'static str,
+    /// The interfaces that it serves.
+    pub interfaces: &'static [Interface],
+    /// What can be reached through it.
+    pub power: Option<&'static Power>,
+    /// The rows of its limits.
+    pub limits: &'static [Quantity<Limits>],
+    /// How it is granted; none if it is always there.
+    pub grant: Option<&'static Granting>,
+    /// What is counted of its use.
+    pub counters: Option<&'static Counters>,
+}
+
+/// Something outside the sandbox that a collector can reach.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Power {
+    /// What is reached, in a word: `web`.
+    pub what: &'static str,
+    /// What a collector can do there.
+    pub does: &'static str,
+}
+
+/// How access is granted, asked for and written down.
+#[derive(Debug)]
+pub struct Granting {
+    /// The key under `grants:`.
+    pub key: fn() -> Key,
+    /// Reads the value of that key; paths are relative to the folder.
+    pub read: fn(Fields<'_>, &Path, &mut Grants) -> Result<(), Reported>,
+    /// Whether nothing is granted.
+    pub is_empty: fn(&Grants) -> bool,
+    /// Checks that what is granted can be used.
+    pub check: fn(&Grants, &Limits, &OwnEndpoints) -> Result<(), GrantError>,
+    /// The secrets that it names.
+    pub secrets: fn(&Grants) -> Vec<&Secret>,
+    /// A grant as it is written under `grants:`, for a help.
+    pub example: &'static str,
+    /// What a collection asked for, each once.
+    pub requests: fn(&RequestedAccess) -> Vec<Request>,
+    /// The lines under `grants:` that allow just that; empty if there is nothing to allow.
+    pub narrowest: fn(&RequestedAccess) -> String,
+}
+
+/// Something that a collection asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// A method with a URL, or a device with a unit, a table and addresses.
+    pub what: String,
+    /// Whether it was granted.
+    pub granted: bool,
+}
+
+/// The metrics of what a room asked of the world outside. Its time is in a metric that all rooms share.
+#[derive(Debug)]
+pub struct Counters {
+    /// The label of the two metrics that says whom was asked: `device`.
+    pub label: &'static str,
+    /// Requests.
+    pub requests: Family,
+    /// Those of them that failed.
+    pub failures: Family,
+}
+
+/// A grant that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct GrantError {
+    /// The name of the room.
+    pub room: &'static str,
+    /// Why.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl GrantError {
+    pub(super) fn new(room: &Room, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { room: room.name, source: Box::new(source) }
+    }
+}
+
+impl Room {
+    /// A room that grants, limits and counts nothing.
+    pub(super) const fn new(name: &'static str, interfaces: &'static [Interface]) -> Self {
+        Self { name, interfaces, power: None, limits: &[], grant: None, counters: None }
+    }
+
+    /// Whether an import leads to what can be reached through this room.
+    pub fn is_reached_by(&self, import: &str) -> bool {
+        self.power.is_some() && Interface::of(import).is_some_and(|interface| interface.power == self.power)
+    }
+}
+
+/// The key `own` of a grant.
+pub(super) fn own() -> Key {
+    Key::new(
+        "own",
+        Kind::Flag,
+        "whether it may be an endpoint of pattoo-wasm itself: its status address, or the pattoo server that it posts to",
+        "true",
+    )
+    .or("false")
+}
+
+/// What a room does. The type that implements it is the state of the room in one collection.
+pub trait Capability: Sized + Send {
+    /// What an operator grants. The default is nothing.
+    type Grant: std::fmt::Debug + Clone + Default + PartialEq + Eq;
+    /// How much one collection may use.
+    type Limits: std::fmt::Debug + Clone + Default + PartialEq + Eq;
+    /// What all collections of a collector use: made of the grant, once.
+    type Resource: std::fmt::Debug + Send + Sync;
+    /// What a collection asked for, granted or not.
+    type Requested: std::fmt::Debug + Clone + Default + Send;
+
+    /// Makes what all collections of a collector use.
+    ///
+    /// # Errors
+    ///
+    /// When something that is granted cannot be used.
+    fn resource(assignment: &AssignmentBuilder) -> Result<Self::Resource, GrantError>;
+
+    /// The state at the beginning of a collection.
+    fn begin(context: &Context) -> Self;
+
+    /// What the collection used of the world outside, if that is counted.
+    fn take_calls(&mut self) -> Option<Calls> {
+        None
+    }
+
+    /// Adds the host functions to a linker.
+    ///
+    /// # Errors
+    ///
+    /// When an interface is already defined there.
+    fn add_to_linker<T: WasiView + HostView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()>;
+}
+
+/// Makes the list of rooms, and the types that have a field for each.
+macro_rules! rooms {
+    ($($room:ident: $state:ty,)*) => {
+        /// All rooms.
+        pub static ROOMS: &[&Room] = &[$(&$room::ROOM),*];
+
+        /// What one collector is granted. The default is nothing.
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub struct Grants {
+            $(
+                #[doc = concat!("Of [`", stringify!($room), "`].")]
+                pub $room: <$state as Capability>::Grant,
+            )*
+        }
+
+        /// How much one collection may use.
+        ///
+        /// Reaching a limit either ends the collection or is an error that the guest can handle; either way the message names the
+        /// limit, its value and the setting that raises it.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Limits {
+            /// Wall-clock time for the whole collection: guest time, host waiting and instantiation.
+            pub timeout: Duration,
+            /// Bytes of linear memory, all memories of the instance together.
+            pub memory: usize,
+            /// Bytes of the host's own memory that are kept for the collection: see [`Account`].
+            pub host_memory: usize,
+            /// Elements of tables, all tables of the instance together. A table element is a pointer of the host's memory.
+            pub table_elements: usize,
+            /// Core instances, memories and tables of one component, each: language toolchains compose a component out of several
+            /// core modules, Python's out of about twenty.
+            pub instances: usize,
+            /// Bytes that the guest may hand to the host in one call, in all strings and lists together.
+            pub call_bytes: usize,
+            /// Handles of resources that are open at the same time: those of WASI, and those that a guest defines for itself.
+            pub resources: usize,
+            /// Bytes of the text with which the guest fails that are kept.
+            pub error_bytes: usize,
+            $(
+                #[doc = concat!("Of [`", stringify!($room), "`].")]
+                pub $room: <$state as Capability>::Limits,
+            )*
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                const MIB: usize = 1 << 20;
+                Self {
+                    timeout: Duration::from_secs(10),
+                    memory: 64 * MIB,
+                    host_memory: 128 * MIB,
+                    table_elements: 100_000,
+                    instances: 50,
+                    call_bytes: 16 * MIB,
+                    resources: 1_000,
+                    error_bytes: 4_096,
+                    $($room: Default::default(),)*
+                }
+            }
+        }
+
+        /// What a collection asked for, granted or not, by room.
+        #[derive(Debug, Clone, Default)]
+        pub struct Requested {
+            $(
+                #[doc = concat!("Of [`", stringify!($room), "`].")]
+                pub $room: <$state as Capability>::Requested,
+            )*
+        }
+
+        /// What all collections of a collector use, by room.
+        #[derive(Debug)]
+        #[allow(dead_code, reason = "of a room without resources it holds nothing")]
+        pub(crate) struct Resources {
+            $(pub(in crate::capability) $room: <$state as Capability>::Resource,)*
+        }
+
+        impl Resources {
+            /// Makes them of what was granted.
+            fn new(assignment: &AssignmentBuilder) -> Result<Self, GrantError> {
+                Ok(Self { $($room: <$state as Capability>::resource(assignment)?,)* })
+            }
+        }
+
+        /// The state of each room in one collection.
+        pub(crate) struct RoomStates {
+            $(pub(in crate::capability) $room: $state,)*
+        }
+
+        impl RoomStates {
+            fn begin(context: &Context) -> Self {
+                Self { $($room: <$state as Capability>::begin(context),)* }
+            }
+
+            fn take_usage(&mut self) -> Usage {
+                let mut usage = Usage::default();
+                $(
+                    if let Some(calls) = self.$room.take_calls() {
+                        usage.insert($room::ROOM.name, calls);
+                    }
+                )*
+                usage
+            }
+        }
+
+        /// Adds the host functions of every room to `linker`, for stores whose data holds a [`Host`].
+        ///
+        /// # Errors
+        ///
+        /// When an interface is already defined there.
+        pub fn add_to_linker<T: WasiView + HostView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+            $(<$state as Capability>::add_to_linker(linker)?;)*
+            Ok(())
+        }
+    };
+}
+
+pub(super) use rooms;
