@@ -1,5 +1,5 @@
-//! Who speaks: program, polling interval, host name and agent id. All four are in every body and, but for the interval,
-//! in every checksum.
+//! The identity of a collector: program, polling interval, host name and agent id. All four are in
+//! every body, and all but the interval are part of every checksum.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -8,12 +8,12 @@ use thiserror::Error;
 
 use crate::{agent_id::AgentId, text::strip};
 
-/// A collector as the server knows it. Parsed once, shared by all its collections.
+/// A collector as its outputs identify it. Parsed once, and shared by all its collections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
-    /// What collects.
+    /// The name of the program.
     pub program: Program,
-    /// Its identity, kept in a file.
+    /// Its id, which is stored in a file.
     pub id: AgentId,
     /// The machine it runs on.
     pub hostname: Hostname,
@@ -21,8 +21,8 @@ pub struct Agent {
     pub polling_interval: PollingInterval,
 }
 
-/// `pattoo_agent_program`: one to 64 ASCII letters, digits, `_`, `.` and `-`, the first of them neither `.` nor `-`.
-/// Safe as a file name and as an argument.
+/// `pattoo_agent_program`: one to 64 ASCII letters, digits, `_`, `.` and `-`, the first of them
+/// neither `.` nor `-`. Safe as a file name and as an argument.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Program(String);
 
@@ -71,10 +71,10 @@ impl fmt::Display for Program {
     }
 }
 
-/// A name that no program can have.
+/// Text that is not the name of a program.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProgramError {
-    /// No character at all.
+    /// An empty name.
     #[error("a program needs a name")]
     Empty,
     /// A character outside the set.
@@ -85,7 +85,7 @@ pub enum ProgramError {
         /// The first character that is not allowed.
         character: char,
     },
-    /// A first character that the others may be.
+    /// A first character that is allowed only later.
     #[error("the program name {name} starts with {character:?}; it must start with a letter, a digit or `_`")]
     First {
         /// The name, quoted.
@@ -103,8 +103,8 @@ pub enum ProgramError {
     },
 }
 
-/// Time from one collection to the next: whole seconds, at least one, and so few that the server's column takes them
-/// as milliseconds (49 days).
+/// The time between two collections: whole seconds, from 1 to 49 days, because the server's column
+/// stores milliseconds in 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PollingInterval(u32);
 
@@ -126,7 +126,7 @@ impl PollingInterval {
         self.0
     }
 
-    /// In milliseconds, as it goes into a body.
+    /// In milliseconds, as it is written to a body.
     pub fn millis(self) -> u64 {
         u64::from(self.0).saturating_mul(1000)
     }
@@ -152,17 +152,17 @@ impl TryFrom<u32> for PollingInterval {
     }
 }
 
-/// An interval that the server cannot keep.
+/// An interval that the server cannot store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a polling interval of {seconds} s is out of range; it is 1 to {} whole seconds", PollingInterval::MAX_SECONDS)]
 pub struct PollingIntervalError {
-    /// What was asked for.
+    /// The requested interval.
     pub seconds: u32,
 }
 
 /// `pattoo_agent_hostname`: not empty, without white space around it, without control characters.
 ///
-/// Part of every checksum: another name starts every series anew.
+/// It is part of every checksum: another name starts new series for all datapoints.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Hostname(String);
 
@@ -200,7 +200,7 @@ impl fmt::Display for Hostname {
     }
 }
 
-/// A name that no host can have.
+/// Text that is not the name of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum HostnameError {
     /// Nothing but white space.
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_name_is_safe_as_a_file_name() {
+    fn program_name_is_safe_as_a_file_name() {
         for good in ["LAVA_SCRIPT", "_", "9", "a.b-c", &"x".repeat(64)] {
             assert_eq!(good.parse::<Program>().unwrap().as_str(), good);
         }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_fits_the_servers_column_in_milliseconds() {
+    fn interval_fits_the_column_of_the_server_in_milliseconds() {
         assert_eq!(PollingInterval::from_seconds(20).unwrap().millis(), 20_000);
         PollingInterval::from_seconds(0).unwrap_err();
         let longest = PollingInterval::from_seconds(PollingInterval::MAX_SECONDS).unwrap();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_name_is_stripped_and_printable() {
+    fn host_name_is_stripped_and_printable() {
         assert_eq!(" h\u{1f}\n".parse::<Hostname>().unwrap().as_str(), "h");
         assert_eq!(" \t".parse::<Hostname>(), Err(HostnameError::Empty));
         "a\u{1b}b".parse::<Hostname>().unwrap_err();

@@ -1,6 +1,7 @@
-//! The agent id: made once, kept in `<daemon_directory>/agent_id/<program>.agent_id`, shared with pattoo's own agents
-//! of that name. The server tells agents apart by it and it is part of every checksum, so it is never replaced: a
-//! file that cannot be read as an id is an error for a person to decide on.
+//! The agent id: created once, stored in `<daemon_directory>/agent_id/<program>.agent_id`, and
+//! shared with pattoo's own agents of that name. It identifies the agent on the server and is part
+//! of every checksum, so it is never replaced. A file that does not contain an id is an error, and
+//! the operator decides.
 
 use std::{
     fmt,
@@ -19,7 +20,7 @@ use thiserror::Error;
 
 use crate::agent::Program;
 
-/// 64 hexadecimal digits. Kept in the case in which they were found: the checksum is over the text.
+/// 64 hexadecimal digits. Their case is kept, because the checksum hashes the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AgentId(String);
 
@@ -29,11 +30,17 @@ impl AgentId {
         &self.0
     }
 
-    /// The id of `program` from its file in `dir`, made together with the directory where it is not there yet.
+    /// Reads the id of `program` from its file in `dir`. Creates the file and the directory if they
+    /// do not exist.
     ///
-    /// Of several processes that come at once, one makes the id and all return it. The file appears complete and
-    /// synced or not at all. A new directory is open to its owner only (0700), the file likewise (0600); what exists
-    /// keeps its mode. A process killed half-way can leave a hidden `.tmp` file behind, which nobody reads.
+    /// If several processes call this at the same time, one creates the id and all return it. The
+    /// file appears complete and synced, or not at all. Only the owner can use a new directory
+    /// (0700) and a new file (0600); existing ones keep their mode. A process that is killed can
+    /// leave a hidden `.tmp` file, which is not read.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, created or trusted, or does not contain an id.
     pub fn load_or_create(dir: &Path, program: &Program) -> Result<Self, AgentIdError> {
         let path = dir.join(format!("{program}.agent_id"));
         files::refuse_exposed(dir).map_err(AgentIdError::exposed)?;
@@ -41,25 +48,26 @@ impl AgentId {
             return Ok(found);
         }
         Self::generate()?.publish(dir, &path)?;
-        // Whoever came first, what lies there now is the id.
+        // Another process may have created the file first, so its content is the id.
         match Self::load(&path)? {
             Some(id) => Ok(id),
             None => Err(AgentIdError::io("read", &path)(ErrorKind::NotFound.into())),
         }
     }
 
-    /// Whether [`load_or_create`](Self::load_or_create) would use what is there. Makes nothing.
+    /// Checks whether [`load_or_create`](Self::load_or_create) would succeed with the existing
+    /// file, if there is one. Creates nothing.
     ///
     /// # Errors
     ///
-    /// Why it would not.
+    /// The error that it would return.
     pub fn check(dir: &Path, program: &Program) -> Result<(), AgentIdError> {
         files::refuse_exposed(dir).map_err(AgentIdError::exposed)?;
         Self::load(&dir.join(format!("{program}.agent_id"))).map(drop)
     }
 
     fn load(path: &Path) -> Result<Option<Self>, AgentIdError> {
-        /// Enough for an id with its line end, and to see that more than that follows.
+        /// Enough for an id with its line end, and to detect a longer file.
         const MOST: u64 = 128;
         let file = match files::open(path) {
             Ok(file) => file,
@@ -83,7 +91,7 @@ impl AgentId {
         Ok(Self(digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()))
     }
 
-    /// Puts this id at `path` unless something is there already.
+    /// Stores this id at `path`, unless there is a file already.
     fn publish(&self, dir: &Path, path: &Path) -> Result<(), AgentIdError> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(AgentIdError::io("create", dir))?;
         // The id is random, so its file name is unique without another source of randomness.
@@ -97,7 +105,8 @@ impl AgentId {
         file.write_all(self.0.as_bytes())
             .and_then(|()| file.sync_all())
             .map_err(AgentIdError::io("write", &draft.0))?;
-        // A link, unlike a rename, never replaces what another process put there in the meantime.
+        // A link, unlike a rename, never replaces a file that another process has created in the
+        // meantime.
         match fs::hard_link(&draft.0, path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(AgentIdError::io("create", path)(error));
@@ -111,16 +120,16 @@ impl AgentId {
         Ok(())
     }
 
-    /// An id that is kept nowhere.
+    /// An id that is not stored.
     ///
     /// # Errors
     ///
-    /// When the system has no random numbers.
+    /// When the system returns no random bytes.
     pub fn passing() -> Result<Self, AgentIdError> {
         Self::generate()
     }
 
-    /// An id that no file could hold, for the golden vectors.
+    /// An id of any text, for the golden vectors.
     #[doc(hidden)]
     pub fn unchecked(text: &str) -> Self {
         Self(text.to_owned())
@@ -151,7 +160,7 @@ impl fmt::Debug for AgentId {
     }
 }
 
-/// Removes the half-made file however `publish` ends.
+/// Removes the temporary file when `publish` returns, also with an error.
 struct Draft(PathBuf);
 
 impl Drop for Draft {
@@ -173,7 +182,7 @@ pub struct InvalidAgentId {
 /// Why there is no agent id.
 #[derive(Debug, Error)]
 pub enum AgentIdError {
-    /// The file holds something else.
+    /// The file contains something else.
     #[error("the agent id file {} is damaged: {source}", path.display())]
     Damaged {
         /// The file.
@@ -181,25 +190,25 @@ pub enum AgentIdError {
         /// What is wrong with its content.
         source: InvalidAgentId,
     },
-    /// The file system refused.
+    /// An operation on a file failed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
         /// `open`, `read`, `create`, `write` or `sync`.
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Another user could have put it there.
+    /// Another user can replace the file.
     #[error("the agent id cannot be trusted: {exposure}")]
     Exposed {
-        /// Who could, in words.
+        /// Who can, as text.
         exposure: String,
-        /// The command that ends it, in words.
+        /// The command that prevents it.
         help: String,
     },
-    /// The system gave no random bytes for a new id.
+    /// The system returned no random bytes for a new id.
     #[error("no random bytes for a new agent id: {0}")]
     Random(getrandom::Error),
 }
@@ -217,8 +226,8 @@ impl AgentIdError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Damaged { path, .. } => Some(format!(
-                "restore {0} from a backup, so that the server goes on with the same series; only where there is none, \
-                 remove it (rm {0}): a new id is made at the next start and every series starts anew",
+                "restore {0} from a backup, so that the server continues the same series. Only if there is no backup, \
+                 remove the file (rm {0}): the next start creates a new id, and every series starts again",
                 path.display()
             )),
             Self::Io { path, .. } => {
@@ -241,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_made_once_and_kept() {
+    fn id_is_created_once_and_kept() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("daemon/agent_id");
         let made = AgentId::load_or_create(&dir, &program()).unwrap();
@@ -255,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_another_agent_wrote_is_used_as_it_is() {
+    fn id_of_another_agent_is_used_unchanged() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("LAVA_SCRIPT.agent_id");
         for (end, id) in [("", "ab".repeat(32)), ("\n", "AB".repeat(32)), ("\r\n", "0F".repeat(32))] {
@@ -267,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn all_who_come_at_once_get_the_same_id() {
+    fn concurrent_callers_get_the_same_id() {
         const RACERS: usize = 16;
         for _ in 0..20 {
             let root = tempfile::tempdir().unwrap();
@@ -287,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_an_error_and_stays_as_it_is() {
+    fn damaged_file_is_an_error_and_is_not_changed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("LAVA_SCRIPT.agent_id");
         let id = "ab".repeat(32);
@@ -314,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+    fn file_that_is_not_regular_is_refused_without_waiting() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("LAVA_SCRIPT.agent_id");
         let refused = |what: &str| {
@@ -330,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_way_is_named() {
+    fn error_names_the_path_that_cannot_be_used() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();

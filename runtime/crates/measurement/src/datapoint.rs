@@ -4,27 +4,28 @@ use thiserror::Error;
 
 use crate::value::Value;
 
-/// The most bytes that a name may have as it is emitted. Every output has less room; the bound keeps the work on what is
-/// going to be refused small.
+/// The maximum size of a name as it is emitted, in bytes. Every output allows less. The limit
+/// bounds the work on names that are rejected.
 pub const MAX_NAME: usize = 4_096;
-/// The most bytes of one text value. Larger ones would hold the thread for too long.
+/// The maximum size of one text value, in bytes. Larger ones would occupy the thread for too long.
 const TEXT: usize = 256 << 10;
-/// The most metadata of one datapoint, and the most bytes of all their keys and values: each costs a link of a checksum's chain.
+/// The maximum number of metadata of one datapoint, and of bytes of all their keys and values. Each
+/// costs a link in the chain of a checksum.
 const METADATA: usize = 256;
 const METADATA_BYTES: usize = 64 << 10;
 
-/// A datapoint as a collector gives it, not yet looked at.
+/// A datapoint as a collector emits it, before it is checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    /// What was measured. Lowered and stripped; not empty then, without `pattoo` in it, and with the program's name
-    /// and a `_` before it at most 512 bytes.
+    /// What was measured. In lower case and without white space around it, it is not empty, does
+    /// not contain `pattoo`, and has at most 512 bytes with the program's name and a `_` before it.
     pub key: String,
     /// The measurement.
     pub value: Value,
-    /// When it was measured: Unix milliseconds; `None` is the moment of the call.
+    /// When it was measured, in Unix milliseconds. `None` means the time of the call.
     pub timestamp: Option<u64>,
-    /// What else is known about it, in the order in which it counts for the checksum. Of several with one key the
-    /// first is kept, as pattoo does.
+    /// What else describes it, in the order in which it enters the checksum. Of several with the
+    /// same key, the first is kept, as pattoo does.
     pub metadata: Vec<Metadatum>,
 }
 
@@ -33,48 +34,49 @@ pub struct Candidate {
 pub struct Metadatum {
     /// The same rule as for a datapoint's key.
     pub key: String,
-    /// Stripped; may be empty. The server keeps the first 512 characters, which must not be more than 512 bytes.
+    /// White space around it is removed. May be empty. The server keeps the first 512 characters,
+    /// which must have at most 512 bytes.
     pub value: String,
-    /// Part of the checksum: another value starts another series.
+    /// Whether it is part of the checksum. Another value starts another series then.
     pub identifying: bool,
 }
 
-/// Why a datapoint was not taken. The text is for the collector's author.
+/// Why a datapoint was rejected. The text is for the author of the collector.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
 pub enum Reason {
-    /// The key is empty, too long or pattoo's own.
+    /// The key is empty, too long or reserved for pattoo.
     #[error("key: {0}")]
     Key(String),
     /// The value cannot be stored.
     #[error("value: {0}")]
     Value(String),
-    /// A metadatum's key or value cannot be.
+    /// The key or value of a metadatum is invalid.
     #[error("metadata: {0}")]
     Metadata(String),
-    /// The timestamp would be ignored, or would make the server ignore what follows.
+    /// The server would ignore this timestamp, or the datapoints after it.
     #[error("timestamp: {0}")]
     Timestamp(String),
-    /// The target has a datapoint with this key, type and identifying metadata already, or one whose checksum is
-    /// the same because nothing separates its parts.
+    /// The target already has a datapoint with this key, type and identifying metadata, or one with
+    /// the same checksum, because its parts are hashed without separators.
     #[error("duplicate: the target has a datapoint of the same checksum already in this collection")]
     Duplicate,
-    /// With it the collection's datapoints would take more bytes than they may.
+    /// The datapoints of the collection would exceed their limit in bytes.
     #[error("size: there is no room for it among what the collection may emit")]
     Room,
 }
 
-/// One datapoint of a call that was not taken.
+/// A datapoint of a call that was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
 #[error("datapoint {index}: {reason}")]
 pub struct Rejection {
-    /// Its place in the list given, from 0.
+    /// Its index in the list of the call, from 0.
     pub index: u32,
     /// Why.
     pub reason: Reason,
 }
 
 impl Candidate {
-    /// Why it is too large for any output, by lengths alone.
+    /// Why it is too large for every output. Reads lengths only.
     pub fn oversize(&self) -> Option<Reason> {
         let long = |what: &str, bytes: usize, most: usize| format!("{what} has {bytes} bytes, and may have {most}");
         if self.key.len() > MAX_NAME {
@@ -97,7 +99,7 @@ impl Candidate {
         (bytes > METADATA_BYTES).then(|| Reason::Metadata(long("all of it", bytes, METADATA_BYTES)))
     }
 
-    /// How much work it is to take it, in blocks of a hash function, roughly.
+    /// The approximate work to encode it, in blocks of a hash function.
     pub fn weight(&self) -> usize {
         const BLOCK: usize = 64;
         let text = if let Value::Text(text) = &self.value { text.len() } else { 0 };

@@ -1,11 +1,13 @@
-//! What collectors measure and who they are, neutral of every destination.
+//! Measurements and the identity of collectors, independent of every output.
 //!
-//! An [`Agent`] is a collector as its destinations know it: its program, its host, how often it collects, and its
-//! [`AgentId`], which lives in a file. A [`Candidate`] is a datapoint as it is emitted. A [`Sink`] takes the datapoints of
-//! one collection; a [`SinkFactory`] makes one for each. How datapoints are encoded, and which of them a destination takes,
-//! is the outputs' part: nothing here knows a server.
+//! An [`Agent`] identifies a collector: its program, its host, its interval, and its [`AgentId`],
+//! which is stored in a file. A [`Candidate`] is a datapoint as it is emitted. A [`Sink`] receives
+//! the datapoints of one collection, and a [`SinkFactory`] makes a sink for each collection. The
+//! outputs encode datapoints and decide which of them they accept. Nothing here depends on a
+//! server.
 //!
-//! Nothing here reads a clock, a configuration or the network; the agent id's file is the only thing that is touched.
+//! Nothing here reads a clock, a configuration or the network. The file of the agent id is the only
+//! file that is used.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Where the datapoints of a collection go while it runs.
+//! What receives the datapoints of a collection while it runs.
 
 use std::{any::Any, collections::HashSet, fmt::Debug, sync::Arc, time::Duration};
 
@@ -9,8 +9,8 @@ use crate::{
     value::Value,
 };
 
-/// How far ahead of now a datapoint may be dated unless its operator says otherwise: enough for clocks that differ,
-/// far less than what would silence a series for long.
+/// How far in the future a timestamp may be by default. It is enough for clocks that differ, and
+/// too short to make a server ignore a series for long.
 pub const DEFAULT_FUTURE_BOUND: Duration = Duration::from_mins(5);
 
 /// What one collection may emit.
@@ -18,49 +18,51 @@ pub const DEFAULT_FUTURE_BOUND: Duration = Duration::from_mins(5);
 pub struct Bounds {
     /// Bytes of all its datapoints, as each output encodes them.
     pub bytes: usize,
-    /// How far ahead of now a datapoint may be dated.
+    /// How far in the future a timestamp may be.
     pub future: Duration,
 }
 
 impl Default for Bounds {
-    /// As many bytes as there are, and [`DEFAULT_FUTURE_BOUND`].
+    /// No limit in bytes, and [`DEFAULT_FUTURE_BOUND`].
     fn default() -> Self {
         Self { bytes: usize::MAX, future: DEFAULT_FUTURE_BOUND }
     }
 }
 
-/// Takes the datapoints of one collection as they are emitted. It outlives the collector's instance, so that a collection
-/// that is stopped keeps what it emitted; who made it gets it back and knows its type (see [`Any`]).
+/// Receives the datapoints of one collection as they are emitted. It outlives the instance of the
+/// collector, so that the datapoints of a collection that is stopped are kept. The caller that
+/// created it gets it back and can convert it to its own type (see [`Any`]).
 pub trait Sink: Any + Debug + Send {
-    /// Takes datapoints of one target, and returns those that are not taken with the reason, in their order.
+    /// Adds datapoints of one target, and returns those that are rejected with the reason, in their
+    /// order.
     ///
-    /// `now_ms`, in Unix milliseconds, dates the datapoints that bring no timestamp.
+    /// `now_ms`, in Unix milliseconds, is the timestamp of datapoints that have none.
     ///
     /// # Errors
     ///
-    /// When no datapoint can have this target; nothing is taken then.
+    /// When no datapoint can have this target. No datapoint is added then.
     fn emit(&mut self, target: &str, candidates: Vec<Candidate>, now_ms: u64) -> Result<Vec<Rejection>, TargetError>;
 
-    /// How many datapoints were taken.
+    /// How many datapoints were added.
     fn datapoints(&self) -> usize;
 
-    /// How many targets have at least one.
+    /// How many targets have at least one datapoint.
     fn targets(&self) -> usize;
 
-    /// How much of [`Bounds::bytes`] they take.
+    /// The size of the datapoints in bytes, which [`Bounds::bytes`] limits.
     fn bytes(&self) -> usize;
 
-    /// How much memory it holds, in bytes.
+    /// The memory that it uses, in bytes.
     fn held(&self) -> usize;
 }
 
 /// Makes a [`Sink`] for each collection of a collector.
 pub trait SinkFactory: Debug + Send + Sync {
-    /// An empty one for a collection of `agent` that begins now.
+    /// An empty sink for a collection of `agent` that begins now.
     fn sink(&self, agent: &Arc<Agent>, bounds: Bounds) -> Box<dyn Sink>;
 }
 
-/// Keeps datapoints as they were emitted, for tests and for who wants to look at them. It is its own factory.
+/// Keeps datapoints as they were emitted, for tests and for inspection. It is its own factory.
 #[derive(Clone, Debug, Default)]
 pub struct Collected {
     /// Each with its target, in the order in which they were emitted.
@@ -71,7 +73,7 @@ pub struct Collected {
 }
 
 impl Collected {
-    /// What a sink is, if it is one of these.
+    /// The sink as this type, if it is one.
     pub fn of(sink: Box<dyn Sink>) -> Option<Self> {
         let sink: Box<dyn Any> = sink;
         sink.downcast().ok().map(|collected| *collected)
@@ -121,7 +123,7 @@ impl Sink for Collected {
     }
 }
 
-/// How much memory a datapoint takes.
+/// The memory of a datapoint, in bytes.
 fn bytes_of(candidate: &Candidate) -> usize {
     let text = if let Value::Text(text) = &candidate.value { text.len() } else { 0 };
     let metadata = candidate.metadata.iter().map(|metadatum| {

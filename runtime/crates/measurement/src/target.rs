@@ -8,13 +8,13 @@ use crate::{datapoint::MAX_NAME, text::strip};
 /// The longest name of a target, in bytes.
 pub const MAX_TARGET: usize = 512;
 
-/// The name of a target without the white space around it, by which targets are told apart.
+/// The name of a target without the white space around it, which identifies the target.
 ///
 /// # Errors
 ///
 /// When no datapoint can have such a target.
 pub fn target_name(target: &str) -> Result<&str, TargetError> {
-    // The length first: looking for white space takes time.
+    // The length is checked first, because the search for white space takes time.
     let name = if target.len() > MAX_NAME { target } else { strip(target) };
     if name.is_empty() {
         return Err(TargetError::Empty);

@@ -1,11 +1,11 @@
 //! Values as collectors emit them.
 
-/// A measurement as a collector emits it. Integers with and without a fraction are kept apart.
+/// A measurement as a collector emits it. `Integer` and `Scaled` remain different kinds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// A whole number. Every output keeps all 64 bits of it.
     Integer(i64),
-    /// A whole number of the device, scaled: it may have a fraction.
+    /// An integer of the device that was multiplied by a scale, so that it may have a fraction.
     Scaled(f64),
     /// A floating-point number.
     Float(f64),

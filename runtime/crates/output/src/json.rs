@@ -2,8 +2,9 @@
 
 /// Appends `text` as a JSON string.
 ///
-/// Escaped is what JSON demands and also what could play tricks where a body is shown to a person: DEL, the C1 controls
-/// (U+009B starts a terminal sequence), line and paragraph separators, and the marks that turn the writing direction.
+/// It escapes what JSON requires, and what could deceive a person who reads a payload in a
+/// terminal: DEL, the C1 controls (U+009B starts a terminal sequence), line and paragraph
+/// separators, and marks of writing direction.
 pub(crate) fn push_json(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     if text.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\') {
@@ -16,7 +17,7 @@ pub(crate) fn push_json(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// How many bytes [`push_json`] appends for it.
+/// The number of bytes that [`push_json`] appends for `text`.
 pub(crate) fn json_length(text: &str) -> usize {
     let of = |character: char| match character {
         '"' | '\\' | '\n' | '\r' | '\t' => 2,
@@ -26,15 +27,15 @@ pub(crate) fn json_length(text: &str) -> usize {
     text.chars().map(of).fold(2, usize::saturating_add)
 }
 
-/// The most that it can be, whatever is in the text.
+/// An upper bound of [`json_length`], from the length of the text alone.
 pub(crate) fn most_json_length(text: &str) -> usize {
     text.len().saturating_mul(ESCAPE).saturating_add(2)
 }
 
-/// Bytes of the longest escape, `\u001b`.
+/// The length of the longest escape, `\u001b`, in bytes.
 const ESCAPE: usize = 6;
 
-/// Whether [`push_json`] writes it as [`ESCAPE`] bytes, where it has no shorter escape.
+/// Whether [`push_json`] writes a character as [`ESCAPE`] bytes if it has no shorter escape.
 fn is_escaped(c: char) -> bool {
     matches!(c,
         '\0'..='\u{1f}'
@@ -53,7 +54,7 @@ fn push_json_char(out: &mut Vec<u8>, c: char) {
         '\n' => out.extend_from_slice(b"\\n"),
         '\r' => out.extend_from_slice(b"\\r"),
         '\t' => out.extend_from_slice(b"\\t"),
-        // All of these lie below U+10000, so four digits hold them.
+        // All of these are below U+10000, so four digits are enough.
         _ if is_escaped(c) => {
             let code = u32::from(c);
             out.extend_from_slice(b"\\u");
@@ -65,15 +66,16 @@ fn push_json_char(out: &mut Vec<u8>, c: char) {
     }
 }
 
-/// The lower-case hexadecimal digit of a value below 16. Arithmetic and no table, so that the compiler does sixteen at once.
+/// The lower-case hexadecimal digit of a value below 16. Arithmetic in place of a table lets the
+/// compiler use vector instructions.
 #[inline]
 pub(crate) fn hex_digit(nibble: u8) -> u8 {
     let above_nine = u8::from(nibble > 9).wrapping_mul(b'a' - b'0' - 10);
     nibble.wrapping_add(b'0').wrapping_add(above_nine)
 }
 
-/// Makes room for so many more: twice of what is small, an eighth more of what is large, since a body and what belongs to it must not
-/// take much more than they are.
+/// Reserves memory for `more` items: doubles a small list, and grows a large one by an eighth, so
+/// that little memory is reserved and not used.
 pub(crate) fn make_room<T>(list: &mut Vec<T>, more: usize) {
     const LARGE: usize = 1 << 20;
     if list.capacity().saturating_sub(list.len()) < more {

@@ -1,7 +1,8 @@
-//! What one collection has emitted so far.
+//! The datapoints of one collection, encoded as they are emitted.
 //!
-//! Every datapoint is normalised, summed and written as it arrives; when the collection ends, the pieces are joined.
-//! The cost of a datapoint depends neither on how many there are nor on earlier collections.
+//! [`Batch::emit`] normalises each datapoint, computes its checksum and writes it as JSON.
+//! [`Batch::into_body`] joins the parts when the collection ends. The cost of a datapoint depends
+//! neither on the number of datapoints nor on earlier collections.
 
 use std::{any::Any, collections::HashMap, mem, sync::Arc, time::Duration};
 
@@ -12,7 +13,7 @@ use super::{
     body::Body,
     checksum::{AT_ONCE, Chains, Checksum},
     datapoint::{Datapoint, Rules},
-    pairs::{Announced, Head, Pairs},
+    pairs::{Head, PairHash, Pairs},
     split::split,
     value::{DataType, Scalar},
 };
@@ -27,68 +28,70 @@ const AGENT_ID: &str = "pattoo_agent_id";
 const TARGET: &str = "pattoo_agent_polled_target";
 const PROGRAM: &str = "pattoo_agent_program";
 
-/// A moment with as many digits as any until 2286, for a body that is not built yet.
-const LIKELY: u64 = 1_000_000_000_000;
+/// A timestamp with as many digits as the real one, which is not known yet. It holds until 2286.
+const PLACEHOLDER_TIMESTAMP: u64 = 1_000_000_000_000;
 
-/// How many bytes of rows are kept in one piece, by and large.
+/// The approximate size of one piece of rows, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// What the longest row takes: a number and a comma for each of its pairs.
+/// The size of the longest row, in bytes: a number and a comma for each of its pairs.
 const LONGEST_ROW: usize = 4 << 10;
 
-/// What a row takes, by and large.
+/// The usual size of a row, in bytes.
 const ROW: usize = 128;
 
-/// The datapoints of one collection, grouped by target in the order in which targets first had one taken.
+/// The datapoints of one collection, grouped by target, in the order of each target's first
+/// datapoint.
 #[derive(Debug)]
 pub struct Batch {
     agent: Arc<Agent>,
-    /// Milliseconds.
+    /// In milliseconds.
     future_bound: u64,
     pairs: Pairs,
     targets: HashMap<String, Target>,
     datapoints: usize,
     row_bytes: usize,
-    /// The most that `bytes` may become.
+    /// The upper limit of [`Batch::bytes`].
     max_bytes: usize,
-    /// What the targets hold in memory, their names included.
+    /// The memory of the targets and their names, in bytes.
     target_bytes: usize,
-    /// Numbers of the pairs listed last; most datapoints share them with the one before.
+    /// The number of the pair that was listed last. Most datapoints share it with the previous one.
     last_data_type: Option<(DataType, usize)>,
     last_timestamp: Option<(u64, usize)>,
 }
 
-/// What belongs to one target.
+/// The datapoints of one target.
 #[derive(Debug)]
 struct Target {
-    /// Its place among the targets.
+    /// Its position among the targets.
     order: usize,
     chains: Chains,
-    /// `2,3,4,5,6,`: the numbers of the agent's and the target's pairs, which stand in each of its rows.
+    /// `2,3,4,5,6,`: the numbers of the agent's and the target's pairs, which are in each of its
+    /// rows.
     common: Vec<u8>,
-    /// `[...],[...]`: its share of `datapoint_pairs`, but for what is in `filled`.
+    /// `[...],[...]`: the end of its part of `datapoint_pairs`.
     rows: Vec<u8>,
-    /// What of it came before, in pieces that need not move as more come.
+    /// The rows before, in pieces that do not move when rows are added.
     filled: Vec<Vec<u8>>,
 }
 
-/// A datapoint that stands by itself, until its turn comes.
+/// A datapoint of the current group that is normalised and not written yet.
 #[derive(Debug)]
 struct Prepared {
     index: u32,
     point: Datapoint,
-    key: Announced,
-    value: Announced,
+    key: PairHash,
+    value: PairHash,
     /// The first links of the chain, then all of them.
     checksum: Checksum,
 }
 
 impl Batch {
-    /// An empty one. `future_bound` is how far ahead of now a datapoint may be dated, as a rule
+    /// An empty batch. `future_bound` says how far in the future a timestamp may be, usually
     /// [`DEFAULT_FUTURE_BOUND`](pattoo_measurement::DEFAULT_FUTURE_BOUND).
     pub fn new(agent: Arc<Agent>, future_bound: Duration) -> Self {
         Self {
-            pairs: Pairs::new(head(&agent, LIKELY)),
+            pairs: Pairs::new(head(&agent, PLACEHOLDER_TIMESTAMP)),
             agent,
             future_bound: u64::try_from(future_bound.as_millis()).unwrap_or(u64::MAX),
             targets: HashMap::new(),
@@ -101,21 +104,23 @@ impl Batch {
         }
     }
 
-    /// The same, which takes only datapoints with which the body, but for its frame, has at most this many bytes.
+    /// Limits the body without its frame to this many bytes. A datapoint that does not fit is
+    /// rejected.
     #[must_use]
     pub fn within(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Takes the datapoints of one target that stand, and returns the others with the reason.
+    /// Adds the valid datapoints of one target, and returns the others with the reason.
     ///
-    /// `target` is stripped as pattoo strips it, so that ` a` and `a` are one. All calls for a target count together:
-    /// of datapoints with the same checksum the first is taken. `now_ms`, in Unix milliseconds, dates the datapoints
-    /// that bring no timestamp.
+    /// White space around `target` is removed as pattoo removes it, so that ` a` and `a` are the
+    /// same target. Of several datapoints with the same checksum in the whole batch, the first is
+    /// added. `now_ms`, in Unix milliseconds, is the timestamp of the datapoints that have none.
     ///
     /// # Errors
-    /// When the target is empty or does not fit the server's column; nothing is taken then.
+    ///
+    /// When the target is empty or does not fit the server's column. No datapoint is added then.
     pub fn emit(
         &mut self,
         target: &str,
@@ -138,7 +143,7 @@ impl Batch {
         let mut group = Vec::with_capacity(AT_ONCE);
         let mut candidates = candidates.into_iter().enumerate();
         while candidates.len() > 0 {
-            // What those of this group take, which are not written yet.
+            // The size of the datapoints of this group, which are not written yet.
             let mut pending = 0_usize;
             for (index, candidate) in candidates.by_ref().take(AT_ONCE) {
                 let index = u32::try_from(index).unwrap_or(u32::MAX);
@@ -156,13 +161,13 @@ impl Batch {
             target.chains.end(group.iter_mut().map(|prepared: &mut Prepared| &mut prepared.checksum));
             for prepared in group.drain(..) {
                 let index = prepared.index;
-                if let Err(reason) = self.take(&agent, name, &mut target, prepared) {
+                if let Err(reason) = self.write(&agent, name, &mut target, prepared) {
                     rejections.push(Rejection { index, reason });
                 }
             }
         }
         rejections.sort_unstable_by_key(|rejection| rejection.index);
-        // A target exists from its first datapoint on: empty calls leave nothing behind.
+        // A target without datapoints is not kept.
         if !target.common.is_empty() {
             self.target_bytes = self.target_bytes.saturating_add(target.bytes(&key));
             self.targets.insert(key, target);
@@ -170,10 +175,10 @@ impl Batch {
         Ok(rejections)
     }
 
-    /// At most how many bytes a datapoint adds to the body, if it fits beside what was taken and the `pending` bytes of those that are
-    /// about to be.
+    /// An upper bound of the bytes that a datapoint adds to the body. `None` if it does not fit
+    /// beside the datapoints that were added and the `pending` bytes of the current group.
     fn room_for(&self, point: &Datapoint, target: &Target, name: &str, pending: usize) -> Option<usize> {
-        /// What is listed once for each target, but for the texts in it.
+        /// The size of the pairs that are listed once for each target, without their texts.
         const TARGET: usize = 300;
         if self.max_bytes == usize::MAX {
             return Some(0);
@@ -188,14 +193,14 @@ impl Batch {
             0
         };
         let taken = self.bytes().saturating_add(pending);
-        // Texts are measured only where that decides.
+        // The exact length of texts is computed only where the upper bound does not fit.
         [false, true]
             .into_iter()
             .map(|exact| point.encoded(exact).saturating_add(common))
             .find(|more| taken.saturating_add(*more) <= self.max_bytes)
     }
 
-    /// What a sink is, if it is one of these.
+    /// The sink as a batch, if it is one.
     pub fn of(sink: Box<dyn Sink>) -> Option<Self> {
         let sink: Box<dyn Any> = sink;
         sink.downcast().ok().map(|batch| *batch)
@@ -206,33 +211,33 @@ impl Batch {
         &self.agent
     }
 
-    /// Datapoints taken.
+    /// How many datapoints were added.
     pub fn datapoints(&self) -> usize {
         self.datapoints
     }
 
-    /// Targets with at least one datapoint.
+    /// How many targets have at least one datapoint.
     pub fn targets(&self) -> usize {
         self.targets.len()
     }
 
-    /// What the body would take in bytes, but for its frame of some 200.
+    /// The size of the body in bytes, without its frame of about 200 bytes.
     pub fn bytes(&self) -> usize {
         self.pairs.bytes().saturating_add(self.row_bytes)
     }
 
-    /// What it holds in memory, in bytes: the text of the body in pieces, and the table in which pairs are looked up.
+    /// The memory that the batch uses, in bytes: the text of the body and the table of pairs.
     pub fn held(&self) -> usize {
         let slots = self.targets.capacity().saturating_mul(size_of::<(String, Target)>());
         [self.pairs.held(), self.target_bytes, slots].into_iter().fold(0, usize::saturating_add)
     }
 
-    /// Whether there is nothing to send.
+    /// Whether there is no datapoint.
     pub fn is_empty(&self) -> bool {
         self.datapoints == 0
     }
 
-    /// The body, or `None` when nothing was taken: an empty collection posts nothing.
+    /// The body, or `None` without any datapoint: nothing is sent then.
     pub fn into_body(self, built_at_ms: u64) -> Option<Body> {
         if self.is_empty() {
             return None;
@@ -249,18 +254,19 @@ impl Batch {
         let mut json = self.pairs.into_text();
         let rest = [middle.len(), self.row_bytes, rows.len(), tail.len()];
         json.reserve_exact(rest.into_iter().fold(0, usize::saturating_add));
-        // In place, so that no second copy of a large body is ever held; as a rule both are of the same length.
-        let (likely, head) = (head(&self.agent, LIKELY), head(&self.agent, built_at_ms));
-        match json.get_mut(..likely.len()) {
-            Some(first) if likely.len() == head.len() => first.copy_from_slice(&head),
-            _ => drop(json.splice(..likely.len(), head)),
+        // In place, so that there is never a second copy of a large body. Both heads usually have
+        // the same length.
+        let (placeholder, head) = (head(&self.agent, PLACEHOLDER_TIMESTAMP), head(&self.agent, built_at_ms));
+        match json.get_mut(..placeholder.len()) {
+            Some(first) if placeholder.len() == head.len() => first.copy_from_slice(&head),
+            _ => drop(json.splice(..placeholder.len(), head)),
         }
         json.extend_from_slice(middle);
         for (index, (_, pieces)) in rows.into_iter().enumerate() {
             if index > 0 {
                 json.push(b',');
             }
-            // Each is given back before the next is copied.
+            // The memory of each piece is freed before the next piece is copied.
             for piece in pieces {
                 json.extend_from_slice(&piece);
             }
@@ -270,20 +276,20 @@ impl Batch {
         Some(Body { agent_id: self.agent.id.clone(), timestamp: built_at_ms, datapoints: self.datapoints, json })
     }
 
-    /// Begins with a normalised datapoint: what can be had of it before those in front of it are taken.
+    /// Computes what does not depend on the datapoints before it in the group.
     fn prepare(&self, chains: &mut Chains, index: u32, point: Datapoint) -> Prepared {
-        let key = self.pairs.announce(Head::KEY, Scalar::Text(&point.key));
-        let value = self.pairs.announce(Head::VALUE, Scalar::from(&point.value));
+        let key = self.pairs.hash(Head::KEY, Scalar::Text(&point.key));
+        let value = self.pairs.hash(Head::VALUE, Scalar::from(&point.value));
         let checksum = chains.begin(&point);
         Prepared { index, point, key, value, checksum }
     }
 
-    /// Writes a datapoint down, unless the collection has one of its series.
-    fn take(&mut self, agent: &Agent, name: &str, target: &mut Target, prepared: Prepared) -> Result<(), Reason> {
+    /// Writes a datapoint, unless the batch has one with its checksum.
+    fn write(&mut self, agent: &Agent, name: &str, target: &mut Target, prepared: Prepared) -> Result<(), Reason> {
         let Prepared { point, key, value, checksum, .. } = prepared;
-        // Unique in the payload and not only in its target: the target is part of the checksum.
-        let (digits, announced) = (checksum.hex(), self.pairs.announce_checksum(checksum));
-        if self.pairs.lists(Head::CHECKSUM, &digits, announced) {
+        // The target is part of the checksum, so a checksum is unique in the whole body.
+        let (digits, hash) = (checksum.hex(), self.pairs.hash_of_checksum(checksum));
+        if self.pairs.lists(Head::CHECKSUM, &digits, hash) {
             return Err(Reason::Duplicate);
         }
 
@@ -293,7 +299,7 @@ impl Batch {
         }
         make_room(rows, ROW);
         let before = rows.len();
-        // The order of the pairs is also the order in which they are numbered.
+        // The order of the calls below is the order in which pairs are numbered.
         rows.extend_from_slice(if common.is_empty() { b"[" } else { b",[" });
         for metadatum in &point.metadata {
             let id = self.pairs.id(&metadatum.key, Scalar::Text(&metadatum.value));
@@ -303,11 +309,11 @@ impl Batch {
             self.list_common(agent, name, common);
         }
         rows.extend_from_slice(common);
-        push_id(rows, self.pairs.id_of_announced(Head::KEY, Scalar::Text(&point.key), key));
+        push_id(rows, self.pairs.id_of_hashed(Head::KEY, Scalar::Text(&point.key), key));
         push_id(rows, self.data_type_id(DataType::of(&point.value)));
-        push_id(rows, self.pairs.id_of_announced(Head::VALUE, Scalar::from(&point.value), value));
+        push_id(rows, self.pairs.id_of_hashed(Head::VALUE, Scalar::from(&point.value), value));
         push_id(rows, self.timestamp_id(point.timestamp));
-        let id = self.pairs.add_new(Head::CHECKSUM, Scalar::Digits(&digits), announced);
+        let id = self.pairs.add_new(Head::CHECKSUM, Scalar::Digits(&digits), hash);
         rows.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
         rows.push(b']');
         self.row_bytes = self.row_bytes.saturating_add(rows.len().saturating_sub(before));
@@ -315,6 +321,7 @@ impl Batch {
         Ok(())
     }
 
+    /// Lists the pairs of the agent and the target, and writes their numbers to `row`.
     fn list_common(&mut self, agent: &Agent, name: &str, row: &mut Vec<u8>) {
         let interval = agent.polling_interval.millis().to_string();
         for (key, value) in [
@@ -409,8 +416,9 @@ impl Sink for Batch {
 
 impl Target {
     fn new(order: usize, agent: &Agent, name: &str) -> Self {
-        // Pattoo looks for duplicates before these are added. They are the same for all of a target, and each follows on digits of
-        // a fixed length, so what differs before differs after.
+        // Pattoo looks for duplicates before it adds these links. They are the same for all
+        // datapoints of a target, and each follows on digits of a fixed length, so checksums that
+        // differ before differ after.
         let chains = Chains::new([
             (HOSTNAME, agent.hostname.as_str()),
             (AGENT_ID, agent.id.as_str()),
@@ -420,7 +428,7 @@ impl Target {
         Self { order, chains, common: Vec::new(), rows: Vec::new(), filled: Vec::new() }
     }
 
-    /// What it holds in memory outside itself, its name included.
+    /// The memory that it refers to, with its name, in bytes.
     fn bytes(&self, name: &str) -> usize {
         let pieces = self.filled.len().saturating_mul(PIECE.saturating_add(LONGEST_ROW));
         let own = [self.common.capacity(), self.rows.capacity(), pieces, name.len()];
@@ -428,7 +436,7 @@ impl Target {
     }
 }
 
-/// What a body begins with, up to its pairs.
+/// The start of a body, up to its pairs.
 fn head(agent: &Agent, built_at_ms: u64) -> Vec<u8> {
     let mut head = Vec::with_capacity(256);
     head.extend_from_slice(b"{\"pattoo_agent_timestamp\":");

@@ -1,4 +1,4 @@
-//! A finished body: the JSON that is posted, and what delivery needs to know about it.
+//! A finished body: the JSON that is posted, with its agent, its time and its number of datapoints.
 
 use pattoo_measurement::{AgentId, Program};
 use pattoo_spool::{InvalidName, NewPayload, QueueId};
@@ -8,8 +8,9 @@ use crate::{agent_key, encoders::pieces, room::Encoded};
 
 /// One collection's datapoints as one line of JSON, ready to be stored and posted.
 ///
-/// Members in pattoo's order: `pattoo_agent_timestamp`, `pattoo_agent_id`, `pattoo_agent_polling_interval`,
-/// `pattoo_datapoints` with `key_value_pairs` and `datapoint_pairs`. Never empty of datapoints.
+/// Members in pattoo's order: `pattoo_agent_timestamp`, `pattoo_agent_id`,
+/// `pattoo_agent_polling_interval`, `pattoo_datapoints` with `key_value_pairs` and
+/// `datapoint_pairs`. Never empty of datapoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
     pub(super) agent_id: AgentId,
@@ -19,17 +20,17 @@ pub struct Body {
 }
 
 impl Body {
-    /// Whose datapoints these are; the last segment of the path they are posted to.
+    /// The agent of the datapoints. Its id is the last segment of the path of the request.
     pub fn agent_id(&self) -> &AgentId {
         &self.agent_id
     }
 
-    /// When the body was built, Unix milliseconds.
+    /// When the body was made, in Unix milliseconds.
     pub fn timestamp(&self) -> u64 {
         self.timestamp
     }
 
-    /// How many datapoints it holds, at least one.
+    /// The number of datapoints, at least one.
     pub fn datapoints(&self) -> usize {
         self.datapoints
     }
@@ -39,7 +40,8 @@ impl Body {
         &self.json
     }
 
-    /// The body as payloads for a server, each of at most `max_payload` bytes as far as it can be divided.
+    /// The body as payloads for a server, each of at most `max_payload` bytes as far as it can be
+    /// divided.
     ///
     /// # Errors
     ///
@@ -66,7 +68,7 @@ impl Body {
         Ok(pieces.map(payload).collect())
     }
 
-    /// The JSON, given away.
+    /// The JSON, without a copy.
     pub fn into_json(self) -> Vec<u8> {
         self.json
     }
@@ -80,7 +82,7 @@ impl From<Body> for Encoded {
 
 #[doc(hidden)]
 impl Body {
-    /// A body that only delivery looks at, with this JSON, for tests.
+    /// A body with this JSON, for tests of delivery.
     pub fn of_test(agent_id: AgentId, json: impl Into<Vec<u8>>) -> Self {
         Self { agent_id, timestamp: 1_578_071_455_335, datapoints: 1, json: json.into() }
     }

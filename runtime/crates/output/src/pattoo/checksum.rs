@@ -1,19 +1,20 @@
-//! The checksum by which the server knows a series: a chain of SHA-256, each link over the hexadecimal text of the one
-//! before it and one more key and value (pattoo's `DataPoint.__init__` and `DataPoint.add`).
+//! The checksum that identifies a series on the server: a chain of SHA-256. Each link hashes the
+//! hexadecimal text of the previous link and one more key and value (pattoo's `DataPoint.__init__`
+//! and `DataPoint.add`).
 //!
-//! Nothing separates the parts, so different datapoints can share a checksum: metadata (`xy`, `z`) and (`x`, `yz`), or
-//! key `a3` of type 2 and key `a` of type 32. That is how pattoo computes it and how it stays: the same inputs must
-//! find the same series.
+//! There is no separator between the parts, so different datapoints can have the same checksum:
+//! metadata (`xy`, `z`) and (`x`, `yz`), or key `a3` of type 2 and key `a` of type 32. Pattoo
+//! computes it so, and it cannot change: the same input must lead to the same series.
 
 use sha2::compress256;
 
 use super::{datapoint::Datapoint, text::write_hex, value::DataType};
 
-/// How many bytes SHA-256 takes in at a time. As many are the digits of a link, so that these are a block of their own.
+/// The block size of SHA-256 in bytes. A link has as many digits, so its digits are one block.
 const BLOCK: usize = 64;
 
-/// How many chains are computed at once. Each of the processor's instructions for SHA-256 waits for the one before it in its
-/// chain; where those of other chains stand beside it they fill the gaps. More than these gain nothing.
+/// How many chains are computed together. The processor's instructions for SHA-256 wait for each
+/// other within a chain; those of other chains run in the gaps. More than four chains gain nothing.
 pub(super) const AT_ONCE: usize = 4;
 
 /// One link of the chain: the eight words of a SHA-256.
@@ -21,11 +22,11 @@ pub(super) const AT_ONCE: usize = 4;
 pub(super) struct Checksum([u32; 8]);
 
 impl Checksum {
-    /// The words that SHA-256 begins with (FIPS 180-4, 5.3.3).
+    /// The initial words of SHA-256 (FIPS 180-4, 5.3.3).
     const START: Self =
         Self([0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19]);
 
-    /// As it is written: 64 lower-case hexadecimal digits, ASCII.
+    /// The text of the checksum: 64 lower-case hexadecimal digits, ASCII.
     #[inline]
     pub(super) fn hex(self) -> [u8; BLOCK] {
         let mut bytes = [0; BLOCK / 2];
@@ -37,38 +38,38 @@ impl Checksum {
         text
     }
 
-    /// The first eight bytes, as good as any others.
+    /// The first eight bytes.
     pub(super) fn head(self) -> u64 {
         let [first, second, ..] = self.0;
         u64::from(first) << 32 | u64::from(second)
     }
 
-    /// The link after this one, which has taken in the digits of this and nothing else yet.
+    /// The start of the next link: it has hashed the digits of this link and nothing else.
     #[inline]
     fn next(self) -> Self {
         let mut next = Self::START;
-        next.take_in(&self.hex());
+        next.add_block(&self.hex());
         next
     }
 
     #[inline]
-    fn take_in(&mut self, block: &[u8; BLOCK]) {
+    fn add_block(&mut self, block: &[u8; BLOCK]) {
         compress256(&mut self.0, std::slice::from_ref(block.into()));
     }
 
-    /// Takes in the rest of its message.
+    /// Hashes the rest of the message.
     fn end(mut self, rest: &Rest) -> Self {
-        rest.blocks().iter().for_each(|block| self.take_in(block));
+        rest.blocks().iter().for_each(|block| self.add_block(block));
         self
     }
 }
 
-/// The rest of a message from some byte on, in whole blocks, padded as SHA-256 wants it (FIPS 180-4, 5.1.1).
+/// The rest of a message in whole blocks, with the padding of SHA-256 (FIPS 180-4, 5.1.1).
 #[derive(Debug, Default)]
 struct Rest(Vec<u8>);
 
 impl Rest {
-    /// Of a message that consists of so many bytes and these two parts.
+    /// Sets the rest of a message that has `before` bytes before these two parts.
     fn lay_out(&mut self, before: usize, parts: [&str; 2]) -> &Self {
         let Self(bytes) = self;
         bytes.clear();
@@ -92,14 +93,14 @@ impl Rest {
 /// Computes the checksums of one agent and target.
 #[derive(Debug)]
 pub(super) struct Chains {
-    /// What follows on the digits in each of the last links, which are the same for all its datapoints.
+    /// The part after the digits in each of the last links. It is the same for all datapoints.
     ending: [Rest; 4],
-    /// The same of the link that is being computed.
+    /// The same for the link that is being computed.
     rest: Rest,
 }
 
 impl Chains {
-    /// Whose chains end with these keys and values, in their order.
+    /// Chains that end with these keys and values, in this order.
     pub(super) fn new(ending: [(&str, &str); 4]) -> Self {
         let rest = |(key, value)| {
             let mut rest = Rest::default();
@@ -109,7 +110,7 @@ impl Chains {
         Self { ending: ending.map(rest), rest: Rest::default() }
     }
 
-    /// The links that are a datapoint's own: its key and data type, then its identifying metadata.
+    /// The first links of a datapoint: its key and data type, then its identifying metadata.
     pub(super) fn begin(&mut self, point: &Datapoint) -> Checksum {
         let rest = self.rest.lay_out(0, [&point.key, DataType::of(&point.value).digits()]);
         let first = Checksum::START.end(rest);
@@ -118,7 +119,7 @@ impl Chains {
         })
     }
 
-    /// Adds the ending to each of these, to [`AT_ONCE`] of them block by block in turns.
+    /// Adds the last links to each chain, to [`AT_ONCE`] chains block by block in turns.
     pub(super) fn end<'c>(&self, chains: impl IntoIterator<Item = &'c mut Checksum>) {
         let mut chains = chains.into_iter();
         loop {
@@ -129,7 +130,7 @@ impl Chains {
             for link in &self.ending {
                 group.iter_mut().flatten().for_each(|chain| **chain = chain.next());
                 for block in link.blocks() {
-                    group.iter_mut().flatten().for_each(|chain| chain.take_in(block));
+                    group.iter_mut().flatten().for_each(|chain| chain.add_block(block));
                 }
             }
         }
@@ -163,7 +164,7 @@ mod tests {
         String::from_utf8(checksum.hex().to_vec()).unwrap()
     }
 
-    /// The checksum as its definition says, out of the library.
+    /// The checksum by its definition, computed with the library alone.
     fn defined(point: &Datapoint, ending: &[(String, String)]) -> String {
         let hex = |bytes: [u8; 32]| {
             let mut digits = [0; BLOCK];
@@ -178,7 +179,7 @@ mod tests {
         })
     }
 
-    /// Of lengths where one more or less is another block, and of others.
+    /// Lengths at the limits of a block, and others.
     fn any_text() -> impl Strategy<Value = String> {
         let length = prop_oneof![prop::sample::select(vec![0, 53, 54, 55, 56, 63, 64, 119, 120, 128]), 0..300_usize];
         (length, "[a-z0-9]").prop_map(|(length, letter)| letter.repeat(length))
@@ -196,7 +197,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn chains_computed_at_once_are_those_of_the_definition(
+        fn chains_computed_together_match_the_definition(
             points in prop::collection::vec(any_point(), 0..11),
             ending in prop::collection::vec((any_text(), any_text()), 4),
         ) {
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chain_worked_by_hand_comes_out() {
+    fn known_chain_has_its_known_links() {
         let mut chain = begin(&point("agent_modbustcpd_input_register_30386", Value::Integer(1), &[]));
         assert_eq!(text(chain), "fccb10952f00921c817931a47a529da9681b9204fb9ae8671bc90af0a2df77bc");
         for (key, value, after) in [
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_separates_the_parts() {
+    fn parts_are_hashed_without_separator() {
         let of = |key, value, identifying| begin(&point(key, value, identifying));
         assert_eq!(of("a3", Value::Text(String::new()), &[]), of("a", Value::Counter32(1), &[]));
         assert_eq!(of("a", Value::Float(1.0), &[("xy", "z")]), of("a", Value::Float(1.0), &[("x", "yz")]));

@@ -1,8 +1,8 @@
-//! One datapoint as pattoo takes it.
+//! A datapoint in the form that pattoo accepts.
 //!
-//! Normalising is what pattoo's `_key_value_valid` and `DataPoint` do, and on top of it the refusal of everything that
-//! pattoo would ignore without a word or that its server chokes on (one such datapoint holds up all that is ingested
-//! with it).
+//! Normalising does what pattoo's `_key_value_valid` and `DataPoint` do. It also rejects what
+//! pattoo would ignore silently, and what its server cannot store: one such datapoint delays all
+//! that are ingested with it.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -15,23 +15,25 @@ use super::{
 };
 use crate::json::{json_length, most_json_length};
 
-/// Bytes in the server's columns for keys, values and targets (`MAX_KEYPAIR_LENGTH`, `VARBINARY(512)`).
+/// Bytes in the server's columns for keys, values and targets (`MAX_KEYPAIR_LENGTH`,
+/// `VARBINARY(512)`).
 pub(super) const COLUMN: usize = 512;
 
-/// The earliest timestamp that counts: the server starts every series at 1 and takes only what is newer.
+/// The earliest timestamp that is stored: the server starts every series at 1 and accepts only
+/// later ones.
 const EARLIEST: u64 = 2;
 
-/// What a datapoint must agree with.
+/// What the validity of a datapoint depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules<'a> {
     pub(super) program: &'a Program,
-    /// Unix milliseconds.
+    /// The current time, in Unix milliseconds.
     pub(super) now: u64,
-    /// Unix milliseconds.
+    /// The latest timestamp that is accepted, in Unix milliseconds.
     pub(super) latest: u64,
 }
 
-/// A datapoint that pattoo takes: key and metadata in their final form, each metadata key once.
+/// A valid datapoint: key and metadata in their final form, each key of the metadata once.
 #[derive(Debug)]
 pub(super) struct Datapoint {
     pub(super) key: String,
@@ -41,7 +43,7 @@ pub(super) struct Datapoint {
 }
 
 impl Datapoint {
-    /// Looks at key, value, metadata and timestamp in this order; the first fault is the reason.
+    /// Checks key, value, metadata and timestamp in this order. The first fault is the reason.
     pub(super) fn normalise(candidate: Candidate, rules: Rules<'_>) -> Result<Self, Reason> {
         if let Some(reason) = candidate.oversize() {
             return Err(reason);
@@ -71,10 +73,10 @@ impl Datapoint {
         Ok(Self { key, value, timestamp: timestamp.unwrap_or(rules.now), metadata })
     }
 
-    /// At most how many bytes its pairs and its row take in a body: exactly as many for its texts where `exact`, else as many as they can
-    /// take.
+    /// An upper bound of the bytes that its pairs and its row take in a body. With `exact`, the
+    /// length of its texts is computed, else their maximum is used.
     pub(super) fn encoded(&self, exact: bool) -> usize {
-        /// Everything that is not text: its number, brackets and quotes, the checksum, the type, the timestamp, its row.
+        /// Everything but texts: number, brackets, quotes, checksum, type, timestamp and row.
         const FRAME: usize = 400;
         const FRAME_OF_METADATUM: usize = 40;
         let of = |text: &str| if exact { json_length(text) } else { most_json_length(text) };
@@ -106,7 +108,7 @@ fn key_fault(key: &str, program: &Program) -> Option<String> {
     })
 }
 
-/// The server cuts a value to 512 characters and puts it into 512 bytes.
+/// The server cuts a value to 512 characters and stores it in a column of 512 bytes.
 fn metadata_value_fault(key: &str, value: &str) -> Option<String> {
     if value.len() <= COLUMN {
         return None;
@@ -135,7 +137,8 @@ fn timestamp_fault(timestamp: u64, rules: Rules<'_>) -> Option<String> {
     })
 }
 
-/// Drops metadata whose key came before, in time linear to their number: a guest decides how many there are.
+/// Removes metadata with the key of an earlier one. Takes linear time, since a collector chooses
+/// their number.
 fn keep_first(metadata: &mut Vec<Metadatum>) {
     const FEW: usize = 8;
     if metadata.len() > FEW {

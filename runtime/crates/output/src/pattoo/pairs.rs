@@ -1,27 +1,28 @@
-//! `key_value_pairs`: each distinct pair once, numbered in the order first seen.
+//! `key_value_pairs`: each distinct pair once, numbered in the order of their first use.
 //!
-//! Pairs are written as JSON the moment they are seen, and a pair is recognised by that JSON: two pairs are the same
-//! exactly when they are written the same, so `1` and `1.0` stay two. The table holds places in the text, no copies.
+//! A pair is written as JSON when it is first used, and that JSON identifies it: two pairs are
+//! equal if they are written the same, so `1` and `1.0` are two pairs. The table stores positions
+//! in the text and no copies.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-use super::{checksum::Checksum, table::Table, value::Scalar};
+use super::{checksum::Checksum, table::PlaceTable, value::Scalar};
 use crate::json::make_room;
 
-/// The pairs of one body so far.
+/// The pairs of one body.
 #[derive(Debug)]
 pub(super) struct Pairs {
-    /// What the body begins with, then `"0":["key",value],"1":...`, without the braces.
+    /// The start of the body, then `"0":["key",value],"1":...`, without the braces.
     text: Vec<u8>,
-    /// Where the pairs begin.
+    /// The position of the first pair.
     first: usize,
-    table: Table,
-    /// Keyed at random: guests choose the pairs, and must not be able to choose where they collide.
+    table: PlaceTable,
+    /// Has a random key: collectors choose the pairs and must not be able to choose collisions.
     hasher: RandomState,
     count: usize,
 }
 
-/// What a pair begins with, of a key that is ours: `["pattoo_key",`. And a number that stands for it.
+/// The start of a pair with one of pattoo's own keys, `["pattoo_key",`, and a number for the key.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head(&'static str, u8);
 
@@ -33,17 +34,17 @@ impl Head {
     pub(super) const CHECKSUM: Self = Self("[\"pattoo_checksum\",", 5);
 }
 
-/// The hash of a pair that will be asked for.
+/// The hash of a pair.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Announced(u64);
+pub(super) struct PairHash(u64);
 
 impl Pairs {
-    /// None yet, in a payload that begins with `frame`.
+    /// No pairs, in a body that starts with `frame`.
     pub(super) fn new(frame: Vec<u8>) -> Self {
-        Self { first: frame.len(), text: frame, table: Table::new(), hasher: RandomState::new(), count: 0 }
+        Self { first: frame.len(), text: frame, table: PlaceTable::new(), hasher: RandomState::new(), count: 0 }
     }
 
-    /// Makes room for what so many more datapoints bring at least, by and large: a key and a checksum.
+    /// Reserves memory for a key and a checksum of this many more datapoints.
     pub(super) fn expect(&mut self, datapoints: usize) {
         const LEAST: usize = 136;
         make_room(&mut self.text, datapoints.saturating_mul(LEAST));
@@ -55,35 +56,35 @@ impl Pairs {
         self.text.len().saturating_sub(self.first)
     }
 
-    /// What it holds in memory, in bytes.
+    /// The memory that it uses, in bytes.
     pub(super) fn held(&self) -> usize {
         self.text.capacity().saturating_add(self.table.bytes())
     }
 
-    /// The hash of a pair of a key that is ours.
-    pub(super) fn announce(&self, head: Head, value: Scalar<'_>) -> Announced {
+    /// The hash of a pair with one of pattoo's own keys.
+    pub(super) fn hash(&self, head: Head, value: Scalar<'_>) -> PairHash {
         let mut hasher = self.hasher.build_hasher();
         hasher.write_u8(head.1);
         value.hash(&mut hasher);
         let hash = hasher.finish();
-        Announced(hash)
+        PairHash(hash)
     }
 
-    /// The number of a pair of a key that is ours. It is listed if it was not yet.
+    /// The number of a pair with one of pattoo's own keys. Lists the pair if it is new.
     pub(super) fn id_of_own(&mut self, head: Head, value: Scalar<'_>) -> usize {
-        let announced = self.announce(head, value);
-        self.id_of_announced(head, value, announced)
+        let hash = self.hash(head, value);
+        self.id_of_hashed(head, value, hash)
     }
 
-    /// The same of one that was announced.
-    pub(super) fn id_of_announced(&mut self, head: Head, value: Scalar<'_>, Announced(hash): Announced) -> usize {
+    /// The same for a pair whose hash is known.
+    pub(super) fn id_of_hashed(&mut self, head: Head, value: Scalar<'_>, PairHash(hash): PairHash) -> usize {
         let before = self.begin();
         let start = self.text.len();
         self.text.extend_from_slice(head.0.as_bytes());
         self.end(before, start, value, hash)
     }
 
-    /// The same of any pair.
+    /// The same for a pair with any key.
     pub(super) fn id(&mut self, key: &str, value: Scalar<'_>) -> usize {
         let mut hasher = self.hasher.build_hasher();
         hasher.write_u8(0);
@@ -99,20 +100,21 @@ impl Pairs {
         self.end(before, start, value, hash)
     }
 
-    /// The hash of the pair of a checksum: of its first eight bytes, which differ as well as all of them.
-    pub(super) fn announce_checksum(&self, checksum: Checksum) -> Announced {
-        Announced(self.hasher.hash_one(checksum.head()))
+    /// The hash of the pair of a checksum. Its first eight bytes are enough, since they are a hash
+    /// already.
+    pub(super) fn hash_of_checksum(&self, checksum: Checksum) -> PairHash {
+        PairHash(self.hasher.hash_one(checksum.head()))
     }
 
-    /// Whether the pair of one of our keys and these digits is listed.
-    pub(super) fn lists(&self, head: Head, digits: &[u8; 64], Announced(hash): Announced) -> bool {
+    /// Whether a pair with one of pattoo's own keys and these digits is listed.
+    pub(super) fn lists(&self, head: Head, digits: &[u8; 64], PairHash(hash): PairHash) -> bool {
         let digits_at = |place: usize| self.text.get(place..)?.strip_prefix(head.0.as_bytes())?.strip_prefix(b"\"");
         let same = |place: usize| digits_at(place).is_some_and(|text| text.starts_with(digits));
         self.table.find(hash, same).is_some()
     }
 
     /// Lists a pair that is not listed yet, and returns its number.
-    pub(super) fn add_new(&mut self, head: Head, value: Scalar<'_>, Announced(hash): Announced) -> usize {
+    pub(super) fn add_new(&mut self, head: Head, value: Scalar<'_>, PairHash(hash): PairHash) -> usize {
         self.begin();
         self.table.insert(hash, self.text.len());
         self.text.extend_from_slice(head.0.as_bytes());
@@ -121,9 +123,9 @@ impl Pairs {
         self.next_id()
     }
 
-    /// Writes what stands before a pair; returns where that begins.
+    /// Writes the text before a pair, and returns the position of that text.
     fn begin(&mut self) -> usize {
-        // Of a longer one the list makes room itself.
+        // For a longer pair, `Vec` reserves memory itself.
         make_room(&mut self.text, 256);
         let before = self.text.len();
         self.text.extend_from_slice(if self.count > 0 { b",\"" } else { b"\"" });
@@ -132,12 +134,13 @@ impl Pairs {
         before
     }
 
-    /// Writes the rest of a pair whose bracket opens at `start`; takes all back if it is listed already.
+    /// Writes the rest of a pair whose bracket opens at `start`. Removes it again if it is listed
+    /// already.
     fn end(&mut self, before: usize, start: usize, value: Scalar<'_>, hash: u64) -> usize {
         value.push_json(&mut self.text);
         self.text.push(b']');
         let (listed, pair) = self.text.split_at_checked(start).unwrap_or_default();
-        // A JSON array ends where its brackets close, so what starts with it is it.
+        // A JSON array ends where its bracket closes, so no other pair can start with it.
         let same = |place: usize| listed.get(place..).is_some_and(|stored| stored.starts_with(pair));
         if let Some(place) = self.table.find(hash, same) {
             let id = listed.get(..place).map_or(0, id_before);
@@ -154,13 +157,13 @@ impl Pairs {
         id
     }
 
-    /// The text alone; the table is given back before the body is put together.
+    /// The text. The table is freed before the body is joined.
     pub(super) fn into_text(self) -> Vec<u8> {
         self.text
     }
 }
 
-/// The number that `"12":` at the end of the text says.
+/// The number in `"12":` at the end of the text.
 fn id_before(text: &[u8]) -> usize {
     let digits = text.iter().rev().skip(2).take_while(|byte| byte.is_ascii_digit());
     let (id, _) = digits.fold((0_usize, 1_usize), |(id, factor), digit| {
@@ -175,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pair_is_listed_once_and_types_are_kept_apart() {
+    fn pair_is_listed_once_and_types_are_kept_apart() {
         let mut pairs = Pairs::new(b"{".to_vec());
         let ids = [
             pairs.id("k", Scalar::Signed(1)),
@@ -186,7 +189,7 @@ mod tests {
             pairs.id("k", Scalar::Float(1.0)),
             pairs.id("k", Scalar::Float(-0.0)),
             pairs.id("k", Scalar::Float(0.0)),
-            pairs.add_new(Head::CHECKSUM, Scalar::Digits(&[b'0'; 64]), Announced(7)),
+            pairs.add_new(Head::CHECKSUM, Scalar::Digits(&[b'0'; 64]), PairHash(7)),
         ];
         assert_eq!(ids, [0, 1, 2, 0, 3, 1, 4, 5, 6]);
         assert_eq!(
@@ -202,11 +205,11 @@ mod tests {
     fn listed_checksum_is_found_and_no_other() {
         let mut pairs = Pairs::new(b"{".to_vec());
         let [listed, other] = [[b'0'; 64], [b'1'; 64]];
-        pairs.add_new(Head::CHECKSUM, Scalar::Digits(&listed), Announced(7));
-        assert!(pairs.lists(Head::CHECKSUM, &listed, Announced(7)));
+        pairs.add_new(Head::CHECKSUM, Scalar::Digits(&listed), PairHash(7));
+        assert!(pairs.lists(Head::CHECKSUM, &listed, PairHash(7)));
         // The same hash does not make them the same.
-        assert!(!pairs.lists(Head::CHECKSUM, &other, Announced(7)));
-        assert!(!pairs.lists(Head::VALUE, &listed, Announced(7)));
+        assert!(!pairs.lists(Head::CHECKSUM, &other, PairHash(7)));
+        assert!(!pairs.lists(Head::VALUE, &listed, PairHash(7)));
     }
 
     #[test]

@@ -1,14 +1,15 @@
-//! Numbers by hash: an index into a list that the caller keeps.
+//! A hash table of positions in a text or list of the caller.
 
 use hashbrown::HashTable;
 
-/// Finds the place of an entry by its hash; the caller compares the entries themselves.
+/// Finds the position of an item by its hash. The caller compares the items.
 ///
-/// Hashes must be keyed at random, because collectors choose what is hashed.
+/// Hashes must have a random key, because collectors choose what is hashed.
 #[derive(Debug, Default)]
-pub(super) struct Table(HashTable<Slot>);
+pub(super) struct PlaceTable(HashTable<Slot>);
 
-/// Eight bytes: half of a hash is enough to tell entries apart and to grow the table without hashing again.
+/// Eight bytes. Half of a hash is enough to tell items apart, and to grow the table without hashing
+/// again.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     half: u32,
@@ -16,7 +17,7 @@ struct Slot {
 }
 
 impl Slot {
-    /// A whole hash, for the table: both its ends have the bits that were kept.
+    /// A hash of 64 bits for the table, which uses bits of both ends.
     fn hash(self) -> u64 {
         u64::from(self.half) << 32 | u64::from(self.half)
     }
@@ -28,12 +29,12 @@ fn half(hash: u64) -> u32 {
     u32::from_be_bytes(upper)
 }
 
-impl Table {
+impl PlaceTable {
     pub(super) fn new() -> Self {
         Self::default()
     }
 
-    /// The place with this hash for which `is` holds.
+    /// The place with this hash for which `is` returns true.
     pub(super) fn find(&self, hash: u64, is: impl Fn(usize) -> bool) -> Option<usize> {
         let wanted = Slot { half: half(hash), place: 0 };
         let index = |slot: &Slot| usize::try_from(slot.place).ok();
@@ -48,12 +49,12 @@ impl Table {
         self.0.insert_unique(slot.hash(), slot, |slot| slot.hash());
     }
 
-    /// Makes room for `more` places.
+    /// Reserves memory for `more` places.
     pub(super) fn expect(&mut self, more: usize) {
         self.0.reserve(more, |slot| slot.hash());
     }
 
-    /// How many bytes it takes.
+    /// Its size in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.0.allocation_size()
     }
@@ -65,7 +66,7 @@ mod tests {
 
     #[test]
     fn places_with_the_same_hash_are_told_apart() {
-        let mut table = Table::new();
+        let mut table = PlaceTable::new();
         for place in 1..=200 {
             table.insert(u64::MAX, place);
         }

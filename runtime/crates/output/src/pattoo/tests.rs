@@ -1,4 +1,4 @@
-//! Whole bodies: golden vectors, the rules together, and properties that hold whatever is emitted.
+//! Complete bodies: golden vectors, the rules together, and properties of all bodies.
 
 #![expect(clippy::arithmetic_side_effects, reason = "numbers of this test's own choosing")]
 
@@ -44,7 +44,7 @@ fn parse(body: &Body) -> Json {
     serde_json::from_slice(body.json()).unwrap()
 }
 
-/// Each datapoint as its list of pairs; everything that a body must be is asserted on the way.
+/// The pairs of each datapoint. Also asserts what is true of every body.
 fn resolve(body: &Json) -> Vec<Vec<(String, Json)>> {
     let pairs = body["pattoo_datapoints"]["key_value_pairs"].as_object().unwrap();
     for (index, id) in pairs.keys().enumerate() {
@@ -84,7 +84,7 @@ fn compact(text: &str) -> String {
 }
 
 #[test]
-fn the_golden_bodies_come_out_to_the_byte() {
+fn golden_bodies_are_equal_byte_for_byte() {
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/vectors");
     for name in ["seed", "small"] {
         let read = |end: &str| std::fs::read_to_string(vectors.join(format!("{name}.{end}"))).unwrap();
@@ -108,7 +108,7 @@ fn the_golden_bodies_come_out_to_the_byte() {
 }
 
 fn golden_point(input: &Json) -> Candidate {
-    // One of the inputs gives its number as text, which pattoo reads as the number.
+    // One input has its number as text, which pattoo reads as a number.
     let number = input["value"].as_f64().unwrap_or_else(|| input["value"].as_str().unwrap().parse().unwrap());
     let value = if input["data_type"] == "DATA_INT" { Value::Scaled(number) } else { Value::Float(number) };
     let metadata = input["metadata"].as_array().into_iter().flatten().map(|m| {
@@ -124,7 +124,7 @@ fn golden_point(input: &Json) -> Candidate {
 }
 
 #[test]
-fn a_body_has_pattoos_members_in_pattoos_order() {
+fn body_has_the_members_of_pattoo_in_their_order() {
     let mut batch = batch();
     let metadata = vec![metadatum(" Unit ", " 007 ", true), metadatum("Note", "", false)];
     batch.emit("plc1", vec![with(point("Temp", Value::Integer(5)), metadata)], NOW).unwrap();
@@ -165,7 +165,7 @@ fn a_body_has_pattoos_members_in_pattoos_order() {
 }
 
 #[test]
-fn nothing_emitted_is_no_body() {
+fn batch_without_datapoints_makes_no_body() {
     let mut batch = batch();
     assert_eq!(batch.emit("a", vec![], NOW), Ok(vec![]));
     assert_eq!(batch.emit("a", vec![point("", Value::Integer(1))], NOW).unwrap().len(), 1);
@@ -175,7 +175,7 @@ fn nothing_emitted_is_no_body() {
 }
 
 #[test]
-fn calls_for_one_target_count_together() {
+fn calls_for_one_target_are_joined() {
     let mut batch = batch();
     for (target, key) in [("a", "1"), ("b", "1"), ("a", "2"), (" a\n", "3")] {
         assert_eq!(batch.emit(target, vec![point(key, Value::Integer(1))], NOW), Ok(vec![]));
@@ -191,7 +191,7 @@ fn calls_for_one_target_count_together() {
 }
 
 #[test]
-fn points_that_pattoo_cannot_tell_apart_are_handed_back() {
+fn datapoints_with_the_same_checksum_are_rejected() {
     let emit = |candidates| batch().emit("t", candidates, NOW).unwrap();
     let duplicate = [Rejection { index: 1, reason: Reason::Duplicate }];
     let a = || point("a", Value::Integer(1));
@@ -200,7 +200,7 @@ fn points_that_pattoo_cannot_tell_apart_are_handed_back() {
     assert_eq!(emit(vec![point("a3", Value::Text("t".into())), point("a", Value::Counter32(1))]), duplicate);
     assert_eq!(emit(vec![a(), with(a(), vec![metadatum("note", "x", false)])]), duplicate);
     assert_eq!(emit(vec![a(), point("a", Value::Scaled(2.5))]), duplicate);
-    // Identified differently, or refused and therefore not in the way.
+    // Other identifying metadata, and a datapoint that was rejected, which is no duplicate.
     assert_eq!(emit(vec![a(), with(a(), x_yz)]), []);
     let refused = emit(vec![point("f", Value::Float(f64::NAN)), point("f", Value::Float(1.0))]);
     assert_eq!(refused.len(), 1);
@@ -208,7 +208,7 @@ fn points_that_pattoo_cannot_tell_apart_are_handed_back() {
 }
 
 #[test]
-fn duplicates_and_refused_ones_among_those_that_are_summed_together_are_handed_back_in_order() {
+fn duplicate_and_invalid_datapoints_of_one_group_are_rejected_in_order() {
     let int = |key: &str| point(key, Value::Integer(1));
     let mut batch = batch();
     let given = ["a", "", "a", "b", "A ", "", "c", "b", "d"].map(int).to_vec();
@@ -221,7 +221,7 @@ fn duplicates_and_refused_ones_among_those_that_are_summed_together_are_handed_b
 }
 
 #[test]
-fn a_body_of_many_pieces_has_each_row_once_and_in_order() {
+fn body_of_many_pieces_has_each_row_once_and_in_order() {
     let mut batch = batch();
     let many = 10_000_i64;
     for target in ["t", "u"] {
@@ -237,7 +237,7 @@ fn a_body_of_many_pieces_has_each_row_once_and_in_order() {
 }
 
 #[test]
-fn of_metadata_with_one_key_the_first_is_kept() {
+fn first_of_metadata_with_the_same_key_is_kept() {
     for many in [0, 20] {
         let mut metadata = vec![metadatum("unit", "1", true), metadatum(" UNIT", "2", true)];
         metadata.extend((0..many).map(|n| metadatum(&format!("m{}", n / 2), "x", false)));
@@ -250,7 +250,7 @@ fn of_metadata_with_one_key_the_first_is_kept() {
 }
 
 #[test]
-fn what_would_break_the_server_is_handed_back_with_the_reason() {
+fn datapoint_that_the_server_cannot_store_is_rejected_with_the_reason() {
     let room = 512 - "LAVA_SCRIPT_".len();
     let reason = |candidate: Candidate| {
         let mut rejections = batch().emit("t", vec![candidate], NOW).unwrap();
@@ -295,7 +295,7 @@ fn what_would_break_the_server_is_handed_back_with_the_reason() {
 }
 
 #[test]
-fn a_target_must_fit_and_nothing_is_taken_for_one_that_does_not() {
+fn target_that_does_not_fit_is_an_error_and_adds_no_datapoint() {
     let mut batch = batch();
     let one = || vec![point("a", Value::Integer(1))];
     assert_eq!(batch.emit(" \u{1c}", one(), NOW), Err(TargetError::Empty));
@@ -354,7 +354,7 @@ fn any_candidate() -> impl Strategy<Value = Candidate> {
         .prop_map(|(key, value, timestamp, metadata)| Candidate { key, value, timestamp, metadata })
 }
 
-/// Out of so few that they repeat, and that some of them have one checksum although they differ.
+/// So few different ones that some repeat, and that some that differ have the same checksum.
 fn few_candidates() -> impl Strategy<Value = Vec<Candidate>> {
     let key = prop::sample::select(vec!["a", "a3", "b", "B "]);
     let value = prop::sample::select(vec![Value::Text("t".into()), Value::Counter32(1), Value::Integer(7)]);
@@ -370,7 +370,7 @@ fn few_candidates() -> impl Strategy<Value = Vec<Candidate>> {
 
 proptest! {
     #[test]
-    fn whatever_is_emitted_the_body_is_sound(
+    fn body_is_valid_for_all_input(
         calls in prop::collection::vec((any_text(), prop::collection::vec(any_candidate(), 0..8), any::<u64>()), 0..6),
         bound in any::<u64>(),
     ) {
@@ -405,7 +405,7 @@ proptest! {
     }
 
     #[test]
-    fn what_comes_in_one_call_is_what_comes_one_by_one(
+    fn one_call_gives_the_same_body_as_one_call_for_each_datapoint(
         collections in prop::collection::vec(
             prop::collection::vec(prop_oneof![few_candidates(), prop::collection::vec(any_candidate(), 0..3)], 0..5), 1..4,
         ),
@@ -427,14 +427,15 @@ proptest! {
     }
 
     #[test]
-    fn any_float_that_is_taken_comes_back_the_same(bits in any::<u64>()) {
+    fn accepted_float_is_read_back_unchanged(bits in any::<u64>()) {
         let value = f64::from_bits(bits);
         let mut batch = batch();
         let rejections = batch.emit("t", vec![point("k", Value::Float(value))], NOW).unwrap();
         let storable = value.is_finite() && value.abs() < 1e30;
         prop_assert_eq!(rejections.is_empty(), storable);
         if storable {
-            // Read by the standard library: serde_json's own reading of floats can be off by the last bit.
+            // The standard library reads it, because serde_json can be wrong in the last bit of a
+            // float.
             let body = batch.into_body(NOW).unwrap();
             let json = std::str::from_utf8(body.json()).unwrap();
             let (_, rest) = json.split_once(r#"["pattoo_value","#).unwrap();

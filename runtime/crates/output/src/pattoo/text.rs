@@ -1,14 +1,14 @@
-//! Text as pattoo treats it: Python's `str.lower()` and `str.strip()`.
+//! Python's `str.lower()` and `str.strip()`, which pattoo applies to texts.
 //!
-//! Keys and metadata go into the checksum after this treatment, so a character treated otherwise than Python does would
-//! start a new series on the server. Both languages follow the Unicode tables; Rust's may be newer than those of the
-//! Python beside it, and then a letter which that Python does not know yet is lowered here and left alone there.
+//! Keys and metadata enter the checksum in this form, so a difference from Python would start a new
+//! series on the server. Both languages follow the tables of Unicode. If Rust's tables are newer
+//! than Python's, a letter that is new in them is lowered here and not in Python.
 
 use pattoo_measurement::is_white_space;
 
 use crate::json::hex_digit;
 
-/// What Python's `str.lower()` makes of it. In place where the text is ASCII.
+/// The result of Python's `str.lower()`. Works in place on ASCII.
 pub(super) fn lower(mut text: String) -> String {
     if text.is_ascii() {
         text.make_ascii_lowercase();
@@ -26,8 +26,8 @@ pub(super) fn strip_owned(mut text: String) -> String {
     text
 }
 
-/// Writes bytes as lower-case hexadecimal digits, as many as there is room for. Inlined where lengths are known: each link of a
-/// chain waits for it.
+/// Writes bytes as lower-case hexadecimal digits, as many as fit into `out`. Inlined where the
+/// length is known, because each link of a chain waits for it.
 #[inline]
 pub(super) fn write_hex(out: &mut [u8], bytes: &[u8]) {
     let (pairs, _) = out.as_chunks_mut::<2>();
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_lowered_as_python_lowers_them() {
+    fn text_is_lowered_as_in_python() {
         for (raw, lowered) in [
             ("ABC", "abc"),
             ("\u{130}", "i\u{307}"),
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_python_calls_white_space_is_stripped_and_nothing_else() {
+    fn white_space_of_python_is_stripped_and_nothing_else() {
         let spaces = "\t\n\u{b}\u{c}\r\u{1c}\u{1d}\u{1e}\u{1f} \u{85}\u{a0}\u{1680}\u{2000}\u{200a}\
                       \u{2028}\u{2029}\u{202f}\u{205f}\u{3000}";
         let padded = format!("{spaces}a b{spaces}");

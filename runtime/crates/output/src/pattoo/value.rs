@@ -6,8 +6,8 @@ use pattoo_measurement::Value;
 
 use crate::json::push_json;
 
-/// Why the server could not store a value, if it could not: its column is NUMERIC(40, 10), thirty digits before the
-/// point, and one value that does not fit takes its whole batch down with it.
+/// Why the server cannot store a value. Its column is `NUMERIC(40, 10)`, thirty digits before the
+/// point, and a value that does not fit makes the server reject everything that it ingests with it.
 pub(super) fn value_fault(value: &Value) -> Option<String> {
     const BOUND: f64 = 1e30;
     match *value {
@@ -21,7 +21,8 @@ pub(super) fn value_fault(value: &Value) -> Option<String> {
     }
 }
 
-/// The number that stands for a kind of value in `pattoo_data_type` and in the checksum (`pattoo_shared.constants`).
+/// The number of a kind of value in `pattoo_data_type` and in the checksum
+/// (`pattoo_shared.constants`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataType {
     /// 2, `DATA_STRING`.
@@ -37,7 +38,7 @@ pub enum DataType {
 }
 
 impl DataType {
-    /// What kind of value this is.
+    /// The kind of a value.
     pub fn of(value: &Value) -> Self {
         match value {
             Value::Integer(_) | Value::Scaled(_) => Self::Integer,
@@ -71,20 +72,20 @@ impl DataType {
     }
 }
 
-/// What can stand on the right of a pair.
+/// The second part of a pair.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Scalar<'a> {
     Text(&'a str),
-    /// A checksum: written as text, with nothing in it to escape.
+    /// A checksum: text without characters to escape.
     Digits(&'a [u8; 64]),
     Signed(i64),
     Unsigned(u64),
-    /// Always finite; written with a point or an exponent, so that it stays a float for every reader.
+    /// Always finite. Written with a point or an exponent, so that every reader sees a float.
     Float(f64),
 }
 
 impl Scalar<'_> {
-    /// Hashes alike what is written alike.
+    /// Scalars that are written the same have the same hash.
     pub(super) fn hash(self, hasher: &mut impl Hasher) {
         match self {
             Self::Text(text) => {
@@ -133,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_server_cannot_store_is_a_fault() {
+    fn value_that_the_server_cannot_store_is_a_fault() {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e30, -1e30, f64::MAX] {
             assert!(value_fault(&Value::Float(bad)).is_some(), "{bad}");
             assert!(value_fault(&Value::Scaled(bad)).is_some(), "{bad}");
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_float_never_looks_like_an_integer() {
+    fn float_is_never_written_like_an_integer() {
         for n in [0.0, -0.0, 1.0, 732.0, 1e15, 1e16, 1e17, 1e22, 5e-324, 9_007_199_254_740_993.0, 123.456] {
             let mut json = Vec::new();
             Scalar::Float(n).push_json(&mut json);
