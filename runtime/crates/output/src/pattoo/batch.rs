@@ -33,13 +33,13 @@ const PROGRAM: &str = "pattoo_agent_program";
 /// A moment with as many digits as any until 2286, for a body that is not built yet.
 const LIKELY: u64 = 1_000_000_000_000;
 
-/// How many bytes of rows are kept in one piece, by and large.
+/// The approximate size of a piece of rows, in bytes.
 const PIECE: usize = 64 << 10;
 
 /// What the longest row takes: a number and a comma for each of its pairs.
 const LONGEST_ROW: usize = 4 << 10;
 
-/// What a row takes, by and large.
+/// The approximate size of a row, in bytes.
 const ROW: usize = 128;
 
 /// The datapoints of one collection, grouped by target in the order in which targets first had one taken.

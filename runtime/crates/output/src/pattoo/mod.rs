@@ -1,7 +1,7 @@
 //! The pattoo server: its rules for datapoints, its checksums, and the JSON in which it takes them.
 //!
 //! A collection's [`Candidate`](pattoo_measurement::Candidate)s come in through [`Batch::emit`], which normalises each as
-//! pattoo's own agents would, computes its checksum, refuses what pattoo would drop without a word or what its server cannot
+//! pattoo's own agents would, computes its checksum, refuses what pattoo would silently drop or what its server cannot
 //! store, and encodes the rest. [`Batch::into_body`] makes the one line of JSON that is stored and posted.
 //!
 //! It is tested against the package `pattooshared`: `variables.py` (what is valid and what is part of the checksum),

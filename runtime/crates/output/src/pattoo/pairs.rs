@@ -44,7 +44,7 @@ impl Pairs {
         Self { first: frame.len(), text: frame, table: Table::new(), hasher: RandomState::new(), count: 0 }
     }
 
-    /// Makes room for what so many more datapoints bring at least, by and large: a key and a checksum.
+    /// Reserves about the least space that this many datapoints need: a key and a checksum each.
     pub(super) fn expect(&mut self, datapoints: usize) {
         const LEAST: usize = 136;
         make_room(&mut self.text, datapoints.saturating_mul(LEAST));

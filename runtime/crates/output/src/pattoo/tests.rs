@@ -295,7 +295,7 @@ fn what_would_break_the_server_is_handed_back_with_the_reason() {
 }
 
 #[test]
-fn a_target_must_fit_and_nothing_is_taken_for_one_that_does_not() {
+fn target_must_fit_and_no_datapoint_is_accepted_for_one_that_does_not() {
     let mut batch = batch();
     let one = || vec![point("a", Value::Integer(1))];
     assert_eq!(batch.emit(" \u{1c}", one(), NOW), Err(TargetError::Empty));
