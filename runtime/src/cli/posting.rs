@@ -97,7 +97,7 @@ impl Destination {
         let Self { server, spool, .. } = self;
         let id = store_body(spool, body, program, server).await.map_err(|error| {
             let failure = Failure::new(Exit::NotDelivered, format!("not stored, so not sent: {error}"));
-            Undelivered::NotStored(failure.help("take the payload from stdout"))
+            Undelivered::NotStored(failure.help("use the payload that is printed on stdout"))
         })?;
         let token = self.token.clone().map(|token| (server.clone(), token));
         let settings = DeliverySettings { token, ..DeliverySettings::default() };
