@@ -12,8 +12,10 @@ use std::{
 
 use pattoo_measurement::DEFAULT_FUTURE_BOUND;
 use pattoo_modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table};
+use pattoo_output::ServerUrl;
 use pattoo_output::pattoo::Batch;
-use pattoo_output::{ServerUrl, Spool, SpoolLimits, store_body};
+use pattoo_spool::{Spool, SpoolLimits};
+use pattoo_tests::storing::store_body;
 use pattoo_tests::{
     Collecting, NOW, agent, candidates, emitter::emitter, has_program, libmodbus_device_quiet,
     long_assignment_without_grants,
@@ -101,7 +103,7 @@ fn stores() {
     batch.emit("plc1", candidates(0..10), NOW).unwrap();
     let body = batch.into_body(NOW).unwrap();
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    counted(|| _ = tokio.block_on(store_body(&spool, &body, &agent.program, &server)).unwrap());
+    counted(|| _ = tokio.block_on(store_body(&spool, &body, &agent.program, &server)));
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod receiver_proxy;
 pub mod request_modules;
 mod station_peers;
 mod stations;
+pub mod storing;
 pub mod worst_calls;
 
 use std::{

@@ -12,19 +12,17 @@ use std::{
 
 use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::AgentId;
-use pattoo_output::ServerUrl;
+use pattoo_output::NamedOutput;
 use pattoo_sandbox::{
     CompileLimits, LoadError, Module, Sandbox,
     capability::{GrantError, ROOMS},
 };
 use pattoo_settings::{Place, Problem, Severity};
-use tokio::net::TcpStream;
-use url::Host;
 
 use super::{Exit, Failure, output::print_line, report::Finding};
 use crate::config::{CollectorSettings, ConfigDirectory, Loaded, PathStep, schema};
 
-/// The time for connecting to the server.
+/// The time for reaching an output.
 const REACHABLE_WITHIN: Duration = Duration::from_secs(3);
 
 /// The interface for emitting datapoints. A collector without this import never emits one.
@@ -65,8 +63,7 @@ pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
         .await
         .map_err(|error| Failure::internal(format!("internal error while reading the configuration: {error}")))??;
     let reachable = reachable(&loaded).await;
-    let servers = loaded.configuration.known_servers.iter().map(ServerUrl::url);
-    let own = OwnEndpoints::of_all(servers, loaded.configuration.status).await;
+    let own = OwnEndpoints::of_all(&loaded.configuration.output_urls, loaded.configuration.status).await;
     let mut problems = tokio::task::block_in_place(|| everything_else(&loaded, &own))?;
     problems.extend(reachable);
     problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.span.start));
@@ -95,42 +92,33 @@ fn place(loaded: &Loaded, index: usize, path: &[PathStep]) -> Place {
     loaded.place(&path)
 }
 
-/// The problem that the server cannot be reached, or that there is none.
-async fn reachable(loaded: &Loaded) -> Option<Problem> {
-    let Some(server) = &loaded.configuration.server else {
+/// The problem that there is no output, or those of outputs that cannot be reached.
+async fn reachable(loaded: &Loaded) -> Vec<Problem> {
+    let outputs = &loaded.configuration.outputs;
+    if outputs.is_empty() {
         let help = "add `server: { url: \"https://pattoo.example.org\" }`; until then payloads wait in the spool";
-        return Some(Problem::error("no server is configured", loaded.place(&[OURS]), help).as_warning());
-    };
-    let place = if loaded.has(&[OURS, PathStep::Key("server")]) {
-        Some(loaded.place(&[OURS, PathStep::Key("server"), PathStep::Key("url")]))
-    } else {
-        let keys = |section| [PathStep::Key(section), PathStep::Key("ip_address")];
-        loaded.place_in_pattoos(&[&keys("pattoo_agent_api"), &keys("polling")])
-    };
-    let why = connect(&server.url).await.err()?;
-    let help = "start it, or correct its address; until then payloads wait in the spool".to_owned();
-    Some(Problem { severity: Severity::Warning, what: format!("{} cannot be reached: {why}", server.url), place, help })
-}
-
-/// Opens a connection and closes it.
-async fn connect(server: &ServerUrl) -> Result<(), String> {
-    let port = server.url().port_or_known_default().unwrap_or_default();
-    let connecting = async {
-        match server.url().host() {
-            Some(Host::Domain(name)) => TcpStream::connect((name, port)).await,
-            Some(Host::Ipv4(address)) => TcpStream::connect((address, port)).await,
-            Some(Host::Ipv6(address)) => TcpStream::connect((address, port)).await,
-            None => Err(std::io::ErrorKind::AddrNotAvailable.into()),
-        }
-    };
-    match tokio::time::timeout(REACHABLE_WITHIN, connecting).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", REACHABLE_WITHIN.as_secs())),
+        return vec![Problem::error("no server is configured", loaded.place(&[OURS]), help).as_warning()];
     }
+    let probe = async |output: &NamedOutput| {
+        let what = output.output.room().probe(REACHABLE_WITHIN).await.err()?;
+        let help = "start it, or correct its address; until then payloads wait in the spool".to_owned();
+        Some(Problem { severity: Severity::Warning, what, place: place_of_outputs(loaded), help })
+    };
+    futures_util::future::join_all(outputs.iter().map(probe)).await.into_iter().flatten().collect()
 }
 
-/// Checks everything but the server. It takes the time of compiling all modules.
+/// The place where outputs are configured.
+fn place_of_outputs(loaded: &Loaded) -> Option<Place> {
+    let named = [OURS, PathStep::Key("outputs")];
+    let server = [OURS, PathStep::Key("server"), PathStep::Key("url")];
+    if let Some(path) = [&named[..], &server[..]].into_iter().find(|path| loaded.has(path)) {
+        return Some(loaded.place(path));
+    }
+    let keys = |section| [PathStep::Key(section), PathStep::Key("ip_address")];
+    loaded.place_in_pattoos(&[&keys("pattoo_agent_api"), &keys("polling")])
+}
+
+/// Checks everything but the outputs. It takes the time of compiling all modules.
 fn everything_else(loaded: &Loaded, own: &OwnEndpoints) -> Result<Vec<Problem>, Failure> {
     let compiler = super::compiler()?;
     if let Some(note) = compiler.unconfined() {

@@ -4,10 +4,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use pattoo_base::secret::Secret;
+use pattoo_base::{invariant::Invariant as _, secret::Secret};
 use pattoo_measurement::Program;
-use pattoo_output::pattoo::Body;
-use pattoo_output::{DeliverySettings, ServerUrl, Spool, SpoolLimits, deliver_now, store_body};
+use pattoo_output::{
+    DeliverySettings, NamedOutput, Output, Room as _, ServerUrl, deliver_now,
+    pattoo::{self, Body},
+};
+use pattoo_spool::{Spool, SpoolLimits, StoredId};
 
 use super::{Exit, Failure};
 use crate::config::{ConfigDirectory, DataDirectory, Posting};
@@ -35,8 +38,7 @@ pub(super) struct PostArgs {
 /// The destination of payloads, before any file is created.
 #[derive(Debug)]
 pub(super) struct PostPlan {
-    server: ServerUrl,
-    token: Option<Secret>,
+    server: pattoo::Settings,
     limits: SpoolLimits,
 }
 
@@ -48,7 +50,7 @@ impl PostArgs {
 
     /// The plan of these arguments and the configuration.
     pub(super) fn plan(&self) -> Result<Option<PostPlan>, Failure> {
-        let Some(server) = self.post.clone() else { return Ok(None) };
+        let Some(url) = self.post.clone() else { return Ok(None) };
         let given = match (&self.token_file, &self.token_env) {
             (Some(path), _) => Some(Secret::from_file(path)),
             (None, Some(name)) => Some(Secret::from_env(name)),
@@ -61,8 +63,10 @@ impl PostArgs {
             };
             Failure::usage(error).help(help.unwrap_or_else(usual))
         })?;
-        let configured = Posting::find(&ConfigDirectory::find(), &server, given.is_none())?;
-        Ok(Some(PostPlan { server, token: given.or(configured.token), limits: configured.spool }))
+        let configured = Posting::find(&ConfigDirectory::find(), &url, given.is_none())?;
+        let server = configured.server.unwrap_or_else(|| pattoo::Settings::new(url));
+        let server = if given.is_some() { server.with_token(given) } else { server };
+        Ok(Some(PostPlan { server, limits: configured.spool }))
     }
 }
 
@@ -70,15 +74,14 @@ impl PostPlan {
     /// Opens the spool.
     pub(super) fn open(self, directory: &DataDirectory) -> Result<Destination, Failure> {
         let spool = Spool::open(&directory.spool(), self.limits)?;
-        Ok(Destination { server: self.server, token: self.token, spool })
+        Ok(Destination { server: self.server, spool })
     }
 }
 
 /// The destination of payloads.
 #[derive(Debug)]
 pub(super) struct Destination {
-    server: ServerUrl,
-    token: Option<Secret>,
+    server: pattoo::Settings,
     spool: Spool,
 }
 
@@ -92,16 +95,23 @@ pub(super) enum Undelivered {
 }
 
 impl Destination {
-    /// Stores a payload, and posts it after those that were stored before.
+    /// Stores the payloads of a body, and posts them after those that were stored before.
     pub(super) async fn deliver(&self, body: &Body, program: &Program) -> Result<(), Undelivered> {
-        let Self { server, spool, .. } = self;
-        let id = store_body(spool, body, program, server).await.map_err(|error| {
+        let Self { server, spool } = self;
+        let not_stored = |error: &dyn std::fmt::Display| {
             let failure = Failure::new(Exit::NotDelivered, format!("not stored, so not sent: {error}"));
             Undelivered::NotStored(failure.help("use the payload that is printed on stdout"))
-        })?;
-        let token = self.token.clone().map(|token| (server.clone(), token));
-        let settings = DeliverySettings { token, ..DeliverySettings::default() };
-        deliver_now(spool, settings, body.agent_id(), server, id, POST_WITHIN).await.map_err(|error| {
+        };
+        let payloads = body.clone().into_payloads(program, &server.url, server.max_payload());
+        let payloads = payloads.map_err(|error| not_stored(&error))?;
+        let ids = spool.store(payloads).await.map_err(|error| not_stored(&error))?;
+        // The last one is delivered after all others.
+        let id = ids.last().copied().or_broken("a body has at least one payload", StoredId(0));
+        let name = "pattoo".parse().map_err(|error| not_stored(&error))?;
+        let output = NamedOutput { name, output: Output::Pattoo(server.clone()) };
+        let (output_id, settings) =
+            (output.id(), DeliverySettings { outputs: vec![output], ..DeliverySettings::default() });
+        deliver_now(spool, settings, body.agent_id(), &output_id, id, POST_WITHIN).await.map_err(|error| {
             let failure = Failure::new(Exit::NotDelivered, format!("not delivered: {error}"));
             Undelivered::Queued(failure.help(format!(
                 "check the URL of --post and that the server runs; payload {id} stays in the spool, and is delivered by the \

@@ -5,9 +5,9 @@ use std::{fmt, io::Write as _, process::ExitCode};
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 use pattoo_base::text::{masked, printable};
 use pattoo_measurement::AgentIdError;
-use pattoo_output::SpoolError;
 use pattoo_sandbox::{LoadError, state::StateError};
 use pattoo_settings::{ConfigError, Place, Problem, Severity};
+use pattoo_spool::SpoolError;
 
 /// How many problems of a configuration are shown at once.
 const MAX_SHOWN: usize = 20;

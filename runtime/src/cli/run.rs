@@ -114,8 +114,8 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
 pub(super) async fn own_endpoints(server: Option<&ServerUrl>) -> OwnEndpoints {
     let found =
         tokio::task::spawn_blocking(|| config::own_addresses(&ConfigDirectory::find())).await.unwrap_or_default();
-    let servers = server.into_iter().chain(&found.servers).map(ServerUrl::url);
-    OwnEndpoints::of_all(servers, found.status).await
+    let urls = server.map(ServerUrl::url).into_iter().chain(&found.outputs);
+    OwnEndpoints::of_all(urls, found.status).await
 }
 
 impl Job {

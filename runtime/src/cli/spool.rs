@@ -7,9 +7,8 @@ use pattoo_base::{
     clock::unix_millis,
     text::{counted, one_line},
 };
-use pattoo_output::{
-    PayloadInfo, Selection, ServerUrl, Spool, SpoolError, SpoolLimits, SpoolStats, StoredId, output_of,
-};
+use pattoo_output::{OutputName, ServerUrl};
+use pattoo_spool::{PayloadInfo, Selection, Spool, SpoolLimits, SpoolStats, StoredId};
 use serde_json::json;
 
 use super::{Exit, Failure, output::print_line};
@@ -80,13 +79,16 @@ struct PayloadFilter {
     #[arg(long, value_name = "NAME")]
     program: Option<String>,
     /// Select only payloads for the server with this base URL
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with = "output")]
     server: Option<ServerUrl>,
+    /// Select only payloads for the output with this name
+    #[arg(long, value_name = "NAME")]
+    output: Option<OutputName>,
 }
 
 /// The payloads that a command changes: some must be selected.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("chosen").required(true).multiple(true).args(["ids", "all", "quarantined", "program", "server"]))]
+#[command(group = clap::ArgGroup::new("chosen").required(true).multiple(true).args(["ids", "all", "quarantined", "program", "server", "output"]))]
 struct SelectedPayloads {
     /// Select payloads by their numbers in the list
     #[arg(value_name = "ID", conflicts_with = "all")]
@@ -99,13 +101,13 @@ struct SelectedPayloads {
 }
 
 impl PayloadFilter {
-    fn selection(self, ids: Vec<i64>) -> Result<Selection, SpoolError> {
-        Ok(Selection {
+    fn selection(self, ids: Vec<i64>) -> Selection {
+        Selection {
             ids: ids.into_iter().map(StoredId).collect(),
             quarantined: self.quarantined.then_some(true),
             program: self.program,
-            output: self.server.as_ref().map(output_of).transpose()?,
-        })
+            output: self.server.map(|server| server.id().clone()).or(self.output.map(|output| output.id())),
+        }
     }
 }
 
@@ -121,7 +123,7 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
     let spool = Spool::open(&path, SpoolLimits::default())?;
     match args.command {
         Command::List { filter, limit, json } => {
-            let entries = spool.list(filter.selection(Vec::new())?, limit).await?;
+            let entries = spool.list(filter.selection(Vec::new()), limit).await?;
             let now = unix_millis();
             if !json {
                 print_line(HEAD)?;
@@ -140,7 +142,7 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
             }
         }
         Command::Retry(SelectedPayloads { ids, filter, .. }) => {
-            let selection = filter.selection(ids)?;
+            let selection = filter.selection(ids);
             check_exist(&spool, &selection).await?;
             let retried = spool.retry(selection).await?;
             print_line(format!("{} in the queue", payloads(retried.queued)))?;
@@ -154,7 +156,7 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
             }
         }
         Command::Drop(SelectedPayloads { ids, filter, .. }) => {
-            let selection = filter.selection(ids)?;
+            let selection = filter.selection(ids);
             check_exist(&spool, &selection).await?;
             let count = spool.delete(selection).await?;
             print_line(format!("{} deleted", payloads(count)))?;
@@ -287,7 +289,7 @@ async fn check_exist(spool: &Spool, selection: &Selection) -> Result<(), Failure
 
 fn missing_payloads(ids: &[StoredId], selection: &Selection) -> Failure {
     let narrowed = selection.quarantined.is_some() || selection.program.is_some() || selection.output.is_some();
-    let of = if narrowed { " of this status, program and server" } else { "" };
+    let of = if narrowed { " of this status, program and output" } else { "" };
     Failure::usage(format!("there {} no {}{of} in the spool", if ids.len() == 1 { "is" } else { "are" }, named(ids)))
         .help("see `pattoo-wasm spool list`: a payload may have been delivered in the meantime")
 }

@@ -2,11 +2,12 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use pattoo_base::secret::Secret;
 use pattoo_measurement::{Hostname, PollingInterval, Program};
-use pattoo_output::{ServerUrl, SpoolLimits};
+use pattoo_output::{NamedOutput, OutputName};
 use pattoo_sandbox::capability::Grants;
+use pattoo_spool::SpoolLimits;
 use tracing::level_filters::LevelFilter;
+use url::Url;
 
 use super::{CollectorLimits, DataDirectory, Digest, LogBounds};
 
@@ -17,10 +18,10 @@ use super::{CollectorLimits, DataDirectory, Digest, LogBounds};
 pub struct Configuration {
     /// The directories.
     pub directories: Directories,
-    /// The server that payloads are posted to. Without one they wait in the spool.
-    pub server: Option<Server>,
-    /// Every pattoo server in the files, the one above included. Collectors may reach none of them.
-    pub known_servers: Vec<ServerUrl>,
+    /// The outputs. Without one, the daemon does not start.
+    pub outputs: Vec<NamedOutput>,
+    /// The addresses of outputs in the files, of unused ones too. Collectors may reach none of them.
+    pub output_urls: Vec<Url>,
     /// The name of this machine in pattoo.
     pub hostname: Hostname,
     /// The level of logging.
@@ -80,15 +81,6 @@ pub struct Directories {
     pub cache: Option<PathBuf>,
 }
 
-/// The pattoo server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
-    /// Its base URL.
-    pub url: ServerUrl,
-    /// The bearer token, if there is one.
-    pub token: Option<Secret>,
-}
-
 /// One collector: its module, interval, settings, limits and grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectorSettings {
@@ -106,4 +98,6 @@ pub struct CollectorSettings {
     pub limits: CollectorLimits,
     /// What it may access.
     pub grants: Grants,
+    /// The outputs of its datapoints, at least one if any is configured.
+    pub outputs: Vec<OutputName>,
 }

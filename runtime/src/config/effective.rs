@@ -21,9 +21,11 @@ impl Loaded {
         let configuration = &self.configuration;
         let written = self.ours.document.root.entry("pattoo_wasm").map(|entry| &entry.node);
         let mut ours = filled(&forms::pattoo_wasm(), written);
-        if let Some(server) = &configuration.server {
+        if !ours.contains_key("outputs")
+            && let Some(url) = configuration.outputs.iter().find_map(|output| output.output.room().url())
+        {
             let entry = ours.entry("server").or_insert_with(|| json!({}));
-            set(entry, "url", server.url.to_string());
+            set(entry, "url", url.as_str().trim_end_matches('/'));
         }
         ours.insert("hostname".to_owned(), configuration.hostname.as_str().into());
         let entries = ours.get_mut("collectors").and_then(Value::as_array_mut).into_iter().flatten();
@@ -97,7 +99,7 @@ fn value(kind: Kind, node: &Node) -> Value {
         Kind::List(kind) => list.iter().map(|node| value(*kind, node)).collect(),
         Kind::Named(form) => {
             let member = |entry: &pattoo_settings::yaml::Entry| {
-                (entry.key.clone(), Value::Object(filled(&form(), Some(&entry.node))))
+                (entry.key.clone(), Value::Object(filled(&form().resolved(&entry.node), Some(&entry.node))))
             };
             Value::Object(map.iter().map(member).collect())
         }

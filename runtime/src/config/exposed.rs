@@ -22,9 +22,9 @@ impl Loaded {
             found.warn(files::exposures(&source.file.path));
         }
         let configuration = &self.configuration;
-        let token = configuration.server.iter().filter_map(|server| server.token.as_ref());
+        let sent = configuration.outputs.iter().flat_map(|output| output.output.room().secrets());
         let granted = configuration.collectors.iter().flat_map(|collector| collector.grants.secrets());
-        for secret in token.chain(granted) {
+        for secret in sent.chain(granted) {
             if let SecretSource::File(path) = Secret::source(secret) {
                 found.warn(files::exposures_of_secret(path));
             }

@@ -1,9 +1,10 @@
 //! The forms of our files, and of the parts of pattoo's files that we read.
 
 use pattoo_measurement::PollingInterval;
-use pattoo_output::SpoolLimits;
+use pattoo_output::pattoo;
 use pattoo_sandbox::capability::ROOMS;
-use pattoo_settings::{Form, GIB, Key, Kind, MIB, Unit, secret};
+use pattoo_settings::{Form, GIB, Key, Kind, MIB, Unit};
+use pattoo_spool::SpoolLimits;
 
 use super::{
     limits,
@@ -38,9 +39,15 @@ pub(super) fn pattoo_wasm() -> Form {
         vec![
             Key::new(
                 "server",
-                Kind::Form(server),
-                "the pattoo server; by default the one of `ip_address` and `ip_bind_port` in pattoo's own files",
+                Kind::Form(pattoo::form),
+                "the pattoo server, short for `outputs` with one output `pattoo`; by default the server of `ip_address` and `ip_bind_port` in pattoo's own files",
                 "{ url: \"https://pattoo.example.org\" }",
+            ),
+            Key::new(
+                "outputs",
+                Kind::Named(pattoo_output::form),
+                "the outputs of datapoints by their names: 1 to 64 letters, digits, `_` and `-`; not together with `server`",
+                "{ archive: { type: file, path: archive/values.jsonl } }",
             ),
             Key::new(
                 "hostname",
@@ -82,27 +89,6 @@ pub(super) fn log() -> Form {
     Form::new("the log file", Key::of_quantities(LOG, &LogBounds::default()))
 }
 
-pub(super) fn server() -> Form {
-    Form::new(
-        "a server",
-        vec![
-            Key::new(
-                "url",
-                Kind::Text,
-                "the base URL of the server, to which pattoo's path is appended",
-                "\"https://pattoo.example.org\"",
-            )
-            .required(),
-            Key::new(
-                "token",
-                Kind::Form(secret::form),
-                "the token that is sent as `Authorization: Bearer …`",
-                "{ secret: PATTOO_TOKEN }",
-            ),
-        ],
-    )
-}
-
 pub(super) fn collector() -> Form {
     Form::new(
         "a collector",
@@ -140,6 +126,12 @@ pub(super) fn collector() -> Form {
                 "{ tickers: [ABC, DEF] }",
             )
             .or("{}"),
+            Key::new(
+                "outputs",
+                Kind::List(&Kind::Text),
+                "the names of the outputs of its datapoints; by default all outputs",
+                "[pattoo, archive]",
+            ),
             Key::new("limits", Kind::Form(limits), "the limits of one collection", "{ timeout: 5s, memory: 64MiB }"),
             Key::new(
                 "grants",

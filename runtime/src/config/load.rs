@@ -7,14 +7,14 @@ use std::{
 };
 
 use pattoo_measurement::{Hostname, PollingInterval};
-use pattoo_output::SpoolLimits;
-use pattoo_settings::{ConfigError, Fields, Place, Problem, Reported, all, read, secret, shown, yaml::Node};
+use pattoo_output::{Folders, NamedOutput, Output, Room as _, ServerUrl, pattoo, read_choice, read_outputs};
+use pattoo_settings::{ConfigError, Fields, Place, Problem, Reported, all, read, shown, yaml::Node};
+use pattoo_spool::SpoolLimits;
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, Server, forms,
-    fully_qualified_hostname,
+    CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, forms, fully_qualified_hostname,
     grants::grants,
     interval, limits,
     log::{LOG, LogBounds},
@@ -65,7 +65,8 @@ impl Loaded {
             (Ok(pattoo), Ok(ours)) => (pattoo, ours),
             // Errors of values in our file are reported as well, if it can be read.
             (Err(mut problems), Ok(ours)) => {
-                problems.extend(Self::read_ours(&ours, &PattooFiles::default()).err().unwrap_or_default());
+                let defaults = PattooFiles::default();
+                problems.extend(Self::read_ours(&ours, &defaults, Path::new("")).err().unwrap_or_default());
                 return Err(problems.into());
             }
             (pattoo, Err(problem)) => {
@@ -80,19 +81,19 @@ impl Loaded {
     /// Reads the content of pattoo's files and ours.
     pub(super) fn of(pattoo: PattooFiles, ours: Source) -> Result<Self, ConfigError> {
         let daemon = DataDirectory::of(&pattoo)?;
-        let read = Self::read_ours(&ours, &pattoo)?;
+        let read = Self::read_ours(&ours, &pattoo, daemon.root())?;
         let hostname = match read.hostname {
             Some(hostname) => hostname,
             None => fully_qualified_hostname().map_err(|error| {
                 Problem::without_place(error.to_string(), format!("set the name in {FILE}: `hostname: gateway-7`"))
             })?,
         };
-        let named = read.server.iter().map(|server| &server.url).chain(&pattoo.server);
-        let known_servers = named.cloned().collect();
+        let urls = read.outputs.iter().filter_map(|output| output.output.room().url());
+        let output_urls = urls.chain(pattoo.server.iter().map(ServerUrl::url)).cloned().collect();
         let configuration = Configuration {
-            known_servers,
+            output_urls,
             directories: Directories { daemon, log: pattoo.log_directory, cache: pattoo.cache_directory },
-            server: read.server.or(pattoo.server.map(|url| Server { url, token: None })),
+            outputs: read.outputs,
             hostname,
             log_level: pattoo.log_level.unwrap_or(LevelFilter::INFO),
             log: read.log,
@@ -122,17 +123,17 @@ impl Loaded {
         paths.iter().find_map(|path| self.pattoos.iter().find_map(|source| there(source, path)))
     }
 
-    fn read_ours(source: &Source, pattoo: &PattooFiles) -> Result<Ours, Vec<Problem>> {
+    fn read_ours(source: &Source, pattoo: &PattooFiles, data: &Path) -> Result<Ours, Vec<Problem>> {
         read(&source.file, &source.document, &forms::pattoo_wasm_yaml(), |fields| {
             let (form, node) = (forms::pattoo_wasm(), fields.node("pattoo_wasm").ok_or(Reported)?);
-            ours(fields.of(&form, node), source.folder(), pattoo)
+            ours(fields.of(&form, node), Folders { configuration: source.folder(), data }, pattoo)
         })
     }
 }
 
 /// The content of our file.
 struct Ours {
-    server: Option<Server>,
+    outputs: Vec<NamedOutput>,
     hostname: Option<Hostname>,
     status: Option<SocketAddr>,
     concurrent: u32,
@@ -142,8 +143,8 @@ struct Ours {
     collectors: Vec<CollectorSettings>,
 }
 
-fn ours(fields: Fields<'_>, folder: &Path, pattoo: &PattooFiles) -> Result<Ours, Reported> {
-    let server = fields.node("server").map(|node| server(fields.of(&forms::server(), node), folder)).transpose();
+fn ours(fields: Fields<'_>, folders: Folders<'_>, pattoo: &PattooFiles) -> Result<Ours, Reported> {
+    let outputs = outputs(fields, folders, pattoo);
     let hostname = fields.optional("hostname");
     let status = status(fields);
     let concurrent = fields.integer("concurrent");
@@ -155,12 +156,14 @@ fn ours(fields: Fields<'_>, folder: &Path, pattoo: &PattooFiles) -> Result<Ours,
     let form = forms::collector();
     let default_interval = pattoo.polling_interval.unwrap_or_default();
     let collectors = fields.list("collectors");
-    let read = all(collectors.iter().map(|node| collector(fields.of(&form, node), folder, default_interval)));
+    // Names cannot be checked against outputs that are wrong themselves.
+    let known = outputs.as_deref().ok();
+    let read = all(collectors.iter().map(|node| collector(fields.of(&form, node), folders, default_interval, known)));
     unique_programs(fields, collectors)?;
     bounds.transpose()?;
     log_bounds.transpose()?;
     Ok(Ours {
-        server: server?,
+        outputs: outputs?,
         hostname: hostname?,
         status: status?,
         concurrent: concurrent?.map_or(Ok(DEFAULT_CONCURRENT), u32::try_from).map_err(|_| Reported)?,
@@ -171,11 +174,26 @@ fn ours(fields: Fields<'_>, folder: &Path, pattoo: &PattooFiles) -> Result<Ours,
     })
 }
 
-fn server(fields: Fields<'_>, folder: &Path) -> Result<Server, Reported> {
-    let url = fields.required("url");
-    let form = secret::form();
-    let token = fields.node("token").map(|node| secret::read(fields.of(&form, node), folder)).transpose();
-    Ok(Server { url: url?, token: token? })
+/// The name of the output that `server:` and pattoo's own files configure.
+const PATTOO: &str = "pattoo";
+
+/// The outputs: those of `outputs:`, or the pattoo server of `server:` or of pattoo's own files.
+fn outputs(fields: Fields<'_>, folders: Folders<'_>, pattoo: &PattooFiles) -> Result<Vec<NamedOutput>, Reported> {
+    let server =
+        |settings| Ok(NamedOutput { name: PATTOO.parse().map_err(|_| Reported)?, output: Output::Pattoo(settings) });
+    match (fields.node("server"), fields.entry("outputs")) {
+        (Some(_), Some(entry)) => Err(fields.wrong_key(
+            entry,
+            "`server` and `outputs` cannot be set together",
+            "move the server below `outputs:`, as `pattoo: { type: pattoo, url: … }`, and remove `server:`",
+        )),
+        (Some(node), None) => {
+            let form = pattoo::form();
+            Ok(vec![server(pattoo::Settings::read(fields.of(&form, node), folders)?)?])
+        }
+        (None, Some(_)) => read_outputs(fields, fields.map("outputs"), folders),
+        (None, None) => pattoo.server.iter().map(|url| server(pattoo::Settings::new(url.clone()))).collect(),
+    }
 }
 
 /// The status address: an address, or `none`.
@@ -193,8 +211,9 @@ fn status(fields: Fields<'_>) -> Result<Option<SocketAddr>, Reported> {
 
 fn collector(
     fields: Fields<'_>,
-    folder: &Path,
+    folders: Folders<'_>,
     default_interval: PollingInterval,
+    outputs: Option<&[NamedOutput]>,
 ) -> Result<CollectorSettings, Reported> {
     let program = fields.required("program");
     let module = fields.required::<PathBuf>("module");
@@ -203,15 +222,17 @@ fn collector(
     let settings = settings(fields);
     let limits = fields.node("limits").map(|node| limits::read(fields.of(&forms::limits(), node))).transpose();
     let form = forms::grants();
-    let grants = fields.node("grants").map(|node| grants(fields.of(&form, node), folder)).transpose();
+    let grants = fields.node("grants").map(|node| grants(fields.of(&form, node), folders.configuration)).transpose();
+    let outputs = outputs.map_or(Ok(Vec::new()), |outputs| read_choice(fields, outputs));
     Ok(CollectorSettings {
         program: program?,
-        module: folder.join(module?),
+        module: folders.configuration.join(module?),
         sha256: sha256?,
         polling_interval: polling_interval?.unwrap_or(default_interval),
         settings: settings?,
         limits: limits?.unwrap_or_default(),
         grants: grants?.unwrap_or_default(),
+        outputs: outputs?,
     })
 }
 

@@ -38,7 +38,7 @@ use pattoo_settings::{Fields, Reported};
 
 pub use self::{
     config_directory::ConfigDirectory,
-    configuration::{CollectorSettings, Configuration, Directories, Server},
+    configuration::{CollectorSettings, Configuration, Directories},
     data_directory::DataDirectory,
     digest::{Digest, DigestError},
     grants::read_grants,

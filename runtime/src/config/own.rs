@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use pattoo_output::ServerUrl;
+use url::Url;
 
 use super::{
     config_directory::ConfigDirectory,
@@ -14,8 +14,8 @@ use super::{
 /// Our own endpoints in a configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnAddresses {
-    /// pattoo servers.
-    pub servers: Vec<ServerUrl>,
+    /// Outputs.
+    pub outputs: Vec<Url>,
     /// The status address of the daemon.
     pub status: Option<SocketAddr>,
 }
@@ -24,13 +24,21 @@ pub struct OwnAddresses {
 /// Blocks while it reads.
 pub fn own_addresses(directory: &ConfigDirectory) -> OwnAddresses {
     let mut own = OwnAddresses {
-        servers: PattooFiles::read(directory).ok().and_then(|files| files.server).into_iter().collect(),
+        outputs: PattooFiles::read(directory)
+            .ok()
+            .and_then(|files| files.server)
+            .map(|server| server.url().clone())
+            .into_iter()
+            .collect(),
         status: None,
     };
     let Ok(source) = Source::read(&directory.path().join(FILE)) else { return own };
     let ours = source.document.root.entry("pattoo_wasm");
-    let url = ours.and_then(|ours| ours.node.entry("server")?.node.entry("url")?.node.text());
-    own.servers.extend(url.and_then(|url| url.parse().ok()));
+    let server = ours.and_then(|ours| ours.node.entry("server")).map(|entry| &entry.node);
+    let outputs = ours.and_then(|ours| ours.node.entry("outputs")?.node.map()).unwrap_or_default();
+    let sections = server.into_iter().chain(outputs.iter().map(|entry| &entry.node));
+    let urls = sections.filter_map(|node| node.entry("url")?.node.text()?.parse::<Url>().ok());
+    own.outputs.extend(urls);
     own.status = match ours.and_then(|ours| ours.node.entry("status")?.node.text()) {
         Some("none") => None,
         Some(address) => address.parse().ok(),
@@ -56,8 +64,7 @@ mod tests {
         let ours = |text: &str| std::fs::write(folder.path().join("pattoo_wasm.yaml"), text).unwrap();
         ours("pattoo_wasm: { server: { url: 'http://192.0.2.6:80', token: { secret: UNSET } }, collectors: 7 }\n");
         let found = own_addresses(&directory);
-        let servers: Vec<_> = found.servers.iter().map(ToString::to_string).collect();
-        assert_eq!(servers.len(), 2, "{servers:?}");
+        assert_eq!(found.outputs.len(), 2, "{:?}", found.outputs);
         assert_eq!(found.status, Some("127.0.0.1:20203".parse().unwrap()));
         ours("pattoo_wasm: { status: '0.0.0.0:9' }\n");
         assert_eq!(own_addresses(&directory).status, Some("0.0.0.0:9".parse().unwrap()));

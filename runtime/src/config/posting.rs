@@ -1,9 +1,11 @@
 //! The settings for posting in the configuration, if there is one: so that a command treats the
 //! spool as the daemon does, and sends the same token.
 
-use pattoo_base::secret::Secret;
-use pattoo_output::{ServerUrl, SpoolLimits};
-use pattoo_settings::{ConfigError, Fields, Reported, read, secret};
+use std::path::Path;
+
+use pattoo_output::{Folders, Room as _, ServerUrl, pattoo};
+use pattoo_settings::{ConfigError, Fields, Reported, read, yaml::Node};
+use pattoo_spool::SpoolLimits;
 
 use super::{
     ConfigDirectory, forms,
@@ -14,16 +16,16 @@ use super::{
 /// The settings for posting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posting {
-    /// The bearer token, if the server is the configured one.
-    pub token: Option<Secret>,
+    /// The settings of the server, if it is configured.
+    pub server: Option<pattoo::Settings>,
     /// The limits of the spool.
     pub spool: SpoolLimits,
 }
 
 impl Posting {
     /// The settings in `pattoo_wasm.yaml` of a directory for posts to `server`, or the defaults if
-    /// there is no such file. The token is read only if it is requested and belongs to that server.
-    /// Blocks while it reads.
+    /// there is no such file. Those of the server, with its token, are read only if they are
+    /// requested and it is configured. Blocks while it reads.
     ///
     /// # Errors
     ///
@@ -31,7 +33,7 @@ impl Posting {
     pub fn find(directory: &ConfigDirectory, server: &ServerUrl, with_token: bool) -> Result<Self, ConfigError> {
         let source = match Source::read_trusted(&directory.path().join(FILE)) {
             Ok(source) => source,
-            Err(error) if error.is_missing() => return Ok(Self { token: None, spool: SpoolLimits::default() }),
+            Err(error) if error.is_missing() => return Ok(Self { server: None, spool: SpoolLimits::default() }),
             Err(error) => return Err(error.into_problem().into()),
         };
         let posting = read(&source.file, &source.document, &forms::pattoo_wasm_yaml(), |fields| {
@@ -41,35 +43,40 @@ impl Posting {
             if let Some(node) = fields.node("spool") {
                 fields.of(&forms::spool(), node).quantities(SPOOL, &mut spool)?;
             }
-            let token = if with_token { token(fields, server, &source)? } else { None };
-            Ok(Self { token, spool })
+            let server = if with_token { settings(fields, server, &source)? } else { None };
+            Ok(Self { server, spool })
         });
         Ok(posting?)
     }
 }
 
-/// The token of `server`, if that is the configured server.
-fn token(fields: Fields<'_>, server: &ServerUrl, source: &Source) -> Result<Option<Secret>, Reported> {
-    let (form, token_form) = (forms::server(), secret::form());
-    let Some(configured) = fields.node("server").map(|node| fields.of(&form, node)) else { return Ok(None) };
-    if configured.required::<ServerUrl>("url")? != *server {
-        return Ok(None);
-    }
-    configured.node("token").map(|node| secret::read(configured.of(&token_form, node), source.folder())).transpose()
+/// The settings of `server`, if it is configured.
+fn settings(fields: Fields<'_>, server: &ServerUrl, source: &Source) -> Result<Option<pattoo::Settings>, Reported> {
+    let folders = Folders { configuration: source.folder(), data: Path::new("") };
+    let form = pattoo::form();
+    let is_it = |node: &&Node| {
+        let url = node.entry("url").and_then(|entry| entry.node.text()).and_then(|url| url.parse::<ServerUrl>().ok());
+        url.is_some_and(|url| url == *server)
+    };
+    let outputs = fields.map("outputs").iter().map(|entry| &entry.node);
+    let configured = fields.node("server").into_iter().chain(outputs).find(is_it);
+    configured.map(|node| pattoo::Settings::read(fields.of(&form, node), folders)).transpose()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{ConfigDirectory, Posting, SpoolLimits};
+    use pattoo_spool::SpoolLimits;
+
+    use super::{ConfigDirectory, Posting};
 
     #[test]
     fn token_is_read_only_for_the_configured_server_and_only_if_requested() {
         let folder = tempfile::tempdir().unwrap();
         let directory = ConfigDirectory::at(folder.path());
         let (server, other) = ("http://192.0.2.5:20201/".parse().unwrap(), "http://192.0.2.6:20201".parse().unwrap());
-        let usual = Posting { token: None, spool: SpoolLimits { bytes: 1 << 30, age: Duration::from_hours(30 * 24) } };
+        let usual = Posting { server: None, spool: SpoolLimits { bytes: 1 << 30, age: Duration::from_hours(30 * 24) } };
         assert_eq!(Posting::find(&directory, &server, true).unwrap(), usual);
         let text = "pattoo_wasm: { server: { url: 'http://192.0.2.5:20201', token: { secret_file: token } },
             spool: { size: 5 GiB }, collectors: [{ program: A, module: a.wasm }] }";
@@ -81,6 +88,6 @@ mod tests {
         let error = Posting::find(&directory, &server, true).unwrap_err();
         assert!(error.to_string().contains("pattoo_wasm.yaml:1:"), "{error}");
         std::fs::write(folder.path().join("token"), "s3cret\n").unwrap();
-        assert!(Posting::find(&directory, &server, true).unwrap().token.is_some());
+        assert!(Posting::find(&directory, &server, true).unwrap().server.is_some_and(|server| server.token.is_some()));
     }
 }

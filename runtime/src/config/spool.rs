@@ -1,11 +1,11 @@
 //! The limits of the spool.
 
-use pattoo_output::SpoolLimits;
 use pattoo_settings::{
     GIB, HOUR, MIB, Quantity,
     convert::{duration, millis, same},
     quantity,
 };
+use pattoo_spool::SpoolLimits;
 
 /// The keys below `spool:`.
 pub(super) static SPOOL: &[Quantity<SpoolLimits>] = &[

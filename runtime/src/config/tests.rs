@@ -29,6 +29,13 @@ const PATTOO: (&str, &str) = ("pattoo.yaml", "main: { daemon_directory: /d }\n")
 /// Without looking up a name.
 const NOTHING: (&str, &str) = ("pattoo_wasm.yaml", "pattoo_wasm: { hostname: h }\n");
 
+/// The URL of the pattoo server.
+fn server(configuration: &Configuration) -> String {
+    let output = configuration.outputs.first().unwrap();
+    assert_eq!(output.name.as_str(), "pattoo");
+    output.output.room().place()
+}
+
 #[test]
 fn documented_shape_of_pattoo_yaml_is_read() {
     let text = "main:\n  log_directory: /l\n  daemon_directory: /d\npolling:\n  polling_interval: 20\n  ip_address: \
@@ -37,7 +44,7 @@ fn documented_shape_of_pattoo_yaml_is_read() {
     let configuration = load(&[("pattoo.yaml", text), ("pattoo_wasm.yaml", ours)]).unwrap();
     assert_eq!(configuration.directories.daemon.root(), Path::new("/d"));
     assert_eq!(configuration.directories.log.as_deref(), Some(Path::new("/l")));
-    assert_eq!(configuration.server.unwrap().url.to_string(), "http://192.0.2.5:20202");
+    assert_eq!(server(&configuration), "http://192.0.2.5:20202");
     assert_eq!(configuration.collectors[0].polling_interval.seconds(), 20);
 }
 
@@ -50,7 +57,7 @@ fn shape_of_pattoo_shared_is_read() {
     assert_eq!(configuration.directories.daemon.root(), Path::new("/d"));
     assert_eq!(configuration.directories.cache.as_deref(), Some(Path::new("/c")));
     assert_eq!(configuration.log_level, LevelFilter::WARN);
-    assert_eq!(configuration.server.unwrap().url.to_string(), "http://[2001:db8::5]:20201");
+    assert_eq!(server(&configuration), "http://[2001:db8::5]:20201");
 }
 
 #[test]
@@ -58,13 +65,13 @@ fn our_file_takes_precedence_over_pattoos_and_the_shape_of_pattoo_shared_over_th
     let pattoo = "pattoo: { daemon_directory: /d2 }\npattoo_agent_api: { ip_address: two }\nmain: { daemon_directory: \
                   /d3, log_directory: /l3 }\npolling: { ip_address: three, ip_bind_port: 3, polling_interval: 33 }\n";
     let agent = "pattoo_agent_api: { ip_address: one }\n";
-    let url = |files: &[_]| load(files).unwrap().server.unwrap().url.to_string();
+    let url = |files: &[_]| server(&load(files).unwrap());
     assert_eq!(url(&[("pattoo.yaml", pattoo), ("pattoo_agent.yaml", agent), NOTHING]), "http://one:3");
     assert_eq!(url(&[("pattoo.yaml", pattoo), NOTHING]), "http://two:3");
     let ours = "pattoo_wasm:\n  hostname: h\n  server: { url: 'https://four' }\n  collectors:\n    - { program: A, module: a, \
                 polling_interval: 4 }\n    - { program: B, module: b }\n";
     let configuration = load(&[("pattoo.yaml", pattoo), ("pattoo_wasm.yaml", ours)]).unwrap();
-    assert_eq!(configuration.server.unwrap().url.to_string(), "https://four");
+    assert_eq!(server(&configuration), "https://four");
     assert_eq!(configuration.directories.daemon.root(), Path::new("/d2"));
     assert_eq!(configuration.directories.log.as_deref(), Some(Path::new("/l3")));
     let intervals: Vec<_> = configuration.collectors.iter().map(|one| one.polling_interval.seconds()).collect();
@@ -76,7 +83,7 @@ fn missing_keys_have_their_defaults() {
     let configuration = load(&[PATTOO, ("pattoo_wasm.yaml", "pattoo_wasm:\n")]).unwrap_err().to_string();
     assert!(configuration.contains("`pattoo_wasm` is missing"), "{configuration}");
     let configuration = load(&[PATTOO, NOTHING]).unwrap();
-    assert_eq!(configuration.server, None);
+    assert_eq!(configuration.outputs, []);
     assert_eq!(configuration.log_level, LevelFilter::INFO);
     assert_eq!(configuration.status.unwrap().to_string(), "127.0.0.1:20203");
     assert_eq!((configuration.concurrent, configuration.spool.bytes), (256, 1 << 30));
@@ -113,7 +120,7 @@ pattoo_wasm:
     fs::write(folder.path().join("pattoo_wasm.yaml"), ours).unwrap();
     fs::write(folder.path().join("token"), "hush\n").unwrap();
     let configuration = Configuration::load(&ConfigDirectory::at(folder.path())).unwrap();
-    assert!(configuration.server.as_ref().is_some_and(|server| server.token.is_some()));
+    assert!(configuration.outputs.iter().any(|output| !output.output.room().secrets().is_empty()));
     assert_eq!((configuration.status, configuration.concurrent), (None, 8));
     assert_eq!((configuration.spool.bytes, configuration.spool.age), (64 << 20, Duration::from_hours(48)));
     let [collector] = &configuration.collectors[..] else { panic!("one collector") };
@@ -332,7 +339,7 @@ fn reference_has_every_key() {
     let mut missing = Vec::new();
     let forms = [
         forms::pattoo_wasm(),
-        forms::server(),
+        pattoo_output::pattoo::form(),
         forms::spool(),
         forms::log(),
         forms::collector(),

@@ -6,13 +6,16 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use pattoo_base::{clock::unix_millis, invariant::Invariant as _};
-use pattoo_measurement::Program;
-use pattoo_output::pattoo::{Batch, Body};
+use pattoo_base::{
+    clock::unix_millis,
+    invariant::{Invariant as _, broken},
+};
+use pattoo_output::Encoders;
 use pattoo_sandbox::{
     Collector, Ending, Outcome, Sandbox, Stop,
     capability::{Assignment, Denial},
 };
+use pattoo_spool::NewPayload;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::{
@@ -20,10 +23,11 @@ use super::{
     daemon_status::DaemonStatus,
 };
 
-/// Makes a payload durable. An error is text for people: the payload can be stored again.
-pub type StorePayload = Arc<dyn Fn(Arc<Body>, Program) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// Makes the payloads of a collection durable. An error is text for people: they can be stored
+/// again.
+pub type StorePayloads = Arc<dyn Fn(Vec<NewPayload>) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// The delay between two attempts to make a payload durable.
+/// The delay between two attempts to make payloads durable.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// Everything that one collection needs.
@@ -35,7 +39,7 @@ pub(super) struct CollectionTask {
     pub(super) is_long: bool,
     pub(super) code: Arc<Collector>,
     pub(super) assignment: Arc<Assignment>,
-    pub(super) store: StorePayload,
+    pub(super) store: StorePayloads,
     pub(super) stats: Arc<CollectorStats>,
     pub(super) status: Arc<DaemonStatus>,
     /// True once the collection is to be stopped.
@@ -119,9 +123,13 @@ impl CollectionTask {
         if rejected > 0 {
             message = format!("{message}, {rejected} rejected");
         }
-        if let Some(body) = Batch::of(outcome.emission.sink).and_then(|batch| batch.into_body(unix_millis()))
-            && let Err(error) = self.store(Arc::new(body)).await
-        {
+        let stored = if let Some(encoders) = Encoders::of(outcome.emission.sink) {
+            self.store(encoders, accepted).await
+        } else {
+            broken("a collection of the daemon emits to the encoders of its outputs");
+            Err("internal error".to_owned())
+        };
+        if let Err(error) = stored {
             reason = TerminationReason::NotStored;
             message = format!("{message}, and lost: {error}");
         }
@@ -153,16 +161,20 @@ impl CollectionTask {
         if good || accepted > 0 { CollectionResult::Success } else { CollectionResult::Failure }
     }
 
-    /// Makes a payload durable. If that fails it is tried again for one interval: a disk that is
+    /// Makes the payloads durable. If that fails it is tried again for one interval: a disk that is
     /// full for a moment costs nothing, one that stays full must not fill memory as well.
-    async fn store(&self, body: Arc<Body>) -> Result<(), String> {
+    async fn store(&self, encoders: Encoders, datapoints: u64) -> Result<(), String> {
         let agent = &self.assignment.agent;
+        let payloads = encoders.into_payloads(unix_millis()).map_err(|error| error.to_string())?;
+        if payloads.is_empty() {
+            return Ok(());
+        }
         let began = Instant::now();
         let mut logged = false;
         loop {
-            let Err(error) = (self.store)(Arc::clone(&body), agent.program.clone()).await else { return Ok(()) };
+            let Err(error) = (self.store)(payloads.clone()).await else { return Ok(()) };
             if began.elapsed() >= agent.polling_interval.duration() {
-                tracing::error!("{}: {} datapoints are lost: {error}", agent.program, body.datapoints());
+                tracing::error!("{}: {datapoints} datapoints are lost: {error}", agent.program);
                 return Err(error);
             }
             if !logged {

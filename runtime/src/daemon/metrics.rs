@@ -5,14 +5,15 @@
 //! collector chose: programs, devices and origins are those of the configuration.
 
 use std::{
+    collections::BTreeMap,
     fmt::{Display, Write as _},
     sync::atomic::Ordering,
     time::Duration,
 };
 
 use pattoo_measurement::Program;
-use pattoo_output::SpoolStats;
 use pattoo_sandbox::capability::{Family, ROOMS};
+use pattoo_spool::{OutputId, SpoolStats};
 
 use super::{
     collector_stats::{SkipReason, StatsSnapshot, TerminationReason},
@@ -58,6 +59,7 @@ families! {
     QUEUED_BYTES "pattoo_wasm_spool_bytes" "gauge" [] "Their size.";
     QUEUED_AGE "pattoo_wasm_spool_oldest_seconds" "gauge" [] "The age of the oldest of them; 0 if there is none.";
     // words: keep, the previous name
+    OUTPUT_QUEUED "pattoo_wasm_output_queued_payloads" "gauge" ["output"] "Payloads that wait for an output; a pattoo server has its URL as its name.";
     QUARANTINED "pattoo_wasm_spool_quarantined_payloads" was "pattoo_wasm_spool_quarantined_bodies" "gauge" [] "Payloads in quarantine, which the server refused while it took others.";
     QUARANTINED_BYTES "pattoo_wasm_spool_quarantined_bytes" "gauge" [] "Their size.";
     DELIVERED "pattoo_wasm_spool_delivered_total" "counter" [] "Payloads that the server took, over the life of the spool.";
@@ -66,12 +68,17 @@ families! {
 }
 
 /// The page. The metrics of the spool are left out if the spool could not be read.
-pub fn page(status: &DaemonStatus, spool: Option<&SpoolStats>) -> String {
+pub fn page(status: &DaemonStatus, spool: Option<&SpoolStats>, queued: &BTreeMap<OutputId, u64>) -> String {
     let mut page = Page::default();
     page.daemon(status);
     page.collectors(status);
     if let Some(stats) = spool {
         page.spool(stats);
+        page.family(OUTPUT_QUEUED, |samples| {
+            for (output, count) in queued {
+                samples.add("", &[("output", output.as_str())], count);
+            }
+        });
     }
     page.text
 }

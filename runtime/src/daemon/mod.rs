@@ -47,7 +47,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 pub(crate) use self::collection::termination_of;
 pub use self::{
-    collection::StorePayload,
+    collection::StorePayloads,
     collector_stats::{
         CollectionRecord, CollectorStats, LastCollection, SkipReason, StatsSnapshot, TerminationReason, Totals,
     },
@@ -72,7 +72,7 @@ pub struct Plan {
     /// The collectors, each with a program of its own.
     pub collectors: Vec<DesiredCollector>,
     /// Makes payloads durable.
-    pub store: StorePayload,
+    pub store: StorePayloads,
 }
 
 /// A command to a running daemon.

@@ -1,32 +1,32 @@
-//! From a configuration to a plan: the collectors, their grants, and the destination of payloads.
+//! From a configuration to a plan: the collectors, their grants, and the outputs of their payloads.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::{Agent, AgentId, AgentIdError, Program};
 use pattoo_modbus::Endpoints;
-use pattoo_output::pattoo::{Budget, Memory};
-use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, store_body, take_over};
+use pattoo_output::{Budget, Delivery, DeliverySettings, Encodings, NamedOutput, OutputName};
 use pattoo_sandbox::{
     capability::{Assignment, GrantError},
     state::StateStore,
 };
+use pattoo_spool::Spool;
 use tokio::sync::Mutex;
 
-use super::{DesiredCollector, Plan, StorePayload};
-use crate::config::{CollectorSettings, Configuration, Server};
+use super::{DesiredCollector, Plan, StorePayloads};
+use crate::config::{CollectorSettings, Configuration};
 
-/// The time for a running post to finish when delivery stops.
+/// The time for running requests to finish when delivery stops.
 const POST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a configuration cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// There is no server for payloads.
+    /// No output is configured.
     #[error(
         "no pattoo server is configured; set `server: {{ url: \"http://192.0.2.5:20201\" }}` in pattoo_wasm.yaml, or ip_address in pattoo.yaml"
     )]
-    NoServer,
+    NoOutput,
     /// A collector has no agent id.
     #[error("{program}: {error}")]
     AgentId {
@@ -54,7 +54,7 @@ pub struct DaemonResources {
     /// For what all collectors remember of their series, together.
     memory: Budget,
     status: Option<SocketAddr>,
-    delivery: Mutex<Option<(Server, Delivery)>>,
+    delivery: Mutex<Option<(Vec<NamedOutput>, Delivery)>>,
 }
 
 impl DaemonResources {
@@ -70,21 +70,20 @@ impl DaemonResources {
         }
     }
 
-    /// Delivers the spool to `server` from now on. A delivery to the same server continues.
-    async fn deliver_to(&self, server: &Server) {
+    /// Sends what is in the spool to `outputs` from now on. A delivery to the same outputs continues.
+    async fn deliver_to(&self, outputs: &[NamedOutput]) {
         let mut delivery = self.delivery.lock().await;
-        if delivery.as_ref().is_some_and(|(before, _)| before == server) {
+        if delivery.as_ref().is_some_and(|(before, _)| before == outputs) {
             return;
         }
         if let Some((_, before)) = delivery.take() {
             before.shutdown(POST_WITHIN).await;
         }
-        let token = server.token.clone().map(|token| (server.url.clone(), token));
-        let settings = DeliverySettings { token, ..DeliverySettings::default() };
-        *delivery = Some((server.clone(), Delivery::start(self.spool.clone(), settings)));
+        let settings = DeliverySettings { outputs: outputs.to_vec(), ..DeliverySettings::default() };
+        *delivery = Some((outputs.to_vec(), Delivery::start(self.spool.clone(), settings)));
     }
 
-    /// Stops the delivery. A running post gets some time to finish; other payloads stay in the
+    /// Stops the delivery. A running request gets some time to finish; other payloads stay in the
     /// spool.
     pub async fn close(&self) {
         if let Some((_, delivery)) = self.delivery.lock().await.take() {
@@ -92,28 +91,40 @@ impl DaemonResources {
         }
     }
 
-    /// Makes payloads for `server` durable.
-    fn store(&self, server: &Server) -> StorePayload {
-        let (spool, url) = (self.spool.clone(), server.url.clone());
-        Arc::new(move |body, program| {
-            let (spool, url) = (spool.clone(), url.clone());
-            Box::pin(async move {
-                store_body(&spool, &body, &program, &url).await.map(|_| ()).map_err(|error| error.to_string())
-            })
+    /// Makes the payloads of a collection durable, all of them in one transaction.
+    fn store(&self) -> StorePayloads {
+        let spool = self.spool.clone();
+        Arc::new(move |payloads| {
+            let spool = spool.clone();
+            Box::pin(async move { spool.store(payloads).await.map(|_| ()).map_err(|error| error.to_string()) })
         })
+    }
+
+    /// Moves the backlog of pattoo's own agent of this name into the spool, for the first output of
+    /// the collector that knows such agents.
+    async fn take_over(&self, cache: &Path, agent: &Agent, outputs: &[&NamedOutput]) {
+        let taking = outputs
+            .iter()
+            .find_map(|output| output.output.room().take_over(&self.spool, cache, &agent.id, &agent.program));
+        if let Some(taking) = taking
+            && let Err(error) = taking.await
+        {
+            tracing::error!("{}: its backlog in {} is left there: {error}", agent.program, cache.display());
+        }
     }
 }
 
-/// Makes the plan of a configuration: creates or reads agent ids, takes over backlogs of pattoo's
-/// Python agents, and delivers to the configured server.
+/// Makes the plan of a configuration: agent ids are made or read, backlogs of pattoo's Python
+/// agents taken over, and posting goes to the configured server.
 ///
 /// # Errors
 ///
-/// When something in it cannot be used. Then nothing has changed, except that agent ids were
-/// created.
+/// When something in it cannot be used. Nothing has changed then but that agent ids were made.
 pub async fn plan(resources: &DaemonResources, configuration: &Configuration) -> Result<Plan, PlanError> {
-    let server = configuration.server.as_ref().ok_or(PlanError::NoServer)?;
-    let own = OwnEndpoints::of_all(configuration.known_servers.iter().map(ServerUrl::url), resources.status).await;
+    if configuration.outputs.is_empty() {
+        return Err(PlanError::NoOutput);
+    }
+    let own = OwnEndpoints::of_all(&configuration.output_urls, resources.status).await;
     let ids = configuration.directories.daemon.agent_ids();
     let collectors = configuration
         .collectors
@@ -128,25 +139,30 @@ pub async fn plan(resources: &DaemonResources, configuration: &Configuration) ->
                 hostname: configuration.hostname.clone(),
                 polling_interval: settings.polling_interval,
             };
-            desired(settings, agent, resources, &own)
+            let outputs = chosen(&configuration.outputs, &settings.outputs);
+            desired(settings, agent, &outputs, resources, &own)
         })
         .collect::<Result<Vec<_>, _>>()?;
     if let Some(cache) = &configuration.directories.cache {
-        for collector in &collectors {
-            let agent = &collector.assignment.agent;
-            if let Err(error) = take_over(&resources.spool, cache, &agent.id, &agent.program, &server.url).await {
-                tracing::error!("{}: its backlog in {} is left there: {error}", agent.program, cache.display());
-            }
+        for (collector, settings) in collectors.iter().zip(&configuration.collectors) {
+            let outputs = chosen(&configuration.outputs, &settings.outputs);
+            resources.take_over(cache, &collector.assignment.agent, &outputs).await;
         }
     }
-    resources.deliver_to(server).await;
+    resources.deliver_to(&configuration.outputs).await;
     resources.endpoints.deny_addresses(move |address| own.has_address(address.ip(), address.port()));
-    Ok(Plan { collectors, store: resources.store(server) })
+    Ok(Plan { collectors, store: resources.store() })
+}
+
+/// The outputs with these names.
+fn chosen<'o>(outputs: &'o [NamedOutput], names: &[OutputName]) -> Vec<&'o NamedOutput> {
+    outputs.iter().filter(|output| names.contains(&output.name)).collect()
 }
 
 fn desired(
     settings: &CollectorSettings,
     agent: Agent,
+    outputs: &[&NamedOutput],
     resources: &DaemonResources,
     own: &OwnEndpoints,
 ) -> Result<DesiredCollector, PlanError> {
@@ -158,7 +174,7 @@ fn desired(
         .endpoints(resources.endpoints.clone())
         .own(own.clone())
         .state(resources.state.clone())
-        .sinks(Arc::new(Memory::new(&resources.memory)))
+        .sinks(Arc::new(Encodings::new(outputs.iter().copied(), &resources.memory)))
         .build()
         .map_err(|error| PlanError::Grant { program, error })?;
     Ok(DesiredCollector {

@@ -16,7 +16,7 @@ use axum::{
     routing::get,
 };
 use pattoo_measurement::Program;
-use pattoo_output::Spool;
+use pattoo_spool::Spool;
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::Semaphore};
 
@@ -97,7 +97,8 @@ async fn metrics_page(State(source): State<Source>) -> Response {
     if let Err(error) = &stats {
         tracing::warn!("the state of the spool cannot be read: {error}");
     }
-    let page = metrics::page(&source.status, stats.as_ref().ok());
+    let outputs = source.spool.queued_by_output().await.unwrap_or_default();
+    let page = metrics::page(&source.status, stats.as_ref().ok(), &outputs);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }
 
@@ -121,6 +122,9 @@ async fn status_page(State(source): State<Source>) -> Response {
         }),
         Err(_) => None,
     };
+    let queued = source.spool.queued_by_output().await.unwrap_or_default();
+    let outputs =
+        queued.into_iter().map(|(output, queued)| OutputPage { output: output.to_string(), queued }).collect();
     let all = source.status.all_collectors();
     let running = source.status.running();
     let page = StatusPage {
@@ -129,6 +133,7 @@ async fn status_page(State(source): State<Source>) -> Response {
         running,
         under_way: running,
         spool,
+        outputs,
         collectors: all.into_iter().map(|(program, stats)| CollectorPage::of(&program, &stats)).collect(),
     };
     match serde_json::to_vec_pretty(&page) {
@@ -146,6 +151,8 @@ struct StatusPage {
     /// The previous name of `running`.
     under_way: u64,
     spool: Option<SpoolPage>,
+    /// The outputs for which payloads wait.
+    outputs: Vec<OutputPage>,
     collectors: Vec<CollectorPage>,
 }
 
@@ -157,6 +164,14 @@ struct SpoolPage {
     quarantined: u64,
     delivered: u64,
     dropped: u64,
+}
+
+#[derive(Serialize)]
+struct OutputPage {
+    /// Its name; a pattoo server has the name of its URL.
+    output: String,
+    /// Payloads that wait for it.
+    queued: u64,
 }
 
 #[derive(Serialize)]

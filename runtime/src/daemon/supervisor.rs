@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     backoff::Backoff,
     clock::Clock,
-    collection::{CollectionResult, CollectionTask, ConcurrencyPermits, StorePayload, TaskOutput},
+    collection::{CollectionResult, CollectionTask, ConcurrencyPermits, StorePayloads, TaskOutput},
     collector_stats::{CollectionRecord, CollectorStats, SkipReason, TerminationReason, Totals},
     daemon_status::DaemonStatus,
     loader::{CollectorLoadError, DesiredCollector, FileStamp, Loader, PreparedCollector},
@@ -77,7 +77,7 @@ pub struct Supervisor {
     permits: ConcurrencyPermits,
     loader: Arc<Loader>,
     status: Arc<DaemonStatus>,
-    store: StorePayload,
+    store: StorePayloads,
     clock: Clock,
     schedule: Schedule,
     by_id: HashMap<CollectorId, SupervisedCollector>,
@@ -99,7 +99,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// A supervisor without collectors. At most `concurrent` collections run at once; `sandbox`
     /// must be made for as many.
-    pub fn new(sandbox: Arc<Sandbox>, concurrent: u32, status: Arc<DaemonStatus>, store: StorePayload) -> Self {
+    pub fn new(sandbox: Arc<Sandbox>, concurrent: u32, status: Arc<DaemonStatus>, store: StorePayloads) -> Self {
         let clock = Clock::start();
         Self {
             loader: Arc::new(Loader::new(Arc::clone(&sandbox))),
@@ -129,7 +129,7 @@ impl Supervisor {
     }
 
     /// Stores payloads with `store` from now on.
-    pub fn store_to(&mut self, store: StorePayload) {
+    pub fn store_to(&mut self, store: StorePayloads) {
         self.store = store;
     }
 

@@ -27,7 +27,7 @@ pub(crate) fn figures() {
     let granted = bench.tokio.block_on(async {
         assignment_with_grants(agent("boundary"), device.address(), site.address()).limits(long_timeout()).build()
     });
-    let granted = Arc::new(granted.expect("nothing to refuse"));
+    let granted = Arc::new(granted.unwrap());
     let spans = each(&bench, &granted, SPANS, 21, reader, |work| seconds(work));
     show(&spans, 1e6, "us for a span of one address, 1 000 of them in one `read-many`");
     let url = format!("http://{}/weather.json", site.address());

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use pattoo_measurement::{Agent, Candidate, DEFAULT_FUTURE_BOUND, Value};
 use pattoo_output::pattoo::{Batch, Body};
-use pattoo_output::{Delivery, DeliverySettings, ServerUrl, Spool, SpoolLimits, store_body};
+use pattoo_output::{Delivery, DeliverySettings, ServerUrl};
+use pattoo_spool::{Spool, SpoolLimits};
+use pattoo_tests::storing::store_body;
 use pattoo_tests::{
     Cli, agent,
     figures::{Target, repeated, say, seconds},
@@ -94,7 +96,7 @@ async fn store(spool: &Spool, agents: &[Arc<Agent>], server: &ServerUrl, bodies:
         tokio::spawn(async move {
             let body = body(&agent, points);
             for _ in 0..count {
-                store_body(&spool, &body, &agent.program, &server).await.unwrap();
+                store_body(&spool, &body, &agent.program, &server).await;
             }
         })
     });

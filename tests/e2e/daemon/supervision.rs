@@ -16,10 +16,11 @@ use std::{
 };
 
 use pattoo_measurement::{Agent, AgentId, PollingInterval};
+use pattoo_output::{Budget, Encodings, NamedOutput, Output, pattoo};
 use pattoo_sandbox::{CompileLimits, Compiler, Module, Sandbox, capability::Limits};
 use pattoo_tests::{assignment_without_grants, binary, component, emits_and, guest};
 use pattoo_wasm::daemon::{
-    DaemonStatus, DesiredCollector, SkipReason, StatsSnapshot, StorePayload, Supervisor, TerminationReason,
+    DaemonStatus, DesiredCollector, SkipReason, StatsSnapshot, StorePayloads, Supervisor, TerminationReason,
 };
 
 const GOOD: &str = r#"(func (export "collect") (result i32) i32.const 0)"#;
@@ -35,18 +36,25 @@ struct Fixture {
     supervisor: Supervisor,
 }
 
+/// Encodes datapoints for a pattoo server.
+fn encodings() -> Arc<Encodings> {
+    let server = pattoo::Settings::new("http://127.0.0.1:20201".parse().unwrap());
+    let output = NamedOutput { name: "pattoo".parse().unwrap(), output: Output::Pattoo(server) };
+    Arc::new(Encodings::new(&[output], &Budget::default()))
+}
+
 impl Fixture {
     fn new() -> Self {
-        Self::storing(Arc::new(|_, _| Box::pin(async { Ok(()) })))
+        Self::storing(Arc::new(|_| Box::pin(async { Ok(()) })))
     }
 
     /// A supervisor that stores payloads with `store`.
-    fn storing(store: StorePayload) -> Self {
+    fn storing(store: StorePayloads) -> Self {
         Self::of(store, 4)
     }
 
     /// A supervisor with this many concurrent collections.
-    fn of(store: StorePayload, concurrent: u32) -> Self {
+    fn of(store: StorePayloads, concurrent: u32) -> Self {
         let status = Arc::new(DaemonStatus::default());
         let compiler = Compiler::new(binary(), CompileLimits::default());
         let sandbox = Arc::new(Sandbox::with_trials(concurrent, compiler, None).unwrap());
@@ -74,7 +82,7 @@ impl Fixture {
             polling_interval: PollingInterval::from_seconds(1).unwrap(),
         };
         let limits = Limits { timeout, ..Limits::default() };
-        let assignment = assignment_without_grants(Arc::new(agent)).limits(limits).build().unwrap();
+        let assignment = assignment_without_grants(Arc::new(agent)).sinks(encodings()).limits(limits).build().unwrap();
         DesiredCollector {
             module: module.to_owned(),
             pin: None,
@@ -276,7 +284,7 @@ async fn endless_collection_is_interrupted_at_shutdown() {
 async fn storing_a_payload_is_retried_before_it_is_lost() {
     let (attempts, full) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let (counted, disk) = (Arc::clone(&attempts), Arc::clone(&full));
-    let store: StorePayload = Arc::new(move |_, _| {
+    let store: StorePayloads = Arc::new(move |_| {
         let first = counted.fetch_add(1, Ordering::SeqCst) == 0;
         let stored = if first || disk.load(Ordering::SeqCst) { Err("no space left".to_owned()) } else { Ok(()) };
         Box::pin(async { stored })
@@ -296,7 +304,7 @@ async fn storing_a_payload_is_retried_before_it_is_lost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_endless_collectors_do_not_delay_other_collections() {
-    let mut fixture = Fixture::of(Arc::new(|_, _| Box::pin(async { Ok(()) })), 64);
+    let mut fixture = Fixture::of(Arc::new(|_| Box::pin(async { Ok(()) })), 64);
     let (spins, good) = (fixture.module("spins.wat", SPINS), fixture.module("good.wat", GOOD));
     let spinning = |number| fixture.wanted(&format!("spins-{number}"), &spins, Duration::from_mins(10));
     let mut wanted: Vec<DesiredCollector> = (0..20).map(spinning).collect();
@@ -322,7 +330,7 @@ async fn twenty_endless_collectors_do_not_delay_other_collections() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn collectors_that_use_their_whole_timeout_leave_half_of_the_permits_to_others() {
-    let mut fixture = Fixture::of(Arc::new(|_, _| Box::pin(async { Ok(()) })), 4);
+    let mut fixture = Fixture::of(Arc::new(|_| Box::pin(async { Ok(()) })), 4);
     let good = fixture.module("good.wat", GOOD);
     // They emit datapoints, so none of them backs off.
     let spins = fixture.path("spins.wat");

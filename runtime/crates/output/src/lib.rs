@@ -1,42 +1,122 @@
-//! The way to the pattoo server, on which nothing is lost.
+//! Where datapoints go: encoded for each output, durable until the output has accepted them.
 //!
-//! A body is committed to the [`Spool`] before anybody tries to send it, and deleted from there when the server took it, so
-//! a process that is killed at any moment loses nothing that was stored. Of each agent the oldest goes first, since the
-//! server ignores what is older than the newest that it has; different agents don't wait for each other.
+//! An [`Output`] is one of the rooms below: [`pattoo`] posts to a pattoo server, [`file`] appends to a file. A room owns all that
+//! is particular to its output: its section of the configuration, how datapoints are encoded and divided, how payloads are
+//! sent, and what an answer means. To add an output, add a room that implements [`Room`] and a line to `outputs!` below.
 //!
-//! - [`Spool`] is the file: what waits, what was set aside, how often each body was refused. It is a crate of its own.
-//! - `courier` takes one agent's bodies to their server, one after the other, and decides what an answer means.
-//! - `lanes` decides when: which agent is next, how long a server that is away is left alone.
-//! - `news` decides what of that is worth a line of the log.
-//! - [`Delivery`] is them at work, in a daemon; [`deliver_now`] is one agent's turn, for a command.
-//! - [`take_over`] fetches what pattoo's own agents left behind.
+//! What is the same for all:
 //!
-//! Several processes may do this on one file. Each agent's queue is posted by one of them at a time: a lock on a byte of a
-//! file, which the system releases when its holder dies, however it dies.
+//! - [`Encodings`] makes the [`Encoders`] of a collection, which take its datapoints as they are emitted and become payloads
+//!   when it ends: all of them are committed to the spool ([`pattoo_spool`]) in one transaction.
+//! - [`Delivery`] sends what is in the spool, each queue oldest first, until its output has accepted it; [`deliver_now`] does
+//!   so for one queue. Outputs do not wait for each other.
 //!
-//! What can be delivered twice: a body whose answer was on its way when the process was killed, or whose answer was lost by the
-//! network. The server drops what it has already.
+//! A payload whose answer was lost, or that was accepted just before the process was killed, is sent again: every output gets
+//! each datapoint at least once.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use pattoo_measurement::{
+//!     Agent, AgentId, Bounds, Candidate, PollingInterval, SinkFactory as _, Value,
+//! };
+//! use pattoo_output::{Budget, Encoders, Encodings, NamedOutput, Output, file};
+//!
+//! let archive = Output::File(file::Settings::new("/var/lib/pattoo/archive.jsonl"));
+//! let outputs = [NamedOutput { name: "archive".parse()?, output: archive }];
+//! let encodings = Encodings::new(&outputs, &Budget::default());
+//!
+//! let agent = Arc::new(Agent {
+//!     program: "BOILER".parse()?,
+//!     id: AgentId::passing()?,
+//!     hostname: "gateway-7".parse()?,
+//!     polling_interval: PollingInterval::from_seconds(20)?,
+//! });
+//! let mut sink = encodings.sink(&agent, Bounds::default());
+//! let flow = Candidate { key: "flow".into(), value: Value::Float(61.5), timestamp: None, metadata: Vec::new() };
+//! sink.emit("boiler-1", vec![flow], 1_700_000_000_000)?;
+//!
+//! // What the collection left behind, to be stored in the spool.
+//! let payloads = Encoders::of(sink).expect("they were made above").into_payloads(1_700_000_000_500)?;
+//! assert_eq!(payloads[0].queue.output.as_str(), "archive");
+//! assert!(payloads[0].bytes.starts_with(br#"{"program":"BOILER""#));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-mod courier;
-mod lane;
-mod lanes;
-mod news;
+mod configured;
+mod delivery;
+mod encoders;
+pub mod file;
+mod json;
+mod name;
 pub mod pattoo;
-mod poster;
-mod service;
-mod takeover;
+mod room;
 
-#[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, clippy::string_slice, reason = "a test that panics has failed, as it should")]
-mod tests;
+use pattoo_measurement::AgentId;
+use pattoo_settings::{Fields, Reported, Variant};
+use pattoo_spool::{AgentKey, InvalidName, OutputId};
 
 pub use self::{
-    courier::{DeliverySettings, NotDelivered, deliver_now},
-    lane::{Lane, output_of, store_body},
-    poster::{PostError, Poster, ServerUrl, ServerUrlError, Verdict},
-    service::Delivery,
-    takeover::{Takeover, take_over},
+    configured::{NamedOutput, form, read_choice, read_outputs},
+    delivery::{Delivery, DeliverySettings, NotDelivered, deliver_now},
+    encoders::{Encoders, Encodings},
+    name::{InvalidOutputName, OutputName},
+    pattoo::{Budget, ServerUrl, ServerUrlError},
+    room::{Client, ClientOptions, Encoded, Encoder, Encoding, Folders, Room, SendError, Verdict},
 };
-pub use pattoo_spool::{
-    PayloadInfo, Retried, Selection, Spool, SpoolError, SpoolLimits, SpoolStats, StoredId, StoredPayload,
-};
+
+macro_rules! outputs {
+    ($($(#[$doc:meta])* $name:literal $variant:ident $room:ident;)*) => {
+        /// An output: what was configured of it.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Output {
+            $($(#[$doc])* $variant($room::Settings),)*
+        }
+
+        impl Output {
+            /// The types, as they are written in a configuration.
+            pub const TYPES: &'static [&'static str] = &[$($name),*];
+            /// The types with the forms of their sections.
+            pub const VARIANTS: &'static [Variant] = &[$(Variant { name: $name, form: $room::form }),*];
+
+            /// Its room.
+            pub fn room(&self) -> &dyn Room {
+                match self {
+                    $(Self::$variant(settings) => settings,)*
+                }
+            }
+
+            /// Reads the section of an output of this type. `None` if there is no such type.
+            fn read(kind: &str, fields: Fields<'_>, folders: Folders<'_>) -> Option<Result<Self, Reported>> {
+                match kind {
+                    $($name => Some($room::Settings::read(fields, folders).map(Self::$variant)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+outputs! {
+    /// A pattoo server.
+    "pattoo" Pattoo pattoo;
+    /// A file of JSON lines.
+    "file" File file;
+}
+
+impl Output {
+    /// The output of queues that the configuration does not name any more, if their name says enough: what waits for a server
+    /// that was configured once is delivered to it.
+    pub fn unconfigured(id: &OutputId) -> Option<Self> {
+        pattoo::Settings::of_id(id).map(Self::Pattoo)
+    }
+}
+
+/// An agent's name in the spool.
+///
+/// # Errors
+///
+/// Never, for an id of 64 digits.
+pub fn agent_key(id: &AgentId) -> Result<AgentKey, InvalidName> {
+    id.as_str().parse()
+}

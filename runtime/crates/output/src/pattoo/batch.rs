@@ -9,14 +9,19 @@ use std::{any::Any, collections::HashMap, mem, sync::Arc, time::Duration};
 use pattoo_measurement::{Agent, Bounds, Candidate, Reason, Rejection, Sink, SinkFactory, TargetError, target_name};
 
 use super::{
+    CONTENT_TYPE,
     body::Body,
     checksum::{AT_ONCE, Chains, Checksum},
     datapoint::{Datapoint, Rules},
     memory::{Memory, remembered_bytes},
     pairs::{Announced, Head, Pairs},
     series::{Found, Series},
-    text::{make_room, most_json_length, push_json},
+    split::split,
     value::{DataType, Scalar},
+};
+use crate::{
+    json::{make_room, most_json_length, push_json},
+    room::{Encoded, Encoder, Encoding},
 };
 
 const POLLING_INTERVAL: &str = "pattoo_agent_polling_interval";
@@ -397,6 +402,30 @@ impl Batch {
                 id
             }
         }
+    }
+}
+
+impl Encoding for Memory {
+    fn name(&self) -> &'static str {
+        "pattoo"
+    }
+
+    fn content_type(&self) -> &'static str {
+        CONTENT_TYPE
+    }
+
+    fn encoder(&self, agent: &Arc<Agent>, bounds: Bounds) -> Box<dyn Encoder> {
+        Box::new(Batch::remembering(Arc::clone(agent), bounds.future, self.clone()).within(bounds.bytes))
+    }
+
+    fn split(&self, bytes: &[u8], depth: u32) -> Option<[Encoded; 2]> {
+        split(bytes, depth)
+    }
+}
+
+impl Encoder for Batch {
+    fn finish(self: Box<Self>, created_ms: u64) -> Option<Encoded> {
+        self.into_body(created_ms).map(Encoded::from)
     }
 }
 

@@ -1,6 +1,10 @@
 //! A finished body: the JSON that is posted, and what delivery needs to know about it.
 
-use pattoo_measurement::AgentId;
+use pattoo_measurement::{AgentId, Program};
+use pattoo_spool::{InvalidName, NewPayload, QueueId};
+
+use super::{CONTENT_TYPE, Memory, ServerUrl};
+use crate::{agent_key, encoders::pieces, room::Encoded};
 
 /// One collection's datapoints as one line of JSON, ready to be stored and posted.
 ///
@@ -35,9 +39,42 @@ impl Body {
         &self.json
     }
 
+    /// The body as payloads for a server, each of at most `max_payload` bytes as far as it can be divided.
+    ///
+    /// # Errors
+    ///
+    /// When the agent has an id that names no queue.
+    pub fn into_payloads(
+        self,
+        program: &Program,
+        server: &ServerUrl,
+        max_payload: usize,
+    ) -> Result<Vec<NewPayload>, InvalidName> {
+        let queue = QueueId { output: server.id().clone(), agent: agent_key(&self.agent_id)? };
+        let created = i64::try_from(self.timestamp).unwrap_or(i64::MAX);
+        let pieces = pieces(&Memory::default(), self.into(), max_payload).into_iter();
+        let payload = |piece: Encoded| NewPayload {
+            queue: queue.clone(),
+            program: program.to_string(),
+            epoch: 0,
+            content_type: CONTENT_TYPE.into(),
+            encoding: "".into(),
+            count: piece.count,
+            created,
+            bytes: piece.bytes,
+        };
+        Ok(pieces.map(payload).collect())
+    }
+
     /// The JSON, given away.
     pub fn into_json(self) -> Vec<u8> {
         self.json
+    }
+}
+
+impl From<Body> for Encoded {
+    fn from(body: Body) -> Self {
+        Self { count: body.datapoints as u64, bytes: body.json }
     }
 }
 

@@ -10,9 +10,10 @@ use pattoo_base::text::shown;
 use pattoo_measurement::{Candidate, Metadatum, Program, Reason, Value};
 
 use super::{
-    text::{json_length, lower, most_json_length, strip_owned},
+    text::{lower, strip_owned},
     value::value_fault,
 };
+use crate::json::{json_length, most_json_length};
 
 /// Bytes in the server's columns for keys, values and targets (`MAX_KEYPAIR_LENGTH`, `VARBINARY(512)`).
 pub(super) const COLUMN: usize = 512;

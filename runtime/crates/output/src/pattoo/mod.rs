@@ -10,11 +10,16 @@
 mod batch;
 mod body;
 mod checksum;
+mod client;
 mod datapoint;
 mod memory;
 mod pairs;
 mod series;
+mod server_url;
+mod settings;
+mod split;
 mod table;
+mod takeover;
 mod text;
 mod value;
 
@@ -24,6 +29,13 @@ mod tests;
 pub use self::{
     batch::Batch,
     body::Body,
+    client::{PostError, Poster},
     memory::{Budget, Memory},
+    server_url::{ServerUrl, ServerUrlError},
+    settings::{Settings, form},
+    takeover::{Takeover, take_over},
     value::DataType,
 };
+
+/// The media type of a body.
+const CONTENT_TYPE: &str = "application/json";

@@ -5,7 +5,8 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-use super::{table::Table, text::make_room, value::Scalar};
+use super::{table::Table, value::Scalar};
+use crate::json::make_room;
 
 /// The pairs of one body so far.
 #[derive(Debug)]

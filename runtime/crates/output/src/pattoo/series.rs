@@ -9,7 +9,8 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-use super::{checksum::Checksum, datapoint::Datapoint, table::Table, text::make_room, value::DataType};
+use super::{checksum::Checksum, datapoint::Datapoint, table::Table, value::DataType};
+use crate::json::make_room;
 
 /// What is known of one target's series.
 #[derive(Debug)]

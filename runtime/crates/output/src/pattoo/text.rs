@@ -1,10 +1,12 @@
-//! Text as pattoo treats it: Python's `str.lower()` and `str.strip()`, and JSON strings.
+//! Text as pattoo treats it: Python's `str.lower()` and `str.strip()`.
 //!
 //! Keys and metadata go into the checksum after this treatment, so a character treated otherwise than Python does would
 //! start a new series on the server. Both languages follow the Unicode tables; Rust's may be newer than those of the
 //! Python beside it, and then a letter which that Python does not know yet is lowered here and left alone there.
 
 use pattoo_measurement::is_white_space;
+
+use crate::json::hex_digit;
 
 /// What Python's `str.lower()` makes of it. In place where the text is ASCII.
 pub(super) fn lower(mut text: String) -> String {
@@ -24,78 +26,6 @@ pub(super) fn strip_owned(mut text: String) -> String {
     text
 }
 
-/// Appends `text` as a JSON string.
-///
-/// Escaped is what JSON demands and also what could play tricks where a body is shown to a person: DEL, the C1 controls
-/// (U+009B starts a terminal sequence), line and paragraph separators, and the marks that turn the writing direction.
-pub(super) fn push_json(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    if text.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\') {
-        out.extend_from_slice(text.as_bytes());
-    } else {
-        for c in text.chars() {
-            push_json_char(out, c);
-        }
-    }
-    out.push(b'"');
-}
-
-/// How many bytes [`push_json`] appends for it.
-pub(super) fn json_length(text: &str) -> usize {
-    let of = |character: char| match character {
-        '"' | '\\' | '\n' | '\r' | '\t' => 2,
-        _ if is_escaped(character) => ESCAPE,
-        _ => character.len_utf8(),
-    };
-    text.chars().map(of).fold(2, usize::saturating_add)
-}
-
-/// The most that it can be, whatever is in the text.
-pub(super) fn most_json_length(text: &str) -> usize {
-    text.len().saturating_mul(ESCAPE).saturating_add(2)
-}
-
-/// Bytes of the longest escape, `\u001b`.
-const ESCAPE: usize = 6;
-
-/// Whether [`push_json`] writes it as [`ESCAPE`] bytes, where it has no shorter escape.
-fn is_escaped(c: char) -> bool {
-    matches!(c,
-        '\0'..='\u{1f}'
-        | '\u{7f}'..='\u{9f}'
-        | '\u{61c}'
-        | '\u{200e}'
-        | '\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}')
-}
-
-fn push_json_char(out: &mut Vec<u8>, c: char) {
-    match c {
-        '"' => out.extend_from_slice(b"\\\""),
-        '\\' => out.extend_from_slice(b"\\\\"),
-        '\n' => out.extend_from_slice(b"\\n"),
-        '\r' => out.extend_from_slice(b"\\r"),
-        '\t' => out.extend_from_slice(b"\\t"),
-        // All of these lie below U+10000, so four digits hold them.
-        _ if is_escaped(c) => {
-            let code = u32::from(c);
-            out.extend_from_slice(b"\\u");
-            for shift in [12, 8, 4, 0] {
-                out.push(hex_digit(u8::try_from(code.wrapping_shr(shift) & 0xf).unwrap_or_default()));
-            }
-        }
-        _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-    }
-}
-
-/// The lower-case hexadecimal digit of a value below 16. Arithmetic and no table, so that the compiler does sixteen at once.
-#[inline]
-pub(super) fn hex_digit(nibble: u8) -> u8 {
-    let above_nine = u8::from(nibble > 9).wrapping_mul(b'a' - b'0' - 10);
-    nibble.wrapping_add(b'0').wrapping_add(above_nine)
-}
-
 /// Writes bytes as lower-case hexadecimal digits, as many as there is room for. Inlined where lengths are known: each link of a
 /// chain waits for it.
 #[inline]
@@ -103,17 +33,6 @@ pub(super) fn write_hex(out: &mut [u8], bytes: &[u8]) {
     let (pairs, _) = out.as_chunks_mut::<2>();
     for (pair, byte) in pairs.iter_mut().zip(bytes) {
         *pair = [hex_digit(byte.wrapping_shr(4)), hex_digit(byte & 0xf)];
-    }
-}
-
-/// Makes room for so many more: twice of what is small, an eighth more of what is large, since a body and what belongs to it must not
-/// take much more than they are.
-pub(super) fn make_room<T>(list: &mut Vec<T>, more: usize) {
-    const LARGE: usize = 1 << 20;
-    if list.capacity().saturating_sub(list.len()) < more {
-        let length = list.len();
-        let ahead = if length.saturating_mul(size_of::<T>()) < LARGE { length } else { length.wrapping_shr(3) };
-        list.reserve_exact(ahead.max(more));
     }
 }
 
@@ -152,26 +71,6 @@ mod tests {
         assert_eq!(strip_owned(spaces.to_owned()), "");
         for kept in ["\u{200b}", "\u{180e}", "\u{feff}", "\0", "\u{1b}"] {
             assert_eq!(strip(kept), kept);
-        }
-    }
-
-    #[test]
-    fn any_text_survives_as_json_and_shows_no_control_character() {
-        let every: String = ('\0'..=char::MAX).collect();
-        let mut json = Vec::new();
-        push_json(&mut json, &every);
-        let text = String::from_utf8(json).unwrap();
-        assert!(!text.chars().any(char::is_control));
-        assert_eq!(serde_json::from_str::<String>(&text).unwrap(), every);
-    }
-
-    #[test]
-    fn length_of_json_text_is_known_before_it_is_written() {
-        for text in ('\0'..=char::MAX).map(String::from).chain(["a\u{1b}\"ä".to_owned(), String::new()]) {
-            let mut json = Vec::new();
-            push_json(&mut json, &text);
-            assert_eq!(json_length(&text), json.len(), "{text:?}");
-            assert!(most_json_length(&text) >= json.len(), "{text:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::hash::Hasher;
 
 use pattoo_measurement::Value;
 
-use super::text::push_json;
+use crate::json::push_json;
 
 /// Why the server could not store a value, if it could not: its column is NUMERIC(40, 10), thirty digits before the
 /// point, and one value that does not fit takes its whole batch down with it.

@@ -98,10 +98,9 @@ impl Charge {
     ///
     /// When the account then held more than its limit. This holds what it held before.
     pub fn resize(&mut self, bytes: usize) -> Result<(), LimitReached> {
-        if let Some(more) = bytes.checked_sub(self.bytes) {
-            self.account.grow(more)?;
-        } else {
-            self.release(self.bytes.saturating_sub(bytes));
+        match self.bytes.checked_sub(bytes) {
+            Some(fewer) => self.release(fewer),
+            None => self.account.grow(bytes.saturating_sub(self.bytes))?,
         }
         self.bytes = bytes;
         Ok(())

@@ -22,7 +22,6 @@ mod limits;
 mod requested;
 mod room;
 #[cfg(test)]
-#[allow(dead_code, reason = "for rooms whose interface is not part of our contract")]
 mod testing;
 mod usage;
 
@@ -34,6 +33,9 @@ pub mod log;
 pub mod modbus;
 pub mod state;
 pub mod wasi;
+pub mod wasi_config;
+pub mod wasi_keyvalue;
+pub mod wasi_logging;
 
 use std::time::Duration;
 
@@ -70,6 +72,9 @@ rooms! {
     agent: agent::Agent,
     clock: clock::Clock,
     wasi: wasi::Wasi,
+    wasi_config: wasi_config::Config,
+    wasi_logging: wasi_logging::Logging,
+    wasi_keyvalue: wasi_keyvalue::KeyValue,
 }
 
 impl Grants {

@@ -158,10 +158,10 @@ impl LoadError {
             Self::NotCompiled { error, .. } => error.help().into(),
             Self::Invalid { .. } => "build the module again; if it was copied, compare its size and digest".into(),
             Self::UnknownImport { import, .. } if Interface::is_of_wasi(import) => {
-                let drafts: String = draft_interfaces().map(|name| format!(", and {name}")).collect();
+                let drafts = draft_interfaces().collect::<Vec<_>>().join(", ");
                 format!(
                     "provided is WASI 0.2 (0.2.0 and later, not 0.3): wasi:cli, clocks, filesystem, http (outgoing only), io, \
-                     random and sockets{drafts}; build it for that"
+                     random and sockets, and {drafts}; build it for that"
                 )
                 .into()
             }

@@ -1,4 +1,4 @@
-//! Delivery at work: every lane in its turn, many at a time, for as long as the process lives.
+//! Delivery at work: every queue in its turn, many at a time, for as long as the process lives.
 
 use std::{
     collections::HashMap,
@@ -6,17 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_spool::{Clocks, PayloadAges, QueueId};
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
 };
 
+use pattoo_spool::{Clocks, OutputId, PayloadAges, QueueId, Spool, SpoolError};
+
 use super::{
-    DeliverySettings, Lane, Spool, SpoolError,
-    courier::Courier,
-    lanes::{End, Lanes, Meant, Turn},
-    news::{Line, News},
+    DeliverySettings,
+    log::{Line, LogThrottle},
+    scheduler::QueueScheduler,
+    sender::Sender,
+    turn::{Concern, End, Turn},
 };
 
 /// How often the file is looked at for what other processes did.
@@ -47,16 +49,17 @@ impl Delivery {
         spool.watch(offer);
         let (stop, stopped) = watch::channel(None);
         let service = Service {
-            courier: Arc::new(Courier::new(spool.clone(), settings.clone())),
+            sender: Arc::new(Sender::new(spool.clone(), settings.clone())),
             spool: spool.clone(),
-            lanes: Lanes::new(jitter, settings.longest_wait).with_slots(settings.parallel.max(1)),
+            scheduler: QueueScheduler::new(jitter, settings.longest_wait).with_slots(settings.parallel.max(1)),
             parallel: settings.parallel.max(1),
             turns: JoinSet::new(),
-            under_way: HashMap::new(),
+            running: HashMap::new(),
+            slots: HashMap::new(),
             seen: None,
             ages: None,
             clock_is_off: false,
-            news: News::default(),
+            log: LogThrottle::default(),
         };
         let verify = spool.clone();
         tokio::spawn(async move {
@@ -81,8 +84,8 @@ impl Delivery {
         tokio::time::timeout(bound, empty).await.is_ok()
     }
 
-    /// Begins no further post, and waits for those under way, at most `bound`. A post that is abandoned may have arrived: it
-    /// stays in the spool and is posted again.
+    /// Begins no further turn, and waits for those that are running, at most `bound`. A payload that is given up may have
+    /// arrived: it stays in the spool and is sent again.
     pub async fn shutdown(self, bound: Duration) {
         // It may have ended by itself.
         let _ = self.stop.send(Some(bound));
@@ -91,19 +94,22 @@ impl Delivery {
 }
 
 struct Service {
-    courier: Arc<Courier>,
+    sender: Arc<Sender>,
     spool: Spool,
-    lanes: Lanes,
+    scheduler: QueueScheduler,
+    /// How many turns each output may have at a time.
     parallel: usize,
     turns: JoinSet<Turn>,
-    under_way: HashMap<tokio::task::Id, Lane>,
-    /// The state of the file when its lanes were last read.
+    running: HashMap<tokio::task::Id, QueueId>,
+    /// How many turns of outputs are running.
+    slots: HashMap<OutputId, usize>,
+    /// The state of the file when its queues were last read.
     seen: Option<(u64, i64)>,
     /// Once the spool has said which bodies it had at the start.
     ages: Option<PayloadAges>,
     /// It was said that the clock of the server is far from ours.
     clock_is_off: bool,
-    news: News,
+    log: LogThrottle,
 }
 
 impl Service {
@@ -120,11 +126,10 @@ impl Service {
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         }
         loop {
-            while self.turns.len() < self.parallel {
-                let Some(lane) = self.lanes.next(Instant::now()) else { break };
-                self.begin(lane);
+            while let Some(queue) = self.next() {
+                self.begin(queue);
             }
-            let wake = self.lanes.wake_at().filter(|_| self.turns.len() < self.parallel);
+            let wake = self.scheduler.wake_at_of(|output| has_slot(&self.slots, output, self.parallel));
             let sleep = async {
                 match wake {
                     Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -137,10 +142,10 @@ impl Service {
                     return self.end(bound).await;
                 }
                 Some(queue) = offers.recv() => {
-                    self.offer(&queue);
+                    self.scheduler.offer(queue);
                     // Whatever else came at the same time.
                     while let Ok(queue) = offers.try_recv() {
-                        self.offer(&queue);
+                        self.scheduler.offer(queue);
                     }
                 }
                 Some(ended) = self.turns.join_next_with_id() => self.ended(ended),
@@ -155,41 +160,45 @@ impl Service {
         }
     }
 
-    fn begin(&mut self, lane: Lane) {
-        let courier = Arc::clone(&self.courier);
-        let works_on = lane.clone();
-        let turn = self.turns.spawn(async move { courier.work(&works_on).await });
-        self.under_way.insert(turn.id(), lane);
+    /// The next queue of an output that has a slot.
+    fn next(&mut self) -> Option<QueueId> {
+        self.scheduler.next_of(Instant::now(), |output| has_slot(&self.slots, output, self.parallel))
+    }
+
+    fn begin(&mut self, queue: QueueId) {
+        let sender = Arc::clone(&self.sender);
+        let works_on = queue.clone();
+        let turn = self.turns.spawn(async move { sender.work(&works_on).await });
+        let running = self.slots.entry(queue.output.clone()).or_default();
+        *running = running.saturating_add(1);
+        self.running.insert(turn.id(), queue);
     }
 
     fn ended(&mut self, ended: Result<(tokio::task::Id, Turn), tokio::task::JoinError>) {
         let (id, turn) = match ended {
             Ok((id, turn)) => (id, turn),
-            Err(error) => (error.id(), Turn::of(End::Trouble { text: error.to_string() })),
+            Err(error) => (error.id(), Turn::of(End::Failed { text: error.to_string() })),
         };
-        if let Some(lane) = self.under_way.remove(&id) {
-            let meant = self.lanes.ended(lane.clone(), &turn, Instant::now());
-            self.say(&lane, &turn, meant);
+        if let Some(queue) = self.running.remove(&id) {
+            if let Some(running) = self.slots.get_mut(&queue.output) {
+                *running = running.saturating_sub(1);
+            }
+            let concern = self.scheduler.ended(queue.clone(), &turn, Instant::now());
+            self.log(&queue, &turn, concern);
         }
     }
 
-    /// Says what changed.
-    fn say(&mut self, lane: &Lane, turn: &Turn, meant: Meant) {
-        match self.news.of(lane, turn, meant) {
+    /// Logs what changed.
+    fn log(&mut self, queue: &QueueId, turn: &Turn, concern: Concern) {
+        match self.log.of(queue, turn, concern) {
             Some(Line::Error(text)) => tracing::error!("{text}"),
             Some(Line::Warning(text)) => tracing::warn!("{text}"),
             Some(Line::Info(text)) => tracing::info!("{text}"),
             None => {
-                if let Some(text) = turn.end.trouble() {
+                if let Some(text) = turn.end.problem() {
                     tracing::debug!("not delivered: {text}");
                 }
             }
-        }
-    }
-
-    fn offer(&mut self, queue: &QueueId) {
-        if let Some(lane) = Lane::of(queue) {
-            self.lanes.offer(lane);
         }
     }
 
@@ -201,7 +210,7 @@ impl Service {
                 return Ok(());
             }
             for queue in self.spool.queues().await? {
-                self.offer(&queue);
+                self.scheduler.offer(queue);
             }
             self.seen = Some(now);
             Ok::<_, SpoolError>(())
@@ -215,7 +224,7 @@ impl Service {
     async fn sweep(&mut self) {
         let swept = async {
             let (now, newest) = (Clocks::now(), self.spool.newest().await?);
-            let server = self.courier.server_clock();
+            let server = self.sender.server_clock();
             self.compare_clocks(now, server);
             let ages = self.ages.get_or_insert_with(|| PayloadAges::new(self.spool.longest_age(), now, newest));
             let old = ages.expired(now, newest, server);
@@ -223,7 +232,7 @@ impl Service {
         };
         match swept.await {
             Ok(0) => {}
-            Ok(dropped) => tracing::error!("{dropped} bodies lay in the spool for too long and were dropped"),
+            Ok(dropped) => tracing::error!("{dropped} payloads were in the spool for too long and were deleted"),
             Err(error) => tracing::error!("{error}"),
         }
     }
@@ -247,10 +256,18 @@ impl Service {
     async fn end(mut self, bound: Duration) {
         let ended = async { while self.turns.join_next().await.is_some() {} };
         if tokio::time::timeout(bound, ended).await.is_err() {
-            tracing::warn!("{} posts were abandoned; what they carry is still in the spool", self.turns.len());
+            tracing::warn!(
+                "{} attempts to send were given up; what they carry is still in the spool",
+                self.turns.len()
+            );
         }
         self.turns.shutdown().await;
     }
+}
+
+/// Whether an output may have another turn.
+fn has_slot(running: &HashMap<OutputId, usize>, output: &OutputId, parallel: usize) -> bool {
+    running.get(output).is_none_or(|running| *running < parallel)
 }
 
 /// A random number below 1.

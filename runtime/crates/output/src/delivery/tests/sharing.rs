@@ -4,7 +4,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::{open, put, server::Server, settings};
-use crate::{Delivery, DeliverySettings};
+use crate::delivery::{Delivery, DeliverySettings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_that_store_and_post_from_one_file_keep_the_order_and_post_nothing_twice() {

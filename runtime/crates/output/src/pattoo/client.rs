@@ -1,8 +1,6 @@
 //! Posting a body to the pattoo server, once.
 
 use std::{
-    fmt,
-    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -10,77 +8,18 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use futures_util::{FutureExt as _, future::BoxFuture};
 use pattoo_base::{secret::Secret, text::one_line, tls::Trust};
-use pattoo_measurement::AgentId;
+use pattoo_spool::{AgentKey, Clocks, QueueId};
 use reqwest::header;
-use url::Url;
+
+use super::{ServerUrl, split};
+use crate::room::{Client, Encoded, SendError, Verdict};
 
 /// How long the connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of the server's answer is read for the message about a refusal, in bytes.
 const MAX_ANSWER: usize = 1000;
-/// Where pattoo's agents post, below the server's base URL; the agent id follows.
-const RECEIVE_PATH: &str = "/pattoo/api/v1/agent/receive/";
-
-/// The base URL of a pattoo server, such as `http://192.0.2.5:20201`. Pattoo's own path is appended to it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerUrl(Url);
-
-/// Why a text is no server URL.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerUrlError {
-    /// It is no absolute URL.
-    #[error("`{url}` is not a URL: {error}")]
-    NotAUrl {
-        /// What was given.
-        url: String,
-        /// What is wrong with it.
-        error: url::ParseError,
-    },
-    /// It is a URL of another kind.
-    #[error(
-        "`{0}` is not the base URL of a server: it must be http:// or https://, a host and a port, without user, query or fragment"
-    )]
-    NotAServer(String),
-}
-
-impl FromStr for ServerUrl {
-    type Err = ServerUrlError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut url = Url::parse(text).map_err(|error| ServerUrlError::NotAUrl { url: text.to_owned(), error })?;
-        let plain = matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none();
-        if !plain {
-            return Err(ServerUrlError::NotAServer(text.to_owned()));
-        }
-        // One server has one name here, whether or not somebody typed a slash behind it.
-        let path = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&path);
-        Ok(Self(url))
-    }
-}
-
-impl fmt::Display for ServerUrl {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.0.as_str().trim_end_matches('/'))
-    }
-}
-
-impl ServerUrl {
-    /// The URL as it was parsed.
-    pub fn url(&self) -> &Url {
-        &self.0
-    }
-
-    fn receive_url(&self, agent: &AgentId) -> String {
-        format!("{self}{RECEIVE_PATH}{agent}")
-    }
-}
 
 /// Why a body was not delivered.
 #[derive(Debug, thiserror::Error)]
@@ -123,27 +62,16 @@ pub enum PostError {
     },
 }
 
-/// What an answer that is no success can mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The server cannot be reached, whatever is sent to it.
-    Away,
-    /// The server is busy, or what is behind it is away: no answer, 408, 429, 502, 503, 504. Or the body makes it so.
-    Busy,
-    /// It does not know us: 401, 403. Or something in front of it does not like the body.
-    Unauthorised,
-    /// It did not take this body. Pattoo answers 404 or 500 to a bad body, and to a good one when it is in trouble itself: which
-    /// of the two is not to be seen from one answer.
-    Refused,
-}
-
 impl PostError {
     /// What it can mean.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Unusable { .. } | Self::Unreachable { .. } => Verdict::Away,
+            Self::Unusable { .. } | Self::Unreachable { .. } => Verdict::Unavailable,
             Self::Refused { status: 401 | 403, .. } => Verdict::Unauthorised,
             Self::Refused { status: 408 | 429 | 502 | 503 | 504, .. } | Self::NoAnswer { .. } => Verdict::Busy,
+            Self::Refused { status: 413, .. } => Verdict::TooLarge,
+            // Pattoo answers 404 or 500 to a bad body, and to a good one when it has a problem of its own: which of the two is
+            // not to be seen from one answer.
             Self::Refused { .. } => Verdict::Refused,
         }
     }
@@ -191,17 +119,12 @@ impl Poster {
         Ok(Self { server, client, token, clock_at_boot: Arc::new(AtomicI64::new(i64::MAX)) })
     }
 
-    /// What the server's clock was when this machine started, by its last answer, in Unix milliseconds.
-    pub(super) fn clock_at_boot(&self) -> Option<i64> {
-        Some(self.clock_at_boot.load(Ordering::Relaxed)).filter(|clock| *clock != i64::MAX)
-    }
-
     /// Posts a body of `agent` once. Success is any status from 200 to 299.
     ///
     /// # Errors
     ///
     /// When the server refused it or did not answer.
-    pub async fn post(&self, agent: &AgentId, json: Vec<u8>) -> Result<(), PostError> {
+    pub async fn post(&self, agent: &AgentKey, json: Vec<u8>) -> Result<(), PostError> {
         let unreachable = |error: reqwest::Error| {
             let (server, detail) = (self.server.to_string(), chain(&error));
             if error.is_connect() || error.is_builder() {
@@ -221,7 +144,7 @@ impl Poster {
             response.headers().get(header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         let since_1970 = date.and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok());
         if let Some(millis) = since_1970.and_then(|since| i64::try_from(since.as_millis()).ok()) {
-            self.clock_at_boot.store(millis.saturating_sub(pattoo_spool::Clocks::boot_millis()), Ordering::Relaxed);
+            self.clock_at_boot.store(millis.saturating_sub(Clocks::boot_millis()), Ordering::Relaxed);
         }
         let now = date.unwrap_or_else(SystemTime::now);
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| retry_after(value, now));
@@ -232,6 +155,26 @@ impl Poster {
         }
         let answer = beginning(response).await;
         Err(PostError::Refused { server: self.server.to_string(), status: status.as_u16(), answer, retry_after })
+    }
+}
+
+impl Client for Poster {
+    fn send<'a>(&'a self, queue: &'a QueueId, bytes: Vec<u8>) -> BoxFuture<'a, Result<(), SendError>> {
+        async move { self.post(&queue.agent, bytes).await.map_err(SendError::from) }.boxed()
+    }
+
+    fn split(&self, bytes: &[u8], depth: u32) -> Option<[Encoded; 2]> {
+        split::split(bytes, depth)
+    }
+
+    fn clock_at_boot(&self) -> Option<i64> {
+        Some(self.clock_at_boot.load(Ordering::Relaxed)).filter(|clock| *clock != i64::MAX)
+    }
+}
+
+impl From<PostError> for SendError {
+    fn from(error: PostError) -> Self {
+        Self { verdict: error.verdict(), retry_after: error.retry_after(), text: error.to_string() }
     }
 }
 
@@ -278,25 +221,7 @@ fn chain(error: &reqwest::Error) -> String {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::{ServerUrl, retry_after};
-
-    #[test]
-    fn a_base_url_may_have_a_path_and_a_trailing_slash() {
-        for (given, shown) in [
-            ("http://192.0.2.5:20201", "http://192.0.2.5:20201"),
-            ("http://[::1]:20201/", "http://[::1]:20201"),
-            ("https://pattoo.example.org/behind/", "https://pattoo.example.org/behind"),
-        ] {
-            assert_eq!(given.parse::<ServerUrl>().unwrap().to_string(), shown);
-        }
-    }
-
-    #[test]
-    fn a_server_is_the_same_with_and_without_a_slash() {
-        let parse = |text: &str| text.parse::<ServerUrl>().unwrap();
-        assert_eq!(parse("http://a/b/"), parse("http://a/b"));
-        assert_eq!(parse("HTTP://A:80"), parse("http://a/"));
-    }
+    use super::retry_after;
 
     #[test]
     fn a_server_says_in_seconds_or_by_date_how_long_it_wants_to_be_left_alone() {
@@ -306,12 +231,5 @@ mod tests {
         assert!(parse(&date).is_some_and(|wait| wait > Duration::from_mins(59) && wait <= Duration::from_hours(1)));
         assert_eq!(parse("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
         assert_eq!((parse("soon"), parse("-1")), (None, None));
-    }
-
-    #[test]
-    fn what_is_no_base_url_is_refused() {
-        for text in ["", "192.0.2.5:20201", "ftp://a", "http://u@a", "http://a/?q", "http://a#f", "http://"] {
-            assert!(text.parse::<ServerUrl>().is_err(), "{text}");
-        }
     }
 }

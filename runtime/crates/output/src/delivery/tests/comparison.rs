@@ -7,15 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::pattoo::Body;
 use pattoo_measurement::AgentId;
+use pattoo_spool::{Selection, Spool};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
 };
 
-use super::{open, program};
-use crate::{Delivery, DeliverySettings, Lane, Selection, ServerUrl, Spool, courier::Courier, lanes::End};
+use super::{open, queue, store};
+use crate::{
+    ServerUrl,
+    delivery::{Delivery, DeliverySettings, sender::Sender, turn::End},
+};
 
 /// What the server does with a body.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +100,7 @@ fn agent(number: usize) -> AgentId {
 }
 
 async fn put(spool: &Spool, server: &ServerUrl, number: usize, text: String) {
-    crate::store_body(spool, &Body::of_test(agent(number), text), &program(), server).await.unwrap();
+    store(spool, server, &agent(number), text).await;
 }
 
 /// Waits are short, so that minutes are moments.
@@ -190,21 +193,21 @@ async fn bad_body_of_an_agent_alone_is_found_by_the_one_behind_it() {
         let folder = tempfile::tempdir().unwrap();
         let server = Raw::start(move |body| if body == "bad" { answer } else { TAKEN }).await;
         let spool = open(folder.path());
-        let lane = Lane { server: server.url.clone(), agent: agent(0) };
+        let queue = queue(&server.url, &agent(0));
         put(&spool, &server.url, 0, "bad".to_owned()).await;
         for number in 0..8 {
             put(&spool, &server.url, 0, format!("later {number}")).await;
         }
-        let patient = Courier::new(spool.clone(), hasty());
+        let patient = Sender::new(spool.clone(), hasty());
         for _ in 0..10 {
-            assert!(matches!(patient.work(&lane).await.end, End::Doubtful { .. }));
+            assert!(matches!(patient.work(&queue).await.end, End::Doubtful { .. }));
         }
         assert!(server.took("later 0").is_none(), "nothing overtakes it before its time");
         // An hour later, as it were.
         let lonely = DeliverySettings { lonely_after: Duration::ZERO, busy_for: Duration::ZERO, ..hasty() };
-        let lonely = Courier::new(spool.clone(), lonely);
+        let lonely = Sender::new(spool.clone(), lonely);
         for _ in 0..10 {
-            lonely.work(&lane).await;
+            lonely.work(&queue).await;
         }
         let stats = spool.stats().await.unwrap();
         assert_eq!((stats.queued, stats.quarantined), (0, 1), "{answer:?}");

@@ -8,10 +8,12 @@ use std::{
 
 use pattoo_base::{files, text::one_line};
 use pattoo_measurement::{AgentId, Program};
+use pattoo_spool::{NewPayload, QueueId, Spool, SpoolError};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Lane, ServerUrl, Spool, SpoolError, lane::payload};
+use super::{CONTENT_TYPE, ServerUrl};
+use crate::agent_key;
 
 /// The largest file that is taken for a body, in bytes.
 const MAX_FILE: u64 = 64 << 20;
@@ -60,6 +62,8 @@ pub async fn take_over(
 ) -> Result<Takeover, SpoolError> {
     let folder = cache_directory.join(agent.as_str());
     let mut takeover = Takeover::default();
+    let Ok(agent_key) = agent_key(agent) else { return Ok(takeover) };
+    let queue = QueueId { output: server.id().clone(), agent: agent_key };
     let files = match found(&folder, agent) {
         Ok(files) => files,
         Err(error) => {
@@ -71,10 +75,18 @@ pub async fn take_over(
     for path in files.into_values() {
         let leave = match read(&path, agent) {
             Ok((json, body)) => {
-                let lane = Lane { server: server.clone(), agent: agent.clone() };
-                let datapoints = body.pattoo_datapoints.datapoint_pairs.len();
+                let payload = NewPayload {
+                    queue: queue.clone(),
+                    program: program.to_string(),
+                    epoch: 0,
+                    content_type: CONTENT_TYPE.into(),
+                    encoding: "".into(),
+                    count: body.pattoo_datapoints.datapoint_pairs.len() as u64,
+                    created: i64::try_from(body.pattoo_agent_timestamp).unwrap_or(i64::MAX),
+                    bytes: json,
+                };
                 // Once: a process that was killed before it removed the file finds the body in the spool.
-                spool.store_once(payload(&lane, program, body.pattoo_agent_timestamp, datapoints, json)?).await?;
+                spool.store_once(payload).await?;
                 fs::remove_file(&path).err().map(|error| format!("it is in the spool and cannot be removed: {error}"))
             }
             Err(reason) => Some(reason),

@@ -4,13 +4,18 @@ use std::time::{Duration, Instant};
 
 use pattoo_base::secret::Secret;
 
-use super::{agent, open, program, put, server::Server, settings};
+use pattoo_spool::{Clocks, PayloadAges, QueueId, Retried, Selection, SpoolLimits};
+
+use super::{agent, open, open_with, payload, program, put, queue, server::Server, settings};
 use crate::{
-    Delivery, DeliverySettings, Lane, NotDelivered, Retried, Selection,
-    courier::Courier,
-    deliver_now,
-    lanes::{Doubt, End, Lanes},
-    take_over,
+    NamedOutput, Output,
+    delivery::{
+        Delivery, DeliverySettings, NotDelivered, deliver_now,
+        scheduler::QueueScheduler,
+        sender::Sender,
+        turn::{Doubt, End},
+    },
+    pattoo::{self, take_over},
 };
 
 const LONG: Duration = Duration::from_secs(30);
@@ -37,35 +42,35 @@ async fn what_was_stored_is_delivered_once_oldest_first_and_then_gone() {
 
 /// A day on a clock that a test moves: the schedule of the delivery and the real poster, with nobody waiting for anything in between.
 struct Day {
-    lanes: Lanes,
+    scheduler: QueueScheduler,
     now: Instant,
     end: Instant,
     posts: usize,
 }
 
 impl Day {
-    fn begin(lanes: impl IntoIterator<Item = Lane>) -> Self {
+    fn begin(scheduler: impl IntoIterator<Item = QueueId>) -> Self {
         let now = Instant::now();
         let mut day = Self {
-            lanes: Lanes::new(|| 0.5, settings().longest_wait),
+            scheduler: QueueScheduler::new(|| 0.5, settings().longest_wait),
             now,
             end: now + Duration::from_hours(24),
             posts: 0,
         };
-        lanes.into_iter().for_each(|lane| day.lanes.offer(lane));
+        scheduler.into_iter().for_each(|queue| day.scheduler.offer(queue));
         day
     }
 
-    /// Lets the next lane have its turn, whenever that is; whether there is one today.
-    async fn turn(&mut self, courier: &Courier) -> bool {
+    /// Lets the next queue have its turn, whenever that is; whether there is one today.
+    async fn turn(&mut self, sender: &Sender) -> bool {
         loop {
-            if let Some(lane) = self.lanes.next(self.now) {
-                let turn = courier.work(&lane).await;
+            if let Some(queue) = self.scheduler.next(self.now) {
+                let turn = sender.work(&queue).await;
                 self.posts += 1;
-                self.lanes.ended(lane, &turn, self.now);
+                self.scheduler.ended(queue, &turn, self.now);
                 return true;
             }
-            match self.lanes.wake_at() {
+            match self.scheduler.wake_at() {
                 Some(at) if at < self.end => self.now = at,
                 _ => return false,
             }
@@ -79,24 +84,24 @@ async fn a_day_of_500s_and_a_day_of_404s_quarantine_nothing_and_lose_nothing() {
         let (folder, server) = (tempfile::tempdir().unwrap(), Server::start().await);
         let spool = open(folder.path());
         server.answers(move |_, _| status);
-        let lane = |digit| Lane { server: server.url.clone(), agent: agent(digit) };
-        let mut day = Day::begin(['a', 'b', 'c'].map(lane));
+        let queue_of = |digit| queue(&server.url, &agent(digit));
+        let mut day = Day::begin(['a', 'b', 'c'].map(queue_of));
         // After an hour of it what is behind is tried as well.
-        let couriers = [Duration::from_hours(1), Duration::ZERO]
-            .map(|lonely_after| Courier::new(spool.clone(), DeliverySettings { lonely_after, ..settings() }));
+        let senders = [Duration::from_hours(1), Duration::ZERO]
+            .map(|lonely_after| Sender::new(spool.clone(), DeliverySettings { lonely_after, ..settings() }));
         let (begin, mut stored) = (day.now, 0u32);
         loop {
             // A collection of each every ten minutes, all day long.
             while begin + Duration::from_mins(10) * stored <= day.now {
                 for digit in ['a', 'b', 'c'] {
                     put(&spool, &server.url, digit, format!("{stored}")).await;
-                    day.lanes.offer(lane(digit));
+                    day.scheduler.offer(queue_of(digit));
                 }
                 stored += 1;
             }
-            let [first_hour, later] = &couriers;
-            let courier = if day.now - begin < Duration::from_hours(1) { first_hour } else { later };
-            if !day.turn(courier).await {
+            let [first_hour, later] = &senders;
+            let sender = if day.now - begin < Duration::from_hours(1) { first_hour } else { later };
+            if !day.turn(sender).await {
                 break;
             }
         }
@@ -108,7 +113,7 @@ async fn a_day_of_500s_and_a_day_of_404s_quarantine_nothing_and_lose_nothing() {
 
         server.answers(|_, _| 200);
         day.end += Duration::from_hours(1);
-        while day.turn(&couriers[1]).await {}
+        while day.turn(&senders[1]).await {}
         for digit in ['a', 'b', 'c'] {
             assert_eq!(server.accepted(digit), (0..stored).map(|number| number.to_string()).collect::<Vec<_>>());
         }
@@ -122,20 +127,20 @@ async fn one_poison_body_among_good_ones_is_quarantined_alone() {
         let (folder, server) = (tempfile::tempdir().unwrap(), Server::start().await);
         let spool = open(folder.path());
         server.answers(move |_, body| if body == "poison" { status } else { 200 });
-        let courier = Courier::new(spool.clone(), settings());
-        let lane = |digit| Lane { server: server.url.clone(), agent: agent(digit) };
+        let sender = Sender::new(spool.clone(), settings());
+        let queue_of = |digit| queue(&server.url, &agent(digit));
         put(&spool, &server.url, 'a', "poison").await;
         put(&spool, &server.url, 'a', "behind it").await;
         for round in 0..4 {
-            assert!(matches!(courier.work(&lane('a')).await.end, End::Refused { .. }), "{status} {round}");
+            assert!(matches!(sender.work(&queue_of('a')).await.end, End::Refused { .. }), "{status} {round}");
             assert!(
-                matches!(courier.work(&lane('a')).await.end, End::Refused { .. }),
+                matches!(sender.work(&queue_of('a')).await.end, End::Refused { .. }),
                 "without company it does not count"
             );
             put(&spool, &server.url, 'b', "company").await;
-            assert_eq!(courier.work(&lane('b')).await.end, End::More);
+            assert_eq!(sender.work(&queue_of('b')).await.end, End::More);
         }
-        assert_eq!(courier.work(&lane('a')).await.end, End::More);
+        assert_eq!(sender.work(&queue_of('a')).await.end, End::More);
         assert_eq!(server.accepted('a'), ["behind it"]);
         let kept = spool.list(Selection::default(), 10).await.unwrap();
         assert_eq!(kept.len(), 1);
@@ -145,7 +150,7 @@ async fn one_poison_body_among_good_ones_is_quarantined_alone() {
         server.answers(|_, _| 200);
         let set_aside = Selection { quarantined: Some(true), ..Selection::default() };
         assert_eq!(spool.retry(set_aside).await.unwrap(), Retried { queued: 1, damaged: Vec::new() });
-        assert_eq!(courier.work(&lane('a')).await.end, End::More);
+        assert_eq!(sender.work(&queue_of('a')).await.end, End::More);
         assert_eq!(server.accepted('a'), ["behind it", "poison"]);
     }
 }
@@ -155,20 +160,20 @@ async fn poison_without_company_gets_it_from_behind_after_an_hour() {
     let (folder, server) = (tempfile::tempdir().unwrap(), Server::start().await);
     let spool = open(folder.path());
     server.answers(|_, body| if body == "poison" { 500 } else { 200 });
-    let lane = Lane { server: server.url.clone(), agent: agent('a') };
+    let queue = queue(&server.url, &agent('a'));
     put(&spool, &server.url, 'a', "poison").await;
     for number in 0..6 {
         put(&spool, &server.url, 'a', number.to_string()).await;
     }
-    let patient = Courier::new(spool.clone(), settings());
+    let patient = Sender::new(spool.clone(), settings());
     for _ in 0..20 {
-        assert!(matches!(patient.work(&lane).await.end, End::Refused { .. }));
+        assert!(matches!(patient.work(&queue).await.end, End::Refused { .. }));
     }
     assert_eq!(server.accepted('a'), [""; 0], "nothing overtakes it before its time");
     // An hour later, as it were.
-    let lonely = Courier::new(spool.clone(), DeliverySettings { lonely_after: Duration::ZERO, ..settings() });
+    let lonely = Sender::new(spool.clone(), DeliverySettings { lonely_after: Duration::ZERO, ..settings() });
     for _ in 0..4 {
-        lonely.work(&lane).await;
+        lonely.work(&queue).await;
     }
     let stats = spool.stats().await.unwrap();
     assert_eq!((stats.queued, stats.quarantined), (0, 1));
@@ -179,20 +184,20 @@ async fn poison_without_company_gets_it_from_behind_after_an_hour() {
 async fn answers_that_say_the_server_is_away_never_count_against_a_body() {
     let (folder, server) = (tempfile::tempdir().unwrap(), Server::start().await);
     let spool = open(folder.path());
-    let courier = Courier::new(spool.clone(), DeliverySettings { strikes: 1, ..settings() });
-    let lane = Lane { server: server.url.clone(), agent: agent('a') };
+    let sender = Sender::new(spool.clone(), DeliverySettings { strikes: 1, ..settings() });
+    let queue = queue(&server.url, &agent('a'));
     put(&spool, &server.url, 'a', "good").await;
     for status in [408, 429, 502, 503, 504, 401, 403] {
         server.answers(move |_, _| status);
         let means = if status > 403 { Doubt::Busy } else { Doubt::Unauthorised };
-        let end = courier.work(&lane).await.end;
+        let end = sender.work(&queue).await.end;
         assert!(matches!(end, End::Doubtful { what, .. } if what == means), "{status}");
     }
     server.answers_with(429, "retry-after", "77");
-    let end = courier.work(&lane).await.end;
+    let end = sender.work(&queue).await.end;
     assert!(matches!(end, End::Doubtful { retry_after: Some(wait), .. } if wait == Duration::from_secs(77)), "{end:?}");
     server.answers_with(307, "location", "/elsewhere");
-    assert!(matches!(Courier::new(spool.clone(), settings()).work(&lane).await.end, End::Refused { .. }));
+    assert!(matches!(Sender::new(spool.clone(), settings()).work(&queue).await.end, End::Refused { .. }));
     assert_eq!(spool.stats().await.unwrap().quarantined, 0);
 }
 
@@ -203,8 +208,10 @@ async fn a_token_is_shown_to_its_server_and_to_no_other() {
     let spool = open(folder.path());
     put(&spool, &ours.url, 'a', "1").await;
     put(&spool, &other.url, 'a', "2").await;
-    let token = Some((ours.url.clone(), Secret::new("s3cret").unwrap()));
-    let delivery = Delivery::start(spool.clone(), DeliverySettings { token, ..settings() });
+    let token = Some(Secret::new("s3cret").unwrap());
+    let output = Output::Pattoo(pattoo::Settings::new(ours.url.clone()).with_token(token));
+    let outputs = vec![NamedOutput { name: "ours".parse().unwrap(), output }];
+    let delivery = Delivery::start(spool.clone(), DeliverySettings { outputs, ..settings() });
     assert!(delivery.drain(LONG).await);
     assert_eq!(ours.header("authorization").as_deref(), Some("Bearer s3cret"));
     assert_eq!(other.header("authorization"), None);
@@ -218,7 +225,7 @@ async fn a_command_delivers_what_came_before_and_says_what_it_could_not() {
     server.answers(|_, _| 503);
     let first = put(&spool, &server.url, 'a', "first").await;
     let id = agent('a');
-    let deliver = |stored| deliver_now(&spool, settings(), &id, &server.url, stored, LONG);
+    let deliver = |stored| deliver_now(&spool, settings(), &id, server.url.id(), stored, LONG);
     let error = deliver(first).await.unwrap_err();
     assert!(matches!(&error, NotDelivered::Refused(text) if text.contains("503")), "{error}");
     server.answers(|_, _| 200);
@@ -228,12 +235,43 @@ async fn a_command_delivers_what_came_before_and_says_what_it_could_not() {
     // Another process works on the queue, and does not come to an end.
     let third = put(&spool, &server.url, 'a', "third").await;
     let other = open(folder.path());
-    let held = other.lock(&Lane { server: server.url.clone(), agent: agent('a') }.queue().unwrap()).unwrap();
+    let held = other.lock(&queue(&server.url, &agent('a'))).unwrap();
     let bound = Duration::from_millis(200);
-    let error = deliver_now(&spool, settings(), &id, &server.url, third, bound).await.unwrap_err();
+    let error = deliver_now(&spool, settings(), &id, server.url.id(), third, bound).await.unwrap_err();
     assert!(matches!(error, NotDelivered::Time), "{error}");
     drop(held);
     deliver(third).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_beyond_a_limit_falls_off_oldest_first_and_is_counted() {
+    let (folder, server) = (tempfile::tempdir().unwrap(), Server::start().await);
+    let limits = SpoolLimits { bytes: 1000, age: Duration::from_hours(1) };
+    let spool = open_with(folder.path(), limits);
+    let first = put(&spool, &server.url, 'a', "x".repeat(100)).await;
+    let set_aside = put(&spool, &server.url, 'a', "q".repeat(100)).await;
+    spool.quarantine(set_aside, "for a test").await.unwrap();
+    for _ in 0..8 {
+        put(&spool, &server.url, 'a', "y".repeat(100)).await;
+    }
+    assert_eq!(spool.stats().await.unwrap().dropped, 0);
+    put(&spool, &server.url, 'a', "z".repeat(100)).await;
+    assert!(spool.show(set_aside).await.unwrap().is_none(), "quarantine goes first");
+    assert!(spool.show(first).await.unwrap().is_some());
+    put(&spool, &server.url, 'a', "z".repeat(100)).await;
+    assert!(spool.show(first).await.unwrap().is_none(), "then the oldest");
+    let stats = spool.stats().await.unwrap();
+    assert_eq!((stats.queued, stats.queued_bytes, stats.quarantined, stats.dropped), (10, 1000, 0, 2));
+    let error = spool.store(vec![payload(queue(&server.url, &agent('a')), "w".repeat(1001))]).await;
+    assert!(error.unwrap_err().to_string().contains("1001"));
+
+    let newest = spool.newest().await.unwrap();
+    let mut ages = PayloadAges::new(limits.age, Clocks { boot: 0, wall: 0 }, 0);
+    let later = |boot| Clocks { boot, wall: 0 };
+    assert_eq!(spool.sweep(ages.expired(later(120_000), newest, None)).await.unwrap(), 0);
+    assert_eq!(spool.sweep(ages.expired(later(3_719_000), newest, None)).await.unwrap(), 0);
+    assert_eq!(spool.sweep(ages.expired(later(3_721_000), newest, None)).await.unwrap(), 10);
+    assert_eq!(spool.stats().await.unwrap().dropped, 12);
 }
 
 #[tokio::test]

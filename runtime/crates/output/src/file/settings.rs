@@ -1,0 +1,125 @@
+//! The section of a file in the configuration.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use pattoo_settings::{
+    Fields, Form, GIB, KIB, Key, Kind, MIB, Quantity, Reported,
+    convert::{narrow, same},
+    quantity,
+};
+
+use super::{appender::Appender, lines::JsonLines};
+use crate::{
+    Budget,
+    room::{Client, ClientOptions, Encoding, Folders, Room},
+};
+
+/// A file, as it was configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where it is.
+    pub path: PathBuf,
+    pub(super) sizes: Sizes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sizes {
+    pub(super) rotate: u64,
+    pub(super) keep: u32,
+    pub(super) max_payload: u64,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { rotate: 64 * MIB, keep: 8, max_payload: MIB }
+    }
+}
+
+static SIZES: &[Quantity<Sizes>] = &[
+    quantity!(
+        "rotate",
+        "how large the file may become before a new one begins",
+        Size,
+        64 * KIB,
+        64 * GIB,
+        rotate,
+        same,
+        same
+    ),
+    quantity!("keep", "how many older files are kept", Count, 1, 10_000, keep, u64::from, narrow),
+    quantity!(
+        "max_payload",
+        "how much is appended at once: what a collection emits beyond it is divided",
+        Size,
+        16 * KIB,
+        256 * MIB,
+        max_payload,
+        same,
+        same
+    ),
+];
+
+/// The form of the section.
+pub fn form() -> Form {
+    let mut keys = vec![
+        Key::new(
+            "path",
+            Kind::Text,
+            "the file; a path is relative to `daemon_directory` of `pattoo.yaml`",
+            "archive/values.jsonl",
+        )
+        .required(),
+    ];
+    keys.extend(Key::of_quantities(SIZES, &Sizes::default()));
+    Form::new("a file", keys)
+}
+
+impl Settings {
+    /// The file at this path, with what is usual otherwise.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), sizes: Sizes::default() }
+    }
+}
+
+impl Room for Settings {
+    fn read(fields: Fields<'_>, folders: Folders<'_>) -> Result<Self, Reported> {
+        let path = fields.required::<PathBuf>("path");
+        let mut sizes = Sizes::default();
+        fields.quantities(SIZES, &mut sizes)?;
+        Ok(Self { path: folders.data.join(path?), sizes })
+    }
+
+    fn place(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn max_payload(&self) -> usize {
+        usize::try_from(self.sizes.max_payload).unwrap_or(usize::MAX)
+    }
+
+    fn encoding(&self, _: &Budget) -> Arc<dyn Encoding> {
+        Arc::new(JsonLines)
+    }
+
+    fn connect(&self, _: &ClientOptions) -> Result<Arc<dyn Client>, String> {
+        Ok(Arc::new(Appender::new(self)))
+    }
+
+    fn probe(&self, _: Duration) -> BoxFuture<'_, Result<(), String>> {
+        async {
+            let folder = self.path.parent().unwrap_or(Path::new("."));
+            let there = folder.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(Path::new("."));
+            // Nameless, so that nothing of it stays.
+            let written = tempfile::tempfile_in(there).map(drop);
+            written.map_err(|error| {
+                format!("{} cannot be written to: in {}: {error}", self.path.display(), there.display())
+            })
+        }
+        .boxed()
+    }
+}
