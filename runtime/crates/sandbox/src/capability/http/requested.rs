@@ -118,7 +118,7 @@ fn origin_item(
         let _ = writeln!(text, "    paths: {}", list(paths, |path| quoted(path)));
     }
     if requested.private {
-        let _ = writeln!(text, "    private: true    # its name leads to an address that is not public");
+        let _ = writeln!(text, "    private: true    # its name resolves to an address that is not public");
     }
     if requested.granted.as_ref().is_some_and(OriginGrant::is_own) {
         let _ = writeln!(text, "    own: true    # it may be pattoo-wasm itself, or its pattoo server");
