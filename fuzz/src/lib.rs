@@ -9,7 +9,7 @@ use std::{
 use pattoo_fetch::{Method, OriginGrant};
 use pattoo_measurement::{Agent, PollingInterval};
 use pattoo_modbus::EndpointSettings;
-use pattoo_output::pattoo::Memory;
+use pattoo_output::pattoo::PattooJson;
 use pattoo_sandbox::{
     Collector, Compiler, Termination, Sandbox,
     capability::{Assignment, Grants, Limits, modbus::DeviceGrant},
@@ -56,7 +56,7 @@ impl Machine {
         };
         let grants = Grants { modbus: vec![device], http: vec![origin], ..Grants::default() };
         let assignment = Assignment::builder(Arc::new(agent))
-            .sinks(Arc::new(Memory::default()))
+            .sinks(Arc::new(PattooJson))
             .grants(grants)
             .limits(limits)
             .build()

@@ -7,7 +7,7 @@ use pattoo_base::clock::unix_millis;
 use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::AgentId;
 use pattoo_output::ServerUrl;
-use pattoo_output::pattoo::{Batch, Body, Memory};
+use pattoo_output::pattoo::{Batch, Body, PattooJson};
 use pattoo_sandbox::{
     Collector, Module, Outcome, Sandbox, Termination,
     capability::{Assignment, Denial},
@@ -102,7 +102,7 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
         .limits(limits.collection)
         .own(own)
         .state(StateStore::at(&directory.state()))
-        .sinks(Arc::new(Memory::default()))
+        .sinks(Arc::new(PattooJson))
         .build()
         .map_err(Failure::usage)?;
     let assignment = Arc::new(assignment);

@@ -17,7 +17,6 @@ pub mod state;
 
 pub use self::{
     collection::{HostMemory, Outcome, StopReason, Termination},
-    control_group::memory as available_memory,
     engine::{EngineError, Sandbox, TRIALS},
     load::{Cache, Collector, Compilation, CompileError, CompileLimits, Compiler, Kind, LoadError, Module, serve},
     memory::{Memory, return_freed_memory},

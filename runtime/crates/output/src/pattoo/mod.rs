@@ -12,9 +12,7 @@ mod body;
 mod checksum;
 mod client;
 mod datapoint;
-mod memory;
 mod pairs;
-mod series;
 mod server_url;
 mod settings;
 mod split;
@@ -27,10 +25,9 @@ mod value;
 mod tests;
 
 pub use self::{
-    batch::Batch,
+    batch::{Batch, PattooJson},
     body::Body,
     client::{PostError, Poster},
-    memory::{Budget, Memory},
     server_url::{ServerUrl, ServerUrlError},
     settings::{Settings, form},
     takeover::{Takeover, take_over},
