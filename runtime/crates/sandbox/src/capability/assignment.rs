@@ -9,7 +9,8 @@ use pattoo_modbus::Endpoints;
 use super::{GrantError, Grants, Limits, Recorder, Resources};
 use crate::state::StateStore;
 
-/// Who a collector is, what it was granted and how much it may use: everything about it that outlives a collection.
+/// Who a collector is, what it was granted and how much it may use: everything about it that
+/// outlives a collection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Assignment {
@@ -21,7 +22,7 @@ pub struct Assignment {
     pub limits: Limits,
     /// Makes what takes the datapoints of each of its collections.
     pub(in crate::capability) sinks: Arc<dyn SinkFactory>,
-    /// Where what a collection asks for is recorded, if anybody wants to know.
+    /// Where what a collection asks for is recorded, if it is recorded at all.
     pub(in crate::capability) recorder: Option<Recorder>,
     /// What was made of its grants.
     pub(in crate::capability) resources: Resources,
@@ -29,8 +30,9 @@ pub struct Assignment {
 
 /// An [`Assignment`] that is being put together.
 ///
-/// What is not said is empty and safe: nothing is granted, the settings are an empty object, the limits are the defaults, nothing is
-/// kept from one collection to the next, and nothing is recorded.
+/// What is not said is empty and safe: nothing is granted, the settings are an empty object, the
+/// limits are the defaults, nothing is kept from one collection to the next, and nothing is
+/// recorded.
 #[derive(Debug)]
 pub struct AssignmentBuilder {
     pub(in crate::capability) agent: Arc<Agent>,
@@ -80,8 +82,8 @@ impl AssignmentBuilder {
         Self { limits, ..self }
     }
 
-    /// With connections to devices that it shares with other collectors. Without, it has its own, which lead to none of our
-    /// [`own`](Self::own) endpoints.
+    /// With connections to devices that it shares with other collectors. Without, it has its own,
+    /// which lead to none of our [`own`](Self::own) endpoints.
     #[must_use]
     pub fn endpoints(self, endpoints: Endpoints) -> Self {
         Self { endpoints: Some(endpoints), ..self }

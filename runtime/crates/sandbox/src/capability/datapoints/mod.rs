@@ -1,6 +1,7 @@
 //! `pattoo:agent/datapoints`: the way of a measurement to its outputs.
 //!
-//! What is emitted is normalised as it arrives and outlives the guest: a collection that is stopped keeps what it emitted.
+//! What is emitted is normalised as it arrives and outlives the guest: a collection that is stopped
+//! keeps what it emitted.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -86,7 +87,8 @@ const MAX_LOGGED: u32 = 10;
 /// How much of the target's name is shown in such a line, in bytes.
 const MAX_LOGGED_TARGET: usize = 128;
 
-/// How much work of [`Candidate::weight`] is done before others have their turn: some two milliseconds.
+/// How much work of [`Candidate::weight`] is done before others have their turn: some two
+/// milliseconds.
 const WORK_PER_TURN: usize = 4_096;
 
 /// What one collection has emitted so far.
@@ -98,7 +100,8 @@ pub struct Emission {
     pub rejected: usize,
     /// How many log lines said why.
     logged: u32,
-    /// The targets for which it was called, by their names as they count: as they are given they could be of any length.
+    /// The targets for which it was called, by their names as they count: as they are given they
+    /// could be of any length.
     targets: HashSet<String>,
     /// Whether a datapoint was refused for want of room.
     lacked_room: bool,
@@ -169,7 +172,8 @@ impl Emission {
                 setting: "datapoints",
             });
         }
-        // One datapoint that is too large says nothing about the next; several that fill all but an eighth do.
+        // One datapoint that is too large says nothing about the next; several that fill all but an
+        // eighth do.
         let is_full = self.sink.bytes() >= limits.bytes.saturating_sub(limits.bytes / 8);
         if self.lacked_room && is_full { Err(full(limits)) } else { Ok(()) }
     }

@@ -9,7 +9,8 @@ use super::web::{Received, Refusal, Web, field};
 use crate::capability::{Charge, Host, LimitReached, bindings::pattoo::agent::http as wit};
 
 impl Web {
-    /// Fetches for the guest, however long it takes until there is a place for it. The request is charged already.
+    /// Fetches for the guest, however long it takes until there is a place for it. The request is
+    /// charged already.
     async fn fetch(&self, request: wit::Request) -> Result<Received, Refusal> {
         self.count()?;
         let _place = self.place().await;
@@ -52,7 +53,8 @@ impl wit::Host for Host {
     ) -> wasmtime::Result<Vec<Result<wit::Response, wit::Error>>> {
         /// A result, and the text of an error.
         const PER_RESULT: usize = 512;
-        /// How many refusals, which take no time of their own, are made before others have their turn.
+        /// How many refusals, which take no time of their own, are made before others have their
+        /// turn.
         const PER_TURN: usize = 1_000;
         self.hand_over(requests.len().saturating_mul(PER_RESULT))?;
         let sizes = requests.iter().map(size).fold(0, usize::saturating_add);

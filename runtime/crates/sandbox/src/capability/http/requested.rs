@@ -82,7 +82,8 @@ pub(super) fn requests(requested: &RequestedAccess) -> Vec<Request> {
     requests.collect()
 }
 
-/// The grant that allows what was asked for: an item for each set of methods with which paths of an origin were asked for.
+/// The grant that allows what was asked for: an item for each set of methods with which paths of an
+/// origin were asked for.
 pub(super) fn narrowest(requested: &RequestedAccess) -> String {
     let origins = &requested.rooms.http;
     let mut text = String::from(if origins.is_empty() { "" } else { "http:\n" });

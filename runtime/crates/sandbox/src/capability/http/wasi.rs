@@ -1,11 +1,14 @@
-//! `wasi:http/outgoing-handler`: the way to the web of languages that have one of their own, such as JavaScript's `fetch`.
+//! `wasi:http/outgoing-handler`: the way to the web of languages that have one of their own, such
+//! as JavaScript's `fetch`.
 //!
-//! The interface and its resources are the library's; what is sent, and whether, is decided here and by nobody else: a request
-//! that the guest has built is taken apart into the same [`Request`] that our own interface takes. So redirects are followed
-//! by the host here too, each hop checked; a guest that would follow them itself sees none. A request and its response are held
-//! whole, under the limits of one fetch, so that a guest which never finishes the one or reads the other holds no connection.
+//! The interface and its resources are the library's; what is sent, and whether, is decided here
+//! and nowhere else: a request that the guest has built is taken apart into the same [`Request`]
+//! that our own interface takes. So redirects are followed by the host here too, each hop checked;
+//! a guest that would follow them itself sees none. A request and its response are held whole,
+//! under the limits of one fetch, so that a guest which never finishes the one or reads the other
+//! holds no connection.
 //!
-//! There is no way in: `wasi:http/incoming-handler` is an export that nobody calls.
+//! There is no way in: `wasi:http/incoming-handler` is an export that is never called.
 
 use std::{
     sync::{
@@ -23,9 +26,11 @@ use wasmtime_wasi_http::{Error as WasiError, ForbiddenHeaderFilter, RequestOptio
 use super::web::{Received, Refusal, Web, field};
 use crate::capability::Charge;
 
-/// How many failed requests of one collection are logged: a guest that asks in this way often has no words for what went wrong.
+/// How many failed requests of one collection are logged: a guest that asks in this way often has
+/// no words for what went wrong.
 const MAX_LOGGED: u32 = 10;
-/// The largest piece in which a guest may write a request body. One is held for each body that nobody reads yet.
+/// The largest piece in which a guest may write a request body. One is held for each body that is
+/// not read yet.
 pub(super) const PIECE: usize = 16 << 10;
 /// What the library counts for a name or a value beside its text.
 const PER_FIELD: usize = 40;
@@ -33,8 +38,8 @@ const PER_FIELD: usize = 40;
 /// What a response or a failure comes in.
 type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), WasiError>> + Send>), WasiError>;
 
-/// The largest header, in the library's own count, that a guest may build: larger than any that would be sent, so that the
-/// precise error is that of sending.
+/// The largest header, in the library's own count, that a guest may build: larger than any that
+/// would be sent, so that the precise error is that of sending.
 pub(super) fn field_size_limit(limits: &Limits) -> usize {
     let text = usize::try_from(limits.request_header_bytes).unwrap_or(usize::MAX);
     let fields = limits.request_headers.saturating_add(1).saturating_mul(PER_FIELD.saturating_mul(2));

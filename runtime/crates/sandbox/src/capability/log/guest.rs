@@ -24,8 +24,9 @@ thread_local! {
     static CURRENT: RefCell<Option<GuestLog>> = const { RefCell::new(None) };
 }
 
-/// What a library logs while a collection is at work belongs to that collection: it is written in its program's name, and counted like its
-/// own lines. `false` when this thread is not at work for one, and nothing was written.
+/// What a library logs while a collection is at work belongs to that collection: it is written in
+/// its program's name, and counted like its own lines. `false` when this thread is not at work for
+/// one, and nothing was written.
 ///
 /// A library does not know whose call it answers, and a guest can have it log as often as it calls.
 pub fn log_for_guest(message: &str) -> bool {

@@ -1,7 +1,8 @@
-//! `pattoo:agent/log`, and where standard output and error go: a collector's words for its operator.
+//! `pattoo:agent/log`, and where standard output and error go: a collector's words for its
+//! operator.
 //!
-//! Lines are counted together, whichever way they come. What goes beyond the limit is left out, and how much is said at
-//! the end: a flood of words is no reason to lose measurements.
+//! Lines are counted together, whichever way they come. What goes beyond the limit is left out, and
+//! how much is said at the end: a flood of words is no reason to lose measurements.
 
 mod guest;
 
@@ -70,7 +71,8 @@ static LIMITS: &[Quantity<super::Limits>] = &[
     quantity!("log_bytes", "bytes of all log lines", Size, 0, GIB, log.bytes, widen, narrow),
 ];
 
-/// What one collection sees of it: all of it is in its [`GuestLog`], which the standard streams share.
+/// What one collection sees of it: all of it is in its [`GuestLog`], which the standard streams
+/// share.
 #[derive(Debug)]
 pub struct Log;
 

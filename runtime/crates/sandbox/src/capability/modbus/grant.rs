@@ -9,7 +9,8 @@ pub const DEFAULT_UNIT: u8 = 1;
 /// The longest name of a device, in bytes.
 const MAX_NAME: usize = 128;
 
-/// The name under which a collector knows a device: letters, digits, `.`, `-`, `_` and `:`. An address is a fine name.
+/// The name under which a collector knows a device: letters, digits, `.`, `-`, `_` and `:`. An
+/// address is a fine name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceName(String);
 
@@ -60,7 +61,8 @@ pub struct DeviceGrant {
 }
 
 impl DeviceGrant {
-    /// A grant of everything that can be read from one unit: the one in the URL, else [`DEFAULT_UNIT`].
+    /// A grant of everything that can be read from one unit: the one in the URL, else
+    /// [`DEFAULT_UNIT`].
     pub fn new(name: DeviceName, url: &DeviceUrl) -> Self {
         Self {
             name,
@@ -125,7 +127,8 @@ impl DeviceGrant {
 pub(super) struct Refusal {
     /// What was asked for.
     pub(super) what: String,
-    /// What to write in the grants file. (A flag grants all tables of one unit: what falls short of that is beyond flags.)
+    /// What to write in the grants file. (A flag grants all tables of one unit: what falls short of
+    /// that is beyond flags.)
     pub(super) line: String,
 }
 

@@ -1,7 +1,7 @@
 //! `pattoo:agent/modbus`: reading the devices that were granted.
 //!
-//! A guest names a device; the grant says where that is, which units it has and what may be read there. What lies outside
-//! is refused before anything is sent.
+//! A guest names a device; the grant says where that is, which units it has and what may be read
+//! there. What lies outside is refused before anything is sent.
 
 mod devices;
 mod grant;

@@ -56,8 +56,9 @@ pub(super) fn requests(requested: &RequestedAccess) -> Vec<Request> {
     requests.collect()
 }
 
-/// The grant that allows what was asked for. Units of a device share its tables, so that a device whose units were asked for
-/// different addresses gets all of them on each. A device without an address has a placeholder.
+/// The grant that allows what was asked for. Units of a device share its tables, so that a device
+/// whose units were asked for different addresses gets all of them on each. A device without an
+/// address has a placeholder.
 pub(super) fn narrowest(requested: &RequestedAccess) -> String {
     let devices = &requested.rooms.modbus;
     let mut text = String::from(if devices.is_empty() { "" } else { "modbus:\n" });

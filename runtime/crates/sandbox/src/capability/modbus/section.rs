@@ -1,4 +1,5 @@
-//! How a device is granted in a file: `url`, units, what may be read, and how its endpoint is treated.
+//! How a device is granted in a file: `url`, units, what may be read, and how its endpoint is
+//! treated.
 
 use pattoo_modbus::{
     DeviceUrl, EndpointSettings, MAX_BITS, MAX_CONNECTIONS, MAX_REGISTERS, Ranges, Readable, Table, Unit,

@@ -1,9 +1,10 @@
 //! `pattoo:agent/state`: values that survive from one collection to the next.
 //!
-//! A collection works on what was there when it first asked. What it changes stays here until the collection has ended well and
-//! its datapoints are safe: then [`StateChanges::keep`] writes all of it at once. A collection that fails or is stopped
-//! changes nothing. Of two collections of one program at the same time (a command beside a daemon) each key has the value
-//! of the one that ended last.
+//! A collection works on what was there when it first asked. What it changes stays here until the
+//! collection has ended well and its datapoints are safe: then [`StateChanges::keep`] writes all of
+//! it at once. A collection that fails or is stopped changes nothing. Of two collections of one
+//! program at the same time (a command beside a daemon) each key has the value of the one that
+//! ended last.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -71,8 +72,9 @@ static LIMITS: &[Quantity<super::Limits>] = &[quantity!(
 /// The longest key, in bytes.
 const MAX_KEY: usize = 255;
 
-/// What each value takes beside its key and itself: its row and its index entry on disk, its nodes in memory. It counts towards the limit, or
-/// a program could keep hundreds of thousands of keys of a byte.
+/// What each value takes beside its key and itself: its row and its index entry on disk, its nodes
+/// in memory. It counts towards the limit, or a program could keep hundreds of thousands of keys of
+/// a byte.
 pub const STATE_ENTRY: usize = 128;
 /// What an entry takes in the host's memory beside its texts.
 const IN_MEMORY: usize = 256;
@@ -94,7 +96,8 @@ pub struct State {
 #[derive(Debug)]
 struct Entry {
     value: Vec<u8>,
-    /// Whether the key was there before this collection. Once another is removed there is nothing of it to be remembered.
+    /// Whether the key was there before this collection. Once another is removed there is nothing
+    /// of it to be remembered.
     found: bool,
     /// Whether the value is to be kept.
     changed: bool,
@@ -102,8 +105,9 @@ struct Entry {
 
 /// What a collection that ended well wants to be kept.
 ///
-/// Keep it once the collection's body is safe. If the process dies in between, the next collection repeats from the values before;
-/// the other way round it would go on from a place whose measurements were lost.
+/// Keep it once the collection's body is safe. If the process dies in between, the next collection
+/// repeats from the values before; the other way round it would go on from a place whose
+/// measurements were lost.
 #[derive(Debug)]
 #[must_use = "it is kept only by `keep`"]
 pub struct StateChanges {

@@ -1,8 +1,9 @@
 //! WASI 0.2, linked and empty.
 //!
-//! Many language toolchains import WASI without using it, so it has to be there. Nothing is granted through it: no files,
-//! no environment, no arguments, no sockets, no name look-up. Standard output and error become log lines, standard
-//! input is at its end. Random bytes are the system's, and counted.
+//! Many language toolchains import WASI without using it, so it has to be there. Nothing is granted
+//! through it: no files, no environment, no arguments, no sockets, no name look-up. Standard output
+//! and error become log lines, standard input is at its end. Random bytes are the system's, and
+//! counted.
 
 mod streams;
 
@@ -90,7 +91,8 @@ impl Capability for Wasi {
 
     fn add_to_linker<T: WasiView + HostView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
         wasmtime_wasi::p2::add_to_linker_async(linker)?;
-        // They take the place of the library's, which are bounded in one call and not in all together.
+        // They take the place of the library's, which are bounded in one call and not in all
+        // together.
         linker.allow_shadowing(true);
         random::add_to_linker::<T, HasSelf<Host>>(linker, HostView::host)?;
         insecure::add_to_linker::<T, HasSelf<Host>>(linker, HostView::host)?;

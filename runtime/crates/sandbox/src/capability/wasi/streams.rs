@@ -88,7 +88,8 @@ impl StdoutStream for LogLines {
 
 impl OutputStream for LogLines {
     fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
-        // Each line takes time, and all of a call come in one turn (`wasi:io/streams`: a write beyond what `check-write` permits is a trap).
+        // Each line takes time, and all of a call come in one turn (`wasi:io/streams`: a write
+        // beyond what `check-write` permits is a trap).
         if bytes.len() > self.permitted() {
             let error = "a write to a standard stream is longer than `check-write` permits";
             return Err(StreamError::Trap(wasmtime::format_err!(error)));

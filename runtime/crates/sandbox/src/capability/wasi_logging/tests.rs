@@ -17,7 +17,8 @@ use crate::{
 
 const INTERFACE: &str = "wasi:logging/logging@0.1.0-draft";
 
-/// A guest that logs `TIMES` times at this level: a context of `CONTEXT` bytes, and a message of `MESSAGE` bytes.
+/// A guest that logs `TIMES` times at this level: a context of `CONTEXT` bytes, and a message of
+/// `MESSAGE` bytes.
 fn guest(level: u32, times: u32, context: u32, message: u32) -> Vec<u8> {
     let core = format!(
         r#"(module
