@@ -9,9 +9,9 @@ use std::{
 use pattoo_fetch::{Method, OriginGrant};
 use pattoo_measurement::{Agent, PollingInterval};
 use pattoo_modbus::EndpointSettings;
-use pattoo_output::pattoo::Memory;
+use pattoo_output::pattoo::PattooJson;
 use pattoo_sandbox::{
-    Collector, Compiler, Ending, Sandbox,
+    Collector, Compiler, Termination, Sandbox,
     capability::{Assignment, Grants, Limits, modbus::DeviceGrant},
 };
 use smith::WORLD;
@@ -56,7 +56,7 @@ impl Machine {
         };
         let grants = Grants { modbus: vec![device], http: vec![origin], ..Grants::default() };
         let assignment = Assignment::builder(Arc::new(agent))
-            .sinks(Arc::new(Memory::default()))
+            .sinks(Arc::new(PattooJson))
             .grants(grants)
             .limits(limits)
             .build()
@@ -79,9 +79,9 @@ impl Machine {
         assert!(outcome.peak_memory <= limits.memory);
         assert!(outcome.emission.sink.datapoints() <= limits.datapoints.count);
         match &outcome.ending {
-            Ending::Completed => {}
-            Ending::Failed(text) => assert_one_line(text),
-            Ending::Stopped(stop) => assert_one_line(&stop.to_string()),
+            Termination::Completed => {}
+            Termination::Failed(text) => assert_one_line(text),
+            Termination::Stopped(stop) => assert_one_line(&stop.to_string()),
         }
     }
 }

@@ -11,27 +11,22 @@ use std::{path::Path, sync::Arc};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use pattoo_measurement::{Candidate, DEFAULT_FUTURE_BOUND};
 use pattoo_modbus::{DeviceUrl, EndpointSettings, Endpoints, Readable, Span, Table};
-use pattoo_output::pattoo::{Batch, Memory};
+use pattoo_output::pattoo::Batch;
 use pattoo_sandbox::{Compiler, Module, Sandbox};
 use pattoo_tests::{NOW, agent, assignment_without_grants, candidates, emitter::emitter, libmodbus_device_quiet};
 
 fn encode(criterion: &mut Criterion) {
     const POINTS: i64 = 1000;
     let candidates = || candidates(0..POINTS);
-    let collect = |memory: &Memory, candidates: Vec<Candidate>| {
-        let mut batch = Batch::remembering(agent("modbus_registers"), DEFAULT_FUTURE_BOUND, memory.clone());
+    let collect = |candidates: Vec<Candidate>| {
+        let mut batch = Batch::new(agent("modbus_registers"), DEFAULT_FUTURE_BOUND);
         batch.emit("plc1", candidates, NOW).unwrap();
         batch.into_body(NOW)
     };
     let mut group = criterion.benchmark_group("encode 1000 datapoints");
     group.throughput(Throughput::Elements(POINTS.unsigned_abs()));
-    group.bench_function("never seen", |bencher| {
-        bencher.iter_batched(candidates, |candidates| collect(&Memory::default(), candidates), BatchSize::LargeInput);
-    });
-    let memory = Memory::default();
-    collect(&memory, candidates());
-    group.bench_function("seen in the last collection", |bencher| {
-        bencher.iter_batched(candidates, |candidates| collect(&memory, candidates), BatchSize::LargeInput);
+    group.bench_function("one payload", |bencher| {
+        bencher.iter_batched(candidates, collect, BatchSize::LargeInput);
     });
     group.finish();
 }

@@ -7,7 +7,7 @@
 use std::{env, process::Command};
 
 use pattoo_measurement::DEFAULT_FUTURE_BOUND;
-use pattoo_output::pattoo::{Batch, Memory};
+use pattoo_output::pattoo::Batch;
 use pattoo_tests::{NOW, agent, candidates, has_program};
 
 use super::BOUNDS;
@@ -35,31 +35,15 @@ fn each(work: &str) -> Option<u64> {
 
 #[test]
 fn datapoint_takes_a_bounded_number_of_instructions() {
-    let Some(never_seen) = each("instructions::never_seen") else { return };
-    assert!(never_seen <= BOUNDS.instructions_never_seen, "{never_seen} for each that was never seen");
-    let Some(seen) = each("instructions::seen") else { return };
-    // They were made twice.
-    let seen = seen.saturating_sub(never_seen);
-    assert!(seen <= BOUNDS.instructions_seen, "{seen} for each that was seen in the last collection");
+    let Some(instructions) = each("instructions::of_datapoints") else { return };
+    assert!(instructions <= BOUNDS.instructions, "{instructions} for each datapoint");
 }
 
-fn collect(memory: &Memory) {
+#[test]
+#[ignore = "is started where it is counted"]
+fn of_datapoints() {
     let points = env::var("PATTOO_COUNTED").unwrap().parse().unwrap();
-    let mut batch = Batch::remembering(agent("modbus_registers"), DEFAULT_FUTURE_BOUND, memory.clone());
+    let mut batch = Batch::new(agent("modbus_registers"), DEFAULT_FUTURE_BOUND);
     assert!(batch.emit("plc1", candidates(0..points), NOW).unwrap().is_empty());
     assert!(batch.into_body(NOW).is_some());
-}
-
-#[test]
-#[ignore = "is started where it is counted"]
-fn never_seen() {
-    collect(&Memory::default());
-}
-
-#[test]
-#[ignore = "is started where it is counted"]
-fn seen() {
-    let memory = Memory::default();
-    collect(&memory);
-    collect(&memory);
 }

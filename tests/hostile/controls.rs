@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pattoo_sandbox::{Ending, Outcome, Stop};
+use pattoo_sandbox::{Outcome, StopReason, Termination};
 use pattoo_wasm::config::{CollectorLimits, limit_named};
 
 use crate::{
@@ -111,44 +111,44 @@ pub(crate) fn stops(guest: &Guest, worker: &Worker<'_>) -> Result<(), String> {
         names(guest, &limits, ending, &lines)?;
     }
     match (guest.control.as_str(), ending) {
-        ("timeout", Ending::Stopped(Stop::Deadline(DEADLINE))) => {
+        ("timeout", Termination::Stopped(StopReason::Deadline(DEADLINE))) => {
             if *duration < DEADLINE + SLACK {
                 Ok(())
             } else {
                 Err(format!("stopped only after {duration:?}"))
             }
         }
-        ("stack", Ending::Stopped(Stop::Trap { what, .. })) => {
+        ("stack", Termination::Stopped(StopReason::Trap { what, .. })) => {
             if what.contains("call stack exhausted") {
                 Ok(())
             } else {
                 Err(what.clone())
             }
         }
-        ("boundary" | "trap", Ending::Stopped(Stop::Trap { what, .. })) => as_expected(what),
-        ("exit", Ending::Completed) if says == "good" => Ok(()),
-        ("exit", Ending::Failed(text)) => as_expected(text),
-        ("log_lines" | "log_bytes", Ending::Completed) => {
+        ("boundary" | "trap", Termination::Stopped(StopReason::Trap { what, .. })) => as_expected(what),
+        ("exit", Termination::Completed) if says == "good" => Ok(()),
+        ("exit", Termination::Failed(text)) => as_expected(text),
+        ("log_lines" | "log_bytes", Termination::Completed) => {
             let kept = lines.iter().filter(|line| line.starts_with("guest|")).count();
             // Ten lines, or those that have a KiB together when each has a hundred bytes.
             if kept <= 10 { Ok(()) } else { Err(format!("{kept} lines: {lines:?}")) }
         }
-        ("log_line_bytes", Ending::Completed) => {
+        ("log_line_bytes", Termination::Completed) => {
             if lines.iter().all(|line| line.len() < 200) {
                 Ok(())
             } else {
                 Err(format!("{lines:.300?}"))
             }
         }
-        ("error_bytes", Ending::Failed(text)) => {
+        ("error_bytes", Termination::Failed(text)) => {
             if text.len() < 200 {
                 Ok(())
             } else {
                 Err(format!("{} bytes", text.len()))
             }
         }
-        (control, Ending::Stopped(Stop::Limit(reached))) if reached.setting == control => Ok(()),
-        (control, Ending::Failed(_)) if ERRORS.contains(&control) => Ok(()),
+        (control, Termination::Stopped(StopReason::Limit(reached))) if reached.setting == control => Ok(()),
+        (control, Termination::Failed(_)) if ERRORS.contains(&control) => Ok(()),
         (_, ending) => Err(format!("{ending:?} after {duration:?}")),
     }
 }
@@ -157,7 +157,7 @@ pub(crate) fn stops(guest: &Guest, worker: &Worker<'_>) -> Result<(), String> {
 /// stopped it.
 pub(crate) fn lateness(guest: &Guest, worker: &Worker<'_>) -> Option<Duration> {
     match worker.run(&guest.text, &limits(guest), Duration::from_mins(1)) {
-        Run::Ended(outcome, _) if matches!(outcome.ending, Ending::Stopped(Stop::Deadline(_))) => {
+        Run::Ended(outcome, _) if matches!(outcome.ending, Termination::Stopped(StopReason::Deadline(_))) => {
             Some(outcome.duration.saturating_sub(DEADLINE))
         }
         _ => None,
@@ -165,13 +165,13 @@ pub(crate) fn lateness(guest: &Guest, worker: &Worker<'_>) -> Option<Duration> {
 }
 
 /// Whether a message names the limit that was reached, its value and how it is set.
-fn names(guest: &Guest, limits: &CollectorLimits, ending: &Ending, lines: &[String]) -> Result<(), String> {
+fn names(guest: &Guest, limits: &CollectorLimits, ending: &Termination, lines: &[String]) -> Result<(), String> {
     let limit = limit_named(&guest.control).expect("a limit");
     let ours = lines.iter().filter(|line| !line.starts_with("guest|")).cloned();
     let messages: Vec<String> = match ending {
-        Ending::Completed => ours.collect(),
-        Ending::Failed(text) => ours.chain([text.clone()]).collect(),
-        Ending::Stopped(stop) => ours.chain([stop.to_string()]).collect(),
+        Termination::Completed => ours.collect(),
+        Termination::Failed(text) => ours.chain([text.clone()]).collect(),
+        Termination::Stopped(stop) => ours.chain([stop.to_string()]).collect(),
     };
     let (setting, values) = (format!("(limit {})", limit.name), spellings(&limit.show(limits)));
     let said = |message: &String| message.contains(&setting) && values.iter().any(|value| message.contains(value));
@@ -223,16 +223,18 @@ pub(crate) fn alone(guest: &Guest, worker: &Worker<'_>) -> Result<(), String> {
     match worker.run(&text, &limits, time_limit) {
         Run::Ended(outcome, lines) => match (&outcome.ending, guest.control.as_str()) {
             // An endless guest, and one that fails with the text that was too long.
-            (Ending::Stopped(Stop::Interrupted), "timeout") | (Ending::Failed(_), "call_bytes") => Ok(()),
-            (Ending::Completed, "log_lines" | "log_bytes") if lines.len() < 100 => {
+            (Termination::Stopped(StopReason::Interrupted), "timeout") | (Termination::Failed(_), "call_bytes") => {
+                Ok(())
+            }
+            (Termination::Completed, "log_lines" | "log_bytes") if lines.len() < 100 => {
                 Err(free(format!("{} lines", lines.len())))
             }
-            (Ending::Completed, "log_line_bytes") if !lines.iter().any(|line| line.len() > 8000) => {
+            (Termination::Completed, "log_line_bytes") if !lines.iter().any(|line| line.len() > 8000) => {
                 Err(free(format!("{lines:?}")))
             }
-            (Ending::Completed, _) if !endless => Ok(()),
-            (Ending::Failed(text), "error_bytes") if text.len() == 8192 => Ok(()),
-            (Ending::Failed(_), control) if ERRORS.contains(&control) => {
+            (Termination::Completed, _) if !endless => Ok(()),
+            (Termination::Failed(text), "error_bytes") if text.len() == 8192 => Ok(()),
+            (Termination::Failed(_), control) if ERRORS.contains(&control) => {
                 Err(free(format!("it fails as it does with it: {lines:.1000?}")))
             }
             (ending, _) => Err(free(format!("{ending:.300?}"))),

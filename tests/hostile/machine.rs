@@ -10,7 +10,7 @@ use std::{
 use pattoo_fetch::{Method, OriginGrant};
 use pattoo_modbus::EndpointSettings;
 use pattoo_sandbox::{
-    Cache, CompileLimits, Compiler, Ending, LoadError, Module, Outcome, Sandbox,
+    Cache, CompileLimits, Compiler, LoadError, Module, Outcome, Sandbox, Termination,
     capability::{Assignment, Grants, modbus::DeviceGrant},
 };
 use pattoo_tests::{agent, assignment_without_grants, binary};
@@ -115,7 +115,7 @@ impl Worker<'_> {
         let began = Instant::now();
         match self.run(GOOD, &CollectorLimits::default(), Duration::from_mins(1)) {
             Run::Ended(outcome, _) => match (&outcome.ending, outcome.emission.sink.datapoints()) {
-                (Ending::Completed, 1) if outcome.duration < SLACK => Ok(()),
+                (Termination::Completed, 1) if outcome.duration < SLACK => Ok(()),
                 (ending, datapoints) => Err(format!(
                     "the good collector after it: {ending:?}, {datapoints} datapoints, {:?}",
                     began.elapsed()

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use pattoo_sandbox::Ending;
+use pattoo_sandbox::Termination;
 use pattoo_wasm::config::CollectorLimits;
 
 use crate::machine::{Machine, Run, SLACK};
@@ -89,9 +89,9 @@ fn random_modules_always_end_in_a_known_outcome() {
                             assert!(outcome.duration < DEADLINE + SLACK, "{:?}", outcome.duration);
                             assert!(outcome.peak_memory <= limits.collection.memory);
                             match outcome.ending {
-                                Ending::Completed => tally.completed += 1,
-                                Ending::Failed(_) => tally.failed += 1,
-                                Ending::Stopped(_) => tally.stopped += 1,
+                                Termination::Completed => tally.completed += 1,
+                                Termination::Failed(_) => tally.failed += 1,
+                                Termination::Stopped(_) => tally.stopped += 1,
                             }
                         }
                     }

@@ -4,7 +4,7 @@ use std::{fmt::Display, net::SocketAddr, sync::Arc};
 
 use pattoo_fetch::OriginGrant;
 use pattoo_measurement::{Agent, PollingInterval};
-use pattoo_output::pattoo::Memory;
+use pattoo_output::pattoo::PattooJson;
 use pattoo_sandbox::capability::{Assignment, AssignmentBuilder, Grants, modbus::DeviceGrant};
 
 /// An agent of this program with a constant id and an interval of 20 s.
@@ -19,7 +19,7 @@ pub fn agent(program: &str) -> Arc<Agent> {
 
 /// An assignment without grants and settings.
 pub fn assignment_without_grants(agent: Arc<Agent>) -> AssignmentBuilder {
-    Assignment::builder(agent).sinks(Arc::new(Memory::default()))
+    Assignment::builder(agent).sinks(Arc::new(PattooJson))
 }
 
 /// An assignment that grants a device, named `plc1`, and a web site. The device is an address, with

@@ -5,7 +5,7 @@ use std::{ops::Range, path::Path, sync::Arc, time::Duration};
 use pattoo_measurement::{Candidate, Value};
 use pattoo_output::pattoo::{Batch, Body};
 use pattoo_sandbox::{
-    Collector, CompileLimits, Compiler, Ending, Module, Outcome, Sandbox,
+    Collector, CompileLimits, Compiler, Module, Outcome, Sandbox, Termination,
     capability::{Assignment, Limits},
 };
 use tokio::runtime::Runtime;
@@ -60,7 +60,7 @@ impl Collecting {
     /// Runs one collection, which must complete, and returns its payload if it emitted anything.
     pub fn collect(&self, collector: &Collector, assignment: &Arc<Assignment>) -> Option<Body> {
         let outcome = self.outcome(collector, assignment);
-        assert!(matches!(outcome.ending, Ending::Completed), "{:?}", outcome.ending);
+        assert!(matches!(outcome.ending, Termination::Completed), "{:?}", outcome.ending);
         Batch::of(outcome.emission.sink)?.into_body(NOW)
     }
 }

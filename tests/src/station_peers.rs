@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 use pattoo_measurement::{Agent, AgentId, PollingInterval, Program};
 use pattoo_output::pattoo::Batch;
 use pattoo_sandbox::{
-    Ending, Outcome,
+    Outcome, Termination,
     capability::{Assignment, Limits},
     state::StateStore,
 };
@@ -74,7 +74,7 @@ impl StationPeers {
     /// Checks that a collection completed with all its datapoints, stores its state, and returns
     /// the number that it counted.
     pub async fn counted(outcome: Outcome, about: &str) -> u64 {
-        assert!(matches!(outcome.ending, Ending::Completed), "{about}: {:?}", outcome.ending);
+        assert!(matches!(outcome.ending, Termination::Completed), "{about}: {:?}", outcome.ending);
         assert_eq!((outcome.emission.sink.datapoints(), outcome.emission.rejected), (11, 0), "{about}");
         outcome.state.expect("it ended well").keep().await.expect("a writable folder");
         let body = Batch::of(outcome.emission.sink).and_then(|batch| batch.into_body(0)).expect("it has datapoints");

@@ -7,9 +7,9 @@ use pattoo_base::clock::unix_millis;
 use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::AgentId;
 use pattoo_output::ServerUrl;
-use pattoo_output::pattoo::{Batch, Body, Memory};
+use pattoo_output::pattoo::{Batch, Body, PattooJson};
 use pattoo_sandbox::{
-    Collector, Ending, Module, Outcome, Sandbox,
+    Collector, Module, Outcome, Sandbox, Termination,
     capability::{Assignment, Denial},
     state::StateStore,
 };
@@ -102,7 +102,7 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
         .limits(limits.collection)
         .own(own)
         .state(StateStore::at(&directory.state()))
-        .sinks(Arc::new(Memory::default()))
+        .sinks(Arc::new(PattooJson))
         .build()
         .map_err(Failure::usage)?;
     let assignment = Arc::new(assignment);
@@ -146,11 +146,11 @@ impl Job {
             changes.keep().await?;
         }
         let failure = match outcome.ending {
-            Ending::Completed => None,
-            Ending::Failed(message) => {
+            Termination::Completed => None,
+            Termination::Failed(message) => {
                 Some(Failure::new(Exit::CollectorFailed, format!("the collector failed: {message}")))
             }
-            Ending::Stopped(stop) => Some(stopped(&stop)),
+            Termination::Stopped(stop) => Some(stopped(&stop)),
         };
         // An undelivered payload matters more for the exit code than how the collector ended.
         match (delivered, failure) {
@@ -230,20 +230,20 @@ impl Job {
 }
 
 /// The failure of a collector that was stopped.
-fn stopped(stop: &pattoo_sandbox::Stop) -> Failure {
-    use pattoo_sandbox::Stop;
+fn stopped(stop: &pattoo_sandbox::StopReason) -> Failure {
+    use pattoo_sandbox::StopReason;
     let help = match stop {
-        Stop::Trap { frames, .. } if frames.is_empty() => {
+        StopReason::Trap { frames, .. } if frames.is_empty() => {
             "fix the collector; datapoints that it emitted before are kept".to_owned()
         }
-        Stop::Trap { frames, .. } => {
+        StopReason::Trap { frames, .. } => {
             format!("fix the collector, in {}; datapoints that it emitted before are kept", frames.join(" ← "))
         }
-        Stop::Interrupted => "datapoints that it emitted before are kept".to_owned(),
-        Stop::Deadline(_) => "raise the time with --timeout, or see with -v what it waits for".to_owned(),
-        Stop::Limit(limit) if limit.setting == "memory" => "raise the limit with --memory".to_owned(),
-        Stop::Limit(limit) => format!("raise the limit with --limit {}=VALUE", limit.setting),
-        Stop::State(error) => error.help().to_owned(),
+        StopReason::Interrupted => "datapoints that it emitted before are kept".to_owned(),
+        StopReason::Deadline(_) => "raise the time with --timeout, or see with -v what it waits for".to_owned(),
+        StopReason::Limit(limit) if limit.setting == "memory" => "raise the limit with --memory".to_owned(),
+        StopReason::Limit(limit) => format!("raise the limit with --limit {}=VALUE", limit.setting),
+        StopReason::State(error) => error.help().to_owned(),
     };
     Failure::new(Exit::CollectorStopped, stop).help(help)
 }

@@ -12,7 +12,7 @@ use pattoo_base::{
 };
 use pattoo_output::Encoders;
 use pattoo_sandbox::{
-    Collector, Ending, Outcome, Sandbox, Stop,
+    Collector, Outcome, Sandbox, StopReason, Termination,
     capability::{Assignment, Denial},
 };
 use pattoo_spool::NewPayload;
@@ -195,17 +195,17 @@ async fn stop_requested(mut stop: watch::Receiver<bool>) {
 }
 
 /// Why a collection ended, as a counter and as text.
-pub(crate) fn termination_of(ending: &Ending) -> (TerminationReason, String) {
+pub(crate) fn termination_of(ending: &Termination) -> (TerminationReason, String) {
     match ending {
-        Ending::Completed => (TerminationReason::Completed, "completed".to_owned()),
-        Ending::Failed(message) => (TerminationReason::Failed, format!("the collector failed: {message}")),
-        Ending::Stopped(stop) => {
+        Termination::Completed => (TerminationReason::Completed, "completed".to_owned()),
+        Termination::Failed(message) => (TerminationReason::Failed, format!("the collector failed: {message}")),
+        Termination::Stopped(stop) => {
             let reason = match stop {
-                Stop::Trap { .. } => TerminationReason::Trap,
-                Stop::Deadline(_) => TerminationReason::Deadline,
-                Stop::Limit(_) => TerminationReason::Limit,
-                Stop::State(_) => TerminationReason::Fault,
-                Stop::Interrupted => TerminationReason::Interrupted,
+                StopReason::Trap { .. } => TerminationReason::Trap,
+                StopReason::Deadline(_) => TerminationReason::Deadline,
+                StopReason::Limit(_) => TerminationReason::Limit,
+                StopReason::State(_) => TerminationReason::Fault,
+                StopReason::Interrupted => TerminationReason::Interrupted,
             };
             (reason, stop.to_string())
         }

@@ -12,7 +12,7 @@ use std::{
 
 use pattoo_base::{lock::lock, turns::Turns};
 use pattoo_sandbox::{
-    Collector, CompileLimits, Ending, LoadError, Module, Sandbox, Stop, TRIALS, capability::Assignment,
+    Collector, CompileLimits, LoadError, Module, Sandbox, StopReason, TRIALS, Termination, capability::Assignment,
 };
 
 use super::collection::termination_of;
@@ -267,7 +267,7 @@ impl Loader {
             self.sandbox.instantiate_within(code, &desired.assignment, quick).await
         };
         let tried = match tried {
-            Err(Ending::Stopped(Stop::Deadline(_))) if quick < timeout => {
+            Err(Termination::Stopped(StopReason::Deadline(_))) if quick < timeout => {
                 let _turn = self.slow_trials.wait(0).await;
                 self.sandbox.instantiate_within(code, &desired.assignment, timeout).await
             }

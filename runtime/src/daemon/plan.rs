@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::{Agent, AgentId, AgentIdError, Program};
 use pattoo_modbus::Endpoints;
-use pattoo_output::{Budget, Delivery, DeliverySettings, Encodings, NamedOutput, OutputName};
+use pattoo_output::{Delivery, DeliverySettings, Encodings, NamedOutput, OutputName};
 use pattoo_sandbox::{
     capability::{Assignment, GrantError},
     state::StateStore,
@@ -51,8 +51,6 @@ pub struct DaemonResources {
     spool: Spool,
     endpoints: Endpoints,
     state: StateStore,
-    /// For what all collectors remember of their series, together.
-    memory: Budget,
     status: Option<SocketAddr>,
     delivery: Mutex<Option<(Vec<NamedOutput>, Delivery)>>,
 }
@@ -60,14 +58,7 @@ pub struct DaemonResources {
 impl DaemonResources {
     /// Resources that post nothing yet. `status` is our own address, which no collector may reach.
     pub fn new(spool: Spool, state: StateStore, endpoints: Endpoints, status: Option<SocketAddr>) -> Self {
-        Self {
-            spool,
-            endpoints,
-            state,
-            memory: Budget::within(pattoo_sandbox::available_memory()),
-            status,
-            delivery: Mutex::new(None),
-        }
+        Self { spool, endpoints, state, status, delivery: Mutex::new(None) }
     }
 
     /// Sends what is in the spool to `outputs` from now on. A delivery to the same outputs continues.
@@ -174,7 +165,7 @@ fn desired(
         .endpoints(resources.endpoints.clone())
         .own(own.clone())
         .state(resources.state.clone())
-        .sinks(Arc::new(Encodings::new(outputs.iter().copied(), &resources.memory)))
+        .sinks(Arc::new(Encodings::new(outputs.iter().copied())))
         .build()
         .map_err(|error| PlanError::Grant { program, error })?;
     Ok(DesiredCollector {

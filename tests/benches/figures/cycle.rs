@@ -4,7 +4,7 @@
 use std::{env, process::Command, sync::Arc};
 
 use pattoo_measurement::DEFAULT_FUTURE_BOUND;
-use pattoo_output::pattoo::{Batch, Memory};
+use pattoo_output::pattoo::Batch;
 use pattoo_tests::{
     Collecting, NOW, agent, candidates,
     emitter::emitter,
@@ -49,9 +49,9 @@ pub(crate) fn figures() {
     let (ours, other) = interleaved(41, collecting, theirs);
     let name = "cycle: us for a collection of ten datapoints and its body, against the guest alone on bare wasmtime";
     say(name, &ours, Some(&other), Target::TimesAtMost(1.5));
-    let (agent, memory) = (agent("modbus_registers"), Memory::default());
+    let agent = agent("modbus_registers");
     let body = || {
-        let mut batch = Batch::remembering(Arc::clone(&agent), DEFAULT_FUTURE_BOUND, memory.clone());
+        let mut batch = Batch::new(Arc::clone(&agent), DEFAULT_FUTURE_BOUND);
         batch.emit("plc1", candidates(0..10), NOW).unwrap();
         batch.into_body(NOW)
     };

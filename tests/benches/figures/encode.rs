@@ -4,10 +4,10 @@
 use std::{hint::black_box, process::Command};
 
 use pattoo_measurement::{Agent, DEFAULT_FUTURE_BOUND};
-use pattoo_output::pattoo::{Batch, Body, Memory};
+use pattoo_output::pattoo::{Batch, Body};
 use pattoo_tests::{
     NOW, agent, candidates,
-    figures::{Target, cpu_seconds, interleaved, repeated, say},
+    figures::{Target, cpu_seconds, interleaved, say},
     peer, python,
 };
 use sha2::{Digest as _, Sha256};
@@ -25,8 +25,8 @@ pub(crate) fn figures() {
         let rounds = if points > SAMPLE { 9 } else { 31 };
         let keys: Vec<String> = (0..points).map(|number| format!("holding_register_{number}")).collect();
         let agent = agent("modbus_registers");
-        let rate = |memory: &dyn Fn() -> Memory| {
-            let seconds: f64 = (0..collections).map(|_| collection(points, &memory()).0).sum();
+        let rate = || {
+            let seconds: f64 = (0..collections).map(|_| collection(points).0).sum();
             (points * collections) as f64 / seconds
         };
         let chain = || {
@@ -41,19 +41,8 @@ pub(crate) fn figures() {
         };
         // A payload of one datapoint consists mostly of its frame.
         let target = if points == 1 { Target::None } else { Target::TimesAtLeast(0.7) };
-        let (ours, other) = interleaved(rounds, || rate(&Memory::default), chain);
-        say(
-            &format!("encode: datapoints/s never seen, {points} a body, against the bare chain"),
-            &ours,
-            Some(&other),
-            target,
-        );
-
-        let memory = Memory::default();
-        collection(points, &memory);
-        let target = if points == 1 { Target::None } else { Target::AtLeast(2e6) };
-        let ours = repeated(rounds, || rate(&|| memory.clone()));
-        say(&format!("encode: datapoints/s seen in the last collection, {points} a body"), &ours, None, target);
+        let (ours, other) = interleaved(rounds, rate, chain);
+        say(&format!("encode: datapoints/s, {points} a payload, against the bare chain"), &ours, Some(&other), target);
     }
     against_pattoo_shared();
 }
@@ -62,24 +51,20 @@ fn against_pattoo_shared() {
     const POINTS: usize = 5000;
     let mut pattoo =
         RivalProcess::start(Command::new(python()).arg(peer("pattoo_collect.py")).args([&POINTS.to_string(), "1"]));
-    let memory = Memory::default();
-    collection(POINTS, &memory);
     let rate = |seconds: f64| POINTS as f64 / seconds;
-    let ours = || rate((0..10).map(|_| collection(POINTS, &memory).0).sum::<f64>() / 10.0);
+    let ours = || rate((0..10).map(|_| collection(POINTS).0).sum::<f64>() / 10.0);
     let (ours, other) = interleaved(3, ours, || rate(pattoo.seconds()));
-    let name = "encode: datapoints/s seen, 5000 a body, against pattoo_shared";
-    say(name, &ours, Some(&other), Target::TimesAtLeast(100.0));
-    let never = repeated(9, || rate(collection(POINTS, &Memory::default()).0));
-    say("encode: datapoints/s never seen, 5000 a body, against pattoo_shared", &never, Some(&other), Target::None);
+    let name = "encode: datapoints/s, 5000 a payload, against pattoo_shared";
+    say(name, &ours, Some(&other), Target::None);
 }
 
 /// One collection's seconds of a processor, and what came of it. The datapoints come in calls, as
 /// they do from a guest.
-fn collection(points: usize, memory: &Memory) -> (f64, Body) {
+fn collection(points: usize) -> (f64, Body) {
     let mut seconds = 0.0;
     let mut batch = None;
     seconds += cpu_seconds(|| {
-        batch = Some(Batch::remembering(agent("modbus_registers"), DEFAULT_FUTURE_BOUND, memory.clone()));
+        batch = Some(Batch::new(agent("modbus_registers"), DEFAULT_FUTURE_BOUND));
     });
     let mut batch = batch.unwrap();
     for first in (0..points).step_by(CALL) {

@@ -16,7 +16,7 @@ use std::{
 };
 
 use pattoo_measurement::{Agent, AgentId, PollingInterval};
-use pattoo_output::{Budget, Encodings, NamedOutput, Output, pattoo};
+use pattoo_output::{Encodings, NamedOutput, Output, pattoo};
 use pattoo_sandbox::{CompileLimits, Compiler, Module, Sandbox, capability::Limits};
 use pattoo_tests::{assignment_without_grants, binary, component, emits_and, guest};
 use pattoo_wasm::daemon::{
@@ -40,7 +40,7 @@ struct Fixture {
 fn encodings() -> Arc<Encodings> {
     let server = pattoo::Settings::new("http://127.0.0.1:20201".parse().unwrap());
     let output = NamedOutput { name: "pattoo".parse().unwrap(), output: Output::Pattoo(server) };
-    Arc::new(Encodings::new(&[output], &Budget::default()))
+    Arc::new(Encodings::new(&[output]))
 }
 
 impl Fixture {

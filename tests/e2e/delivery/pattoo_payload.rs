@@ -21,7 +21,7 @@ use std::{
 };
 
 use pattoo_measurement::{Agent, Candidate, Hostname, Metadatum, PollingInterval, Program, Reason, Rejection, Value};
-use pattoo_output::pattoo::{Batch, Memory};
+use pattoo_output::pattoo::Batch;
 use serde_json::{Value as Json, json};
 
 pub(crate) mod random_cases;
@@ -108,7 +108,6 @@ fn build(case: &Case) -> Ours {
         polling_interval: PollingInterval::from_seconds(case.interval).unwrap(),
     });
     let bound = Duration::from_millis(case.future_bound);
-    let remembering = remembered_body(case, &agent, bound);
     let mut batch = Batch::new(agent, bound);
     let mut verdicts = Vec::new();
     // Per target, in the order of its first accepted datapoint.
@@ -141,26 +140,7 @@ fn build(case: &Case) -> Ours {
         assert_eq!(body.datapoints(), values.len());
         String::from_utf8(body.into_json()).unwrap()
     });
-    assert_eq!(remembering, body, "what is remembered of other collections changes nothing");
     Ours { verdicts: Json::from(verdicts), values, body }
-}
-
-/// The payload of a collector that emitted some of the same datapoints before, in reverse order and
-/// without those of one call.
-fn remembered_body(case: &Case, agent: &Arc<Agent>, bound: Duration) -> Option<String> {
-    let memory = Memory::default();
-    let collect = |calls: &mut dyn Iterator<Item = (&String, Vec<Candidate>)>| {
-        let mut batch = Batch::remembering(Arc::clone(agent), bound, memory.clone());
-        for (target, points) in calls {
-            // Refusals are compared with pattoo elsewhere.
-            let _ = batch.emit(target, points, case.now);
-        }
-        batch.into_body(case.built_at).map(|body| String::from_utf8(body.into_json()).unwrap())
-    };
-    let calls = || case.calls.iter().map(|call| (&call.target, call.points.clone()));
-    collect(&mut calls().map(|(target, points)| (target, points.into_iter().rev().step_by(2).collect())));
-    collect(&mut calls().skip(1));
-    collect(&mut calls())
 }
 
 fn verdict(reason: &Reason) -> &'static str {

@@ -162,7 +162,7 @@ pub struct PollingIntervalError {
 
 /// `pattoo_agent_hostname`: not empty, without white space around it, without control characters.
 ///
-/// Part of every checksum: another name starts every series anew.
+/// Part of every checksum: another name starts new series.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Hostname(String);
 

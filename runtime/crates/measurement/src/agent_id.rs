@@ -41,7 +41,7 @@ impl AgentId {
             return Ok(found);
         }
         Self::generate()?.publish(dir, &path)?;
-        // Whoever came first, what lies there now is the id.
+        // The file that is there now has the id, no matter which process made it.
         match Self::load(&path)? {
             Some(id) => Ok(id),
             None => Err(AgentIdError::io("read", &path)(ErrorKind::NotFound.into())),
@@ -218,7 +218,7 @@ impl AgentIdError {
         match self {
             Self::Damaged { path, .. } => Some(format!(
                 "restore {0} from a backup, so that the server goes on with the same series; only where there is none, \
-                 remove it (rm {0}): a new id is made at the next start and every series starts anew",
+                 remove it (rm {0}): a new id is made at the next start, and all series start again",
                 path.display()
             )),
             Self::Io { path, .. } => {

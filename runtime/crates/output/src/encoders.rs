@@ -7,7 +7,7 @@ use pattoo_measurement::{Agent, Bounds, Candidate, Rejection, Sink, SinkFactory,
 use pattoo_spool::{InvalidName, NewPayload, OutputId, QueueId};
 
 use crate::{
-    Budget, NamedOutput, agent_key,
+    NamedOutput, agent_key,
     room::{Encoded, Encoder, Encoding},
 };
 
@@ -30,13 +30,13 @@ struct Destination {
 }
 
 impl Encodings {
-    /// Those of these outputs. What they keep from one collection to the next is within `budget`.
-    pub fn new<'o>(outputs: impl IntoIterator<Item = &'o NamedOutput>, budget: &Budget) -> Self {
+    /// Those of these outputs.
+    pub fn new<'o>(outputs: impl IntoIterator<Item = &'o NamedOutput>) -> Self {
         let mut groups: Vec<Group> = Vec::new();
         for output in outputs {
             let room = output.output.room();
             let destination = Destination { id: output.id(), max_payload: room.max_payload() };
-            let encoding = room.encoding(budget);
+            let encoding = room.encoding();
             match groups.iter_mut().find(|group| group.encoding.name() == encoding.name()) {
                 Some(group) => group.outputs.push(destination),
                 None => groups.push(Group { encoding, outputs: vec![destination] }),
@@ -60,7 +60,7 @@ pub struct Encoders {
     agent: Arc<Agent>,
     /// One for each group.
     of_groups: Vec<Box<dyn Encoder>>,
-    /// How many were taken for every output.
+    /// How many every output accepted.
     datapoints: usize,
 }
 

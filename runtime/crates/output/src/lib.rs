@@ -20,11 +20,11 @@
 //! use pattoo_measurement::{
 //!     Agent, AgentId, Bounds, Candidate, PollingInterval, SinkFactory as _, Value,
 //! };
-//! use pattoo_output::{Budget, Encoders, Encodings, NamedOutput, Output, file};
+//! use pattoo_output::{Encoders, Encodings, NamedOutput, Output, file};
 //!
 //! let archive = Output::File(file::Settings::new("/var/lib/pattoo/archive.jsonl"));
 //! let outputs = [NamedOutput { name: "archive".parse()?, output: archive }];
-//! let encodings = Encodings::new(&outputs, &Budget::default());
+//! let encodings = Encodings::new(&outputs);
 //!
 //! let agent = Arc::new(Agent {
 //!     program: "BOILER".parse()?,
@@ -61,7 +61,7 @@ pub use self::{
     delivery::{Delivery, DeliverySettings, NotDelivered, deliver_now},
     encoders::{Encoders, Encodings},
     name::{InvalidOutputName, OutputName},
-    pattoo::{Budget, ServerUrl, ServerUrlError},
+    pattoo::{ServerUrl, ServerUrlError},
     room::{Client, ClientOptions, Encoded, Encoder, Encoding, Folders, Room, SendError, Verdict},
 };
 

@@ -9,7 +9,7 @@ use pattoo_settings::{Fields, Reported};
 use pattoo_spool::{OutputId, QueueId, Spool, SpoolError};
 use url::Url;
 
-use crate::{Budget, OutputName};
+use crate::OutputName;
 
 /// The settings of an output, as they were configured.
 pub trait Room: Debug + Send + Sync {
@@ -44,7 +44,7 @@ pub trait Room: Debug + Send + Sync {
     fn max_payload(&self) -> usize;
 
     /// How it encodes datapoints. Outputs whose encodings have the same name share one.
-    fn encoding(&self, budget: &Budget) -> Arc<dyn Encoding>;
+    fn encoding(&self) -> Arc<dyn Encoding>;
 
     /// A client, which keeps its connections.
     ///

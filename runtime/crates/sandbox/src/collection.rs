@@ -49,7 +49,7 @@ const TOO_MANY: &str = "resource limit exceeded: ";
 #[derive(Debug)]
 pub struct Outcome {
     /// How it ended.
-    pub ending: Ending,
+    pub ending: Termination,
     /// What it emitted: kept whatever the ending.
     pub emission: Emission,
     /// The calls that were refused for want of a grant, each once.
@@ -77,18 +77,18 @@ pub struct HostMemory {
 
 /// How a collection ended.
 #[derive(Debug)]
-pub enum Ending {
+pub enum Termination {
     /// The guest returned.
     Completed,
     /// The guest returned this error, or called `exit` with a status that is not 0. The text is on one line.
     Failed(String),
     /// The guest was stopped.
-    Stopped(Stop),
+    Stopped(StopReason),
 }
 
 /// Why a guest was stopped.
 #[derive(Debug, thiserror::Error)]
-pub enum Stop {
+pub enum StopReason {
     /// It ran into its own mistake: `unreachable`, a memory access out of bounds, a stack that is too deep.
     #[error("the guest trapped: {what}")]
     Trap {
@@ -151,17 +151,17 @@ impl Sandbox {
         let call = self.shares.share(Attributed::new(log, call), yielded);
         let ending = tokio::select! {
             called = tokio::time::timeout(timeout, call) => match called {
-                Ok(Ok(Ok(()))) => Ending::Completed,
-                Ok(Ok(Err(message))) => Ending::Failed(message),
+                Ok(Ok(Ok(()))) => Termination::Completed,
+                Ok(Ok(Err(message))) => Termination::Failed(message),
                 Ok(Err(error)) => ending_of(&error, &assignment),
-                Err(_) => Ending::Stopped(Stop::Deadline(timeout)),
+                Err(_) => Termination::Stopped(StopReason::Deadline(timeout)),
             },
-            () = stopped => Ending::Stopped(Stop::Interrupted),
-            reached = out_of_memory => Ending::Stopped(Stop::Limit(reached)),
+            () = stopped => Termination::Stopped(StopReason::Interrupted),
+            reached = out_of_memory => Termination::Stopped(StopReason::Limit(reached)),
         };
         let cell = store.into_data();
         let ending = match ending {
-            Ending::Failed(message) => Ending::Failed(cell.host.last_words(&message)),
+            Termination::Failed(message) => Termination::Failed(cell.host.last_words(&message)),
             other => other,
         };
         let peak_memory = cell.limiter.peak_memory;
@@ -169,7 +169,7 @@ impl Sandbox {
         let host_memory = HostMemory { held: account.held(), peak: account.peak() };
         collector.last_peak.store(peak_memory.saturating_add(host_memory.peak), Ordering::Relaxed);
         let Finished { emission, denials, state, usage } = cell.host.finish();
-        let state = state.filter(|_| matches!(ending, Ending::Completed));
+        let state = state.filter(|_| matches!(ending, Termination::Completed));
         Outcome { ending, emission, denials, state, usage, duration: started.elapsed(), peak_memory, host_memory }
     }
 
@@ -179,7 +179,7 @@ impl Sandbox {
     /// # Errors
     ///
     /// What a collection would have ended with.
-    pub async fn instantiate(&self, collector: &Collector, assignment: &Arc<Assignment>) -> Result<(), Ending> {
+    pub async fn instantiate(&self, collector: &Collector, assignment: &Arc<Assignment>) -> Result<(), Termination> {
         self.instantiate_within(collector, assignment, assignment.limits.timeout).await
     }
 
@@ -193,17 +193,17 @@ impl Sandbox {
         collector: &Collector,
         assignment: &Arc<Assignment>,
         timeout: Duration,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), Termination> {
         let yielded = Arc::new(AtomicBool::new(false));
         let mut store = self.store(assignment, &yielded);
         let instantiated = self.shares.share(Box::pin(collector.pre.instantiate_async(&mut store)), yielded);
         match tokio::time::timeout(timeout, instantiated).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => match ending_of(&error, assignment) {
-                Ending::Completed => Ok(()),
+                Termination::Completed => Ok(()),
                 ending => Err(ending),
             },
-            Err(_) => Err(Ending::Stopped(Stop::Deadline(timeout))),
+            Err(_) => Err(Termination::Stopped(StopReason::Deadline(timeout))),
         }
     }
 
@@ -229,21 +229,21 @@ impl Sandbox {
 }
 
 /// What an error out of guest code means.
-fn ending_of(error: &wasmtime::Error, assignment: &Assignment) -> Ending {
+fn ending_of(error: &wasmtime::Error, assignment: &Assignment) -> Termination {
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         return match exit.0 {
-            0 => Ending::Completed,
-            status => Ending::Failed(format!("the guest exited with status {status}")),
+            0 => Termination::Completed,
+            status => Termination::Failed(format!("the guest exited with status {status}")),
         };
     }
     if let Some(limit) = error.downcast_ref::<LimitReached>() {
-        return Ending::Stopped(Stop::Limit(limit.clone()));
+        return Termination::Stopped(StopReason::Limit(limit.clone()));
     }
     if let Some(limit) = limit_of_a_library(error, assignment) {
-        return Ending::Stopped(Stop::Limit(limit));
+        return Termination::Stopped(StopReason::Limit(limit));
     }
     if let Some(error) = error.downcast_ref::<StateError>() {
-        return Ending::Stopped(Stop::State(error.clone()));
+        return Termination::Stopped(StopReason::State(error.clone()));
     }
     let what = error.downcast_ref::<Trap>().map_or_else(
         || one_line(&error.root_cause().to_string(), MAX_TRAP),
@@ -258,7 +258,7 @@ fn ending_of(error: &wasmtime::Error, assignment: &Assignment) -> Ending {
     let frames = error.downcast_ref::<wasmtime::WasmBacktrace>().map_or_else(Vec::new, |backtrace| {
         backtrace.frames().iter().filter_map(|frame| frame.func_name().map(|name| one_line(name, 200))).collect()
     });
-    Ending::Stopped(Stop::Trap { what, frames })
+    Termination::Stopped(StopReason::Trap { what, frames })
 }
 
 /// A limit of ours that a library keeps, and has words of its own for.

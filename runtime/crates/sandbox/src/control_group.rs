@@ -10,7 +10,7 @@ const MOUNT: &str = "/sys/fs/cgroup";
 
 /// The memory that this process and its children may use together, in bytes: the least that a control group above it or the machine
 /// allows.
-pub fn memory() -> u64 {
+pub(crate) fn memory() -> u64 {
     let machine = rustix::system::sysinfo();
     let groups = groups();
     let limit = groups.iter().flat_map(Group::limits).min();

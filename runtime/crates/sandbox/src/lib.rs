@@ -16,8 +16,7 @@ mod shares;
 pub mod state;
 
 pub use self::{
-    collection::{Ending, HostMemory, Outcome, Stop},
-    control_group::memory as available_memory,
+    collection::{HostMemory, Outcome, StopReason, Termination},
     engine::{EngineError, Sandbox, TRIALS},
     load::{Cache, Collector, Compilation, CompileError, CompileLimits, Compiler, Kind, LoadError, Module, serve},
     memory::{Memory, return_freed_memory},

@@ -359,7 +359,7 @@ impl<'a> Builder<'a> {
         let (what, help) = match shown.as_str() {
             "binary" => (
                 "`!!binary` is not text, and there are no bytes here".to_owned(),
-                "leave the tag out and put the text in quotes, encoded as whoever reads it expects",
+                "leave the tag out and put the text in quotes, encoded as its reader expects",
             ),
             "str" | "null" | "bool" | "int" | "float" | "seq" | "map" => {
                 (format!("the value is not what its tag `!!{shown}` says"), "leave the tag out, or correct the value")

@@ -48,7 +48,7 @@ pub(crate) fn replace(path: &Path) -> Result<Database, DatabaseError> {
     let failed = |error: std::io::Error| DatabaseError::io(path, &error);
     let (draft, complete) = (path.with_file_name("draft.sqlite3"), recovered(path));
     remove(&draft);
-    Database::open(&draft, Schema { reserve: 0, ..SCHEMA })?.close();
+    Database::open(&draft, Schema { emergency_space: 0, ..SCHEMA })?.close();
     let count = recover(path, &path.with_file_name("copy.sqlite3"), &draft).map_err(failed)?;
     fs::rename(&draft, &complete).map_err(failed)?;
     sync_folder(path).map_err(failed)?;
@@ -272,7 +272,7 @@ fn replace_first_page(path: &Path) -> std::io::Result<()> {
     let model = with(path, "-model");
     remove(&model);
     let other = |error: DatabaseError| std::io::Error::other(error.to_string());
-    Database::open(&model, Schema { reserve: 0, ..SCHEMA }).map_err(other)?.close();
+    Database::open(&model, Schema { emergency_space: 0, ..SCHEMA }).map_err(other)?.close();
     let mut page = vec![0u8; pages::PAGE];
     fs::File::open(&model)?.read_exact(&mut page)?;
     remove(&model);

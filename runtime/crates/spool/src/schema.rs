@@ -63,7 +63,7 @@ pub(crate) const SCHEMA: Schema = Schema {
                 quarantined_bytes = quarantined_bytes + NEW.bytes * ((NEW.status = 1) - (OLD.status = 1));
         END;
     ",
-    reserve: EMERGENCY_SPACE,
+    emergency_space: EMERGENCY_SPACE,
     upgrades: &[Upgrade { from: 2, sql: VERSION_2, run: from_version_2 }],
 };
 

@@ -12,7 +12,7 @@ mod report;
 use std::{path::PathBuf, sync::Arc};
 
 use pattoo_measurement::AgentId;
-use pattoo_output::pattoo::Memory;
+use pattoo_output::pattoo::PattooJson;
 use pattoo_sandbox::{
     Collector, Module, Sandbox,
     capability::{Assignment, Recorder},
@@ -88,7 +88,7 @@ async fn collect(args: &Args, sandbox: &Sandbox, collector: &Collector) -> Resul
         .grants(flags.grants()?)
         .limits(flags.limits()?.collection)
         .own(own_endpoints(None).await)
-        .sinks(Arc::new(Memory::default()))
+        .sinks(Arc::new(PattooJson))
         .recorder(recorder.clone())
         .build()
         .map_err(Failure::usage)?;

@@ -147,7 +147,7 @@ impl RunReport {
     pub(super) fn new(outcome: &Outcome, requested: &RequestedAccess) -> Self {
         Self {
             ending: termination_of(&outcome.ending).1,
-            completed: matches!(outcome.ending, pattoo_sandbox::Ending::Completed),
+            completed: matches!(outcome.ending, pattoo_sandbox::Termination::Completed),
             datapoints: outcome.emission.sink.datapoints(),
             rejected: outcome.emission.rejected,
             asked: requested.requests().into_iter().map(AccessRequest::from).collect(),

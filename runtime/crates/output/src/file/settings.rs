@@ -14,10 +14,7 @@ use pattoo_settings::{
 };
 
 use super::{appender::Appender, lines::JsonLines};
-use crate::{
-    Budget,
-    room::{Client, ClientOptions, Encoding, Folders, Room},
-};
+use crate::room::{Client, ClientOptions, Encoding, Folders, Room};
 
 /// A file, as it was configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +99,7 @@ impl Room for Settings {
         usize::try_from(self.sizes.max_payload).unwrap_or(usize::MAX)
     }
 
-    fn encoding(&self, _: &Budget) -> Arc<dyn Encoding> {
+    fn encoding(&self) -> Arc<dyn Encoding> {
         Arc::new(JsonLines)
     }
 

@@ -1,8 +1,7 @@
 //! What one collection has emitted so far.
 //!
 //! Every datapoint is normalised, summed and written as it arrives; when the collection ends, the pieces are joined.
-//! Cost per datapoint does not depend on how many there are. What the checksums were made of goes into the collector's
-//! [`Memory`], so that the next collection need not compute them again.
+//! The cost of a datapoint depends neither on how many there are nor on earlier collections.
 
 use std::{any::Any, collections::HashMap, mem, sync::Arc, time::Duration};
 
@@ -13,9 +12,7 @@ use super::{
     body::Body,
     checksum::{AT_ONCE, Chains, Checksum},
     datapoint::{Datapoint, Rules},
-    memory::{Memory, remembered_bytes},
     pairs::{Announced, Head, Pairs},
-    series::{Found, Series},
     split::split,
     value::{DataType, Scalar},
 };
@@ -33,13 +30,13 @@ const PROGRAM: &str = "pattoo_agent_program";
 /// A moment with as many digits as any until 2286, for a body that is not built yet.
 const LIKELY: u64 = 1_000_000_000_000;
 
-/// How many bytes of rows are kept in one piece, by and large.
+/// The approximate size of a piece of rows, in bytes.
 const PIECE: usize = 64 << 10;
 
 /// What the longest row takes: a number and a comma for each of its pairs.
 const LONGEST_ROW: usize = 4 << 10;
 
-/// What a row takes, by and large.
+/// The approximate size of a row, in bytes.
 const ROW: usize = 128;
 
 /// The datapoints of one collection, grouped by target in the order in which targets first had one taken.
@@ -48,11 +45,6 @@ pub struct Batch {
     agent: Arc<Agent>,
     /// Milliseconds.
     future_bound: u64,
-    memory: Memory,
-    /// Targets of the collection before that this one has not had yet.
-    remembered: HashMap<String, Series>,
-    /// What they hold in memory.
-    remembered_bytes: usize,
     pairs: Pairs,
     targets: HashMap<String, Target>,
     datapoints: usize,
@@ -71,8 +63,6 @@ pub struct Batch {
 struct Target {
     /// Its place among the targets.
     order: usize,
-    /// By which a duplicate is recognised, and a checksum that was computed before.
-    series: Series,
     chains: Chains,
     /// `2,3,4,5,6,`: the numbers of the agent's and the target's pairs, which stand in each of its rows.
     common: Vec<u8>,
@@ -89,42 +79,16 @@ struct Prepared {
     point: Datapoint,
     key: Announced,
     value: Announced,
-    sum: Sum,
-}
-
-/// Where a datapoint's checksum is had from.
-#[derive(Debug)]
-enum Sum {
-    /// From its place among the series of the collection before.
-    Known(usize),
-    /// From here, once the chain is at its end.
-    Chain(Checksum),
-}
-
-impl Prepared {
-    fn chain(&mut self) -> Option<&mut Checksum> {
-        match &mut self.sum {
-            Sum::Known(_) => None,
-            Sum::Chain(chain) => Some(chain),
-        }
-    }
+    /// The first links of the chain, then all of them.
+    checksum: Checksum,
 }
 
 impl Batch {
     /// An empty one. `future_bound` is how far ahead of now a datapoint may be dated, as a rule
     /// [`DEFAULT_FUTURE_BOUND`](pattoo_measurement::DEFAULT_FUTURE_BOUND).
     pub fn new(agent: Arc<Agent>, future_bound: Duration) -> Self {
-        Self::remembering(agent, future_bound, Memory::default())
-    }
-
-    /// An empty one that need not compute the checksums which are in `memory`, and leaves its own there.
-    pub fn remembering(agent: Arc<Agent>, future_bound: Duration, memory: Memory) -> Self {
-        let remembered = memory.take(&agent);
         Self {
-            pairs: Pairs::new(head(&agent, LIKELY), remembered.pairs),
-            remembered_bytes: remembered.bytes,
-            remembered: remembered.series,
-            memory,
+            pairs: Pairs::new(head(&agent, LIKELY)),
             agent,
             future_bound: u64::try_from(future_bound.as_millis()).unwrap_or(u64::MAX),
             targets: HashMap::new(),
@@ -163,20 +127,13 @@ impl Batch {
         let latest = now_ms.saturating_add(self.future_bound);
         let rules = Rules { program: &agent.program, now: now_ms, latest };
         let mut rejections = Vec::new();
-        let (key, mut target, is_remembered) = match self.targets.remove_entry(name) {
+        let (key, mut target) = match self.targets.remove_entry(name) {
             Some((key, target)) => {
                 self.target_bytes = self.target_bytes.saturating_sub(target.bytes(&key));
-                (key, target, false)
+                (key, target)
             }
-            None => match self.remembered.remove_entry(name) {
-                Some((key, series)) => {
-                    self.remembered_bytes = self.remembered_bytes.saturating_sub(remembered_bytes(&key, &series));
-                    (key, Target::new(self.targets.len(), series, &agent, name), true)
-                }
-                None => (name.to_owned(), Target::new(self.targets.len(), Series::new(), &agent, name), false),
-            },
+            None => (name.to_owned(), Target::new(self.targets.len(), &agent, name)),
         };
-        target.series.expect(candidates.len());
         self.pairs.expect(candidates.len());
         let mut group = Vec::with_capacity(AT_ONCE);
         let mut candidates = candidates.into_iter().enumerate();
@@ -190,13 +147,13 @@ impl Batch {
                 match (point, room) {
                     (Ok(point), Some(bytes)) => {
                         pending = pending.saturating_add(bytes);
-                        group.push(self.prepare(&mut target, index, point));
+                        group.push(self.prepare(&mut target.chains, index, point));
                     }
                     (Ok(_), None) => rejections.push(Rejection { index, reason: Reason::Room }),
                     (Err(reason), _) => rejections.push(Rejection { index, reason }),
                 }
             }
-            target.chains.end(group.iter_mut().filter_map(Prepared::chain));
+            target.chains.end(group.iter_mut().map(|prepared: &mut Prepared| &mut prepared.checksum));
             for prepared in group.drain(..) {
                 let index = prepared.index;
                 if let Err(reason) = self.take(&agent, name, &mut target, prepared) {
@@ -205,13 +162,10 @@ impl Batch {
             }
         }
         rejections.sort_unstable_by_key(|rejection| rejection.index);
-        // A target exists from its first datapoint on: empty calls leave nothing behind but what was remembered.
+        // A target exists from its first datapoint on: empty calls leave nothing behind.
         if !target.common.is_empty() {
             self.target_bytes = self.target_bytes.saturating_add(target.bytes(&key));
             self.targets.insert(key, target);
-        } else if is_remembered {
-            self.remembered_bytes = self.remembered_bytes.saturating_add(remembered_bytes(&key, &target.series));
-            self.remembered.insert(key, target.series);
         }
         Ok(rejections)
     }
@@ -267,10 +221,10 @@ impl Batch {
         self.pairs.bytes().saturating_add(self.row_bytes)
     }
 
-    /// What it holds in memory, in bytes: the text of the body in pieces, and the tables in which pairs and series are looked up.
+    /// What it holds in memory, in bytes: the text of the body in pieces, and the table in which pairs are looked up.
     pub fn held(&self) -> usize {
         let slots = self.targets.capacity().saturating_mul(size_of::<(String, Target)>());
-        [self.pairs.held(), self.target_bytes, self.remembered_bytes, slots].into_iter().fold(0, usize::saturating_add)
+        [self.pairs.held(), self.target_bytes, slots].into_iter().fold(0, usize::saturating_add)
     }
 
     /// Whether there is nothing to send.
@@ -280,16 +234,13 @@ impl Batch {
 
     /// The body, or `None` when nothing was taken: an empty collection posts nothing.
     pub fn into_body(self, built_at_ms: u64) -> Option<Body> {
-        let empty = self.is_empty();
-        let (mut rows, mut series) = (Vec::new(), Vec::new());
-        for (name, mut target) in self.targets {
+        if self.is_empty() {
+            return None;
+        }
+        let mut rows = Vec::new();
+        for mut target in self.targets.into_values() {
             target.filled.push(target.rows);
             rows.push((target.order, target.filled));
-            series.push((name, target.series));
-        }
-        self.memory.keep(&self.agent, series.into_iter(), self.pairs.bytes());
-        if empty {
-            return None;
         }
         rows.sort_unstable_by_key(|(order, _)| *order);
         let middle = b"},\"datapoint_pairs\":[";
@@ -320,24 +271,21 @@ impl Batch {
     }
 
     /// Begins with a normalised datapoint: what can be had of it before those in front of it are taken.
-    fn prepare(&self, target: &mut Target, index: u32, point: Datapoint) -> Prepared {
+    fn prepare(&self, chains: &mut Chains, index: u32, point: Datapoint) -> Prepared {
         let key = self.pairs.announce(Head::KEY, Scalar::Text(&point.key));
         let value = self.pairs.announce(Head::VALUE, Scalar::from(&point.value));
-        let sum = match target.series.place_of(&point) {
-            Some(place) => Sum::Known(place),
-            None => Sum::Chain(target.chains.begin(&point)),
-        };
-        Prepared { index, point, key, value, sum }
+        let checksum = chains.begin(&point);
+        Prepared { index, point, key, value, checksum }
     }
 
     /// Writes a datapoint down, unless the collection has one of its series.
     fn take(&mut self, agent: &Agent, name: &str, target: &mut Target, prepared: Prepared) -> Result<(), Reason> {
-        let Prepared { point, key, value, sum, .. } = prepared;
-        let found = match sum {
-            Sum::Known(place) => target.series.find(place),
-            Sum::Chain(checksum) => target.series.add(&point, checksum),
-        };
-        let Found::Fresh(checksum) = found else { return Err(Reason::Duplicate) };
+        let Prepared { point, key, value, checksum, .. } = prepared;
+        // Unique in the payload and not only in its target: the target is part of the checksum.
+        let (digits, announced) = (checksum.hex(), self.pairs.announce_checksum(checksum));
+        if self.pairs.lists(Head::CHECKSUM, &digits, announced) {
+            return Err(Reason::Duplicate);
+        }
 
         let Target { rows, filled, common, .. } = target;
         if rows.len() > PIECE {
@@ -359,9 +307,7 @@ impl Batch {
         push_id(rows, self.data_type_id(DataType::of(&point.value)));
         push_id(rows, self.pairs.id_of_announced(Head::VALUE, Scalar::from(&point.value), value));
         push_id(rows, self.timestamp_id(point.timestamp));
-        // Unique in the body: it is in its target, and the target is part of it.
-        let hex = checksum.hex();
-        let id = self.pairs.add_unique(Head::CHECKSUM, Scalar::Digits(&hex));
+        let id = self.pairs.add_new(Head::CHECKSUM, Scalar::Digits(&digits), announced);
         rows.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
         rows.push(b']');
         self.row_bytes = self.row_bytes.saturating_add(rows.len().saturating_sub(before));
@@ -405,7 +351,11 @@ impl Batch {
     }
 }
 
-impl Encoding for Memory {
+/// The JSON of pattoo's agents as an encoding: a [`Batch`] for each collection.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PattooJson;
+
+impl Encoding for PattooJson {
     fn name(&self) -> &'static str {
         "pattoo"
     }
@@ -415,7 +365,7 @@ impl Encoding for Memory {
     }
 
     fn encoder(&self, agent: &Arc<Agent>, bounds: Bounds) -> Box<dyn Encoder> {
-        Box::new(Batch::remembering(Arc::clone(agent), bounds.future, self.clone()).within(bounds.bytes))
+        Box::new(Batch::new(Arc::clone(agent), bounds.future).within(bounds.bytes))
     }
 
     fn split(&self, bytes: &[u8], depth: u32) -> Option<[Encoded; 2]> {
@@ -429,9 +379,9 @@ impl Encoder for Batch {
     }
 }
 
-impl SinkFactory for Memory {
+impl SinkFactory for PattooJson {
     fn sink(&self, agent: &Arc<Agent>, bounds: Bounds) -> Box<dyn Sink> {
-        Box::new(Batch::remembering(Arc::clone(agent), bounds.future, self.clone()).within(bounds.bytes))
+        Box::new(Batch::new(Arc::clone(agent), bounds.future).within(bounds.bytes))
     }
 }
 
@@ -458,7 +408,7 @@ impl Sink for Batch {
 }
 
 impl Target {
-    fn new(order: usize, series: Series, agent: &Agent, name: &str) -> Self {
+    fn new(order: usize, agent: &Agent, name: &str) -> Self {
         // Pattoo looks for duplicates before these are added. They are the same for all of a target, and each follows on digits of
         // a fixed length, so what differs before differs after.
         let chains = Chains::new([
@@ -467,13 +417,13 @@ impl Target {
             (TARGET, name),
             (PROGRAM, agent.program.as_str()),
         ]);
-        Self { order, series, chains, common: Vec::new(), rows: Vec::new(), filled: Vec::new() }
+        Self { order, chains, common: Vec::new(), rows: Vec::new(), filled: Vec::new() }
     }
 
     /// What it holds in memory outside itself, its name included.
     fn bytes(&self, name: &str) -> usize {
         let pieces = self.filled.len().saturating_mul(PIECE.saturating_add(LONGEST_ROW));
-        let own = [self.series.bytes(), self.common.capacity(), self.rows.capacity(), pieces, name.len()];
+        let own = [self.common.capacity(), self.rows.capacity(), pieces, name.len()];
         own.into_iter().fold(0, usize::saturating_add)
     }
 }

@@ -3,7 +3,7 @@
 use pattoo_measurement::{AgentId, Program};
 use pattoo_spool::{InvalidName, NewPayload, QueueId};
 
-use super::{CONTENT_TYPE, Memory, ServerUrl};
+use super::{CONTENT_TYPE, PattooJson, ServerUrl};
 use crate::{agent_key, encoders::pieces, room::Encoded};
 
 /// One collection's datapoints as one line of JSON, ready to be stored and posted.
@@ -52,7 +52,7 @@ impl Body {
     ) -> Result<Vec<NewPayload>, InvalidName> {
         let queue = QueueId { output: server.id().clone(), agent: agent_key(&self.agent_id)? };
         let created = i64::try_from(self.timestamp).unwrap_or(i64::MAX);
-        let pieces = pieces(&Memory::default(), self.into(), max_payload).into_iter();
+        let pieces = pieces(&PattooJson, self.into(), max_payload).into_iter();
         let payload = |piece: Encoded| NewPayload {
             queue: queue.clone(),
             program: program.to_string(),

@@ -1,7 +1,7 @@
 //! One datapoint as pattoo takes it.
 //!
 //! Normalising is what pattoo's `_key_value_valid` and `DataPoint` do, and on top of it the refusal of everything that
-//! pattoo would ignore without a word or that its server chokes on (one such datapoint holds up all that is ingested
+//! pattoo would silently ignore or that its server cannot store (one such datapoint blocks all that is ingested
 //! with it).
 
 use std::{collections::HashSet, time::Duration};

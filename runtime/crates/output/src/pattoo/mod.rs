@@ -1,7 +1,7 @@
 //! The pattoo server: its rules for datapoints, its checksums, and the JSON in which it takes them.
 //!
 //! A collection's [`Candidate`](pattoo_measurement::Candidate)s come in through [`Batch::emit`], which normalises each as
-//! pattoo's own agents would, computes its checksum, refuses what pattoo would drop without a word or what its server cannot
+//! pattoo's own agents would, computes its checksum, refuses what pattoo would silently drop or what its server cannot
 //! store, and encodes the rest. [`Batch::into_body`] makes the one line of JSON that is stored and posted.
 //!
 //! It is tested against the package `pattooshared`: `variables.py` (what is valid and what is part of the checksum),
@@ -12,9 +12,7 @@ mod body;
 mod checksum;
 mod client;
 mod datapoint;
-mod memory;
 mod pairs;
-mod series;
 mod server_url;
 mod settings;
 mod split;
@@ -27,10 +25,9 @@ mod value;
 mod tests;
 
 pub use self::{
-    batch::Batch,
+    batch::{Batch, PattooJson},
     body::Body,
     client::{PostError, Poster},
-    memory::{Budget, Memory},
     server_url::{ServerUrl, ServerUrlError},
     settings::{Settings, form},
     takeover::{Takeover, take_over},

@@ -5,7 +5,7 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-use super::{table::Table, value::Scalar};
+use super::{checksum::Checksum, table::Table, value::Scalar};
 use crate::json::make_room;
 
 /// The pairs of one body so far.
@@ -38,17 +38,16 @@ impl Head {
 pub(super) struct Announced(u64);
 
 impl Pairs {
-    /// None yet, in a body that begins with `frame` and may have so many bytes of them.
-    pub(super) fn new(mut frame: Vec<u8>, likely: usize) -> Self {
-        frame.reserve_exact(likely);
+    /// None yet, in a payload that begins with `frame`.
+    pub(super) fn new(frame: Vec<u8>) -> Self {
         Self { first: frame.len(), text: frame, table: Table::new(), hasher: RandomState::new(), count: 0 }
     }
 
-    /// Makes room for what so many more datapoints bring at least, by and large: a key and a checksum.
+    /// Reserves about the least space that this many datapoints need: a key and a checksum each.
     pub(super) fn expect(&mut self, datapoints: usize) {
         const LEAST: usize = 136;
         make_room(&mut self.text, datapoints.saturating_mul(LEAST));
-        self.table.expect(datapoints);
+        self.table.expect(datapoints.saturating_mul(2));
     }
 
     /// Bytes written so far.
@@ -100,9 +99,22 @@ impl Pairs {
         self.end(before, start, value, hash)
     }
 
-    /// Lists a pair of which the caller knows that it comes once, and returns its number.
-    pub(super) fn add_unique(&mut self, head: Head, value: Scalar<'_>) -> usize {
+    /// The hash of the pair of a checksum: of its first eight bytes, which differ as well as all of them.
+    pub(super) fn announce_checksum(&self, checksum: Checksum) -> Announced {
+        Announced(self.hasher.hash_one(checksum.head()))
+    }
+
+    /// Whether the pair of one of our keys and these digits is listed.
+    pub(super) fn lists(&self, head: Head, digits: &[u8; 64], Announced(hash): Announced) -> bool {
+        let digits_at = |place: usize| self.text.get(place..)?.strip_prefix(head.0.as_bytes())?.strip_prefix(b"\"");
+        let same = |place: usize| digits_at(place).is_some_and(|text| text.starts_with(digits));
+        self.table.find(hash, same).is_some()
+    }
+
+    /// Lists a pair that is not listed yet, and returns its number.
+    pub(super) fn add_new(&mut self, head: Head, value: Scalar<'_>, Announced(hash): Announced) -> usize {
         self.begin();
+        self.table.insert(hash, self.text.len());
         self.text.extend_from_slice(head.0.as_bytes());
         value.push_json(&mut self.text);
         self.text.push(b']');
@@ -164,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_pair_is_listed_once_and_types_are_kept_apart() {
-        let mut pairs = Pairs::new(b"{".to_vec(), 0);
+        let mut pairs = Pairs::new(b"{".to_vec());
         let ids = [
             pairs.id("k", Scalar::Signed(1)),
             pairs.id("k", Scalar::Float(1.0)),
@@ -174,18 +186,32 @@ mod tests {
             pairs.id("k", Scalar::Float(1.0)),
             pairs.id("k", Scalar::Float(-0.0)),
             pairs.id("k", Scalar::Float(0.0)),
-            pairs.add_unique(Head("[\"u\",", 9), Scalar::Text("")),
+            pairs.add_new(Head::CHECKSUM, Scalar::Digits(&[b'0'; 64]), Announced(7)),
         ];
         assert_eq!(ids, [0, 1, 2, 0, 3, 1, 4, 5, 6]);
         assert_eq!(
             String::from_utf8(pairs.into_text()).unwrap(),
-            r#"{"0":["k",1],"1":["k",1.0],"2":["k","1"],"3":["k",12],"4":["k",-0.0],"5":["k",0.0],"6":["u",""]"#
+            format!(
+                r#"{{"0":["k",1],"1":["k",1.0],"2":["k","1"],"3":["k",12],"4":["k",-0.0],"5":["k",0.0],"6":["pattoo_checksum","{}"]"#,
+                "0".repeat(64)
+            )
         );
     }
 
     #[test]
+    fn listed_checksum_is_found_and_no_other() {
+        let mut pairs = Pairs::new(b"{".to_vec());
+        let [listed, other] = [[b'0'; 64], [b'1'; 64]];
+        pairs.add_new(Head::CHECKSUM, Scalar::Digits(&listed), Announced(7));
+        assert!(pairs.lists(Head::CHECKSUM, &listed, Announced(7)));
+        // The same hash does not make them the same.
+        assert!(!pairs.lists(Head::CHECKSUM, &other, Announced(7)));
+        assert!(!pairs.lists(Head::VALUE, &listed, Announced(7)));
+    }
+
+    #[test]
     fn each_of_many_pairs_is_found_again() {
-        let mut pairs = Pairs::new(b"{".to_vec(), 0);
+        let mut pairs = Pairs::new(b"{".to_vec());
         for _ in 0..2 {
             for number in 0..20_000 {
                 assert_eq!(pairs.id("k", Scalar::Unsigned(number)), usize::try_from(number).unwrap());

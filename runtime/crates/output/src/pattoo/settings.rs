@@ -10,7 +10,7 @@ use pattoo_spool::{OutputId, Spool, SpoolError};
 use tokio::net::TcpStream;
 use url::{Host, Url};
 
-use super::{Budget, Memory, Poster, ServerUrl, take_over};
+use super::{PattooJson, Poster, ServerUrl, take_over};
 use crate::{
     OutputName,
     room::{Client, ClientOptions, Encoding, Folders, Room},
@@ -121,8 +121,8 @@ impl Room for Settings {
         usize::try_from(self.sizes.max_payload).unwrap_or(usize::MAX)
     }
 
-    fn encoding(&self, budget: &Budget) -> Arc<dyn Encoding> {
-        Arc::new(Memory::new(budget))
+    fn encoding(&self) -> Arc<dyn Encoding> {
+        Arc::new(PattooJson)
     }
 
     fn connect(&self, options: &ClientOptions) -> Result<Arc<dyn Client>, String> {

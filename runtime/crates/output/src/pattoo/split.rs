@@ -109,7 +109,7 @@ mod tests {
     use super::split;
     use crate::{
         encoders::pieces,
-        pattoo::{Batch, Memory},
+        pattoo::{Batch, PattooJson},
         room::Encoded,
     };
 
@@ -171,7 +171,7 @@ mod tests {
             }
             let body = batch.into_body(1_700_000_000_000).unwrap();
             let whole = Encoded { count: body.datapoints() as u64, bytes: body.into_json() };
-            let parts = pieces(&Memory::default(), whole.clone(), max);
+            let parts = pieces(&PattooJson, whole.clone(), max);
             prop_assert!(parts.iter().all(|part| part.count == 1 || part.bytes.len() <= max));
             // Pair by pair, the checksums among them.
             let joined: Vec<_> = parts.iter().flat_map(rows).collect();

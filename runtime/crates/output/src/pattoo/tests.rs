@@ -295,7 +295,7 @@ fn what_would_break_the_server_is_handed_back_with_the_reason() {
 }
 
 #[test]
-fn a_target_must_fit_and_nothing_is_taken_for_one_that_does_not() {
+fn target_must_fit_and_no_datapoint_is_accepted_for_one_that_does_not() {
     let mut batch = batch();
     let one = || vec![point("a", Value::Integer(1))];
     assert_eq!(batch.emit(" \u{1c}", one(), NOW), Err(TargetError::Empty));
@@ -368,59 +368,6 @@ fn few_candidates() -> impl Strategy<Value = Vec<Candidate>> {
     prop::collection::vec(one, 0..8)
 }
 
-#[test]
-fn a_memory_is_of_one_agent() {
-    let memory = Memory::default();
-    let body = |hostname: &str| {
-        let agent = agent("p", "ab".repeat(32).parse().unwrap(), hostname, 20);
-        let mut batch = Batch::remembering(agent, DEFAULT_FUTURE_BOUND, memory.clone());
-        batch.emit("t", vec![point("k", Value::Integer(1))], NOW).unwrap();
-        batch.into_body(NOW).unwrap()
-    };
-    let checksum = |body: &Body| member(&resolve(&parse(body))[0], "pattoo_checksum");
-    let (one, other, again) = (body("one"), body("other"), body("one"));
-    assert_ne!(checksum(&one), checksum(&other));
-    assert_eq!(one, again);
-}
-
-#[test]
-fn a_memory_knows_where_the_parts_of_a_series_end() {
-    let memory = Memory::default();
-    let body = |memory: &Memory, metadata: [(&str, &str); 2]| {
-        let mut batch = Batch::remembering(batch().agent().clone(), DEFAULT_FUTURE_BOUND, memory.clone());
-        let metadata = metadata.map(|(key, value)| metadatum(key, value, true)).into();
-        batch.emit("t", vec![with(point("k", Value::Integer(1)), metadata)], NOW).unwrap();
-        batch.into_body(NOW)
-    };
-    let (one, other) = ([("x", "x"), ("yz", "z")], [("x", "xy"), ("z", "z")]);
-    assert_eq!(body(&memory, one), body(&Memory::default(), one));
-    assert_eq!(body(&memory, other), body(&Memory::default(), other));
-}
-
-#[test]
-fn a_memory_takes_no_more_than_there_is_and_gives_back_what_it_took() {
-    let budget = Budget::new(120_000);
-    let collect = |memory: &Memory, series: usize| {
-        let agent = agent("p", "ab".repeat(32).parse().unwrap(), "h", 20);
-        let mut batch = Batch::remembering(agent, DEFAULT_FUTURE_BOUND, memory.clone());
-        batch.emit("t", (0..series).map(|n| point(&format!("k{n}"), Value::Integer(1))).collect(), NOW).unwrap();
-        batch.into_body(NOW).unwrap();
-    };
-    let (one, other) = (Memory::new(&budget), Memory::new(&budget));
-    collect(&one, 1000);
-    let taken = 120_000 - budget.left();
-    assert!((1000 * 40..100_000).contains(&taken), "{taken}");
-    // There is no room for as many again.
-    collect(&other, 1000);
-    assert_eq!(120_000 - budget.left(), taken);
-    // A collector that turned to other series does not keep those of before.
-    collect(&one, 10);
-    collect(&one, 10);
-    assert!(120_000 - budget.left() < 10_000, "{}", budget.left());
-    drop((one, other));
-    assert_eq!(budget.left(), 120_000);
-}
-
 proptest! {
     #[test]
     fn whatever_is_emitted_the_body_is_sound(
@@ -458,34 +405,16 @@ proptest! {
     }
 
     #[test]
-    fn what_is_remembered_changes_no_body(
-        collections in prop::collection::vec(prop::collection::vec((0..3_usize, few_candidates()), 0..4), 1..6),
-    ) {
-        let agent = batch().agent().clone();
-        let memory = Memory::default();
-        for calls in collections {
-            let mut fresh = Batch::new(agent.clone(), DEFAULT_FUTURE_BOUND);
-            let mut remembering = Batch::remembering(agent.clone(), DEFAULT_FUTURE_BOUND, memory.clone());
-            for (target, candidates) in calls {
-                let target = ["t", "u", "v"][target];
-                prop_assert_eq!(fresh.emit(target, candidates.clone(), NOW), remembering.emit(target, candidates, NOW));
-            }
-            prop_assert_eq!(fresh.into_body(NOW), remembering.into_body(NOW));
-        }
-    }
-
-    #[test]
     fn what_comes_in_one_call_is_what_comes_one_by_one(
         collections in prop::collection::vec(
             prop::collection::vec(prop_oneof![few_candidates(), prop::collection::vec(any_candidate(), 0..3)], 0..5), 1..4,
         ),
     ) {
         let agent = batch().agent().clone();
-        let (memory, other) = (Memory::default(), Memory::default());
         for candidates in collections {
             let candidates = candidates.concat();
-            let mut at_once = Batch::remembering(agent.clone(), DEFAULT_FUTURE_BOUND, memory.clone());
-            let mut one_by_one = Batch::remembering(agent.clone(), DEFAULT_FUTURE_BOUND, other.clone());
+            let mut at_once = Batch::new(agent.clone(), DEFAULT_FUTURE_BOUND);
+            let mut one_by_one = Batch::new(agent.clone(), DEFAULT_FUTURE_BOUND);
             let mut rejections = Vec::new();
             for (index, candidate) in (0..).zip(&candidates) {
                 let rejected = one_by_one.emit("t", vec![candidate.clone()], NOW).unwrap().pop();

@@ -54,7 +54,7 @@ impl Interface {
         Self::draft(name, WASI, power, does)
     }
 
-    /// An interface of somebody else that is served in this version alone.
+    /// An interface of another project that is served in this version only.
     pub(super) const fn draft(
         name: &'static str,
         version: &'static str,

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use super::{agent, open, payload, queue, server::Server, settings};
 use crate::{
-    Budget, Encoders, Encodings, NamedOutput, Output, agent_key,
+    Encoders, Encodings, NamedOutput, Output, agent_key,
     delivery::{Delivery, DeliverySettings, sender::Sender, turn::End},
     file, pattoo,
 };
@@ -76,7 +76,7 @@ async fn silent_output_holds_up_no_other_and_each_gets_everything() {
     let delivery = Delivery::start(spool.clone(), patient);
     for digit in &digits {
         let agent = collector(*digit);
-        let mut sink = Encodings::new(&outputs, &Budget::default()).sink(&agent, Bounds::default());
+        let mut sink = Encodings::new(&outputs).sink(&agent, Bounds::default());
         assert_eq!(sink.emit("t", registers(3), NOW), Ok(vec![]));
         let payloads = Encoders::of(sink).unwrap().into_payloads(NOW).unwrap();
         assert_eq!(payloads.len(), 3);
@@ -119,7 +119,7 @@ async fn payloads_for_one_encoding_are_the_same_for_every_output_and_divided_for
         named("a", Output::Pattoo(pattoo::Settings::new("http://a".parse().unwrap()))),
         named("b", Output::Pattoo(small)),
     ];
-    let mut sink = Encodings::new(&outputs, &Budget::default()).sink(&collector('a'), Bounds::default());
+    let mut sink = Encodings::new(&outputs).sink(&collector('a'), Bounds::default());
     sink.emit("t", registers(500), NOW).unwrap();
     let payloads = Encoders::of(sink).unwrap().into_payloads(NOW).unwrap();
     let of = |name: &str| {
@@ -144,7 +144,7 @@ async fn payload_that_is_too_large_is_sent_in_parts_and_the_size_is_remembered()
     let outputs = [named("a", Output::Pattoo(pattoo::Settings::new(server.url.clone())))];
     let mut stored = Vec::new();
     for _ in 0..2 {
-        let mut sink = Encodings::new(&outputs, &Budget::default()).sink(&collector('a'), Bounds::default());
+        let mut sink = Encodings::new(&outputs).sink(&collector('a'), Bounds::default());
         sink.emit("t", registers(2_000), NOW).unwrap();
         let payloads = Encoders::of(sink).unwrap().into_payloads(NOW).unwrap();
         assert!(
@@ -156,8 +156,8 @@ async fn payload_that_is_too_large_is_sent_in_parts_and_the_size_is_remembered()
         stored.extend(spool.store(payloads).await.unwrap());
     }
     let sender = Sender::new(spool.clone(), settings());
-    let lane = queue(&server.url, &agent('a'));
-    assert_eq!(sender.work(&lane).await.end, End::More);
+    let queue_id = queue(&server.url, &agent('a'));
+    assert_eq!(sender.work(&queue_id).await.end, End::More);
     let twice: Vec<i64> = (0..2_000).chain(0..2_000).collect();
     let accepted = server.accepted('a');
     assert_eq!(accepted.iter().flat_map(|body| values(body)).collect::<Vec<_>>(), twice);
@@ -173,18 +173,18 @@ async fn datapoint_that_is_too_large_alone_is_refused_as_ever() {
     let spool = open(folder.path());
     server.answers(|_, body| if body.contains("register_3\"") { 413 } else { 200 });
     let outputs = [named("a", Output::Pattoo(pattoo::Settings::new(server.url.clone())))];
-    let mut sink = Encodings::new(&outputs, &Budget::default()).sink(&collector('a'), Bounds::default());
+    let mut sink = Encodings::new(&outputs).sink(&collector('a'), Bounds::default());
     sink.emit("t", registers(5), NOW).unwrap();
     spool.store(Encoders::of(sink).unwrap().into_payloads(NOW).unwrap()).await.unwrap();
     let sender = Sender::new(spool.clone(), settings());
-    let lane = queue(&server.url, &agent('a'));
+    let queue_id = queue(&server.url, &agent('a'));
     for _ in 0..4 {
-        let end = sender.work(&lane).await.end;
+        let end = sender.work(&queue_id).await.end;
         assert!(matches!(&end, End::Refused { text, .. } if text.contains("413")), "{end:?}");
         spool.store(vec![payload(queue(&server.url, &agent('b')), "company")]).await.unwrap();
         assert_eq!(sender.work(&queue(&server.url, &agent('b'))).await.end, End::More);
     }
-    sender.work(&lane).await;
+    sender.work(&queue_id).await;
     assert_eq!(spool.stats().await.unwrap().quarantined, 1);
 }
 

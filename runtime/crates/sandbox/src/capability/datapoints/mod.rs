@@ -131,8 +131,6 @@ impl Emission {
         let Assignment { agent, sinks, .. } = assignment;
         let limits = &assignment.limits.datapoints;
         let bounds = Bounds { bytes: limits.bytes, future: limits.timestamp_ahead };
-        // What is remembered of earlier collections has a bound of its own and must not end this one: it is charged with the first
-        // datapoint.
         Self {
             sink: sinks.sink(agent, bounds),
             rejected: 0,

@@ -1,7 +1,7 @@
 //! Settings over `wasi:config/store`, by real guests.
 
 use crate::{
-    Ending, Stop,
+    StopReason, Termination,
     capability::{
         Limits,
         testing::{builder, collect, component},
@@ -46,7 +46,7 @@ const ASKS_FOR_ALL: &str = r#"(module
 async fn said(settings: &str) -> String {
     let component = component("config", INTERFACE, ASKS_FOR_ONE);
     match collect(component, builder().settings(settings.to_owned())).await.ending {
-        Ending::Failed(text) => text,
+        Termination::Failed(text) => text,
         other => panic!("{other:?}"),
     }
 }
@@ -64,7 +64,7 @@ async fn settings_are_charged_once_and_what_is_handed_over_again_in_each_call() 
     let large = format!(r#"{{"key": "{}"}}"#, "x".repeat(1 << 20));
     let all = component("config", INTERFACE, ASKS_FOR_ALL);
     let outcome = collect(all.clone(), builder().settings(large.clone())).await;
-    assert!(matches!(outcome.ending, Ending::Completed), "{:?}", outcome.ending);
+    assert!(matches!(outcome.ending, Termination::Completed), "{:?}", outcome.ending);
     // Taken apart, and what the last call returned.
     assert!((2 << 20..3 << 20).contains(&outcome.host_memory.peak), "{:?}", outcome.host_memory);
 
@@ -72,7 +72,7 @@ async fn settings_are_charged_once_and_what_is_handed_over_again_in_each_call() 
     let limits = Limits { host_memory: 3 << 19, resources: 16, ..Limits::default() };
     let outcome = collect(all, builder().settings(large).limits(limits)).await;
     match outcome.ending {
-        Ending::Stopped(Stop::Limit(limit)) => assert_eq!(limit.setting, "host_memory"),
+        Termination::Stopped(StopReason::Limit(limit)) => assert_eq!(limit.setting, "host_memory"),
         other => panic!("{other:?}"),
     }
     assert!(outcome.host_memory.peak <= 3 << 19, "{:?}", outcome.host_memory);

@@ -135,7 +135,7 @@ impl store::HostBucket for Host {
         cursor: Option<u64>,
     ) -> wasmtime::Result<Result<KeyResponse, Error>> {
         let mut keys = self.state_keys().await?;
-        // All of them come at once, so that there is no next page; whoever asks for one gets what is left.
+        // All keys are on the first page, so the next page is empty.
         let skipped = usize::try_from(cursor.unwrap_or_default()).unwrap_or(usize::MAX).min(keys.len());
         keys.drain(..skipped);
         Ok(Ok(KeyResponse { keys, cursor: None }))

@@ -1,7 +1,7 @@
 //! Values over `wasi:keyvalue`, by real guests.
 
 use crate::{
-    Ending, Outcome, Stop,
+    Outcome, StopReason, Termination,
     capability::{
         Limits, state,
         testing::{builder, collect, component},
@@ -60,13 +60,13 @@ fn says() -> Vec<u8> {
 }
 
 async fn kept(outcome: Outcome) {
-    assert!(matches!(outcome.ending, Ending::Completed), "{:?}", outcome.ending);
+    assert!(matches!(outcome.ending, Termination::Completed), "{:?}", outcome.ending);
     outcome.state.unwrap().keep().await.unwrap();
 }
 
 fn ended_at(outcome: &Outcome) -> &'static str {
     match &outcome.ending {
-        Ending::Stopped(Stop::Limit(limit)) => limit.setting,
+        Termination::Stopped(StopReason::Limit(limit)) => limit.setting,
         other => panic!("{other:?}"),
     }
 }
@@ -79,7 +79,7 @@ async fn number_is_counted_over_collections_in_the_state_of_the_program() {
         kept(collect(counts(), builder().state(store.clone())).await).await;
     }
     let outcome = collect(says(), builder().state(store.clone())).await;
-    assert!(matches!(&outcome.ending, Ending::Failed(text) if text == "15"), "{:?}", outcome.ending);
+    assert!(matches!(&outcome.ending, Termination::Failed(text) if text == "15"), "{:?}", outcome.ending);
     let values = store.load(&"TEST".parse().unwrap()).await.unwrap();
     assert_eq!(values.into_iter().collect::<Vec<_>>(), [("key".to_owned(), b"15".to_vec())]);
 }
@@ -95,7 +95,7 @@ async fn there_is_one_bucket_and_no_other() {
          i32.const 256",
     );
     let outcome = collect(opens, builder()).await;
-    assert!(matches!(outcome.ending, Ending::Completed), "{:?}", outcome.ending);
+    assert!(matches!(outcome.ending, Termination::Completed), "{:?}", outcome.ending);
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn value_beyond_the_limit_is_an_error_that_names_it() {
     );
     let outcome = collect(sets, builder()).await;
     assert!(
-        matches!(&outcome.ending, Ending::Failed(text) if text.contains("(limit state_bytes)")),
+        matches!(&outcome.ending, Termination::Failed(text) if text.contains("(limit state_bytes)")),
         "{:?}",
         outcome.ending
     );

@@ -8,7 +8,7 @@ use std::{
 use tracing::{Event, Level, Metadata, Subscriber, field::Field, span};
 
 use crate::{
-    Ending,
+    Termination,
     capability::{
         GUEST_LOG, Limits, log,
         testing::{builder, collect, component},
@@ -73,7 +73,7 @@ fn lines(guest: Vec<u8>, limits: Limits) -> Vec<(Level, String, String)> {
     tracing::subscriber::with_default(lines.clone(), || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let outcome = runtime.block_on(collect(guest, builder().limits(limits)));
-        assert!(matches!(outcome.ending, Ending::Completed), "{:?}", outcome.ending);
+        assert!(matches!(outcome.ending, Termination::Completed), "{:?}", outcome.ending);
     });
     let lines = lines.0.lock().unwrap();
     lines.iter().filter(|(_, target, _)| target == GUEST_LOG || target.contains("capability")).cloned().collect()
