@@ -194,7 +194,7 @@ fn undelivered_payload_stays_in_the_spool_and_is_sent_first_next_time() {
     );
     // A server that is not pattoo and does not support POST.
     let other = format!("http://{}", faulty.address());
-    assert_refused(&run(2.5, &other), 5, &["not delivered", "answered 501", "body 2 in the spool"]);
+    assert_refused(&run(2.5, &other), 5, &["not delivered", "answered 501", "payload 2 stays in the spool"]);
     let receiver = cli.receive_at(away.trim_start_matches("http://"));
     let delivered = run(3.5, &away);
     assert_eq!((delivered.code, delivered.stdout.as_str()), (Some(0), ""), "{delivered:#?}");
