@@ -63,7 +63,7 @@ pub(crate) struct RequestLimits {
 }
 
 impl RequestLimits {
-    /// RequestLimits for a device. Maxima are clamped to 1 to 125 registers and 1 to 2000 bits.
+    /// The limits of requests to a device. Maxima are clamped to 1 to 125 registers and 1 to 2000 bits.
     pub(crate) fn new(max_registers: u16, max_bits: u16, gap: u16) -> Self {
         Self { max_registers: max_registers.clamp(1, MAX_REGISTERS), max_bits: max_bits.clamp(1, MAX_BITS), gap }
     }
