@@ -100,7 +100,7 @@ impl Destination {
         let Self { server, spool } = self;
         let not_stored = |error: &dyn std::fmt::Display| {
             let failure = Failure::new(Exit::NotDelivered, format!("not stored, so not sent: {error}"));
-            Undelivered::NotStored(failure.help("take the payload from stdout"))
+            Undelivered::NotStored(failure.help("use the payload that is printed on stdout"))
         };
         let payloads = body.clone().into_payloads(program, &server.url, server.max_payload());
         let payloads = payloads.map_err(|error| not_stored(&error))?;

@@ -72,8 +72,7 @@ fn level(level: LevelFilter) -> &'static str {
 fn filled(form: &Form, written: Option<&Node>) -> Map<String, Value> {
     let mut all = Map::new();
     for key in &form.keys {
-        let node =
-            written.and_then(|node| node.entry(key.name)).map(|entry| &entry.node).filter(|node| !node.is_null());
+        let node = written.and_then(|node| key.entry(node)).map(|entry| &entry.node).filter(|node| !node.is_null());
         let value = match (node, key.kind) {
             (Some(node), kind) => Some(value(kind, node)),
             (None, Kind::Form(form)) if defaults_alone(&form()) => Some(Value::Object(filled(&form(), None))),

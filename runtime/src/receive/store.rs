@@ -37,7 +37,7 @@ const SCHEMA: Schema = Schema {
         ) STRICT;
         CREATE INDEX series ON datapoint (checksum, timestamp);
     ",
-    reserve: 0,
+    emergency_space: 0,
     upgrades: &[],
 };
 

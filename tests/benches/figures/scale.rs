@@ -51,10 +51,10 @@ fn figures_of(collectors: usize) {
         sum(&after) - sum(&before)
     };
     let one = |value: f64| Samples::new(vec![value]);
-    let departures = grown("pattoo_wasm_lateness_seconds_count", "");
+    let runs = grown("pattoo_wasm_lateness_seconds_count", "");
     // words: keep, the name that a binary of the previous release has as well
     let skipped = grown("pattoo_wasm_departures_skipped_total", "");
-    let timely = 100.0 * grown("pattoo_wasm_lateness_seconds_bucket", "le=\"0.1\"") / (departures + skipped);
+    let timely = 100.0 * grown("pattoo_wasm_lateness_seconds_bucket", "le=\"0.1\"") / (runs + skipped);
     let bound = collectors <= 10_000;
     let target = |target: Target| if bound { target } else { Target::None };
     let what = format!("{collectors} collectors each second");
@@ -67,7 +67,7 @@ fn figures_of(collectors: usize) {
     say(&format!("scale: MiB resident, {what}"), &one(resident), None, target(Target::AtMost(1024.0)));
     let committed = grown("pattoo_wasm_spool_bodies", "") / SECONDS as f64;
     say(&format!("scale: bodies/s committed, {what}"), &one(committed), None, Target::None);
-    say(&format!("scale: us of processors a collection, {what}"), &one(1e6 * cpu / departures), None, Target::None);
+    say(&format!("scale: us of processors a collection, {what}"), &one(1e6 * cpu / runs), None, Target::None);
 }
 
 /// Processor time so far: fields 14 and 15 of `/proc/PID/stat`, in hundredths.

@@ -41,7 +41,7 @@ pub(crate) fn figures() {
     rate(MANY - 9 * SAMPLE, 1);
     spool.close();
     let times = repeated(5, || 1e3 * seconds(|| open().close()));
-    say("spool: ms to open it with a million bodies waiting", &times, None, Target::None);
+    say("spool: ms to open it with a million payloads in it", &times, None, Target::None);
     let times = repeated(5, || 1e3 * seconds(|| tokio.block_on(one_is_delivered(open()))));
     say("spool: ms to open it so, until the first of them is delivered", &times, None, Target::None);
 

@@ -187,10 +187,14 @@ fn undelivered_payload_stays_in_the_spool_and_is_sent_first_next_time() {
         cli.run(&["run", &module, "--setting", &setting, "--http", &origin, "--post", server])
     };
     let away = format!("http://{}", unused_address());
-    assert_refused(&run(1.5, &away), 5, &["not delivered", "cannot be reached", "refused", "body 1 in the spool"]);
+    assert_refused(
+        &run(1.5, &away),
+        5,
+        &["not delivered", "cannot be reached", "refused", "payload 1 stays in the spool"],
+    );
     // A server that is not pattoo and does not support POST.
     let other = format!("http://{}", faulty.address());
-    assert_refused(&run(2.5, &other), 5, &["not delivered", "answered 501", "body 2 in the spool"]);
+    assert_refused(&run(2.5, &other), 5, &["not delivered", "answered 501", "payload 2 stays in the spool"]);
     let receiver = cli.receive_at(away.trim_start_matches("http://"));
     let delivered = run(3.5, &away);
     assert_eq!((delivered.code, delivered.stdout.as_str()), (Some(0), ""), "{delivered:#?}");

@@ -46,7 +46,7 @@ fn receiver_can_fail_delay_and_lose_responses_on_request() {
     setup.cli.file("scenario.yaml", "answer: 500\n");
     let run = setup.post("ONE");
     assert_eq!(run.code, Some(5), "{run:#?}");
-    assert!(run.stderr.contains("answered 500: as it was told to"), "{run:#?}");
+    assert!(run.stderr.contains("answered 500: as the scenario says"), "{run:#?}");
     assert!(setup.cli.received().is_empty());
 
     setup.cli.file("scenario.yaml", "delay: 300ms\n");

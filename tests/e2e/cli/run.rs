@@ -183,7 +183,7 @@ fn collector_that_emits_nothing_posts_nothing() {
     let receiver = cli.receive();
     let run = cli.run(&["run", "idle.wat", "--post", &format!("http://{}", receiver.address())]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{run:#?}");
-    assert!(run.stderr.contains("nothing was emitted"), "{}", run.stderr);
+    assert!(run.stderr.contains("no datapoint was emitted"), "{}", run.stderr);
     assert!(cli.received().is_empty());
 }
 

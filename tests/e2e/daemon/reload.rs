@@ -49,7 +49,7 @@ fn sighup_adds_removes_and_replaces_collectors_without_loss() {
     // A configuration that cannot be used changes nothing.
     site.file("pattoo_wasm.yaml", "pattoo_wasm: { colectors: [] }");
     daemon.signal("HUP");
-    daemon.wait_for("the configuration is not taken, the one before goes on: it has 1 problem");
+    daemon.wait_for("the new configuration is refused, the previous one stays in effect: it has 1 problem");
     daemon.wait_for("3 of 3 collectors run, as configured before: the new configuration was refused");
     let before = counts(&cli, "A").len();
     let numbers = wait_for_counts(&daemon, &cli, "A", before + 2);

@@ -80,7 +80,7 @@ fn thousand_collectors_neither_drift_nor_grow_in_memory() {
     let (early, late) = (&sizes[sizes.len() / 4..sizes.len() / 2], &sizes[sizes.len() * 3 / 4..]);
     let most = |part: &[(u64, usize)]| (part.iter().map(|size| size.0).max(), part.iter().map(|size| size.1).max());
     println!(
-        "{collectors} collectors every {interval} s for {seconds} s: {completed} collections, {skipped} departures skipped, \
+        "{collectors} collectors every {interval} s for {seconds} s: {completed} collections, {skipped} runs skipped, \
          {:.2} % began within 20 ms of their time, {:.2} % within 100 ms; half of them within {typical} ms of the first one's beat, all within {:?} ms; \
          {queued} payloads waiting; resident KiB and open files at most {:?} in the second quarter, {:?} in the last",
         within("0.02") * 100.0,

@@ -25,7 +25,7 @@ pub enum AddressClass {
     LinkLocal,
     /// This machine.
     Loopback,
-    /// A cloud's metadata service, which hands credentials to whoever asks from inside.
+    /// A cloud's metadata service, which gives credentials to every program inside.
     Metadata,
     /// Examples in text (RFC 5737, RFC 3849, RFC 9637).
     Documentation,

@@ -110,7 +110,7 @@ pub struct Client {
     own: Arc<OwnEndpoints>,
 }
 
-/// A hop of a request that a grant allows, for whoever wants to know what a collector asks for.
+/// A hop of a request that a grant allows, for a recorder of what a collector requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Visit<'a> {
     /// Where it goes.

@@ -1,4 +1,4 @@
-//! How a fetch fails, in words for whoever has to mend it.
+//! Why a fetch failed, as text for the person who has to fix it.
 
 use std::{error::Error as StdError, fmt, io, net::IpAddr, time::Duration};
 
@@ -46,7 +46,7 @@ pub enum Error {
     /// The site redirected more often than is followed; holds the limit.
     #[error("more than {0} redirects (limit redirects)")]
     Redirects(u32),
-    /// Whoever asked takes no more of what comes: see [`Meter`](super::Meter), which knows why.
+    /// The caller accepts no more data: see [`Meter`](super::Meter), which has the reason.
     #[error("no more of the response is taken")]
     Exhausted,
 }
@@ -240,7 +240,7 @@ impl Denied {
             if standard { String::new() } else { format!("\n  methods: [GET, HEAD, {method}]") }
         };
         let (yaml, flag) = match reason {
-            // That is no line to be copied without a thought: whoever wants it finds `own` in the reference.
+            // This line should not be copied without thought; the reference describes `own`.
             Reason::Own => return None,
             Reason::Origin => {
                 (format!("- origin: {origin}{}", methods()), standard.then(|| format!("--http {origin}")))
@@ -277,7 +277,7 @@ pub(super) enum Fault {
 
 impl Fault {
     pub(super) fn of(error: reqwest::Error, origin: &Origin, limits: &Limits) -> Self {
-        // The URL may hold what is nobody's business in its query.
+        // The query of the URL may hold secrets.
         let error = error.without_url();
         let causes = causes(&error);
         if let Some(Refused(reason)) = causes.iter().find_map(|cause| cause.downcast_ref()) {

@@ -5,7 +5,7 @@
 //! other programs, the pattoo server itself. An HTTP client makes that easy in a dozen ways: a name that resolves to a
 //! private address (and to a public one a moment earlier), a site that redirects there, an address spelled in octal or
 //! wrapped in IPv6, a proxy from the environment that connects where nobody looked, a header that smuggles a second
-//! request. This layer stands between: deny by default, one policy, applied anew to every hop.
+//! request. This layer stands between: deny by default, one policy, applied to every hop.
 //!
 //! The way of a request, each step in the file of its name:
 //!

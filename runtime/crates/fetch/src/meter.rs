@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::error::Error;
 
-/// Counts what a fetch brings, as it comes, for whoever asked. A limit on all fetches together cannot wait until a response is complete.
+/// Counts the bytes of a fetch as they arrive, for the caller. A limit on all fetches together cannot wait until a response is complete.
 ///
 /// An error ends the fetch with [`Error::Exhausted`]; the meter itself keeps why.
 pub trait Meter: Send + Sync {

@@ -27,7 +27,7 @@ pub struct OwnEndpoints {
     pub addresses: Vec<SocketAddr>,
 }
 
-/// How long the addresses behind the server's name are looked for: whoever waits for them has more to do.
+/// How long the addresses behind the server's name are looked for: the caller has more to do.
 const LOOKUP: Duration = Duration::from_secs(5);
 
 impl OwnEndpoints {
@@ -155,7 +155,7 @@ mod tests {
                 assert!(!own.has_address(elsewhere, 20203), "{own:?} {elsewhere}");
             }
         }
-        // A server elsewhere is that address and no other; what is here at the same port is somebody else's.
+        // A server elsewhere is that address and no other; a server here at the same port is another one.
         let elsewhere = own("192.0.2.9:80");
         assert!(elsewhere.has_address(at("192.0.2.9"), 80) && elsewhere.has_address(at("::ffff:192.0.2.9"), 80));
         assert!(local.iter().all(|address| !elsewhere.has_address(*address, 80)));

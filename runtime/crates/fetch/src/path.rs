@@ -13,7 +13,7 @@ use thiserror::Error;
 /// A path prefix, made of whole segments: `/v1` covers `/v1`, `/v1/` and `/v1/x`, never `/v1x`; `/v1/` covers what is below
 /// `/v1`, but not `/v1` itself; `/` covers every path that has one meaning only.
 ///
-/// Compared after percent-decoding, case-sensitively. It has no query: whoever is granted a path may ask it anything.
+/// Compared after percent-decoding, case-sensitively. It has no query: a grant of a path includes every query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPrefix {
     segments: Vec<String>,

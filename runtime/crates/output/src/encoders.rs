@@ -60,7 +60,7 @@ pub struct Encoders {
     agent: Arc<Agent>,
     /// One for each group.
     of_groups: Vec<Box<dyn Encoder>>,
-    /// How many were taken for every output.
+    /// How many every output accepted.
     datapoints: usize,
 }
 

@@ -17,7 +17,7 @@ const SCHEMA: Schema = Schema {
     application: 0x7057_5354, // "pWST"
     version: 1,
     sql: "CREATE TABLE state (program TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, UNIQUE (program, key)) STRICT;",
-    reserve: 0,
+    emergency_space: 0,
     upgrades: &[],
 };
 

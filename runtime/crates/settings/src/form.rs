@@ -38,6 +38,8 @@ pub struct Variant {
 pub struct Key {
     /// As it is written in a file.
     pub name: &'static str,
+    /// Previous names. A file may use them; help, schema and suggestions do not.
+    pub aliases: &'static [&'static str],
     /// What it holds.
     pub kind: Kind,
     /// Whether it must be there.
@@ -78,7 +80,7 @@ pub enum Kind {
 impl Key {
     /// A key that may be left out.
     pub fn new(name: &'static str, kind: Kind, doc: &'static str, example: &'static str) -> Self {
-        Self { name, kind, required: false, default: "".into(), doc, example: example.into() }
+        Self { name, aliases: &[], kind, required: false, default: "".into(), doc, example: example.into() }
     }
 
     /// The same with a default.
@@ -99,6 +101,7 @@ impl Key {
     pub fn of_quantities<T>(quantities: &'static [Quantity<T>], default: &T) -> Vec<Self> {
         let key = |quantity: &'static Quantity<T>| Self {
             name: quantity.name,
+            aliases: &[],
             kind: Kind::Quantity(quantity.unit, quantity.min, quantity.max),
             required: false,
             default: quantity.show(default).into(),
@@ -108,7 +111,7 @@ impl Key {
         quantities.iter().map(key).collect()
     }
 
-    /// How to mend what is wrong with its value.
+    /// How to fix an invalid value.
     pub fn help(&self) -> String {
         format!("write for example `{}: {}`: {}", self.name, self.example, self.doc)
     }
@@ -189,7 +192,7 @@ impl Form {
 
     /// The key of this name.
     pub fn key(&self, name: &str) -> Option<&Key> {
-        self.keys.iter().find(|key| key.name == name)
+        self.keys.iter().find(|key| key.is_called(name))
     }
 
     /// Reports everything about `node` that is not of this form. `entry` is the entry whose value it is, if any: what is missing in
@@ -209,9 +212,16 @@ impl Form {
                 return;
             }
         };
-        for entry in entries {
+        for (index, entry) in entries.iter().enumerate() {
             match self.key(&entry.key) {
-                Some(key) => key.check(report, entry),
+                Some(key) => {
+                    let before = entries.iter().take(index).find(|before| key.is_called(&before.key));
+                    if let Some(before) = before.filter(|before| before.key != entry.key) {
+                        let what = format!("`{}` and `{}` are the same key", shown(&before.key), shown(&entry.key));
+                        report.error(entry.key_span.clone(), what, format!("keep `{}`", key.name));
+                    }
+                    key.check(report, entry);
+                }
                 // What it may be depends on a key that is missing, or wrong.
                 None if self.open || !self.variants.is_empty() => {}
                 None => report.error(
@@ -221,7 +231,7 @@ impl Form {
                 ),
             }
         }
-        let given = |key: &&Key| entries.iter().any(|entry| entry.key == key.name && !entry.node.is_null());
+        let given = |key: &&Key| entries.iter().any(|entry| key.is_called(&entry.key) && !entry.node.is_null());
         for key in self.keys.iter().filter(|key| key.required && !given(key)) {
             let help = format!("add `{}: {}`: {}", key.name, key.example, key.doc);
             report.error(span.clone(), format!("`{}` is missing in {}", key.name, self.what), help);
@@ -263,6 +273,23 @@ impl Variant {
 }
 
 impl Key {
+    /// The same with previous names.
+    #[must_use]
+    pub fn alias(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    /// Whether this is its name, or a previous one.
+    fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
+
+    /// Its entry in a map, under its name or a previous one.
+    pub fn entry<'n>(&self, node: &'n Node) -> Option<&'n Entry> {
+        node.entry(self.name).or_else(|| self.aliases.iter().find_map(|alias| node.entry(alias)))
+    }
+
     /// Reports what of an entry is not of its kind.
     fn check(&self, report: &Report, entry: &Entry) {
         // A key without a value is a key left out.
@@ -311,5 +338,33 @@ impl Key {
             let found = node.text().map_or_else(|| node.kind().to_owned(), |text| format!("`{}`", shown(text)));
             report.error(node.span.clone(), format!("`{}` is {}, not {found}", self.name, kind.words()), self.help());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Form, Key, Kind};
+    use crate::{ConfigError, SourceFile, read, yaml::Document};
+
+    fn form() -> Form {
+        Form::new("a pump", vec![Key::new("speed", Kind::Integer(0, 9), "how fast it runs", "3").alias(&["pace"])])
+    }
+
+    fn speed(text: &str) -> Result<Option<u64>, String> {
+        let file = Arc::new(SourceFile { path: "pump.yaml".into(), text: text.to_owned() });
+        let document = Document::parse(&file).unwrap();
+        read(&file, &document, &form(), |fields| fields.integer("speed"))
+            .map_err(|problems| ConfigError::from(problems).to_string())
+    }
+
+    #[test]
+    fn previous_name_of_a_key_is_accepted_and_never_suggested() {
+        assert_eq!(speed("speed: 3"), Ok(Some(3)));
+        assert_eq!(speed("pace: 3"), Ok(Some(3)));
+        assert!(speed("pace: 30").unwrap_err().contains("an integer from 0 to 9"));
+        assert_eq!(speed("pace: 3\nspeed: 4").unwrap_err(), "pump.yaml:2:1: `pace` and `speed` are the same key");
+        assert!(!form().suggestion("pase").contains("pace"));
     }
 }

@@ -65,7 +65,8 @@ impl<'a> Fields<'a> {
 
     /// The entry of a key; none if it is not there or has no value.
     pub fn entry(self, name: &str) -> Option<&'a Entry> {
-        self.node.entry(name).filter(|entry| !entry.node.is_null())
+        let entry = self.form.key(name).map_or_else(|| self.node.entry(name), |key| key.entry(self.node));
+        entry.filter(|entry| !entry.node.is_null())
     }
 
     /// The value of a key; none if it is not there.

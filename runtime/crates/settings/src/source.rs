@@ -30,7 +30,7 @@ pub struct Place {
     pub span: Range<usize>,
 }
 
-/// Whether something must be mended.
+/// How severe a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// It will not work.
@@ -39,7 +39,7 @@ pub enum Severity {
     Warning,
 }
 
-/// One thing that is wrong: what, where, and how to mend it.
+/// One problem: what is wrong, where, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// How bad it is.
@@ -48,7 +48,7 @@ pub struct Problem {
     pub what: String,
     /// Where, if it is in a file that could be read.
     pub place: Option<Place>,
-    /// How to mend it.
+    /// How to fix it.
     pub help: String,
 }
 
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_problem_is_one_line_whatever_it_quotes() {
-        let problem = Problem::without_place("`127\nERROR x\u{1b}[31m` is not the address of a server", "mend it");
+        let problem = Problem::without_place("`127\nERROR x\u{1b}[31m` is not the address of a server", "fix it");
         assert_eq!(problem.to_string(), r"`127\nERROR x\u{1b}[31m` is not the address of a server");
     }
 }

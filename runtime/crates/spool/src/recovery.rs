@@ -48,7 +48,7 @@ pub(crate) fn replace(path: &Path) -> Result<Database, DatabaseError> {
     let failed = |error: std::io::Error| DatabaseError::io(path, &error);
     let (draft, complete) = (path.with_file_name("draft.sqlite3"), recovered(path));
     remove(&draft);
-    Database::open(&draft, Schema { reserve: 0, ..SCHEMA })?.close();
+    Database::open(&draft, Schema { emergency_space: 0, ..SCHEMA })?.close();
     let count = recover(path, &path.with_file_name("copy.sqlite3"), &draft).map_err(failed)?;
     fs::rename(&draft, &complete).map_err(failed)?;
     sync_folder(path).map_err(failed)?;
@@ -92,11 +92,13 @@ pub(crate) const COLUMNS: &str = "id, status, queue, output, agent, program, cre
 pub(crate) const COLUMN_COUNT: usize = 20;
 /// How many of them a row of version 2 has.
 const VERSION_2_COUNT: usize = 17;
+// words: keep from here, the names of version 2
 /// The same as [`COLUMNS`] in a file of version 2.
 const VERSION_2_COLUMNS: &str = "id, status, lane, server, agent, program, built, stored, datapoints, attempts, strikes, \
                                  accepted_at_strike, refused_since, refusal, bytes, digest, json, 0, 'application/json', ''";
 /// The tables that can hold payloads, with their columns.
 const TABLES: [(&str, &str); 2] = [("payload", COLUMNS), ("body", VERSION_2_COLUMNS)];
+// words: keep until here
 
 /// Puts every intact row that can be found in the database at `path` into `draft`, and returns how many. They are read
 /// from a copy, `copy`, so that the damaged file stays as it is.
@@ -272,7 +274,7 @@ fn replace_first_page(path: &Path) -> std::io::Result<()> {
     let model = with(path, "-model");
     remove(&model);
     let other = |error: DatabaseError| std::io::Error::other(error.to_string());
-    Database::open(&model, Schema { reserve: 0, ..SCHEMA }).map_err(other)?.close();
+    Database::open(&model, Schema { emergency_space: 0, ..SCHEMA }).map_err(other)?.close();
     let mut page = vec![0u8; pages::PAGE];
     fs::File::open(&model)?.read_exact(&mut page)?;
     remove(&model);

@@ -42,7 +42,7 @@ pub(super) struct FileConnection {
 
 impl FileConnection {
     pub(super) fn open(path: &Path, schema: Schema, upgrade: bool) -> Result<Self, DatabaseError> {
-        if schema.reserve > 0 {
+        if schema.emergency_space > 0 {
             space::restore_log(path);
         }
         let (places, is_exclusive) = Default::default();
@@ -66,11 +66,11 @@ impl FileConnection {
     /// processes.
     pub(super) fn connect(&mut self) -> rusqlite::Result<&mut Connection> {
         if self.open.is_none() {
-            let reserves = self.schema.reserve > 0;
+            let keeps_space = self.schema.emergency_space > 0;
             let may_share = self.exclusive_since.is_none_or(|since| since.elapsed() > RETRY_SHARING);
-            let shared = may_share.then(|| connect_shared(&self.path, reserves));
+            let shared = may_share.then(|| connect_shared(&self.path, keeps_space));
             let connection = match shared {
-                Some(Err(error)) if reserves && space::is_lack_of_space(&error) => {
+                Some(Err(error)) if keeps_space && space::is_lack_of_space(&error) => {
                     let exclusive = connect(&self.path, true, true).map_err(|_| error)?;
                     if self.exclusive_since.replace(Instant::now()).is_none() {
                         tracing::warn!(
@@ -95,8 +95,8 @@ impl FileConnection {
 
     /// Allocates the log, and records which files are open.
     fn record_open_files(&self) {
-        if self.schema.reserve > 0 {
-            space::fill_log(&self.path, self.schema.reserve);
+        if self.schema.emergency_space > 0 {
+            space::fill_log(&self.path, self.schema.emergency_space);
             *lock(&self.places) = Places::of(&self.path);
         }
     }
@@ -116,7 +116,7 @@ impl FileConnection {
 
     /// Whether an open file was removed or replaced.
     pub(super) fn has_moved(&self) -> bool {
-        self.schema.reserve > 0 && self.open.is_some() && lock(&self.places).have_moved(&self.path)
+        self.schema.emergency_space > 0 && self.open.is_some() && lock(&self.places).have_moved(&self.path)
     }
 
     /// Prepares closing the file, which happens when this is dropped. Returns whether it is
@@ -125,7 +125,7 @@ impl FileConnection {
         if let Some(connection) = self.open.as_ref().filter(|_| !keep_log) {
             space::release_log(connection);
         }
-        self.schema.reserve > 0 && self.checkpoint()
+        self.schema.emergency_space > 0 && self.checkpoint()
     }
 
     /// Writes the log into the file, and restarts the log. Returns whether that succeeded
@@ -144,13 +144,13 @@ impl FileConnection {
 }
 
 /// Opens the file shared with other processes, if there is space for that.
-fn connect_shared(path: &Path, reserves: bool) -> rusqlite::Result<Connection> {
+fn connect_shared(path: &Path, keeps_space: bool) -> rusqlite::Result<Connection> {
     let full = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None);
-    if reserves && !space::can_share(path) {
+    if keeps_space && !space::can_share(path) {
         return Err(full());
     }
-    let connection = connect(path, reserves, false)?;
-    if reserves && let Err(error) = space::fill_index(path) {
+    let connection = connect(path, keeps_space, false)?;
+    if keeps_space && let Err(error) = space::fill_index(path) {
         tracing::debug!("{}: cannot allocate its index: {error}", path.display());
         if error.kind() == io::ErrorKind::StorageFull {
             return Err(full());

@@ -9,7 +9,7 @@
 //!
 //! - `connection` opens the file, `schema` checks what is in it, `private` who can write to it;
 //! - `worker` is the thread;
-//! - `space` reserves space, so that rows can be deleted on a full file system;
+//! - `space` keeps emergency space, so that rows can be deleted on a full file system;
 //! - `place` detects that a file was removed or replaced.
 //!
 //! ```
@@ -20,7 +20,7 @@
 //! # let folder = tempfile::tempdir().unwrap();
 //! # let path = folder.path().join("numbers.sqlite3");
 //! let sql = "CREATE TABLE number (value INTEGER NOT NULL) STRICT";
-//! let database = Database::open(&path, Schema { application: 7, version: 1, sql, reserve: 0, upgrades: &[] })?;
+//! let database = Database::open(&path, Schema { application: 7, version: 1, sql, emergency_space: 0, upgrades: &[] })?;
 //! database.write(|db| db.execute("INSERT INTO number VALUES (42)", []).map(drop)).await?;
 //! let sum: i64 = database.read(|db| db.query_row("SELECT sum(value) FROM number", [], |row| row.get(0))).await?;
 //! assert_eq!(sum, 42);

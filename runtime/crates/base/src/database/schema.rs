@@ -19,7 +19,7 @@ pub struct Schema {
     /// Bytes of the log that stay allocated, so that rows can be deleted on a full disk; 0 for
     /// none. Such a file is also monitored: nothing is written to it any more after it was removed
     /// from its path or replaced.
-    pub reserve: u64,
+    pub emergency_space: u64,
     /// Earlier versions that can be converted to this one.
     pub upgrades: &'static [Upgrade],
 }

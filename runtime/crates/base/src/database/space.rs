@@ -7,7 +7,7 @@
 //! - *The log* has its blocks from the beginning, and is overwritten from its start after each
 //!   checkpoint. It is kept after the last connection (`SQLITE_FCNTL_PERSIST_WAL`). After an
 //!   orderly end, when all of it is in the file, its header is wiped and it is renamed to
-//!   `reserve`; the next process that opens the file renames it back. A new name needs no block.
+//!   `reserve` (words: keep, a file's name); the next process that opens the file renames it back. A new name needs no block.
 //! - *The file* gets the blocks by which a transaction makes it grow before the commit
 //!   (`SQLITE_FCNTL_SIZE_HINT`). So there is always space for a checkpoint, and the log can always
 //!   be restarted.
@@ -48,7 +48,7 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn reserve(path: &Path) -> PathBuf {
+fn spare_log(path: &Path) -> PathBuf {
     path.with_file_name("reserve")
 }
 
@@ -92,9 +92,9 @@ pub(super) fn grow(db: &Connection) -> rusqlite::Result<()> {
 /// Renames the log that was kept after an orderly end back to its name.
 pub(super) fn restore_log(path: &Path) {
     // An existing log stays; it may be in use.
-    let restored = fs::hard_link(reserve(path), beside(path, "-wal"));
+    let restored = fs::hard_link(spare_log(path), beside(path, "-wal"));
     if restored.is_ok() {
-        let _ = fs::remove_file(reserve(path));
+        let _ = fs::remove_file(spare_log(path));
     }
 }
 
@@ -110,12 +110,12 @@ pub(super) fn fill_log(path: &Path, bytes: u64) {
         rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)?;
         file.sync_all()
     };
-    let spare = reserve(path);
+    let spare = spare_log(path);
     if let Err(error) = fill() {
         // An earlier version kept this file.
         let freed = fs::remove_file(&spare).is_ok();
         if !freed || fill().is_err() {
-            tracing::debug!("{}: cannot reserve space: {error}", log.display());
+            tracing::debug!("{}: cannot allocate emergency space: {error}", log.display());
         }
     } else if spare.exists() {
         let _ = fs::remove_file(&spare);
@@ -134,7 +134,7 @@ pub fn put_log_aside(path: &Path, bytes: u64) -> io::Result<()> {
         file.set_len(bytes)?;
     }
     file.sync_all()?;
-    fs::rename(&log, reserve(path))?;
+    fs::rename(&log, spare_log(path))?;
     match fs::remove_file(beside(path, "-shm")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all(),

@@ -4,7 +4,7 @@ const SCHEMA: Schema = Schema {
     application: 7,
     version: 1,
     sql: "CREATE TABLE number (value INTEGER NOT NULL UNIQUE) STRICT",
-    reserve: 0,
+    emergency_space: 0,
     upgrades: &[],
 };
 

@@ -156,7 +156,7 @@ fn commit(connection: &mut FileConnection, mut batch: Vec<Box<dyn Job>>) {
 
 /// Does a batch in one transaction.
 fn transact(connection: &mut FileConnection, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
-    let reserves = connection.schema.reserve > 0;
+    let keeps_space = connection.schema.emergency_space > 0;
     let connection = connection.connect()?;
     let writes = batch.iter().any(|job| job.kind() != Kind::Reads);
     let behavior = if writes { TransactionBehavior::Immediate } else { TransactionBehavior::Deferred };
@@ -164,7 +164,7 @@ fn transact(connection: &mut FileConnection, batch: &mut [Box<dyn Job>]) -> rusq
     for job in batch {
         job.run(&transaction)?;
     }
-    if writes && reserves {
+    if writes && keeps_space {
         space::grow(&transaction)?;
     }
     transaction.commit()

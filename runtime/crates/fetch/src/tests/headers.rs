@@ -1,4 +1,4 @@
-//! Header fields, URLs and bodies from a guest that means harm.
+//! Header fields, URLs and bodies from a malicious collector.
 
 use super::site::{Site, client, client_within, get, post, with_header};
 use crate::{Cap, Error, Limits, Method, Request};

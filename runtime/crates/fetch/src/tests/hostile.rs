@@ -1,4 +1,4 @@
-//! Sites that mean harm: slow, endless, broken off, or not HTTP at all.
+//! Malicious sites: slow, endless, broken off, or not HTTP at all.
 
 use std::{sync::Arc, time::Duration};
 
@@ -189,7 +189,7 @@ async fn what_is_not_http_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_comes_after_an_answer_is_never_taken_for_the_next_one() {
+async fn data_after_a_response_is_never_used_as_the_next_response() {
     let site = Site::answering(|seen| match seen.path() {
         "/first" => {
             b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged".to_vec()

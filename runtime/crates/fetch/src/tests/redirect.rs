@@ -129,7 +129,7 @@ async fn no_redirect_leads_where_the_guest_may_not_go() {
 }
 
 #[tokio::test]
-async fn method_and_path_are_checked_anew_at_each_hop() {
+async fn method_and_path_are_checked_at_each_hop() {
     let site = leading_to(302, "/admin".to_owned()).await;
     let narrow = site.grant().paths(vec!["/v1".parse().unwrap()]);
     let gate = leading_to(302, site.url("/admin")).await;

@@ -45,7 +45,7 @@ const TURN: Duration = Duration::from_secs(2);
 const SLOW: Duration = Duration::from_secs(1);
 /// How often a command looks at a queue that another process sends from.
 const LOCKED_WAIT: Duration = Duration::from_millis(50);
-/// How long a size that was refused is remembered: a proxy may be set up anew.
+/// How long a size that was refused is remembered: the configuration of a proxy may change.
 const TOO_LARGE_FOR: Duration = Duration::from_hours(1);
 /// The parts of a payload differ by more in their timestamps than those into which it was divided when it was made: as many
 /// divisions are left to those.

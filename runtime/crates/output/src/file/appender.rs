@@ -51,7 +51,7 @@ impl Appender {
                 let (payloads, done): (Vec<_>, Vec<_>) =
                     pending.into_iter().map(|pending| (pending.bytes, pending.done)).unzip();
                 for (done, result) in done.into_iter().zip(writer.append(&payloads)) {
-                    // Whoever does not wait any more sends it again.
+                    // A caller that has stopped waiting sends it again.
                     let _ = done.send(result);
                 }
             });

@@ -72,7 +72,7 @@ impl ServerUrl {
         &self.id
     }
 
-    /// Where the bodies of an agent are posted.
+    /// The URL for posts of an agent.
     pub(super) fn receive_url(&self, agent: &AgentKey) -> String {
         format!("{self}{RECEIVE_PATH}{agent}")
     }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::{CONTENT_TYPE, ServerUrl};
 use crate::agent_key;
 
-/// The largest file that is taken for a body, in bytes.
+/// The largest file that is treated as a payload, in bytes.
 const MAX_FILE: u64 = 64 << 20;
 
 /// What became of the files.
@@ -112,7 +112,7 @@ fn found(folder: &Path, agent: &AgentId) -> io::Result<BTreeMap<(u64, PathBuf), 
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
         entries => entries?,
     };
-    // Whoever can write there can have anything delivered in this agent's name.
+    // A user who can write there can have anything delivered in this agent's name.
     files::refuse_exposed(folder)?;
     for entry in entries {
         let entry = entry?;

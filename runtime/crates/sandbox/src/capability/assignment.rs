@@ -6,10 +6,11 @@ use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::{Agent, Collected, SinkFactory};
 use pattoo_modbus::Endpoints;
 
-use super::{GrantError, Grants, Limits, Recorder, Resources};
+use super::{CollectionLimits, GrantError, Grants, Recorder, Resources};
 use crate::state::StateStore;
 
-/// Who a collector is, what it was granted and how much it may use: everything about it that outlives a collection.
+/// Who a collector is, what it was granted and how much it may use: everything about it that
+/// outlives a collection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Assignment {
@@ -18,10 +19,10 @@ pub struct Assignment {
     /// What the operator set for it: a JSON object, given to the guest as it stands.
     pub settings: String,
     /// How much one collection may use.
-    pub limits: Limits,
+    pub limits: CollectionLimits,
     /// Makes what takes the datapoints of each of its collections.
     pub(in crate::capability) sinks: Arc<dyn SinkFactory>,
-    /// Where what a collection asks for is recorded, if anybody wants to know.
+    /// Where what a collection asks for is recorded, if it is recorded at all.
     pub(in crate::capability) recorder: Option<Recorder>,
     /// What was made of its grants.
     pub(in crate::capability) resources: Resources,
@@ -29,14 +30,15 @@ pub struct Assignment {
 
 /// An [`Assignment`] that is being put together.
 ///
-/// What is not said is empty and safe: nothing is granted, the settings are an empty object, the limits are the defaults, nothing is
-/// kept from one collection to the next, and nothing is recorded.
+/// What is not said is empty and safe: nothing is granted, the settings are an empty object, the
+/// limits are the defaults, nothing is kept from one collection to the next, and nothing is
+/// recorded.
 #[derive(Debug)]
 pub struct AssignmentBuilder {
     pub(in crate::capability) agent: Arc<Agent>,
     pub(in crate::capability) settings: String,
     pub(in crate::capability) grants: Grants,
-    pub(in crate::capability) limits: Limits,
+    pub(in crate::capability) limits: CollectionLimits,
     pub(in crate::capability) endpoints: Option<Endpoints>,
     pub(in crate::capability) own: OwnEndpoints,
     pub(in crate::capability) state: StateStore,
@@ -51,7 +53,7 @@ impl Assignment {
             agent,
             settings: "{}".to_owned(),
             grants: Grants::default(),
-            limits: Limits::default(),
+            limits: CollectionLimits::default(),
             endpoints: None,
             own: OwnEndpoints::default(),
             state: StateStore::forgetful(),
@@ -76,12 +78,12 @@ impl AssignmentBuilder {
 
     /// With these limits.
     #[must_use]
-    pub fn limits(self, limits: Limits) -> Self {
+    pub fn limits(self, limits: CollectionLimits) -> Self {
         Self { limits, ..self }
     }
 
-    /// With connections to devices that it shares with other collectors. Without, it has its own, which lead to none of our
-    /// [`own`](Self::own) endpoints.
+    /// With connections to devices that it shares with other collectors. Without, it has its own,
+    /// which lead to none of our [`own`](Self::own) endpoints.
     #[must_use]
     pub fn endpoints(self, endpoints: Endpoints) -> Self {
         Self { endpoints: Some(endpoints), ..self }

@@ -16,7 +16,8 @@
 wasmtime::component::bindgen!({
     path: "../../../wit",
     world: "pattoo:agent/collector",
-    // Only what waits for a device, a site or a disk, or takes long, is async; the rest answers at once.
+    // Only what waits for a device, a site or a disk, or takes long, is async; the rest answers at
+    // once.
     imports: {
         "pattoo:agent/modbus.devices": trappable,
         "pattoo:agent/modbus": async | trappable,

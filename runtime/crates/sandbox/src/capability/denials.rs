@@ -22,7 +22,8 @@ pub struct Denial {
 
 /// How many different refused calls of one collection are remembered for its report.
 const MAX_DENIALS: usize = 20;
-/// The most bytes of each text of one: a guest decides about paths and names in it, and each is a line of the log.
+/// The most bytes of each text of one: a guest decides about paths and names in it, and each is a
+/// line of the log.
 const MAX_TEXT: usize = 512;
 
 /// The refused calls of one collection. Clones are the same list.
@@ -30,8 +31,8 @@ const MAX_TEXT: usize = 512;
 pub(crate) struct Denials(Arc<Mutex<BTreeSet<Denial>>>);
 
 impl Denials {
-    /// Remembers a refused call, if it is not one too many. What is too long is cut, and then nothing is said that would grant it: a
-    /// part of a path grants something else.
+    /// Remembers a refused call, if it is not one too many. What is too long is cut, and then
+    /// nothing is said that would grant it: a part of a path grants something else.
     pub(super) fn add(&self, denial: Denial) {
         let mut denials = lock(&self.0);
         if denials.len() < MAX_DENIALS {

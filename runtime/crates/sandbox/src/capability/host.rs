@@ -24,8 +24,9 @@ pub struct Context {
 pub struct Host {
     pub(in crate::capability) context: Context,
     pub(in crate::capability) rooms: RoomStates,
-    /// What the last call returned. It is held until the engine has copied it into the guest's memory, which takes as long as the
-    /// guest takes to make room for it; no other call of the collection begins before that.
+    /// What the last call returned. It is held until the engine has copied it into the guest's
+    /// memory, which takes as long as the guest takes to make room for it; no other call of the
+    /// collection begins before that.
     pub(in crate::capability) handed_over: Charge,
     /// What the handles in `resources` hold.
     pub(in crate::capability) handles: Handles,
@@ -107,7 +108,8 @@ impl Host {
         let Self { context, mut rooms, resources, .. } = self;
         let usage = rooms.take_usage();
         let RoomStates { datapoints: emission, state, wasi, http, .. } = rooms;
-        // The standard streams hold what may be a last, unfinished line, and the resources requests that are under way.
+        // The standard streams hold what may be a last, unfinished line, and the resources requests
+        // that are under way.
         drop((wasi, http, resources));
         context.log.finish();
         Finished { emission, denials: context.denials.take(), state: state.into_changes(&context.assignment), usage }

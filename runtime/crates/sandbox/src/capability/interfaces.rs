@@ -9,7 +9,8 @@ pub struct Interface {
     pub name: &'static str,
     /// The version that is served.
     pub version: &'static str,
-    /// What it leads to outside the sandbox. None of time, randomness, settings, and what is there and empty.
+    /// What it leads to outside the sandbox. None of time, randomness, settings, and what is there
+    /// and empty.
     pub power: Option<&'static Power>,
     /// What a collector can do with it.
     pub does: &'static str,
@@ -54,7 +55,7 @@ impl Interface {
         Self::draft(name, WASI, power, does)
     }
 
-    /// An interface of somebody else that is served in this version alone.
+    /// An interface of another standard that is served in this version alone.
     pub(super) const fn draft(
         name: &'static str,
         version: &'static str,
@@ -64,7 +65,8 @@ impl Interface {
         Self { name, version, power, does, wit: None }
     }
 
-    /// The interface that an import names, if it is served in that version: of WASI 0.2 any release, of all others this very one.
+    /// The interface that an import names, if it is served in that version: of WASI 0.2 any
+    /// release, of all others this very one.
     pub fn of(import: &str) -> Option<&'static Self> {
         let (name, version) = import.split_once('@')?;
         let served = interfaces().find(|interface| interface.name == name)?;
@@ -81,7 +83,8 @@ impl Interface {
         import.starts_with("wasi:")
     }
 
-    /// The name under which it is in a linker, where `wasi` is the release of WASI 0.2 that the library has.
+    /// The name under which it is in a linker, where `wasi` is the release of WASI 0.2 that the
+    /// library has.
     #[cfg(test)]
     pub(crate) fn linked_name(&self, wasi: &str) -> String {
         let version = if self.version == WASI { wasi } else { self.version };

@@ -1,4 +1,5 @@
-//! How much one collection may use of what does not belong to any interface, and what is said when a limit is reached.
+//! How much one collection may use of what does not belong to any interface, and what is said when
+//! a limit is reached.
 
 use std::{
     collections::BTreeSet,
@@ -13,10 +14,10 @@ use pattoo_settings::{
     quantity,
 };
 
-use super::Limits;
+use super::CollectionLimits;
 
 /// The rows of those limits that do not belong to any interface.
-pub static COLLECTION_LIMITS: &[Quantity<Limits>] = &[
+pub static COLLECTION_LIMITS: &[Quantity<CollectionLimits>] = &[
     quantity!(
         "timeout",
         "time for the whole collection, waiting included",
@@ -95,7 +96,8 @@ impl Reached {
         Self { program: program.clone(), said: Arc::default() }
     }
 
-    /// Says to the operator that a limit was reached, the first time; and in the same words to the guest.
+    /// Says to the operator that a limit was reached, the first time; and in the same words to the
+    /// guest.
     pub(super) fn say(&self, reached: LimitReached) -> LimitReached {
         if self.is_first(&reached) {
             tracing::warn!("{}: {reached}", self.program);

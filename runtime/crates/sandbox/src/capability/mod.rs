@@ -1,16 +1,17 @@
 //! All that a collector can reach: one room per interface.
 //!
-//! A room holds all that there is about its interface: the grant and how it is written, the limits, the counters, the texts of
-//! denials, the words for `inspect`, the host functions and how they are linked. To see all that a collector can do with Modbus,
-//! open `modbus/`; nothing else in the program answers its calls, and nothing else knows how it is granted. Those parts of the
-//! program that treat all interfaces alike go through [`ROOMS`].
+//! A room holds all that there is about its interface: the grant and how it is written, the limits,
+//! the counters, the texts of denials, the words for `inspect`, the host functions and how they are
+//! linked. To see all that a collector can do with Modbus, open `modbus/`; nothing else in the
+//! program answers its calls, and nothing else knows how it is granted. Those parts of the program
+//! that treat all interfaces alike go through [`ROOMS`].
 //!
-//! A new interface is a folder here, its WIT (in the `wit/` of the repository if it is of our own contract, else in that of this
-//! crate), and a line for it in each of the two lists below.
+//! A new interface is a folder here, its WIT (in the `wit/` of the repository if it is of our own
+//! contract, else in that of this crate), and a line for it in each of the two lists below.
 //!
-//! Two values meet here. An [`Assignment`] is what an operator decided once: who the collector is, what it was granted, how much it
-//! may use. A [`Host`] is what one collection sees of it, and what that collection did: it is made for the collection and dropped
-//! with it.
+//! Two values meet here. An [`Assignment`] is what an operator decided once: who the collector is,
+//! what it was granted, how much it may use. A [`Host`] is what one collection sees of it, and what
+//! that collection did: it is made for the collection and dropped with it.
 
 mod account;
 mod assignment;
@@ -83,12 +84,13 @@ impl Grants {
         *self == Self::default()
     }
 
-    /// Checks that everything that is granted can be used, with endpoints of our own that no collector may use.
+    /// Checks that everything that is granted can be used, with endpoints of our own that no
+    /// collector may use.
     ///
     /// # Errors
     ///
     /// The first of each room that cannot.
-    pub fn check(&self, limits: &Limits, own: &pattoo_fetch::OwnEndpoints) -> Vec<GrantError> {
+    pub fn check(&self, limits: &CollectionLimits, own: &pattoo_fetch::OwnEndpoints) -> Vec<GrantError> {
         let grants = ROOMS.iter().filter_map(|room| room.grant);
         grants.filter_map(|grant| (grant.check)(self, limits, own).err()).collect()
     }

@@ -1,4 +1,5 @@
-//! What a collection asked of the world, granted or not: for its operator's eyes, and part of no decision.
+//! What a collection asked of the world, granted or not: for its operator's eyes, and part of no
+//! decision.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +10,8 @@ use pattoo_base::lock::lock;
 
 use super::{ROOMS, Request, Requested};
 
-/// How many different requests of one collection are recorded, and how many bytes of them. A guest can make up any number of them.
+/// How many different requests of one collection are recorded, and how many bytes of them. A guest
+/// can make up any number of them.
 const MOST: usize = 10_000;
 const MOST_BYTES: usize = 4 << 20;
 
@@ -22,7 +24,8 @@ pub struct Recorder(Arc<Mutex<RequestedAccess>>);
 pub struct RequestedAccess {
     /// By room.
     pub rooms: Requested,
-    /// What no grant should allow, in words: addresses of cloud metadata services, and our own endpoints.
+    /// What no grant should allow, in words: addresses of cloud metadata services, and our own
+    /// endpoints.
     pub beyond: BTreeSet<String>,
     /// How many requests were too many to be recorded.
     pub left_out: usize,
@@ -36,7 +39,8 @@ impl Recorder {
         lock(&self.0).clone()
     }
 
-    /// Records a request with so many bytes of text that the guest chose, if it is not one too many.
+    /// Records a request with so many bytes of text that the guest chose, if it is not one too
+    /// many.
     pub(super) fn record(&self, bytes: usize, record: impl FnOnce(&mut RequestedAccess)) {
         let mut requested = lock(&self.0);
         if requested.has_room(bytes) {
@@ -63,10 +67,11 @@ impl RequestedAccess {
         ROOMS.iter().filter_map(|room| room.grant).flat_map(|grant| (grant.requests)(self)).collect()
     }
 
-    /// The grant that allows what was asked for and nothing else, as the lines of a `--grants` file; empty if nothing was asked for
-    /// that could be granted.
+    /// The grant that allows what was asked for and nothing else, as the lines of a `--grants`
+    /// file; empty if nothing was asked for that could be granted.
     ///
-    /// It is made of canonical parts, each in quotes: nothing that a guest said gets out of its place.
+    /// It is made of canonical parts, each in quotes: nothing that a guest said gets out of its
+    /// place.
     pub fn narrowest_grant(&self) -> String {
         ROOMS.iter().filter_map(|room| room.grant).map(|grant| (grant.narrowest)(self)).collect()
     }

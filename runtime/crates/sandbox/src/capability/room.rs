@@ -1,8 +1,9 @@
 //! What a room is: the part of the program that owns one interface.
 //!
-//! A room has two halves. [`Room`] is what it says about itself to those parts of the program that treat all interfaces alike: the
-//! reader of the configuration, the schema, `inspect`, `check`, the metrics. [`Capability`] is what it does in a collection, in types
-//! of its own. The macro `rooms!` in [`capability`](super) holds the list of rooms and makes the types that have a field for each.
+//! A room has two halves. [`Room`] is what it says about itself to those parts of the program that
+//! treat all interfaces alike: the reader of the configuration, the schema, `inspect`, `check`, the
+//! metrics. [`Capability`] is what it does in a collection, in types of its own. The macro `rooms!`
+//! in [`capability`](super) holds the list of rooms and makes the types that have a field for each.
 
 use std::path::Path;
 
@@ -12,7 +13,9 @@ use pattoo_settings::{Fields, Key, Kind, Quantity, Reported};
 use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 
-use super::{AssignmentBuilder, Calls, Context, Family, Grants, HostView, Interface, Limits, RequestedAccess};
+use super::{
+    AssignmentBuilder, Calls, CollectionLimits, Context, Family, Grants, HostView, Interface, RequestedAccess,
+};
 
 /// What a room says about itself.
 #[derive(Debug)]
@@ -24,7 +27,7 @@ pub struct Room {
     /// What can be reached through it.
     pub power: Option<&'static Power>,
     /// The rows of its limits.
-    pub limits: &'static [Quantity<Limits>],
+    pub limits: &'static [Quantity<CollectionLimits>],
     /// How it is granted; none if it is always there.
     pub grant: Option<&'static Granting>,
     /// What is counted of its use.
@@ -50,7 +53,7 @@ pub struct Granting {
     /// Whether nothing is granted.
     pub is_empty: fn(&Grants) -> bool,
     /// Checks that what is granted can be used.
-    pub check: fn(&Grants, &Limits, &OwnEndpoints) -> Result<(), GrantError>,
+    pub check: fn(&Grants, &CollectionLimits, &OwnEndpoints) -> Result<(), GrantError>,
     /// The secrets that it names.
     pub secrets: fn(&Grants) -> Vec<&Secret>,
     /// A grant as it is written under `grants:`, for a help.
@@ -70,7 +73,8 @@ pub struct Request {
     pub granted: bool,
 }
 
-/// The metrics of what a room asked of the world outside. Its time is in a metric that all rooms share.
+/// The metrics of what a room asked of the world outside. Its time is in a metric that all rooms
+/// share.
 #[derive(Debug)]
 pub struct Counters {
     /// The label of the two metrics that says whom was asked: `device`.
@@ -171,24 +175,28 @@ macro_rules! rooms {
 
         /// How much one collection may use.
         ///
-        /// Reaching a limit either ends the collection or is an error that the guest can handle; either way the message names the
-        /// limit, its value and the setting that raises it.
+        /// Reaching a limit either ends the collection or is an error that the guest can handle;
+        /// either way the message names the limit, its value and the setting that raises it.
         #[derive(Debug, Clone, PartialEq, Eq)]
-        pub struct Limits {
-            /// Wall-clock time for the whole collection: guest time, host waiting and instantiation.
+        pub struct CollectionLimits {
+            /// Wall-clock time for the whole collection: guest time, host waiting and
+            /// instantiation.
             pub timeout: Duration,
             /// Bytes of linear memory, all memories of the instance together.
             pub memory: usize,
             /// Bytes of the host's own memory that are kept for the collection: see [`Account`].
             pub host_memory: usize,
-            /// Elements of tables, all tables of the instance together. A table element is a pointer of the host's memory.
+            /// Elements of tables, all tables of the instance together. A table element is a
+            /// pointer of the host's memory.
             pub table_elements: usize,
-            /// Core instances, memories and tables of one component, each: language toolchains compose a component out of several
-            /// core modules, Python's out of about twenty.
+            /// Core instances, memories and tables of one component, each: language toolchains
+            /// compose a component out of several core modules, Python's out of about twenty.
             pub instances: usize,
-            /// Bytes that the guest may hand to the host in one call, in all strings and lists together.
+            /// Bytes that the guest may hand to the host in one call, in all strings and lists
+            /// together.
             pub call_bytes: usize,
-            /// Handles of resources that are open at the same time: those of WASI, and those that a guest defines for itself.
+            /// Handles of resources that are open at the same time: those of WASI, and those that a
+            /// guest defines for itself.
             pub resources: usize,
             /// Bytes of the text with which the guest fails that are kept.
             pub error_bytes: usize,
@@ -198,7 +206,7 @@ macro_rules! rooms {
             )*
         }
 
-        impl Default for Limits {
+        impl Default for CollectionLimits {
             fn default() -> Self {
                 const MIB: usize = 1 << 20;
                 Self {
@@ -259,7 +267,8 @@ macro_rules! rooms {
             }
         }
 
-        /// Adds the host functions of every room to `linker`, for stores whose data holds a [`Host`].
+        /// Adds the host functions of every room to `linker`, for stores whose data holds a
+        /// [`Host`].
         ///
         /// # Errors
         ///

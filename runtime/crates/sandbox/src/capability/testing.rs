@@ -9,7 +9,8 @@ use wit_parser::{Resolve, UnresolvedPackageGroup};
 use super::{Assignment, AssignmentBuilder};
 use crate::{Compiler, Module, Outcome, Sandbox};
 
-/// A component made of a core module in the text format, which imports `interface` out of a folder of WIT below `wit/`.
+/// A component made of a core module in the text format, which imports `interface` out of a folder
+/// of WIT below `wit/`.
 pub(super) fn component(folder: &str, interface: &str, core: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("wit").join(folder);

@@ -11,8 +11,8 @@ pub struct Usage(BTreeMap<&'static str, Calls>);
 pub struct Calls {
     /// How long the guest waited for the host, all calls together.
     pub time: Duration,
-    /// By device or origin: the number of requests, and how many of them failed. Only those that were granted are listed: what a
-    /// guest made up is not.
+    /// By device or origin: the number of requests, and how many of them failed. Only those that
+    /// were granted are listed: what a guest made up is not.
     pub by_peer: BTreeMap<String, (u64, u64)>,
 }
 

@@ -112,7 +112,7 @@ fn hasty() -> DeliverySettings {
 const GOOD: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn body_that_is_answered_as_if_the_server_were_away_harms_its_own_queue_only_and_ends_in_quarantine() {
+async fn payload_that_is_answered_as_if_the_server_were_unavailable_affects_its_own_queue_only_and_is_quarantined() {
     for answer in [
         Answer::Status(401, "x: y"),
         Answer::Status(403, "x: y"),

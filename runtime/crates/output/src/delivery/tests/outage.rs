@@ -1,4 +1,4 @@
-//! A server that is away, slow to come back, or does not like a body.
+//! A server that is unavailable, that recovers slowly, or that refuses a payload.
 
 use std::time::{Duration, Instant};
 
@@ -146,10 +146,10 @@ async fn one_poison_body_among_good_ones_is_quarantined_alone() {
         assert_eq!(kept.len(), 1);
         assert!(kept[0].quarantined && kept[0].refusal.as_ref().unwrap().contains(&status.to_string()));
 
-        // A person mends the server and has it tried again.
+        // A person fixes the server and retries the payload.
         server.answers(|_, _| 200);
-        let set_aside = Selection { quarantined: Some(true), ..Selection::default() };
-        assert_eq!(spool.retry(set_aside).await.unwrap(), Retried { queued: 1, damaged: Vec::new() });
+        let quarantined_one = Selection { quarantined: Some(true), ..Selection::default() };
+        assert_eq!(spool.retry(quarantined_one).await.unwrap(), Retried { queued: 1, damaged: Vec::new() });
         assert_eq!(sender.work(&queue_of('a')).await.end, End::More);
         assert_eq!(server.accepted('a'), ["behind it", "poison"]);
     }
@@ -181,7 +181,7 @@ async fn poison_without_company_gets_it_from_behind_after_an_hour() {
 }
 
 #[tokio::test]
-async fn answers_that_say_the_server_is_away_never_count_against_a_body() {
+async fn answers_of_an_unavailable_server_never_count_against_a_payload() {
     let (folder, server) = (tempfile::tempdir().unwrap(), Server::start().await);
     let spool = open(folder.path());
     let sender = Sender::new(spool.clone(), DeliverySettings { strikes: 1, ..settings() });
@@ -249,14 +249,14 @@ async fn what_is_beyond_a_limit_falls_off_oldest_first_and_is_counted() {
     let limits = SpoolLimits { bytes: 1000, age: Duration::from_hours(1) };
     let spool = open_with(folder.path(), limits);
     let first = put(&spool, &server.url, 'a', "x".repeat(100)).await;
-    let set_aside = put(&spool, &server.url, 'a', "q".repeat(100)).await;
-    spool.quarantine(set_aside, "for a test").await.unwrap();
+    let quarantined_one = put(&spool, &server.url, 'a', "q".repeat(100)).await;
+    spool.quarantine(quarantined_one, "for a test").await.unwrap();
     for _ in 0..8 {
         put(&spool, &server.url, 'a', "y".repeat(100)).await;
     }
     assert_eq!(spool.stats().await.unwrap().dropped, 0);
     put(&spool, &server.url, 'a', "z".repeat(100)).await;
-    assert!(spool.show(set_aside).await.unwrap().is_none(), "quarantine goes first");
+    assert!(spool.show(quarantined_one).await.unwrap().is_none(), "quarantine goes first");
     assert!(spool.show(first).await.unwrap().is_some());
     put(&spool, &server.url, 'a', "z".repeat(100)).await;
     assert!(spool.show(first).await.unwrap().is_none(), "then the oldest");

@@ -68,7 +68,7 @@ fn a_long_queue_does_not_keep_others_from_their_turn() {
 }
 
 #[test]
-fn a_refusal_holds_up_its_own_queue_only() {
+fn refusal_delays_its_own_queue_only() {
     let (mut scheduler, now) = (QueueScheduler::new(|| 0.5, LONGEST), Instant::now());
     scheduler.offer(queue('a', S));
     scheduler.offer(queue('b', S));
@@ -85,7 +85,7 @@ fn a_refusal_holds_up_its_own_queue_only() {
 }
 
 #[test]
-fn a_server_that_is_away_is_asked_by_one_queue_at_a_time() {
+fn unavailable_server_is_tried_by_one_queue_at_a_time() {
     let (mut scheduler, now) = (QueueScheduler::new(|| 0.5, LONGEST), Instant::now());
     for digit in ['a', 'b', 'c', 'd'] {
         scheduler.offer(queue(digit, S));
@@ -129,7 +129,7 @@ fn a_server_is_left_alone_as_long_as_it_asked_for() {
     assert_eq!(scheduler.next(now + Duration::from_millis(119_999)), None);
     assert!(scheduler.wake_at().unwrap() >= now + Duration::from_mins(2));
     assert!(scheduler.next(now + Duration::from_secs(121)).is_some());
-    // Whoever was not answered yet looks after ten seconds at the latest.
+    // A queue without an answer tries again after ten seconds at the latest.
     scheduler.offer(queue('c', S));
     let almost = now + Duration::from_millis(9_999);
     let soon = now + Duration::from_secs(10);
@@ -326,7 +326,7 @@ fn the_queue_of_a_server_that_does_not_know_us_is_held() {
 }
 
 #[test]
-fn scheduler_that_are_slow_or_in_trouble_leave_slots_to_the_others() {
+fn slow_or_failing_queues_leave_slots_to_the_others() {
     let (mut scheduler, now) = (QueueScheduler::new(|| 1.0, LONGEST).with_slots(8), Instant::now());
     let slow = Turn { accepted: true, slow: Some(true), end: End::More };
     let digits: Vec<char> = "0123456789".chars().collect();

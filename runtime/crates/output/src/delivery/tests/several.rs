@@ -156,8 +156,8 @@ async fn payload_that_is_too_large_is_sent_in_parts_and_the_size_is_remembered()
         stored.extend(spool.store(payloads).await.unwrap());
     }
     let sender = Sender::new(spool.clone(), settings());
-    let lane = queue(&server.url, &agent('a'));
-    assert_eq!(sender.work(&lane).await.end, End::More);
+    let queue_id = queue(&server.url, &agent('a'));
+    assert_eq!(sender.work(&queue_id).await.end, End::More);
     let twice: Vec<i64> = (0..2_000).chain(0..2_000).collect();
     let accepted = server.accepted('a');
     assert_eq!(accepted.iter().flat_map(|body| values(body)).collect::<Vec<_>>(), twice);
@@ -177,14 +177,14 @@ async fn datapoint_that_is_too_large_alone_is_refused_as_ever() {
     sink.emit("t", registers(5), NOW).unwrap();
     spool.store(Encoders::of(sink).unwrap().into_payloads(NOW).unwrap()).await.unwrap();
     let sender = Sender::new(spool.clone(), settings());
-    let lane = queue(&server.url, &agent('a'));
+    let queue_id = queue(&server.url, &agent('a'));
     for _ in 0..4 {
-        let end = sender.work(&lane).await.end;
+        let end = sender.work(&queue_id).await.end;
         assert!(matches!(&end, End::Refused { text, .. } if text.contains("413")), "{end:?}");
         spool.store(vec![payload(queue(&server.url, &agent('b')), "company")]).await.unwrap();
         assert_eq!(sender.work(&queue(&server.url, &agent('b'))).await.end, End::More);
     }
-    sender.work(&lane).await;
+    sender.work(&queue_id).await;
     assert_eq!(spool.stats().await.unwrap().quarantined, 1);
 }
 

@@ -9,7 +9,7 @@ use crate::delivery::{Delivery, DeliverySettings};
 #[tokio::test(flavor = "multi_thread")]
 async fn two_that_store_and_post_from_one_file_keep_the_order_and_post_nothing_twice() {
     let (folder, server) = (tempfile::tempdir().unwrap(), Server::start().await);
-    // A server that has its moods: now and then it does not take something.
+    // A server that refuses a payload now and then.
     let mut asked = 0;
     server.answers(move |_, _| {
         asked += 1;

@@ -1,6 +1,7 @@
 //! `pattoo:agent/datapoints`: the way of a measurement to its outputs.
 //!
-//! What is emitted is normalised as it arrives and outlives the guest: a collection that is stopped keeps what it emitted.
+//! What is emitted is normalised as it arrives and outlives the guest: a collection that is stopped
+//! keeps what it emitted.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -48,7 +49,7 @@ pub static ROOM: Room = Room {
 
 /// How much one collection may emit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct DatapointLimits {
     /// Datapoints emitted.
     pub count: usize,
     /// Targets for which datapoints are emitted.
@@ -59,13 +60,13 @@ pub struct Limits {
     pub timestamp_ahead: Duration,
 }
 
-impl Default for Limits {
+impl Default for DatapointLimits {
     fn default() -> Self {
         Self { count: 10_000, targets: 1_000, bytes: 16 << 20, timestamp_ahead: Duration::from_mins(5) }
     }
 }
 
-static LIMITS: &[Quantity<super::Limits>] = &[
+static LIMITS: &[Quantity<super::CollectionLimits>] = &[
     quantity!("datapoints", "datapoints", Count, 0, 1_000_000, datapoints.count, widen, narrow),
     quantity!("targets", "targets of datapoints", Count, 0, 1_000_000, datapoints.targets, widen, narrow),
     quantity!("datapoint_bytes", "bytes of normalised datapoints", Size, KIB, GIB, datapoints.bytes, widen, narrow),
@@ -86,7 +87,8 @@ const MAX_LOGGED: u32 = 10;
 /// How much of the target's name is shown in such a line, in bytes.
 const MAX_LOGGED_TARGET: usize = 128;
 
-/// How much work of [`Candidate::weight`] is done before others have their turn: some two milliseconds.
+/// How much work of [`Candidate::weight`] is done before others have their turn: some two
+/// milliseconds.
 const WORK_PER_TURN: usize = 4_096;
 
 /// What one collection has emitted so far.
@@ -98,7 +100,8 @@ pub struct Emission {
     pub rejected: usize,
     /// How many log lines said why.
     logged: u32,
-    /// The targets for which it was called, by their names as they count: as they are given they could be of any length.
+    /// The targets for which it was called, by their names as they count: as they are given they
+    /// could be of any length.
     targets: HashSet<String>,
     /// Whether a datapoint was refused for want of room.
     lacked_room: bool,
@@ -108,7 +111,7 @@ pub struct Emission {
 
 impl Capability for Emission {
     type Grant = ();
-    type Limits = Limits;
+    type Limits = DatapointLimits;
     type Resource = ();
     type Requested = ();
 
@@ -156,7 +159,7 @@ impl Emission {
     }
 
     /// Whether `more` datapoints of `target` may still be emitted.
-    fn admit(&self, target: &str, more: usize, limits: &Limits) -> Result<(), LimitReached> {
+    fn admit(&self, target: &str, more: usize, limits: &DatapointLimits) -> Result<(), LimitReached> {
         let is_known = || target_name(target).ok().is_none_or(|name| self.targets.contains(name));
         if self.targets.len() >= limits.targets && !is_known() {
             let (what, value) = ("targets of one collection", limits.targets.to_string());
@@ -169,14 +172,15 @@ impl Emission {
                 setting: "datapoints",
             });
         }
-        // One datapoint that is too large says nothing about the next; several that fill all but an eighth do.
+        // One datapoint that is too large says nothing about the next; several that fill all but an
+        // eighth do.
         let is_full = self.sink.bytes() >= limits.bytes.saturating_sub(limits.bytes / 8);
         if self.lacked_room && is_full { Err(full(limits)) } else { Ok(()) }
     }
 }
 
 /// The limit on the bytes of all datapoints.
-fn full(limits: &Limits) -> LimitReached {
+fn full(limits: &DatapointLimits) -> LimitReached {
     LimitReached::of_bytes("the datapoints of one collection", limits.bytes, "datapoint_bytes")
 }
 

@@ -1,8 +1,10 @@
 //! `pattoo:agent/http` and `wasi:http`: fetching from the web origins that were granted.
 //!
-//! The policy itself is that of [`pattoo_fetch`], which knows nothing of wasm; here is how a guest asks, and how much it may.
-//! There are two ways to ask: our own interface, in `host`, and in `wasi` the one that the standard libraries of some languages use
-//! (whose handles are in `resources`). Both end in `web`, so that there is no difference in what they reach and what it counts.
+//! The policy itself is that of [`pattoo_fetch`], which knows nothing of wasm; here is how a guest
+//! asks, and how much it may. There are two ways to ask: our own interface, in `host`, and in
+//! `wasi` the one that the standard libraries of some languages use (whose handles are in
+//! `resources`). Both end in `web`, so that there is no difference in what they reach and what it
+//! counts.
 
 mod host;
 mod limits;
@@ -18,7 +20,7 @@ use wasmtime_wasi::WasiView;
 use wasmtime_wasi_http::WasiHttpCtx;
 
 pub use self::{
-    limits::Limits,
+    limits::HttpLimits,
     requested::{OriginRequested, OriginsRequested},
 };
 use self::{wasi::WebHooks, web::Web};
@@ -99,7 +101,7 @@ pub struct Http {
 
 impl Capability for Http {
     type Grant = Vec<OriginGrant>;
-    type Limits = Limits;
+    type Limits = HttpLimits;
     type Resource = Client;
     type Requested = OriginsRequested;
 

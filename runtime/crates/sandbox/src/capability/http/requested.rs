@@ -82,7 +82,8 @@ pub(super) fn requests(requested: &RequestedAccess) -> Vec<Request> {
     requests.collect()
 }
 
-/// The grant that allows what was asked for: an item for each set of methods with which paths of an origin were asked for.
+/// The grant that allows what was asked for: an item for each set of methods with which paths of an
+/// origin were asked for.
 pub(super) fn narrowest(requested: &RequestedAccess) -> String {
     let origins = &requested.rooms.http;
     let mut text = String::from(if origins.is_empty() { "" } else { "http:\n" });
@@ -118,7 +119,7 @@ fn origin_item(
         let _ = writeln!(text, "    paths: {}", list(paths, |path| quoted(path)));
     }
     if requested.private {
-        let _ = writeln!(text, "    private: true    # its name leads to an address that is not public");
+        let _ = writeln!(text, "    private: true    # its name resolves to an address that is not public");
     }
     if requested.granted.as_ref().is_some_and(OriginGrant::is_own) {
         let _ = writeln!(text, "    own: true    # it may be pattoo-wasm itself, or its pattoo server");

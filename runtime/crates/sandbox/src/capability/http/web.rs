@@ -1,4 +1,5 @@
-//! One collection's way to the web: counted, bounded, and the same whichever interface the guest takes.
+//! One collection's way to the web: counted, bounded, and the same whichever interface the guest
+//! takes.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -12,11 +13,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::requested;
 use crate::capability::{Account, Calls, Charge, Context, Denial, LimitReached};
 
-/// What a fetch takes while it is under way, beside the texts of its request and its response: the HTTP library's buffer for one
-/// connection, at its largest, and what it keeps of one request.
+/// What a fetch takes while it is under way, beside the texts of its request and its response: the
+/// HTTP library's buffer for one connection, at its largest, and what it keeps of one request.
 const PER_FETCH: usize = 448 << 10;
 
-/// What a collection can do on the web, and what it has done. Clones are the same one: a request that is under way has its own.
+/// What a collection can do on the web, and what it has done. Clones are the same one: a request
+/// that is under way has its own.
 #[derive(Debug, Clone)]
 pub(super) struct Web(Arc<Shared>);
 
@@ -26,7 +28,8 @@ struct Shared {
     /// Places for requests under way.
     places: Semaphore,
     used: Mutex<Used>,
-    /// The limit that ends the collection, if a request reached one that no call of the guest waits for.
+    /// The limit that ends the collection, if a request reached one that no call of the guest waits
+    /// for.
     ended: OnceLock<LimitReached>,
 }
 
@@ -47,7 +50,7 @@ pub(super) struct Received {
 
 /// Why a guest gets no response.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum WebRefusal {
     /// A limit of the collection.
     Quota(LimitReached),
     /// A limit that ends the collection.
@@ -56,7 +59,7 @@ pub(super) enum Refusal {
     Fault(Error),
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for WebRefusal {
     fn from(error: Error) -> Self {
         Self::Fault(error)
     }
@@ -67,11 +70,11 @@ struct FetchMeter<'a> {
     web: &'a Web,
     charge: Mutex<Charge>,
     /// Which limit ended it.
-    stopped: Mutex<Option<Refusal>>,
+    stopped: Mutex<Option<WebRefusal>>,
 }
 
 impl FetchMeter<'_> {
-    fn stop(&self, refusal: Refusal) -> Exhausted {
+    fn stop(&self, refusal: WebRefusal) -> Exhausted {
         *lock(&self.stopped) = Some(refusal);
         Exhausted
     }
@@ -86,12 +89,12 @@ impl Meter for FetchMeter<'_> {
             return Ok(());
         }
         drop(used);
-        Err(self.stop(Refusal::Quota(fetched_bytes(limit))))
+        Err(self.stop(WebRefusal::Quota(fetched_bytes(limit))))
     }
 
     fn held(&self, bytes: usize) -> Result<(), Exhausted> {
         let mut charge = lock(&self.charge);
-        charge.resize(bytes.saturating_add(PER_FETCH)).map_err(|reached| self.stop(Refusal::End(reached)))
+        charge.resize(bytes.saturating_add(PER_FETCH)).map_err(|reached| self.stop(WebRefusal::End(reached)))
     }
 }
 
@@ -139,7 +142,7 @@ impl Web {
     }
 
     /// Counts one more fetch, or says that there were too many.
-    pub(super) fn count(&self) -> Result<(), Refusal> {
+    pub(super) fn count(&self) -> Result<(), WebRefusal> {
         let limit = self.0.context.assignment.limits.http.count;
         let mut used = self.used();
         if used.fetches >= limit {
@@ -153,7 +156,8 @@ impl Web {
         if bytes >= limit { Err(self.reached(fetched_bytes(limit))) } else { Ok(()) }
     }
 
-    /// Waits for a place among the requests under way. Nothing of a request is held in memory before it has one.
+    /// Waits for a place among the requests under way. Nothing of a request is held in memory
+    /// before it has one.
     pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
         if let Ok(place) = self.0.places.try_acquire() {
             return Some(place);
@@ -163,21 +167,22 @@ impl Web {
         self.0.places.acquire().await.ok()
     }
 
-    /// Says that there are more requests than may be under way. Nothing is lost by that, so it is for those who ask why it takes
-    /// so long.
+    /// Says that there are more requests than may be under way. Nothing is lost by that, so it is
+    /// for those who ask why it takes so long.
     pub(super) fn wait(&self) {
         let (what, value) =
             ("HTTP requests at the same time", self.0.context.assignment.limits.http.concurrent.to_string());
         self.0.context.reached.note(&LimitReached { what, value, setting: "concurrent_fetches" });
     }
 
-    /// Sends a request that was counted and has a place. What was denied is remembered for the operator.
-    pub(super) async fn send(&self, request: Request) -> Result<Received, Refusal> {
+    /// Sends a request that was counted and has a place. What was denied is remembered for the
+    /// operator.
+    pub(super) async fn send(&self, request: Request) -> Result<Received, WebRefusal> {
         let began = Instant::now();
         let http = &self.0.context.assignment.resources.http;
         let origin = http.granted_origin(&request.url);
         let recorder = self.0.context.assignment.recorder.as_ref();
-        let charge = self.0.context.account.charge(PER_FETCH).map_err(Refusal::End)?;
+        let charge = self.0.context.account.charge(PER_FETCH).map_err(WebRefusal::End)?;
         let meter = FetchMeter { web: self, charge: Mutex::new(charge), stopped: Mutex::default() };
         let watch = |visit: pattoo_fetch::Visit<'_>| {
             if let Some(recorder) = recorder {
@@ -196,11 +201,11 @@ impl Web {
         match result {
             Ok(response) => {
                 let mut charge = charge.into_inner().unwrap_or_else(PoisonError::into_inner);
-                charge.resize(size(&response)).map_err(Refusal::End)?;
+                charge.resize(size(&response)).map_err(WebRefusal::End)?;
                 Ok(Received { response, charge })
             }
             Err(Error::Exhausted) => Err(match stopped.into_inner().unwrap_or_else(PoisonError::into_inner) {
-                Some(Refusal::Quota(reached)) => self.reached(reached),
+                Some(WebRefusal::Quota(reached)) => self.reached(reached),
                 Some(other) => other,
                 None => Error::Exhausted.into(),
             }),
@@ -216,7 +221,8 @@ impl Web {
         }
     }
 
-    /// Says which limit of one fetch an error is about, if it is about one: the errors of the contract have no room for names.
+    /// Says which limit of one fetch an error is about, if it is about one: the errors of the
+    /// contract have no room for names.
     pub(super) fn refused(&self, error: Error) -> Error {
         let reached = match &error {
             Error::TooLarge { cap, limit } => Some(too_large(*cap, *limit)),
@@ -237,8 +243,8 @@ impl Web {
         error
     }
 
-    fn reached(&self, reached: LimitReached) -> Refusal {
-        Refusal::Quota(self.0.context.reached.say(reached))
+    fn reached(&self, reached: LimitReached) -> WebRefusal {
+        WebRefusal::Quota(self.0.context.reached.say(reached))
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
@@ -252,7 +258,8 @@ fn size(response: &Response) -> usize {
     fields.fold(response.body.capacity(), usize::saturating_add)
 }
 
-/// What a header field takes in memory, in whatever form it is kept: its texts, and what holds them in a map that has grown.
+/// What a header field takes in memory, in whatever form it is kept: its texts, and what holds them
+/// in a map that has grown.
 pub(super) fn field(name: usize, value: usize) -> usize {
     const FRAME: usize = 320;
     name.saturating_add(value).saturating_add(FRAME)

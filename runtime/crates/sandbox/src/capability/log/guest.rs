@@ -13,7 +13,7 @@ use std::{
 use pattoo_base::text::one_line;
 use pattoo_measurement::Program;
 
-use super::Limits;
+use super::LogLimits;
 use crate::capability::{LimitReached, bindings::pattoo::agent::log, limits::Reached};
 
 /// Under which target what guests say is logged.
@@ -24,8 +24,9 @@ thread_local! {
     static CURRENT: RefCell<Option<GuestLog>> = const { RefCell::new(None) };
 }
 
-/// What a library logs while a collection is at work belongs to that collection: it is written in its program's name, and counted like its
-/// own lines. `false` when this thread is not at work for one, and nothing was written.
+/// What a library logs while a collection is at work belongs to that collection: it is written in
+/// its program's name, and counted like its own lines. `false` when this thread is not at work for
+/// one, and nothing was written.
 ///
 /// A library does not know whose call it answers, and a guest can have it log as often as it calls.
 pub fn log_for_guest(message: &str) -> bool {
@@ -78,7 +79,7 @@ struct Inner {
 
 impl GuestLog {
     /// An empty log of `program`, which says to `reached` that it had to cut a line.
-    pub(in crate::capability) fn new(program: &Program, limits: &Limits, reached: &Reached) -> Self {
+    pub(in crate::capability) fn new(program: &Program, limits: &LogLimits, reached: &Reached) -> Self {
         Self(Arc::new(Inner {
             program: program.clone(),
             max_lines: limits.lines,

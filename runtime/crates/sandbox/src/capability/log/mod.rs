@@ -1,7 +1,8 @@
-//! `pattoo:agent/log`, and where standard output and error go: a collector's words for its operator.
+//! `pattoo:agent/log`, and where standard output and error go: a collector's words for its
+//! operator.
 //!
-//! Lines are counted together, whichever way they come. What goes beyond the limit is left out, and how much is said at
-//! the end: a flood of words is no reason to lose measurements.
+//! Lines are counted together, whichever way they come. What goes beyond the limit is left out, and
+//! how much is said at the end: a flood of words is no reason to lose measurements.
 
 mod guest;
 
@@ -40,7 +41,7 @@ pub static ROOM: Room = Room {
 
 /// How much one collection may log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct LogLimits {
     /// Log lines, standard output and error included.
     pub lines: u32,
     /// Bytes of one log line.
@@ -49,13 +50,13 @@ pub struct Limits {
     pub bytes: usize,
 }
 
-impl Default for Limits {
+impl Default for LogLimits {
     fn default() -> Self {
         Self { lines: 1_000, line_bytes: 4_096, bytes: 256 << 10 }
     }
 }
 
-static LIMITS: &[Quantity<super::Limits>] = &[
+static LIMITS: &[Quantity<super::CollectionLimits>] = &[
     quantity!(
         "log_lines",
         "log lines, standard output and error included",
@@ -70,13 +71,14 @@ static LIMITS: &[Quantity<super::Limits>] = &[
     quantity!("log_bytes", "bytes of all log lines", Size, 0, GIB, log.bytes, widen, narrow),
 ];
 
-/// What one collection sees of it: all of it is in its [`GuestLog`], which the standard streams share.
+/// What one collection sees of it: all of it is in its [`GuestLog`], which the standard streams
+/// share.
 #[derive(Debug)]
 pub struct Log;
 
 impl Capability for Log {
     type Grant = ();
-    type Limits = Limits;
+    type Limits = LogLimits;
     type Resource = ();
     type Requested = ();
 

@@ -25,9 +25,11 @@ pub struct OwnDevice {
 }
 
 impl Devices {
-    /// Gives `grants` their endpoints out of those that the process shares. Of two grants with one name the first counts.
+    /// Gives `grants` their endpoints out of those that the process shares. Of two grants with one
+    /// name the first counts.
     pub(super) fn new(grants: Vec<DeviceGrant>, endpoints: &Endpoints) -> Self {
-        // However many devices behind one endpoint it is granted, it is one among those who share it.
+        // However many devices behind one endpoint it is granted, it is one among those who share
+        // it.
         let caller = Caller::new();
         let granted = grants
             .into_iter()
@@ -39,8 +41,8 @@ impl Devices {
         Self { granted }
     }
 
-    /// Checks that no grant names an endpoint of ours by its address, unless it says `own: true`. What a name leads to is checked when
-    /// it is connected to.
+    /// Checks that no grant names an endpoint of ours by its address, unless it says `own: true`.
+    /// What a name leads to is checked when it is connected to.
     ///
     /// # Errors
     ///

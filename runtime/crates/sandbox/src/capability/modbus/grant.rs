@@ -9,7 +9,8 @@ pub const DEFAULT_UNIT: u8 = 1;
 /// The longest name of a device, in bytes.
 const MAX_NAME: usize = 128;
 
-/// The name under which a collector knows a device: letters, digits, `.`, `-`, `_` and `:`. An address is a fine name.
+/// The name under which a collector knows a device: letters, digits, `.`, `-`, `_` and `:`. An
+/// address is a fine name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceName(String);
 
@@ -60,7 +61,8 @@ pub struct DeviceGrant {
 }
 
 impl DeviceGrant {
-    /// A grant of everything that can be read from one unit: the one in the URL, else [`DEFAULT_UNIT`].
+    /// A grant of everything that can be read from one unit: the one in the URL, else
+    /// [`DEFAULT_UNIT`].
     pub fn new(name: DeviceName, url: &DeviceUrl) -> Self {
         Self {
             name,
@@ -100,11 +102,11 @@ impl DeviceGrant {
     }
 
     /// Whether `span` may be read; if not, what the grant would have to say.
-    pub(super) fn check(&self, span: Span) -> Result<(), Refusal> {
+    pub(super) fn check(&self, span: Span) -> Result<(), SpanRefusal> {
         let unit = span.unit().get();
         if !self.units.contains(&unit) {
             let units: Vec<String> = self.units.iter().chain([&unit]).map(u8::to_string).collect();
-            return Err(Refusal {
+            return Err(SpanRefusal {
                 what: format!("unit {unit} of `{}`", self.name),
                 line: format!("`units: [{}]` under `{}`", units.join(", "), self.name),
             });
@@ -112,7 +114,7 @@ impl DeviceGrant {
         if !self.readable.contains(&span) {
             let table = super::grant_key(span.table());
             let (first, last) = (span.address(), span.last());
-            return Err(Refusal {
+            return Err(SpanRefusal {
                 what: format!("{span} of `{}`", self.name),
                 line: format!("\"{first}-{last}\" in `{table}:` under `{}`", self.name),
             });
@@ -122,10 +124,11 @@ impl DeviceGrant {
 }
 
 /// A read that the grant does not allow.
-pub(super) struct Refusal {
+pub(super) struct SpanRefusal {
     /// What was asked for.
     pub(super) what: String,
-    /// What to write in the grants file. (A flag grants all tables of one unit: what falls short of that is beyond flags.)
+    /// What to write in the grants file. (A flag grants all tables of one unit: what falls short of
+    /// that is beyond flags.)
     pub(super) line: String,
 }
 

@@ -9,8 +9,8 @@ use pattoo_modbus::{Endpoint, ReadError, Span, Table, Words};
 use super::{DEFAULT_UNIT, DeviceGrant, DeviceName, requested};
 use crate::capability::{Denial, Host, LimitReached, bindings::pattoo::agent::modbus as wit};
 
-/// What a span of a call takes in the host's memory beside its device's name and its values: itself, its place in the plan, its
-/// result with the text of an error.
+/// What a span of a call takes in the host's memory beside its device's name and its values:
+/// itself, its place in the plan, its result with the text of an error.
 const PER_SPAN: usize = 512;
 
 /// How much of a device name that was not granted is shown, in bytes.
@@ -49,7 +49,7 @@ impl Host {
     fn admit(&mut self, span: &wit::Span) -> Result<(usize, Span), wit::Error> {
         let Some(place) = self.context.assignment.resources.modbus.position(&span.device) else {
             let shown = one_line(&span.device, MAX_SHOWN_NAME);
-            // Only what can be the name of a device is put into words that somebody may paste.
+            // Only what can be the name of a device is put into a line that an operator may paste.
             let name = (span.device.len() <= MAX_SHOWN_NAME).then(|| span.device.parse::<DeviceName>().ok()).flatten();
             if let (Some(recorder), Some(name)) = (&self.context.assignment.recorder, &name) {
                 let unit = span.unit.unwrap_or(DEFAULT_UNIT);

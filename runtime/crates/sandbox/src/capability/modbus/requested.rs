@@ -56,8 +56,9 @@ pub(super) fn requests(requested: &RequestedAccess) -> Vec<Request> {
     requests.collect()
 }
 
-/// The grant that allows what was asked for. Units of a device share its tables, so that a device whose units were asked for
-/// different addresses gets all of them on each. A device without an address has a placeholder.
+/// The grant that allows what was asked for. Units of a device share its tables, so that a device
+/// whose units were asked for different addresses gets all of them on each. A device without an
+/// address has a placeholder.
 pub(super) fn narrowest(requested: &RequestedAccess) -> String {
     let devices = &requested.rooms.modbus;
     let mut text = String::from(if devices.is_empty() { "" } else { "modbus:\n" });
@@ -85,7 +86,7 @@ fn device_entry(text: &mut String, name: &str, requested: &DeviceRequested) {
         Some(grant) => {
             let _ = writeln!(text, "    url: {}", quoted(&grant.endpoint.to_string()));
         }
-        None => text.push_str("    url: \"tcp://HOST:502\"    # where it is\n"),
+        None => text.push_str("    url: \"tcp://HOST:502\"    # the address of the device\n"),
     }
     let default = requested.granted.as_ref().map_or(DEFAULT_UNIT, DeviceGrant::default_unit);
     let units: BTreeSet<Unit> = requested.spans.iter().map(|(unit, ..)| *unit).collect();
@@ -93,7 +94,7 @@ fn device_entry(text: &mut String, name: &str, requested: &DeviceRequested) {
     let first = units.iter().copied().find(|unit| u8::from(*unit) == default);
     let ordered = first.into_iter().chain(units.iter().copied().filter(|unit| Some(*unit) != first));
     let _ = write!(text, "    units: {}", list(ordered, |unit| unit.to_string()));
-    text.push_str(if differ(requested, &units) { "    # each of them gets all that follows\n" } else { "\n" });
+    text.push_str(if differ(requested, &units) { "    # each of them gets all of the following\n" } else { "\n" });
     for table in Table::ALL {
         let ranges = ranges(requested, table, |_| true);
         if ranges != Ranges::none() {

@@ -1,4 +1,5 @@
-//! How a device is granted in a file: `url`, units, what may be read, and how its endpoint is treated.
+//! How a device is granted in a file: `url`, units, what may be read, and how its endpoint is
+//! treated.
 
 use pattoo_modbus::{
     DeviceUrl, EndpointSettings, MAX_BITS, MAX_CONNECTIONS, MAX_REGISTERS, Ranges, Readable, Table, Unit,
@@ -83,7 +84,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
     ),
     quantity!("busy_delay", "time to wait before such a repetition", Time, 1, MINUTE, busy_delay, millis, duration),
     quantity!(
-        "set_aside_after",
+        "breaker_timeouts",
         "timeouts in a row after which the circuit breaker of a unit opens",
         Count,
         1,
@@ -93,7 +94,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
         narrow
     ),
     quantity!(
-        "set_aside",
+        "breaker_open",
         "time for which it stays open: reads fail at once, then one request tests the unit; 0s for never",
         Time,
         0,
@@ -186,7 +187,12 @@ fn form() -> Form {
         Key::new("input", ADDRESSES, "the input registers that may be read", "[\"0-99\", 200]"),
         own(),
     ];
-    keys.extend(Key::of_quantities(ENDPOINT, &EndpointSettings::default()));
+    keys.extend(Key::of_quantities(ENDPOINT, &EndpointSettings::default()).into_iter().map(|key| match key.name {
+        // words: keep, the previous names
+        "breaker_timeouts" => key.alias(&["set_aside_after"]),
+        "breaker_open" => key.alias(&["set_aside"]), // words: keep
+        _ => key,
+    }));
     Form::new("a Modbus device", keys)
 }
 

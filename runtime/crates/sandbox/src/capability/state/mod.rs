@@ -1,9 +1,10 @@
 //! `pattoo:agent/state`: values that survive from one collection to the next.
 //!
-//! A collection works on what was there when it first asked. What it changes stays here until the collection has ended well and
-//! its datapoints are safe: then [`StateChanges::keep`] writes all of it at once. A collection that fails or is stopped
-//! changes nothing. Of two collections of one program at the same time (a command beside a daemon) each key has the value
-//! of the one that ended last.
+//! A collection works on what was there when it first asked. What it changes stays here until the
+//! collection has ended well and its datapoints are safe: then [`StateChanges::keep`] writes all of
+//! it at once. A collection that fails or is stopped changes nothing. Of two collections of one
+//! program at the same time (a command beside a daemon) each key has the value of the one that
+//! ended last.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -46,18 +47,18 @@ pub static ROOM: Room = Room {
 
 /// How much a program may keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct StateLimits {
     /// Bytes of all keys and values that the program keeps, and [`STATE_ENTRY`] for each of them.
     pub bytes: usize,
 }
 
-impl Default for Limits {
+impl Default for StateLimits {
     fn default() -> Self {
         Self { bytes: 1 << 20 }
     }
 }
 
-static LIMITS: &[Quantity<super::Limits>] = &[quantity!(
+static LIMITS: &[Quantity<super::CollectionLimits>] = &[quantity!(
     "state_bytes",
     "bytes of the keys and values that a program stores, plus 128 for each",
     Size,
@@ -71,8 +72,9 @@ static LIMITS: &[Quantity<super::Limits>] = &[quantity!(
 /// The longest key, in bytes.
 const MAX_KEY: usize = 255;
 
-/// What each value takes beside its key and itself: its row and its index entry on disk, its nodes in memory. It counts towards the limit, or
-/// a program could keep hundreds of thousands of keys of a byte.
+/// What each value takes beside its key and itself: its row and its index entry on disk, its nodes
+/// in memory. It counts towards the limit, or a program could keep hundreds of thousands of keys of
+/// a byte.
 pub const STATE_ENTRY: usize = 128;
 /// What an entry takes in the host's memory beside its texts.
 const IN_MEMORY: usize = 256;
@@ -81,7 +83,7 @@ const IN_MEMORY: usize = 256;
 #[derive(Debug)]
 pub struct State {
     /// As they are now, if they were asked for.
-    values: Option<BTreeMap<String, Entry>>,
+    values: Option<BTreeMap<String, StateEntry>>,
     /// The keys that were there and are removed.
     removed: BTreeSet<String>,
     /// What the values take with their keys, as they count towards the limit.
@@ -92,9 +94,10 @@ pub struct State {
 
 /// One value.
 #[derive(Debug)]
-struct Entry {
+struct StateEntry {
     value: Vec<u8>,
-    /// Whether the key was there before this collection. Once another is removed there is nothing of it to be remembered.
+    /// Whether the key was there before this collection. Once another is removed there is nothing
+    /// of it to be remembered.
     found: bool,
     /// Whether the value is to be kept.
     changed: bool,
@@ -102,8 +105,9 @@ struct Entry {
 
 /// What a collection that ended well wants to be kept.
 ///
-/// Keep it once the collection's body is safe. If the process dies in between, the next collection repeats from the values before;
-/// the other way round it would go on from a place whose measurements were lost.
+/// Keep it once the collection's body is safe. If the process dies in between, the next collection
+/// repeats from the values before; the other way round it would go on from a place whose
+/// measurements were lost.
 #[derive(Debug)]
 #[must_use = "it is kept only by `keep`"]
 pub struct StateChanges {
@@ -126,7 +130,7 @@ impl StateChanges {
 
 impl Capability for State {
     type Grant = ();
-    type Limits = Limits;
+    type Limits = StateLimits;
     type Resource = StateStore;
     type Requested = ();
 
@@ -185,13 +189,13 @@ pub(super) enum Unset {
 
 impl Host {
     /// The values as they are now. Loads them the first time.
-    async fn values(&mut self) -> wasmtime::Result<&mut BTreeMap<String, Entry>> {
+    async fn values(&mut self) -> wasmtime::Result<&mut BTreeMap<String, StateEntry>> {
         let state = &mut self.rooms.state;
         if state.values.is_none() {
             let assignment = &self.context.assignment;
             let loaded = assignment.resources.state.load(&assignment.agent.program).await?;
             state.bytes = loaded.iter().map(|(key, value)| size(key, value)).fold(0, usize::saturating_add);
-            let entry = |(key, value)| (key, Entry { value, found: true, changed: false });
+            let entry = |(key, value)| (key, StateEntry { value, found: true, changed: false });
             state.values = Some(loaded.into_iter().map(entry).collect());
             state.grow(0)?;
         }
@@ -238,7 +242,7 @@ impl Host {
         let was_removed = state.removed.remove(&key);
         let values = self.values().await?;
         let found = was_removed || values.get(&key).is_some_and(|before| before.found);
-        values.insert(key, Entry { value, found, changed: true });
+        values.insert(key, StateEntry { value, found, changed: true });
         self.rooms.state.grow(0)?;
         Ok(Ok(()))
     }

@@ -1,8 +1,9 @@
 //! WASI 0.2, linked and empty.
 //!
-//! Many language toolchains import WASI without using it, so it has to be there. Nothing is granted through it: no files,
-//! no environment, no arguments, no sockets, no name look-up. Standard output and error become log lines, standard
-//! input is at its end. Random bytes are the system's, and counted.
+//! Many language toolchains import WASI without using it, so it has to be there. Nothing is granted
+//! through it: no files, no environment, no arguments, no sockets, no name look-up. Standard output
+//! and error become log lines, standard input is at its end. Random bytes are the system's, and
+//! counted.
 
 mod streams;
 
@@ -54,18 +55,18 @@ static INTERFACES: &[Interface] = &[
 
 /// How much one collection may use of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct WasiLimits {
     /// Random bytes, all calls together.
     pub random_bytes: u64,
 }
 
-impl Default for Limits {
+impl Default for WasiLimits {
     fn default() -> Self {
         Self { random_bytes: 1 << 20 }
     }
 }
 
-static LIMITS: &[Quantity<super::Limits>] =
+static LIMITS: &[Quantity<super::CollectionLimits>] =
     &[quantity!("random_bytes", "random bytes, all calls together", Size, 0, 64 * MIB, wasi.random_bytes, same, same)];
 
 /// What one collection sees of it.
@@ -76,7 +77,7 @@ pub struct Wasi {
 
 impl Capability for Wasi {
     type Grant = ();
-    type Limits = Limits;
+    type Limits = WasiLimits;
     type Resource = ();
     type Requested = ();
 
@@ -90,7 +91,8 @@ impl Capability for Wasi {
 
     fn add_to_linker<T: WasiView + HostView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
         wasmtime_wasi::p2::add_to_linker_async(linker)?;
-        // They take the place of the library's, which are bounded in one call and not in all together.
+        // They take the place of the library's, which are bounded in one call and not in all
+        // together.
         linker.allow_shadowing(true);
         random::add_to_linker::<T, HasSelf<Host>>(linker, HostView::host)?;
         insecure::add_to_linker::<T, HasSelf<Host>>(linker, HostView::host)?;

@@ -88,7 +88,8 @@ impl StdoutStream for LogLines {
 
 impl OutputStream for LogLines {
     fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
-        // Each line takes time, and all of a call come in one turn (`wasi:io/streams`: a write beyond what `check-write` permits is a trap).
+        // Each line takes time, and all of a call come in one turn (`wasi:io/streams`: a write
+        // beyond what `check-write` permits is a trap).
         if bytes.len() > self.permitted() {
             let error = "a write to a standard stream is longer than `check-write` permits";
             return Err(StreamError::Trap(wasmtime::format_err!(error)));
@@ -132,12 +133,12 @@ mod tests {
     use wasmtime_wasi::p2::{OutputStream as _, StreamError};
 
     use super::LogLines;
-    use crate::capability::{GuestLog, bindings::pattoo::agent::log::Level, limits::Reached, log::Limits};
+    use crate::capability::{GuestLog, bindings::pattoo::agent::log::Level, limits::Reached, log::LogLimits};
 
     #[test]
     fn write_that_is_longer_than_permitted_is_a_trap_and_writes_nothing() {
         let program = "STDOUT".parse().unwrap();
-        let log = GuestLog::new(&program, &Limits::default(), &Reached::new(&program));
+        let log = GuestLog::new(&program, &LogLimits::default(), &Reached::new(&program));
         let mut stream = LogLines::new(log, Level::Info);
         let permitted = stream.check_write().unwrap();
         stream.write(Bytes::from(vec![b'a'; permitted])).unwrap();

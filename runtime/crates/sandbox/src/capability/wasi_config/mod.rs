@@ -1,7 +1,7 @@
 //! `wasi:config/store`: the settings of the collector, one by one.
 //!
-//! A setting that is a text is handed over as that text, any other as its JSON. They are taken apart when the first is asked for,
-//! and charged from then on.
+//! A setting that is a text is handed over as that text, any other as its JSON. They are taken
+//! apart when the first is asked for, and charged from then on.
 
 mod bindings;
 #[cfg(test)]

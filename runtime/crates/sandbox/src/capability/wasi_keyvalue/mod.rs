@@ -1,7 +1,9 @@
-//! `wasi:keyvalue`: the values that survive from one collection to the next, as over `pattoo:agent/state`.
+//! `wasi:keyvalue`: the values that survive from one collection to the next, as over
+//! `pattoo:agent/state`.
 //!
-//! There is one bucket, which is called `default` or nothing at all. It holds the values of the program: what is set here is found
-//! there, the same limits count, and nothing is kept of a collection that does not end well. No grant is needed.
+//! There is one bucket, which is called `default` or nothing at all. It holds the values of the
+//! program: what is set here is found there, the same limits count, and nothing is kept of a
+//! collection that does not end well. No grant is needed.
 
 mod bindings;
 #[cfg(test)]
@@ -135,7 +137,7 @@ impl store::HostBucket for Host {
         cursor: Option<u64>,
     ) -> wasmtime::Result<Result<KeyResponse, Error>> {
         let mut keys = self.state_keys().await?;
-        // All of them come at once, so that there is no next page; whoever asks for one gets what is left.
+        // All of them come at once, so that there is no next page; a cursor only skips keys.
         let skipped = usize::try_from(cursor.unwrap_or_default()).unwrap_or(usize::MAX).min(keys.len());
         keys.drain(..skipped);
         Ok(Ok(KeyResponse { keys, cursor: None }))
@@ -176,7 +178,8 @@ impl batch::Host for Host {
         _: Resource<Bucket>,
         keys: Vec<String>,
     ) -> wasmtime::Result<Result<Vec<Option<(String, Vec<u8>)>>, Error>> {
-        // A guest may name a key as often as it likes, so that each value is charged before it is copied.
+        // A guest may name a key as often as it likes, so that each value is charged before it is
+        // copied.
         self.hand_over(keys.len().saturating_mul(PER_VALUE))?;
         let mut found = Vec::with_capacity(keys.len());
         for (index, key) in (1..).zip(keys) {

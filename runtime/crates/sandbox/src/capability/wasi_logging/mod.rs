@@ -1,6 +1,7 @@
 //! `wasi:logging/logging`: lines of the log, as over `pattoo:agent/log` and counted with those.
 //!
-//! A context is written before the message. There is no level above `error`, so that `critical` is one.
+//! A context is written before the message. There is no level above `error`, so that `critical` is
+//! one.
 
 mod bindings;
 #[cfg(test)]
@@ -44,7 +45,8 @@ impl Capability for Logging {
     }
 }
 
-/// The beginning of a text, one byte longer than a line of the log if there is more, so that the cut shows.
+/// The beginning of a text, one byte longer than a line of the log if there is more, so that the
+/// cut shows.
 fn beginning(text: &str, line: usize) -> &str {
     text.get(..text.floor_char_boundary(line.saturating_add(1))).unwrap_or(text)
 }

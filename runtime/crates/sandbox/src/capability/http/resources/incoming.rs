@@ -1,4 +1,5 @@
-//! What arrives: responses, their bodies and trailers; and the requests of an interface that nobody calls.
+//! What arrives: responses, their bodies and trailers; and the requests of an interface that is
+//! never called.
 
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::{DynInputStream, DynPollable};
@@ -105,7 +106,8 @@ impl types::HostFutureTrailers for View<'_> {
         &mut self,
         trailers: Resource<HostFutureTrailers>,
     ) -> wasmtime::Result<Option<Result<Result<Option<Resource<FieldMap>>, types::ErrorCode>, ()>>> {
-        // There are none: a response is complete before the guest has it, and its trailers are not kept.
+        // There are none: a response is complete before the guest has it, and its trailers are not
+        // kept.
         types::HostFutureTrailers::get(&mut self.library, trailers)
     }
 

@@ -1,9 +1,10 @@
 //! The handles of `wasi:http/types`, with what they hold charged to the collection.
 //!
-//! The library keeps requests, header fields and responses for as long as a guest holds their handles, and bounds only how many
-//! there are. Here each is what the library makes of it, and beside that: texts are measured before they are parsed, and what a
-//! handle holds is charged to the collection's [`Account`] until the handle is dropped. Every method of the interface is named, so
-//! that one which a later version adds cannot be forgotten.
+//! The library keeps requests, header fields and responses for as long as a guest holds their
+//! handles, and bounds only how many there are. Here each is what the library makes of it, and
+//! beside that: texts are measured before they are parsed, and what a handle holds is charged to
+//! the collection's [`Account`] until the handle is dropped. Every method of the interface is
+//! named, so that one which a later version adds cannot be forgotten.
 
 mod incoming;
 mod outgoing;
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::capability::{Account, Host, HostView, LimitReached, account::Handles, limits::Reached};
 
-/// What a body that is written holds: a piece that nobody read yet, and one that is being written.
+/// What a body that is written holds: a piece that is not read yet, and one that is being written.
 const WRITTEN: usize = 2 * PIECE;
 /// The longest scheme; those that are granted have five letters.
 const SCHEME: usize = 64;
@@ -111,7 +112,8 @@ impl View<'_> {
         Ok(self.hold(handle, size)?)
     }
 
-    /// Whether a name and values may be looked at: no more than all fields of a request together may have.
+    /// Whether a name and values may be looked at: no more than all fields of a request together
+    /// may have.
     fn measured(&self, name: &str, values: &[Vec<u8>]) -> Result<(), LimitReached> {
         const PER_VALUE: usize = 40;
         let of = |value: &Vec<u8>| value.len().saturating_add(PER_VALUE);
@@ -123,7 +125,8 @@ impl View<'_> {
         Err(LimitReached::of_bytes("the header fields of a request", limit, "request_header_bytes"))
     }
 
-    /// Whether a part of a URL may be looked at. If not, the operator is told why: the interface has no words for it.
+    /// Whether a part of a URL may be looked at. If not, the operator is told why: the interface
+    /// has no words for it.
     fn is_of_url(&self, part: Option<&String>) -> bool {
         let limit = self.web.limits().url_bytes;
         let fits = part.is_none_or(|part| part.len() as u64 <= limit);

@@ -1,4 +1,5 @@
-//! What is sent: requests, their bodies and options; and the responses of an interface that nobody calls.
+//! What is sent: requests, their bodies and options; and the responses of an interface that is
+//! never called.
 
 use pattoo_fetch::MAX_METHOD;
 use wasmtime::component::Resource;
