@@ -89,7 +89,9 @@ impl Loaded {
             })?,
         };
         let urls = read.outputs.iter().filter_map(|output| output.output.room().url());
-        let output_urls = urls.chain(pattoo.server.iter().map(ServerUrl::url)).cloned().collect();
+        let mut output_urls: Vec<_> = urls.chain(pattoo.server.iter().map(ServerUrl::url)).cloned().collect();
+        output_urls.sort_unstable();
+        output_urls.dedup();
         let configuration = Configuration {
             output_urls,
             directories: Directories { daemon, log: pattoo.log_directory, cache: pattoo.cache_directory },

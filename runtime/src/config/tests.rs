@@ -340,6 +340,7 @@ fn reference_has_every_key() {
     let forms = [
         forms::pattoo_wasm(),
         pattoo_output::pattoo::form(),
+        pattoo_output::file::form(),
         forms::spool(),
         forms::log(),
         forms::collector(),

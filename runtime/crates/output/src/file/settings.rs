@@ -40,7 +40,7 @@ impl Default for Sizes {
 static SIZES: &[Quantity<Sizes>] = &[
     quantity!(
         "rotate",
-        "how large the file may become before a new one begins",
+        "size at which the file is rotated",
         Size,
         64 * KIB,
         64 * GIB,
@@ -48,10 +48,10 @@ static SIZES: &[Quantity<Sizes>] = &[
         same,
         same
     ),
-    quantity!("keep", "how many older files are kept", Count, 1, 10_000, keep, u64::from, narrow),
+    quantity!("keep", "how many rotated files are kept", Count, 1, 10_000, keep, u64::from, narrow),
     quantity!(
         "max_payload",
-        "how much is appended at once: what a collection emits beyond it is divided",
+        "the largest payload; larger ones are split",
         Size,
         16 * KIB,
         256 * MIB,
@@ -67,7 +67,7 @@ pub fn form() -> Form {
         Key::new(
             "path",
             Kind::Text,
-            "the file; a path is relative to `daemon_directory` of `pattoo.yaml`",
+            "the file; a relative path is below `daemon_directory`",
             "archive/values.jsonl",
         )
         .required(),

@@ -40,7 +40,7 @@ impl Default for Sizes {
 
 static SIZES: &[Quantity<Sizes>] = &[quantity!(
     "max_payload",
-    "how much is posted at once: what a collection emits beyond it is divided into several bodies",
+    "the largest payload; larger ones are split",
     Size,
     16 * KIB,
     256 * MIB,
@@ -62,7 +62,7 @@ pub fn form() -> Form {
         Key::new(
             "token",
             Kind::Form(secret::form),
-            "what is sent to it as `Authorization: Bearer …`",
+            "the token that is sent as `Authorization: Bearer …`",
             "{ secret: PATTOO_TOKEN }",
         ),
     ];
