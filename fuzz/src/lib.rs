@@ -12,7 +12,7 @@ use pattoo_modbus::EndpointSettings;
 use pattoo_output::pattoo::PattooJson;
 use pattoo_sandbox::{
     Collector, Compiler, Termination, Sandbox,
-    capability::{Assignment, Grants, Limits, modbus::DeviceGrant},
+    capability::{Assignment, Grants, CollectionLimits, modbus::DeviceGrant},
 };
 use smith::WORLD;
 use tokio::runtime::Runtime;
@@ -40,7 +40,7 @@ impl Machine {
     pub fn new(timeout: Duration) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let entered = runtime.enter();
-        let mut limits = Limits { timeout, memory: 2 << 20, call_bytes: 256 << 10, ..Limits::default() };
+        let mut limits = CollectionLimits { timeout, memory: 2 << 20, call_bytes: 256 << 10, ..CollectionLimits::default() };
         (limits.modbus.spans, limits.http.count) = (100, 20);
         let origin =
             OriginGrant::new("http://127.0.0.1:1".parse().expect("an origin")).methods(vec![Method::GET, Method::POST]);

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use pattoo_sandbox::{Outcome, capability::Limits, state::StateStore};
+use pattoo_sandbox::{Outcome, capability::CollectionLimits, state::StateStore};
 use pattoo_tests::{
     Collecting, agent, assignment_without_grants,
     worst_calls::{Case, LARGEST, cases, idle as idle_guest},
@@ -107,7 +107,8 @@ impl tracing::Subscriber for Watch {
 /// of any.
 fn run(collecting: &Collecting, guest: &str, state: &StateStore) -> (Outcome, i64, i64) {
     // What handles that are not there count would hide what is there.
-    let limits = Limits { timeout: Duration::from_mins(5), resources: HANDLES, ..Limits::default() };
+    let limits =
+        CollectionLimits { timeout: Duration::from_mins(5), resources: HANDLES, ..CollectionLimits::default() };
     let assignment =
         Arc::new(assignment_without_grants(agent("WORST_CALLS")).limits(limits).state(state.clone()).build().unwrap());
     let collector = collecting.load(guest);
@@ -146,7 +147,7 @@ fn host_memory_held_for_a_collector_is_accounted() {
     for (name, size, guest) in guests.chain(handles()) {
         let (outcome, after, peak) = run(&collecting, &guest, &state);
         let account = outcome.host_memory;
-        let handed_over = signed(Limits::default().call_bytes);
+        let handed_over = signed(CollectionLimits::default().call_bytes);
         if after > idle + signed(account.held) + SLACK {
             faults.push(format!("{name} of {size}: {after} held after the call, {account:?}, idle {idle}"));
         }

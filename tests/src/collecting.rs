@@ -6,7 +6,7 @@ use pattoo_measurement::{Candidate, Value};
 use pattoo_output::pattoo::{Batch, Body};
 use pattoo_sandbox::{
     Collector, CompileLimits, Compiler, Module, Outcome, Sandbox, Termination,
-    capability::{Assignment, Limits},
+    capability::{Assignment, CollectionLimits},
 };
 use tokio::runtime::Runtime;
 
@@ -66,8 +66,8 @@ impl Collecting {
 }
 
 /// The default limits with a long timeout.
-pub fn long_timeout() -> Limits {
-    Limits { timeout: Duration::from_mins(1), ..Limits::default() }
+pub fn long_timeout() -> CollectionLimits {
+    CollectionLimits { timeout: Duration::from_mins(1), ..CollectionLimits::default() }
 }
 
 /// An assignment without grants and with a long timeout.

@@ -7,7 +7,7 @@ use pattoo_measurement::{Agent, AgentId, PollingInterval, Program};
 use pattoo_output::pattoo::Batch;
 use pattoo_sandbox::{
     Outcome, Termination,
-    capability::{Assignment, Limits},
+    capability::{Assignment, CollectionLimits},
     state::StateStore,
 };
 use serde_json::{Value, json};
@@ -66,7 +66,11 @@ impl StationPeers {
         assignment_with_grants(Arc::new(agent), format!("{}?unit=7", self.device.address()), self.site.address())
             .settings(settings.to_string())
             .state(StateStore::at(&self.folder().join("state")))
-            .limits(Limits { memory: 256 << 20, timeout: Duration::from_mins(1), ..Limits::default() })
+            .limits(CollectionLimits {
+                memory: 256 << 20,
+                timeout: Duration::from_mins(1),
+                ..CollectionLimits::default()
+            })
             .build()
             .expect("nothing to refuse")
     }

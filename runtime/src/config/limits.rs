@@ -14,7 +14,7 @@ use pattoo_settings::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CollectorLimits {
     /// Each of its collections.
-    pub collection: capability::Limits,
+    pub collection: capability::CollectionLimits,
     /// Its module.
     pub module: CompileLimits,
 }
@@ -38,7 +38,7 @@ pub struct Limit {
 /// What a limit is on.
 #[derive(Debug, Clone, Copy)]
 enum Of {
-    Collection(&'static Quantity<capability::Limits>),
+    Collection(&'static Quantity<capability::CollectionLimits>),
     Module(&'static Quantity<CompileLimits>),
 }
 
@@ -69,7 +69,7 @@ static MODULE: &[Quantity<CompileLimits>] = &[
 ];
 
 /// Those on a collection, by what they belong to.
-fn of_collections() -> impl Iterator<Item = &'static [Quantity<capability::Limits>]> {
+fn of_collections() -> impl Iterator<Item = &'static [Quantity<capability::CollectionLimits>]> {
     [COLLECTION_LIMITS].into_iter().chain(ROOMS.iter().map(|room| room.limits))
 }
 

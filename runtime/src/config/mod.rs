@@ -8,10 +8,9 @@
 //!
 //! Nothing here starts a task or writes a file.
 
-mod config_directory;
 mod configuration;
-mod data_directory;
 mod digest;
+mod directories;
 mod effective;
 mod exposed;
 mod forms;
@@ -37,10 +36,9 @@ use pattoo_measurement::PollingInterval;
 use pattoo_settings::{Fields, Reported};
 
 pub use self::{
-    config_directory::ConfigDirectory,
     configuration::{CollectorSettings, Configuration, Directories},
-    data_directory::DataDirectory,
     digest::{Digest, DigestError},
+    directories::{ConfigDirectory, DataDirectory},
     grants::read_grants,
     hostname::{HostnameError, fully_qualified_hostname},
     limits::{CollectorLimits, Limit, known_limits, limit_named},

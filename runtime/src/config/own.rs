@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use url::Url;
 
 use super::{
-    config_directory::ConfigDirectory,
+    directories::ConfigDirectory,
     pattoo::PattooFiles,
     source::{DEFAULT_STATUS, FILE, Source},
 };

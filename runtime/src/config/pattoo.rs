@@ -13,7 +13,7 @@ use pattoo_settings::{Fields, Problem, Reported, read, shown};
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    config_directory::{ConfigDirectory, expand_home},
+    directories::{ConfigDirectory, expand_home},
     forms, interval,
     source::Source,
 };

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use pattoo_base::text::one_line;
 use pattoo_settings::{
     ConfigError, Place, Problem, SourceFile,
-    yaml::{Document, Node, Refusal},
+    yaml::{Document, Node, YamlRefusal},
 };
 use serde_json::{Map, Value};
 
@@ -76,8 +76,8 @@ pub fn read_settings(path: &Path) -> Result<Map<String, Value>, ConfigError> {
 pub fn check_yaml(path: &Path, text: &str) -> Result<(), ConfigError> {
     let file = Arc::new(SourceFile { path: path.to_owned(), text: text.to_owned() });
     match Document::parse(&file) {
-        Ok(_) | Err(Refusal::Syntax(_)) => Ok(()),
-        Err(Refusal::Content(problem)) => Err(problem.into()),
+        Ok(_) | Err(YamlRefusal::Syntax(_)) => Ok(()),
+        Err(YamlRefusal::Content(problem)) => Err(problem.into()),
     }
 }
 
@@ -95,8 +95,8 @@ pub fn merge_setting(settings: &mut Map<String, Value>, setting: &str) -> Result
     let file = Arc::new(SourceFile { path: "--setting".into(), text: text.to_owned() });
     let value = match Document::parse(&file) {
         Ok(document) => document.root.to_json().map_err(|_| SettingsError::Unholdable(setting.to_owned()))?,
-        Err(Refusal::Syntax(_)) => Value::String(text.to_owned()),
-        Err(Refusal::Content(problem)) => {
+        Err(YamlRefusal::Syntax(_)) => Value::String(text.to_owned()),
+        Err(YamlRefusal::Content(problem)) => {
             return Err(SettingsError::Content { name: name.to_owned(), what: problem.what });
         }
     };

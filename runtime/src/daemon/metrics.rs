@@ -58,8 +58,8 @@ families! {
     QUEUED "pattoo_wasm_spool_payloads" was "pattoo_wasm_spool_bodies" "gauge" [] "Payloads in the spool that wait for the server.";
     QUEUED_BYTES "pattoo_wasm_spool_bytes" "gauge" [] "Their size.";
     QUEUED_AGE "pattoo_wasm_spool_oldest_seconds" "gauge" [] "The age of the oldest of them; 0 if there is none.";
-    // words: keep, the previous name
     OUTPUT_QUEUED "pattoo_wasm_output_queued_payloads" "gauge" ["output"] "Payloads that wait for an output; a pattoo server has its URL as its name.";
+    // words: keep, the previous name
     QUARANTINED "pattoo_wasm_spool_quarantined_payloads" was "pattoo_wasm_spool_quarantined_bodies" "gauge" [] "Payloads in quarantine, which the server refused while it took others.";
     QUARANTINED_BYTES "pattoo_wasm_spool_quarantined_bytes" "gauge" [] "Their size.";
     DELIVERED "pattoo_wasm_spool_delivered_total" "counter" [] "Payloads that the server took, over the life of the spool.";

@@ -17,7 +17,7 @@ use std::{
 
 use pattoo_measurement::{Agent, AgentId, PollingInterval};
 use pattoo_output::{Encodings, NamedOutput, Output, pattoo};
-use pattoo_sandbox::{CompileLimits, Compiler, Module, Sandbox, capability::Limits};
+use pattoo_sandbox::{CompileLimits, Compiler, Module, Sandbox, capability::CollectionLimits};
 use pattoo_tests::{assignment_without_grants, binary, component, emits_and, guest};
 use pattoo_wasm::daemon::{
     DaemonStatus, DesiredCollector, SkipReason, StatsSnapshot, StorePayloads, Supervisor, TerminationReason,
@@ -81,7 +81,7 @@ impl Fixture {
             hostname: "gateway-7".parse().unwrap(),
             polling_interval: PollingInterval::from_seconds(1).unwrap(),
         };
-        let limits = Limits { timeout, ..Limits::default() };
+        let limits = CollectionLimits { timeout, ..CollectionLimits::default() };
         let assignment = assignment_without_grants(Arc::new(agent)).sinks(encodings()).limits(limits).build().unwrap();
         DesiredCollector {
             module: module.to_owned(),

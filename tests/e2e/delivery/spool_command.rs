@@ -66,7 +66,7 @@ fn missing_or_damaged_payload_is_an_error_for_retry_and_drop() {
         // The command changes nothing if one of several payloads does not exist.
         assert_refused(&cli.run(&["spool", what, "1", "98", "99"]), 2, &["there are no payloads 98, 99 in the spool"]);
         let of_another = cli.run(&["spool", what, "1", "--program", "TWO"]);
-        assert_refused(&of_another, 2, &["there is no payload 1 of this status, program and server in the spool"]);
+        assert_refused(&of_another, 2, &["there is no payload 1 of this status, program and output in the spool"]);
     }
     let queued = |cli: &Cli| cli.run(&["spool", "list", "--json"]).stdout.matches("\"queued\"").count();
     assert_eq!(queued(&cli), 2);

@@ -85,7 +85,7 @@ pub(super) const TERMS: &[Term] = &[
     term("lift(?:s|ed|ing)?", "componentize").only(&["runtime/", "docs/", "fuzz/", "tests/"]).unless("canon lift"),
     term("(?-i:Asked)", "RequestedAccess").only(&["runtime/"]),
     term("(?-i:Endings?)|endings", "termination reason").only(RUST),
-    term("(?-i:enum Stop)", "enum TerminationReason or the like").only(RUST),
+    term("(?-i:enum Stop)", "enum TerminationReason or the like").only(RUST).unless("enum Stop[A-Z]"),
     term("(?:a|the|each|every|this|that|hostile|good|of) guests?", "collector (what runs), module (its file)")
         .only(FOR_PEOPLE)
         .unless(r"guest[-_]sdk|guests/|_guests?\b|_guests?_|pattoo_guest|guest's memory|guest memory"),
@@ -106,7 +106,8 @@ pub(super) const TERMS: &[Term] = &[
     term("in vain", "without success"),
     term("anew", "again"),
     term("by and large", "mostly"),
-    term("thereof|therein|wherein|hereby|herein|whence|thence|hither|thither", "of it, in it, from there"),
+    term("thereof|therein|wherein|hereby|herein|whence|thence|hither|thither", "of it, in it, from there")
+        .unless("l_whence"),
     term("bears?|borne", "has, carries"),
     term("heed(?:s|ed|ing)?", "follow, respect"),
     term("lest|betimes|forthwith|naught|nought|albeit|ere", "plain English"),

@@ -6,7 +6,7 @@ use pattoo_base::backoff::doubled;
 
 use crate::{
     model::{MAX_BITS, MAX_REGISTERS},
-    plan::Limits,
+    plan::RequestLimits,
 };
 
 /// The settings of a caller for an endpoint.
@@ -95,8 +95,8 @@ impl Default for EndpointSettings {
 }
 
 impl EndpointSettings {
-    pub(crate) fn limits(&self) -> Limits {
-        Limits::new(self.max_registers, self.max_bits, self.gap)
+    pub(crate) fn limits(&self) -> RequestLimits {
+        RequestLimits::new(self.max_registers, self.max_bits, self.gap)
     }
 
     /// The backoff after a number of failed attempts to connect in a row.

@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     capability::{
-        Account, Assignment, Attributed, Charge, Denial, Emission, Finished, Host, HostView, LimitReached, Limits,
-        StateChanges, Usage,
+        Account, Assignment, Attributed, Charge, CollectionLimits, Denial, Emission, Finished, Host, HostView,
+        LimitReached, StateChanges, Usage,
     },
     state::StateError,
 };
@@ -315,7 +315,7 @@ struct Limiter {
 }
 
 impl Limiter {
-    fn new(limits: &Limits, account: &Account, memory: &Memory) -> Self {
+    fn new(limits: &CollectionLimits, account: &Account, memory: &Memory) -> Self {
         Self {
             max_memory: limits.memory,
             max_table_elements: limits.table_elements,

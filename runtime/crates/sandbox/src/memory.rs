@@ -270,10 +270,10 @@ impl Drop for Running {
 #[cfg(test)]
 mod tests {
     use super::{Memory, Running, SMALL, resident};
-    use crate::capability::{Account, Limits};
+    use crate::capability::{Account, CollectionLimits};
 
     fn running(memory: &Memory, mib: usize) -> Running {
-        let account = Account::new(&Limits { resources: 0, ..Limits::default() });
+        let account = Account::new(&CollectionLimits { resources: 0, ..CollectionLimits::default() });
         let running = memory.enter(&account);
         running.set_linear(mib << 20);
         running

@@ -47,13 +47,13 @@ impl Shares {
     /// The outcome of `collection`, which sets `yielded` when it yields although it could continue.
     pub(super) fn share<F: Future + Unpin>(&self, collection: F, yielded: Arc<AtomicBool>) -> Shared<F> {
         let shares = self.clone();
-        Shared { shares, collection, yielded, used: Duration::ZERO, place: Place::default() }
+        Shared { shares, collection, yielded, used: Duration::ZERO, place: TurnPlace::default() }
     }
 }
 
 /// Where a collection stands in the order of turns.
 #[derive(Debug, Default)]
-struct Place {
+struct TurnPlace {
     long: Order,
     all: Order,
 }
@@ -89,7 +89,7 @@ pub(super) struct Shared<F> {
     yielded: Arc<AtomicBool>,
     /// How long it has computed.
     used: Duration,
-    place: Place,
+    place: TurnPlace,
 }
 
 impl<F> Shared<F> {
@@ -103,7 +103,7 @@ impl<F> Shared<F> {
         let lighter = |order: &Order, turns: &Turns| matches!(order, Order::Has(_)) && turns.is_lighter_waiting(weight);
         // It yielded, timers and sockets were served, and a collection that has used less time is waiting.
         if lighter(&place.all, all) || lighter(&place.long, long) {
-            *place = Place::default();
+            *place = TurnPlace::default();
         }
         (*used < LONG || place.long.has(long, weight, context)) && place.all.has(all, weight, context)
     }
@@ -121,7 +121,7 @@ impl<F: Future + Unpin> Future for Shared<F> {
         self.used = self.used.saturating_add(began.elapsed());
         // A collection that yielded keeps its turn until timers and sockets were served. One that waits for the host computes nothing.
         if !self.yielded.swap(false, Ordering::Relaxed) {
-            self.place = Place::default();
+            self.place = TurnPlace::default();
         }
         polled
     }

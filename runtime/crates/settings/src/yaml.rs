@@ -75,23 +75,23 @@ pub struct Document {
 
 /// Why a text is no tree.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum YamlRefusal {
     /// It is not YAML, or has a tag of its own: a value on the command line may be meant as text.
     Syntax(Problem),
     /// It is YAML, and too deep or too large, or has a tag of YAML's that cannot be here.
     Content(Problem),
 }
 
-impl From<Problem> for Refusal {
+impl From<Problem> for YamlRefusal {
     fn from(problem: Problem) -> Self {
         Self::Syntax(problem)
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<YamlRefusal> for Problem {
+    fn from(refusal: YamlRefusal) -> Self {
         match refusal {
-            Refusal::Syntax(problem) | Refusal::Content(problem) => problem,
+            YamlRefusal::Syntax(problem) | YamlRefusal::Content(problem) => problem,
         }
     }
 }
@@ -102,7 +102,7 @@ impl Document {
     /// # Errors
     ///
     /// When it is not YAML, has more than one document or a tag that cannot be here, or is too deep or too large.
-    pub fn parse(file: &Arc<SourceFile>) -> Result<Self, Refusal> {
+    pub fn parse(file: &Arc<SourceFile>) -> Result<Self, YamlRefusal> {
         let mut builder = Builder::new(file);
         let root = builder.document()?;
         Ok(Self { root, duplicates: builder.duplicates })
@@ -245,7 +245,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn document(&mut self) -> Result<Node, Refusal> {
+    fn document(&mut self) -> Result<Node, YamlRefusal> {
         let mut root = None;
         loop {
             let (event, span) = self.next()?;
@@ -263,11 +263,11 @@ impl<'a> Builder<'a> {
         Ok(root.unwrap_or_else(nothing))
     }
 
-    fn node(&mut self, event: Event<'a>, span: Range<usize>, depth: usize) -> Result<Node, Refusal> {
+    fn node(&mut self, event: Event<'a>, span: Range<usize>, depth: usize) -> Result<Node, YamlRefusal> {
         if depth > MAX_DEPTH {
             let help = "write it flatter";
             let problem = self.problem(span, format!("this is nested more than {MAX_DEPTH} deep"), help);
-            return Err(Refusal::Content(problem));
+            return Err(YamlRefusal::Content(problem));
         }
         self.count(Size { nodes: 1, text: 0 }, &span)?;
         let (value, anchor) = match event {
@@ -305,7 +305,7 @@ impl<'a> Builder<'a> {
         Ok(node)
     }
 
-    fn count(&mut self, more: Size, span: &Range<usize>) -> Result<(), Refusal> {
+    fn count(&mut self, more: Size, span: &Range<usize>) -> Result<(), YamlRefusal> {
         self.nodes = self.nodes.saturating_add(more.nodes);
         self.text = self.text.saturating_add(more.text);
         let what = if self.nodes > MAX_NODES {
@@ -316,7 +316,7 @@ impl<'a> Builder<'a> {
             return Ok(());
         };
         let help = "split it, or leave out what repeats a lot: an alias counts as all that it repeats";
-        Err(Refusal::Content(self.problem(span.clone(), what, help)))
+        Err(YamlRefusal::Content(self.problem(span.clone(), what, help)))
     }
 
     /// Whether a scalar may mean something else than its text.
@@ -326,7 +326,7 @@ impl<'a> Builder<'a> {
         style: ScalarStyle,
         tag: Option<&Tag>,
         span: &Range<usize>,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<bool, YamlRefusal> {
         let Some(tag) = tag else { return Ok(style == ScalarStyle::Plain) };
         let meaning = Meaning::of(text);
         let is_so = match tag.suffix.as_str() {
@@ -342,14 +342,14 @@ impl<'a> Builder<'a> {
     }
 
     /// Refuses a list or mapping that is said to be something else.
-    fn check_tag(&self, tag: Option<&Tag>, kind: &str, span: &Range<usize>) -> Result<(), Refusal> {
+    fn check_tag(&self, tag: Option<&Tag>, kind: &str, span: &Range<usize>) -> Result<(), YamlRefusal> {
         match tag {
             Some(tag) if !(tag.is_yaml_core_schema() && tag.suffix == kind) => Err(self.wrong_tag(tag, span)),
             _ => Ok(()),
         }
     }
 
-    fn wrong_tag(&self, tag: &Tag, span: &Range<usize>) -> Refusal {
+    fn wrong_tag(&self, tag: &Tag, span: &Range<usize>) -> YamlRefusal {
         if !tag.is_yaml_core_schema() {
             let shown = one_line(&format!("{tag}"), MAX_SHOWN);
             let what = format!("the tag `{shown}` has no meaning here");
@@ -366,10 +366,10 @@ impl<'a> Builder<'a> {
             }
             _ => (format!("the tag `!!{shown}` has no meaning here"), "leave it out"),
         };
-        Refusal::Content(self.problem(span.clone(), what, help))
+        YamlRefusal::Content(self.problem(span.clone(), what, help))
     }
 
-    fn list(&mut self, depth: usize) -> Result<Value, Refusal> {
+    fn list(&mut self, depth: usize) -> Result<Value, YamlRefusal> {
         let mut nodes = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -380,7 +380,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Value, Refusal> {
+    fn mapping(&mut self, depth: usize) -> Result<Value, YamlRefusal> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut merged = Vec::new();

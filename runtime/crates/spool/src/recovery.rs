@@ -92,11 +92,13 @@ pub(crate) const COLUMNS: &str = "id, status, queue, output, agent, program, cre
 pub(crate) const COLUMN_COUNT: usize = 20;
 /// How many of them a row of version 2 has.
 const VERSION_2_COUNT: usize = 17;
+// words: keep from here, the names of version 2
 /// The same as [`COLUMNS`] in a file of version 2.
 const VERSION_2_COLUMNS: &str = "id, status, lane, server, agent, program, built, stored, datapoints, attempts, strikes, \
                                  accepted_at_strike, refused_since, refusal, bytes, digest, json, 0, 'application/json', ''";
 /// The tables that can hold payloads, with their columns.
 const TABLES: [(&str, &str); 2] = [("payload", COLUMNS), ("body", VERSION_2_COLUMNS)];
+// words: keep until here
 
 /// Puts every intact row that can be found in the database at `path` into `draft`, and returns how many. They are read
 /// from a copy, `copy`, so that the damaged file stays as it is.

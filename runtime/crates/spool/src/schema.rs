@@ -71,7 +71,8 @@ pub(crate) const SCHEMA: Schema = Schema {
 /// pages of deletions write, between which the log can start over.
 pub(crate) const EMERGENCY_SPACE: u64 = 1 << 20;
 
-/// What made a file of version 2, text for text: by it such a file is recognised.
+// words: keep from here, the names of version 2
+/// The statements that created a file of version 2, verbatim: such a file is recognised by them.
 pub(crate) const VERSION_2: &str = "
         CREATE TABLE body (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -156,3 +157,4 @@ pub(crate) fn steps_from_version_2() -> rusqlite::Result<Vec<(String, Vec<String
     }
     Ok(steps)
 }
+// words: keep until here

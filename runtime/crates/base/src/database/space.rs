@@ -7,7 +7,7 @@
 //! - *The log* has its blocks from the beginning, and is overwritten from its start after each
 //!   checkpoint. It is kept after the last connection (`SQLITE_FCNTL_PERSIST_WAL`). After an
 //!   orderly end, when all of it is in the file, its header is wiped and it is renamed to
-//!   `reserve`; the next process that opens the file renames it back. A new name needs no block.
+//!   `reserve` (words: keep, a file's name); the next process that opens the file renames it back. A new name needs no block.
 //! - *The file* gets the blocks by which a transaction makes it grow before the commit
 //!   (`SQLITE_FCNTL_SIZE_HINT`). So there is always space for a checkpoint, and the log can always
 //!   be restarted.

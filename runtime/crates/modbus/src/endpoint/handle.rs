@@ -145,7 +145,7 @@ impl EndpointHandle {
     /// The task of the endpoint. It runs until no caller holds the endpoint, or until `end`, called
     /// after an idle time, returns that the handle has ended.
     pub(super) async fn run(&self, end: impl Fn() -> bool) {
-        let _guard = TaskGuard(self);
+        let _end = TaskEnd(self);
         let mut requests = FuturesUnordered::new();
         let mut idle = std::pin::pin!(sleep_until(Instant::now()));
         loop {
@@ -194,9 +194,9 @@ impl EndpointHandle {
 
 /// Ends the handle however its task ends, also with its runtime or by a panic: nothing of it is
 /// used any more, and callers that still wait get an error.
-struct TaskGuard<'a>(&'a EndpointHandle);
+struct TaskEnd<'a>(&'a EndpointHandle);
 
-impl Drop for TaskGuard<'_> {
+impl Drop for TaskEnd<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.has_ended = true;

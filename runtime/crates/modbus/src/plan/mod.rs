@@ -5,8 +5,8 @@
 //! A span that fits into one request is a *piece*. A longer span is cut into pieces of the maximum
 //! size, counted from its first address, so that the caller knows between which addresses values
 //! can be torn. A *request* reads a range of addresses of one table of one unit. It reads whole
-//! pieces only and is no longer than the [`Limits`] allow. Where it contains addresses of no span,
-//! this gap is no wider than [`Limits::gap`] and the grant allows reading it.
+//! pieces only and is no longer than the [`RequestLimits`] allow. Where it contains addresses of no span,
+//! this gap is no wider than [`RequestLimits::gap`] and the grant allows reading it.
 //!
 //! So the addresses of a table form *islands*: requested addresses and the gaps that may be
 //! crossed. A request lies within one island (a request that starts or ends in a gap can be
@@ -55,15 +55,15 @@ use crate::model::{MAX_BITS, MAX_REGISTERS, Readable, Span, Table};
 
 /// The limits of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub(crate) struct RequestLimits {
     max_registers: u16,
     max_bits: u16,
     /// The maximum number of consecutive unrequested addresses in a request.
     gap: u16,
 }
 
-impl Limits {
-    /// Limits for a device. Maxima are clamped to 1 to 125 registers and 1 to 2000 bits.
+impl RequestLimits {
+    /// The limits of requests to a device. Maxima are clamped to 1 to 125 registers and 1 to 2000 bits.
     pub(crate) fn new(max_registers: u16, max_bits: u16, gap: u16) -> Self {
         Self { max_registers: max_registers.clamp(1, MAX_REGISTERS), max_bits: max_bits.clamp(1, MAX_BITS), gap }
     }
@@ -112,7 +112,7 @@ impl Request {
 }
 
 /// Cuts spans into pieces that fit into one request each.
-pub(crate) fn pieces(spans: &[Span], limits: Limits) -> Vec<Piece> {
+pub(crate) fn pieces(spans: &[Span], limits: RequestLimits) -> Vec<Piece> {
     let mut pieces = Vec::with_capacity(spans.len());
     for (index, span) in spans.iter().enumerate() {
         let maximum = limits.maximum(span.table());
@@ -135,7 +135,7 @@ pub(crate) fn pieces(spans: &[Span], limits: Limits) -> Vec<Piece> {
 ///
 /// The pieces are those of [`pieces`] with the same limits. Requests cross gaps only inside
 /// `readable`; the caller has checked that the pieces themselves may be read.
-pub(crate) fn plan(pieces: &[Piece], readable: &Readable, limits: Limits, learned: &Learned) -> Vec<Request> {
+pub(crate) fn plan(pieces: &[Piece], readable: &Readable, limits: RequestLimits, learned: &Learned) -> Vec<Request> {
     let mut sorted = pieces.to_vec();
     let place = |span: Span| (span.unit(), span.table(), span.address(), span.count());
     sorted.sort_by_key(|piece| (place(piece.span), piece.index));
@@ -166,7 +166,7 @@ fn gather(pieces: Vec<Piece>, join: impl Fn(Span, Span) -> Option<Span>) -> Vec<
 
 /// The range from the start of `open` to the end of both, if one request may read it. `next` does
 /// not start before `open`.
-fn join(open: Span, next: Span, readable: &Readable, limits: Limits, learned: &Learned) -> Option<Span> {
+fn join(open: Span, next: Span, readable: &Readable, limits: RequestLimits, learned: &Learned) -> Option<Span> {
     if (open.unit(), open.table()) != (next.unit(), next.table()) {
         return None;
     }

@@ -6,7 +6,7 @@
 use pattoo_base::invariant;
 use tokio::time::Instant;
 
-use super::{Learned, Limits, Piece, Request, pieces, plan};
+use super::{Learned, Piece, Request, RequestLimits, pieces, plan};
 use crate::{
     error::ReadError,
     model::{ExceptionCode, Readable, Span, Unit, Words},
@@ -16,7 +16,7 @@ use crate::{
 pub(crate) struct Reading<'a> {
     spans: &'a [Span],
     readable: &'a Readable,
-    limits: Limits,
+    limits: RequestLimits,
     results: Vec<Result<Words, ReadError>>,
     /// The requests to send next, each with the index in `halved` of the failed request that it is
     /// a part of.
@@ -38,7 +38,7 @@ impl<'a> Reading<'a> {
     pub(crate) fn new(
         spans: &'a [Span],
         readable: &'a Readable,
-        limits: Limits,
+        limits: RequestLimits,
         learned: &Learned,
         refuse: impl Fn(&Span) -> bool,
     ) -> Self {

@@ -5,7 +5,7 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-use super::{checksum::Checksum, table::Table, value::Scalar};
+use super::{checksum::Checksum, table::PlaceTable, value::Scalar};
 use crate::json::make_room;
 
 /// The pairs of one body so far.
@@ -15,7 +15,7 @@ pub(super) struct Pairs {
     text: Vec<u8>,
     /// Where the pairs begin.
     first: usize,
-    table: Table,
+    table: PlaceTable,
     /// Keyed at random: guests choose the pairs, and must not be able to choose where they collide.
     hasher: RandomState,
     count: usize,
@@ -40,7 +40,7 @@ pub(super) struct Announced(u64);
 impl Pairs {
     /// None yet, in a payload that begins with `frame`.
     pub(super) fn new(frame: Vec<u8>) -> Self {
-        Self { first: frame.len(), text: frame, table: Table::new(), hasher: RandomState::new(), count: 0 }
+        Self { first: frame.len(), text: frame, table: PlaceTable::new(), hasher: RandomState::new(), count: 0 }
     }
 
     /// Reserves about the least space that this many datapoints need: a key and a checksum each.

@@ -6,7 +6,7 @@ use hashbrown::HashTable;
 ///
 /// Hashes must be keyed at random, because collectors choose what is hashed.
 #[derive(Debug, Default)]
-pub(super) struct Table(HashTable<Slot>);
+pub(super) struct PlaceTable(HashTable<Slot>);
 
 /// Eight bytes: half of a hash is enough to tell entries apart and to grow the table without hashing again.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +28,7 @@ fn half(hash: u64) -> u32 {
     u32::from_be_bytes(upper)
 }
 
-impl Table {
+impl PlaceTable {
     pub(super) fn new() -> Self {
         Self::default()
     }
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn places_with_the_same_hash_are_told_apart() {
-        let mut table = Table::new();
+        let mut table = PlaceTable::new();
         for place in 1..=200 {
             table.insert(u64::MAX, place);
         }

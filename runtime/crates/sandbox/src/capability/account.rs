@@ -3,10 +3,10 @@
 //! Whatever the host keeps for a guest outside the guest's own linear memory is charged here before
 //! it is kept: datapoints, the handles of `wasi:http`, requests and responses under way, state,
 //! denials, tables. A quota that counts things lets a guest choose how large the things are; this
-//! one counts bytes. What exceeds [`Limits::host_memory`] ends the collection.
+//! one counts bytes. What exceeds [`CollectionLimits::host_memory`] ends the collection.
 //!
 //! What is not charged lives only while one call is under way and is bounded by
-//! [`Limits::call_bytes`]: the arguments that the engine copies out of the guest's memory.
+//! [`CollectionLimits::call_bytes`]: the arguments that the engine copies out of the guest's memory.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use std::{
     },
 };
 
-use super::{LimitReached, Limits};
+use super::{CollectionLimits, LimitReached};
 
 /// What one open handle takes at most beside its text: its entry in the tables, and what a library
 /// keeps in it (a pollable, a stream, a request without text). All handles that there may be are
@@ -44,7 +44,7 @@ pub struct Charge {
 
 impl Account {
     /// An account that holds nothing but room for the handles that may be open.
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &CollectionLimits) -> Self {
         // An operator who allows very many handles has to raise this limit too: half of it is for
         // what else there is.
         let handles = limits.resources.saturating_mul(HANDLE).min(limits.host_memory / 2);
@@ -161,10 +161,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Account, Handles};
-    use crate::capability::Limits;
+    use crate::capability::CollectionLimits;
 
     fn account(bytes: usize) -> Account {
-        Account::new(&Limits { host_memory: bytes, resources: 0, ..Limits::default() })
+        Account::new(&CollectionLimits { host_memory: bytes, resources: 0, ..CollectionLimits::default() })
     }
 
     #[test]

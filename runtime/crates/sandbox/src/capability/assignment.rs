@@ -6,7 +6,7 @@ use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::{Agent, Collected, SinkFactory};
 use pattoo_modbus::Endpoints;
 
-use super::{GrantError, Grants, Limits, Recorder, Resources};
+use super::{CollectionLimits, GrantError, Grants, Recorder, Resources};
 use crate::state::StateStore;
 
 /// Who a collector is, what it was granted and how much it may use: everything about it that
@@ -19,7 +19,7 @@ pub struct Assignment {
     /// What the operator set for it: a JSON object, given to the guest as it stands.
     pub settings: String,
     /// How much one collection may use.
-    pub limits: Limits,
+    pub limits: CollectionLimits,
     /// Makes what takes the datapoints of each of its collections.
     pub(in crate::capability) sinks: Arc<dyn SinkFactory>,
     /// Where what a collection asks for is recorded, if it is recorded at all.
@@ -38,7 +38,7 @@ pub struct AssignmentBuilder {
     pub(in crate::capability) agent: Arc<Agent>,
     pub(in crate::capability) settings: String,
     pub(in crate::capability) grants: Grants,
-    pub(in crate::capability) limits: Limits,
+    pub(in crate::capability) limits: CollectionLimits,
     pub(in crate::capability) endpoints: Option<Endpoints>,
     pub(in crate::capability) own: OwnEndpoints,
     pub(in crate::capability) state: StateStore,
@@ -53,7 +53,7 @@ impl Assignment {
             agent,
             settings: "{}".to_owned(),
             grants: Grants::default(),
-            limits: Limits::default(),
+            limits: CollectionLimits::default(),
             endpoints: None,
             own: OwnEndpoints::default(),
             state: StateStore::forgetful(),
@@ -78,7 +78,7 @@ impl AssignmentBuilder {
 
     /// With these limits.
     #[must_use]
-    pub fn limits(self, limits: Limits) -> Self {
+    pub fn limits(self, limits: CollectionLimits) -> Self {
         Self { limits, ..self }
     }
 

@@ -14,10 +14,10 @@ use pattoo_settings::{
     quantity,
 };
 
-use super::Limits;
+use super::CollectionLimits;
 
 /// The rows of those limits that do not belong to any interface.
-pub static COLLECTION_LIMITS: &[Quantity<Limits>] = &[
+pub static COLLECTION_LIMITS: &[Quantity<CollectionLimits>] = &[
     quantity!(
         "timeout",
         "time for the whole collection, waiting included",

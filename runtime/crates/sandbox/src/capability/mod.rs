@@ -90,7 +90,7 @@ impl Grants {
     /// # Errors
     ///
     /// The first of each room that cannot.
-    pub fn check(&self, limits: &Limits, own: &pattoo_fetch::OwnEndpoints) -> Vec<GrantError> {
+    pub fn check(&self, limits: &CollectionLimits, own: &pattoo_fetch::OwnEndpoints) -> Vec<GrantError> {
         let grants = ROOMS.iter().filter_map(|room| room.grant);
         grants.filter_map(|grant| (grant.check)(self, limits, own).err()).collect()
     }

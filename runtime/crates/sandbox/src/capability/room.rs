@@ -13,7 +13,9 @@ use pattoo_settings::{Fields, Key, Kind, Quantity, Reported};
 use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 
-use super::{AssignmentBuilder, Calls, Context, Family, Grants, HostView, Interface, Limits, RequestedAccess};
+use super::{
+    AssignmentBuilder, Calls, CollectionLimits, Context, Family, Grants, HostView, Interface, RequestedAccess,
+};
 
 /// What a room says about itself.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub struct Room {
     /// What can be reached through it.
     pub power: Option<&'static Power>,
     /// The rows of its limits.
-    pub limits: &'static [Quantity<Limits>],
+    pub limits: &'static [Quantity<CollectionLimits>],
     /// How it is granted; none if it is always there.
     pub grant: Option<&'static Granting>,
     /// What is counted of its use.
@@ -51,7 +53,7 @@ pub struct Granting {
     /// Whether nothing is granted.
     pub is_empty: fn(&Grants) -> bool,
     /// Checks that what is granted can be used.
-    pub check: fn(&Grants, &Limits, &OwnEndpoints) -> Result<(), GrantError>,
+    pub check: fn(&Grants, &CollectionLimits, &OwnEndpoints) -> Result<(), GrantError>,
     /// The secrets that it names.
     pub secrets: fn(&Grants) -> Vec<&Secret>,
     /// A grant as it is written under `grants:`, for a help.
@@ -176,7 +178,7 @@ macro_rules! rooms {
         /// Reaching a limit either ends the collection or is an error that the guest can handle;
         /// either way the message names the limit, its value and the setting that raises it.
         #[derive(Debug, Clone, PartialEq, Eq)]
-        pub struct Limits {
+        pub struct CollectionLimits {
             /// Wall-clock time for the whole collection: guest time, host waiting and
             /// instantiation.
             pub timeout: Duration,
@@ -204,7 +206,7 @@ macro_rules! rooms {
             )*
         }
 
-        impl Default for Limits {
+        impl Default for CollectionLimits {
             fn default() -> Self {
                 const MIB: usize = 1 << 20;
                 Self {

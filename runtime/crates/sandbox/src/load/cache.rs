@@ -84,7 +84,7 @@ impl Cache {
     }
 
     /// The compiled code of the module with this digest for this engine, if there is an authentic entry.
-    pub(super) fn get(&self, engine: &Engine, sha256: &str) -> Option<Entry> {
+    pub(super) fn get(&self, engine: &Engine, sha256: &str) -> Option<CacheEntry> {
         self.entry(&name(engine, sha256, ENTRY))
     }
 
@@ -94,7 +94,7 @@ impl Cache {
         serde_json::from_slice(&entry.bytes().ok()?).ok()
     }
 
-    fn entry(&self, name: &str) -> Option<Entry> {
+    fn entry(&self, name: &str) -> Option<CacheEntry> {
         let path = self.folder.join(name);
         match self.verified(&path, name) {
             Ok(entry) => Some(entry),
@@ -107,7 +107,7 @@ impl Cache {
         }
     }
 
-    fn verified(&self, path: &Path, name: &str) -> io::Result<Entry> {
+    fn verified(&self, path: &Path, name: &str) -> io::Result<CacheEntry> {
         let damaged = || io::Error::new(ErrorKind::InvalidData, "its authentication code does not match");
         let file = open_private(path)?;
         let length = usize::try_from(file.metadata()?.len()).ok().and_then(|all| all.checked_sub(MAC));
@@ -117,7 +117,7 @@ impl Cache {
         self.mac(name, length, &digests(&file, length)?).verify_slice(&code).map_err(|_| damaged())?;
         // The modification time records the last use.
         let _ = file.set_modified(SystemTime::now());
-        Ok(Entry { file, length })
+        Ok(CacheEntry { file, length })
     }
 
     /// Keeps a compiled form.
@@ -215,12 +215,12 @@ fn digest(file: &File, start: usize, length: usize) -> io::Result<Hash> {
 
 /// A compiled form that was verified.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct CacheEntry {
     file: File,
     length: usize,
 }
 
-impl Entry {
+impl CacheEntry {
     /// The component, its code and the images of its memories mapped from the file.
     ///
     /// # Errors

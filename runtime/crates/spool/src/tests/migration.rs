@@ -1,5 +1,6 @@
 //! Files of other versions: version 2 is converted, a newer one is refused.
 
+// words: keep from here, the names of version 2
 use std::{
     collections::BTreeMap,
     fs,
@@ -308,3 +309,4 @@ async fn spool_of_version_2_in_the_place_of_an_open_one_is_taken_over() {
     assert_eq!(infos.len(), theirs.len() + 2);
     assert!(infos[0].id == ours && infos.last().unwrap().id == new);
 }
+// words: keep until here

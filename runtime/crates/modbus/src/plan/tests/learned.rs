@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     ExceptionCode, ReadError, Readable, Words,
-    plan::{Limits, Reading},
+    plan::{Reading, RequestLimits},
 };
 
 fn span(address: u16, count: u16) -> Span {
@@ -51,7 +51,7 @@ impl Device {
         let before = self.requests.len();
         let readable = Readable::everything();
         learned.forget_old(now);
-        let mut reading = Reading::new(spans, &readable, Limits::new(125, 2000, gap), learned, |_| false);
+        let mut reading = Reading::new(spans, &readable, RequestLimits::new(125, 2000, gap), learned, |_| false);
         loop {
             let requests = reading.requests();
             if requests.is_empty() {
@@ -201,7 +201,7 @@ proptest! {
         let lost: BTreeSet<_> =
             spans.iter().filter(|span| !device.has(**span)).map(|span| (span.address(), span.count())).collect();
         let readable = Readable::everything();
-        let limits = Limits::new(maximum, maximum, 0);
+        let limits = RequestLimits::new(maximum, maximum, 0);
         let told = Reading::new(&intact, &readable, limits, &Learned::default(), |_| false).requests().len();
         prop_assert!(requests <= told + lost.len(), "{} > {} + {}", requests, told, lost.len());
     }

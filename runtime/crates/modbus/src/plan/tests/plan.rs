@@ -18,19 +18,19 @@ fn alike(other: Span) -> Span {
     span(other.address(), other.count())
 }
 
-fn plan_all(spans: &[Span], readable: &Readable, limits: Limits) -> Vec<Request> {
+fn plan_all(spans: &[Span], readable: &Readable, limits: RequestLimits) -> Vec<Request> {
     plan(&pieces(spans, limits), readable, limits, &Learned::default())
 }
 
-fn asked(spans: &[Span], limits: Limits) -> Vec<(u16, u16)> {
+fn asked(spans: &[Span], limits: RequestLimits) -> Vec<(u16, u16)> {
     plan_all(spans, &Readable::everything(), limits)
         .iter()
         .map(|request| (request.span.address(), request.span.count()))
         .collect()
 }
 
-fn limits(gap: u16) -> Limits {
-    Limits::new(125, 2000, gap)
+fn limits(gap: u16) -> RequestLimits {
+    RequestLimits::new(125, 2000, gap)
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn halving_ends_with_single_ranges() {
 const END: u16 = 14;
 
 /// Spans in a small address space with a small maximum, and the addresses that may be read.
-fn small_cases() -> impl Strategy<Value = (Vec<Span>, Readable, Limits)> {
+fn small_cases() -> impl Strategy<Value = (Vec<Span>, Readable, RequestLimits)> {
     (prop::collection::vec((0..END - 4, 1..5_u16), 1..7), prop::collection::btree_set(0..END, 0..8), 1..6_u16, 0..4_u16)
         .prop_map(|(spans, denied, maximum, gap)| {
             let spans: Vec<_> = spans.iter().map(|&(address, count)| span(address, count)).collect();
@@ -111,7 +111,7 @@ fn small_cases() -> impl Strategy<Value = (Vec<Span>, Readable, Limits)> {
                 .map(|address| address.to_string().parse::<Ranges>().unwrap())
                 .collect();
             let readable = Readable::of([(HOLDING, granted)]);
-            (spans, readable, Limits::new(maximum, maximum, gap))
+            (spans, readable, RequestLimits::new(maximum, maximum, gap))
         })
 }
 
@@ -124,7 +124,7 @@ fn within(inner: Span, outer: Span) -> bool {
 }
 
 /// Every range that the rules allow as a request, found by exhaustive search.
-fn possible_requests(spans: &[Span], readable: &Readable, limits: Limits) -> Vec<Span> {
+fn possible_requests(spans: &[Span], readable: &Readable, limits: RequestLimits) -> Vec<Span> {
     let wanted = |address: u16| spans.iter().any(|span| covers(*span, address));
     let mut possible = Vec::new();
     for first in 0..END {

@@ -49,7 +49,7 @@ pub static ROOM: Room = Room {
 
 /// How much one collection may emit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct DatapointLimits {
     /// Datapoints emitted.
     pub count: usize,
     /// Targets for which datapoints are emitted.
@@ -60,13 +60,13 @@ pub struct Limits {
     pub timestamp_ahead: Duration,
 }
 
-impl Default for Limits {
+impl Default for DatapointLimits {
     fn default() -> Self {
         Self { count: 10_000, targets: 1_000, bytes: 16 << 20, timestamp_ahead: Duration::from_mins(5) }
     }
 }
 
-static LIMITS: &[Quantity<super::Limits>] = &[
+static LIMITS: &[Quantity<super::CollectionLimits>] = &[
     quantity!("datapoints", "datapoints", Count, 0, 1_000_000, datapoints.count, widen, narrow),
     quantity!("targets", "targets of datapoints", Count, 0, 1_000_000, datapoints.targets, widen, narrow),
     quantity!("datapoint_bytes", "bytes of normalised datapoints", Size, KIB, GIB, datapoints.bytes, widen, narrow),
@@ -111,7 +111,7 @@ pub struct Emission {
 
 impl Capability for Emission {
     type Grant = ();
-    type Limits = Limits;
+    type Limits = DatapointLimits;
     type Resource = ();
     type Requested = ();
 
@@ -159,7 +159,7 @@ impl Emission {
     }
 
     /// Whether `more` datapoints of `target` may still be emitted.
-    fn admit(&self, target: &str, more: usize, limits: &Limits) -> Result<(), LimitReached> {
+    fn admit(&self, target: &str, more: usize, limits: &DatapointLimits) -> Result<(), LimitReached> {
         let is_known = || target_name(target).ok().is_none_or(|name| self.targets.contains(name));
         if self.targets.len() >= limits.targets && !is_known() {
             let (what, value) = ("targets of one collection", limits.targets.to_string());
@@ -180,7 +180,7 @@ impl Emission {
 }
 
 /// The limit on the bytes of all datapoints.
-fn full(limits: &Limits) -> LimitReached {
+fn full(limits: &DatapointLimits) -> LimitReached {
     LimitReached::of_bytes("the datapoints of one collection", limits.bytes, "datapoint_bytes")
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use pattoo_fetch::{Error, Patience, Request, Response};
 
-use super::web::{Received, Refusal, Web, field};
+use super::web::{Received, Web, WebRefusal, field};
 use crate::capability::{Charge, Host, LimitReached, bindings::pattoo::agent::http as wit};
 
 impl Web {
     /// Fetches for the guest, however long it takes until there is a place for it. The request is
     /// charged already.
-    async fn fetch(&self, request: wit::Request) -> Result<Received, Refusal> {
+    async fn fetch(&self, request: wit::Request) -> Result<Received, WebRefusal> {
         self.count()?;
         let _place = self.place().await;
         self.send(request.into()).await
@@ -28,13 +28,13 @@ fn size(request: &wit::Request) -> usize {
 
 /// The result of a fetch as the guest gets it, and what it holds. An error ends the collection.
 fn to_guest(
-    result: Result<Received, Refusal>,
+    result: Result<Received, WebRefusal>,
 ) -> Result<(Result<wit::Response, wit::Error>, Option<Charge>), LimitReached> {
     match result {
         Ok(Received { response, charge }) => Ok((Ok(response.into()), Some(charge))),
-        Err(Refusal::End(reached)) => Err(reached),
-        Err(Refusal::Quota(reached)) => Ok((Err(wit::Error::Quota(reached.to_string())), None)),
-        Err(Refusal::Fault(error)) => Ok((Err(error.into()), None)),
+        Err(WebRefusal::End(reached)) => Err(reached),
+        Err(WebRefusal::Quota(reached)) => Ok((Err(wit::Error::Quota(reached.to_string())), None)),
+        Err(WebRefusal::Fault(error)) => Ok((Err(error.into()), None)),
     }
 }
 

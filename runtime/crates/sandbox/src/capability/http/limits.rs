@@ -8,7 +8,7 @@ use pattoo_settings::{
 
 /// How much one collection may fetch, over both interfaces together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct HttpLimits {
     /// HTTP requests, each counted once however often it is redirected.
     pub count: u32,
     /// HTTP requests under way at the same time.
@@ -19,14 +19,14 @@ pub struct Limits {
     pub fetch: pattoo_fetch::Limits,
 }
 
-impl Default for Limits {
+impl Default for HttpLimits {
     fn default() -> Self {
         Self { count: 1_000, concurrent: 16, bytes: 64 << 20, fetch: pattoo_fetch::Limits::default() }
     }
 }
 
-/// The rows of [`Limits`].
-pub(super) static ROWS: &[Quantity<crate::capability::Limits>] = &[
+/// The rows of [`HttpLimits`].
+pub(super) static ROWS: &[Quantity<crate::capability::CollectionLimits>] = &[
     quantity!("fetches", "HTTP requests", Count, 0, 1_000_000, http.count, u64::from, narrow),
     quantity!("concurrent_fetches", "HTTP requests at the same time", Count, 1, 1_000, http.concurrent, widen, narrow),
     quantity!(

@@ -20,7 +20,7 @@ use wasmtime_wasi::WasiView;
 use wasmtime_wasi_http::WasiHttpCtx;
 
 pub use self::{
-    limits::Limits,
+    limits::HttpLimits,
     requested::{OriginRequested, OriginsRequested},
 };
 use self::{wasi::WebHooks, web::Web};
@@ -101,7 +101,7 @@ pub struct Http {
 
 impl Capability for Http {
     type Grant = Vec<OriginGrant>;
-    type Limits = Limits;
+    type Limits = HttpLimits;
     type Resource = Client;
     type Requested = OriginsRequested;
 

@@ -23,7 +23,7 @@ use http_body_util::{BodyExt as _, Full};
 use pattoo_fetch::{Cap, Error, HeaderName, Limits, Patience, Reason, Request, Response, Wait, is_header_of_the_host};
 use wasmtime_wasi_http::{Error as WasiError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::web::{Received, Refusal, Web, field};
+use super::web::{Received, Web, WebRefusal, field};
 use crate::capability::Charge;
 
 /// How many failed requests of one collection are logged: a guest that asks in this way often has
@@ -90,11 +90,11 @@ impl WasiHttpHooks for WebHooks {
         let (web, logged) = (self.web.clone(), Arc::clone(&self.logged));
         Box::new(async move {
             let response = fetch(&web, request, options.unwrap_or_default()).await.map_err(|refusal| {
-                if let Failure::Refused(Refusal::End(reached)) = &refusal {
+                if let Failure::Refused(WebRefusal::End(reached)) = &refusal {
                     web.end(reached.clone());
                 }
                 // What was denied is reported as such.
-                if let Failure::Refused(Refusal::Fault(error)) = &refusal
+                if let Failure::Refused(WebRefusal::Fault(error)) = &refusal
                     && !matches!(error, Error::Denied(_))
                     && logged.fetch_add(1, Ordering::Relaxed) < MAX_LOGGED
                 {
@@ -112,12 +112,12 @@ impl WasiHttpHooks for WebHooks {
 /// Why a request over this interface has no response.
 enum Failure {
     /// As over any other.
-    Refused(Refusal),
+    Refused(WebRefusal),
     /// The guest did not finish what it began to send.
     Body(WasiError),
 }
 
-impl<E: Into<Refusal>> From<E> for Failure {
+impl<E: Into<WebRefusal>> From<E> for Failure {
     fn from(refusal: E) -> Self {
         Self::Refused(refusal.into())
     }
@@ -129,7 +129,7 @@ async fn fetch(web: &Web, request: http::Request<WasiBody>, options: RequestOpti
     let texts =
         fields.fold(head.uri.to_string().len().saturating_add(head.method.as_str().len()), usize::saturating_add);
     // As it was built, and as it is sent.
-    let mut held = web.account().charge(texts.saturating_mul(2).saturating_add(2 * PIECE)).map_err(Refusal::End)?;
+    let mut held = web.account().charge(texts.saturating_mul(2).saturating_add(2 * PIECE)).map_err(WebRefusal::End)?;
     web.count()?;
     let _place = web.place().await;
     let began = Instant::now();
@@ -139,7 +139,7 @@ async fn fetch(web: &Web, request: http::Request<WasiBody>, options: RequestOpti
         .unwrap_or_else(|_| Err(Error::Timeout { wait: Wait::Total, after: total }.into()))
         // What is refused from here on is said where it is sent.
         .map_err(|failure| match failure {
-            Failure::Refused(Refusal::Fault(error)) => web.refused(error).into(),
+            Failure::Refused(WebRefusal::Fault(error)) => web.refused(error).into(),
             other => other,
         })?;
     let header = |(name, value): (&HeaderName, &http::HeaderValue)| {
@@ -174,7 +174,7 @@ async fn whole(mut body: WasiBody, limits: &Limits, held: &mut Charge) -> Result
             return Err(Error::TooLarge { cap: Cap::RequestBody, limit: limits.request_bytes }.into());
         }
         // As a list that grows, and once more as it is sent.
-        held.add(piece.len().saturating_mul(4)).map_err(Refusal::End)?;
+        held.add(piece.len().saturating_mul(4)).map_err(WebRefusal::End)?;
         whole.extend_from_slice(&piece);
     }
     Ok(whole)
@@ -207,8 +207,8 @@ fn assembled(response: Response, charge: Charge) -> Result<http::Response<WasiBo
 impl From<Failure> for WasiError {
     fn from(failure: Failure) -> Self {
         let error = match failure {
-            Failure::Refused(Refusal::Fault(error)) => error,
-            Failure::Refused(Refusal::Quota(reached) | Refusal::End(reached)) => {
+            Failure::Refused(WebRefusal::Fault(error)) => error,
+            Failure::Refused(WebRefusal::Quota(reached) | WebRefusal::End(reached)) => {
                 return Self::InternalError(Some(reached.to_string()));
             }
             Failure::Body(error) => return error,
@@ -249,7 +249,7 @@ mod tests {
     use pattoo_fetch::{Cap, Error, Limits};
 
     use super::{Failure, whole};
-    use crate::capability::{Account, http::web::Refusal};
+    use crate::capability::{Account, http::web::WebRefusal};
 
     #[tokio::test]
     async fn an_endless_request_body_is_not_read_beyond_its_limit() {
@@ -260,10 +260,10 @@ mod tests {
             Ok(Frame::data(Bytes::from_static(&[0; 1000])))
         });
         let limits = Limits { request_bytes: 10_000, ..Limits::default() };
-        let mut held = Account::new(&crate::capability::Limits::default()).nothing();
+        let mut held = Account::new(&crate::capability::CollectionLimits::default()).nothing();
         let refused = whole(StreamBody::new(pieces).boxed_unsync(), &limits, &mut held).await;
         let too_large = Error::TooLarge { cap: Cap::RequestBody, limit: 10_000 };
-        assert!(matches!(refused, Err(Failure::Refused(Refusal::Fault(error))) if error == too_large));
+        assert!(matches!(refused, Err(Failure::Refused(WebRefusal::Fault(error))) if error == too_large));
         assert_eq!(read.load(Ordering::Relaxed), 11);
     }
 }

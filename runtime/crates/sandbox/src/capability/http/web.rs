@@ -50,7 +50,7 @@ pub(super) struct Received {
 
 /// Why a guest gets no response.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum WebRefusal {
     /// A limit of the collection.
     Quota(LimitReached),
     /// A limit that ends the collection.
@@ -59,7 +59,7 @@ pub(super) enum Refusal {
     Fault(Error),
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for WebRefusal {
     fn from(error: Error) -> Self {
         Self::Fault(error)
     }
@@ -70,11 +70,11 @@ struct FetchMeter<'a> {
     web: &'a Web,
     charge: Mutex<Charge>,
     /// Which limit ended it.
-    stopped: Mutex<Option<Refusal>>,
+    stopped: Mutex<Option<WebRefusal>>,
 }
 
 impl FetchMeter<'_> {
-    fn stop(&self, refusal: Refusal) -> Exhausted {
+    fn stop(&self, refusal: WebRefusal) -> Exhausted {
         *lock(&self.stopped) = Some(refusal);
         Exhausted
     }
@@ -89,12 +89,12 @@ impl Meter for FetchMeter<'_> {
             return Ok(());
         }
         drop(used);
-        Err(self.stop(Refusal::Quota(fetched_bytes(limit))))
+        Err(self.stop(WebRefusal::Quota(fetched_bytes(limit))))
     }
 
     fn held(&self, bytes: usize) -> Result<(), Exhausted> {
         let mut charge = lock(&self.charge);
-        charge.resize(bytes.saturating_add(PER_FETCH)).map_err(|reached| self.stop(Refusal::End(reached)))
+        charge.resize(bytes.saturating_add(PER_FETCH)).map_err(|reached| self.stop(WebRefusal::End(reached)))
     }
 }
 
@@ -142,7 +142,7 @@ impl Web {
     }
 
     /// Counts one more fetch, or says that there were too many.
-    pub(super) fn count(&self) -> Result<(), Refusal> {
+    pub(super) fn count(&self) -> Result<(), WebRefusal> {
         let limit = self.0.context.assignment.limits.http.count;
         let mut used = self.used();
         if used.fetches >= limit {
@@ -177,12 +177,12 @@ impl Web {
 
     /// Sends a request that was counted and has a place. What was denied is remembered for the
     /// operator.
-    pub(super) async fn send(&self, request: Request) -> Result<Received, Refusal> {
+    pub(super) async fn send(&self, request: Request) -> Result<Received, WebRefusal> {
         let began = Instant::now();
         let http = &self.0.context.assignment.resources.http;
         let origin = http.granted_origin(&request.url);
         let recorder = self.0.context.assignment.recorder.as_ref();
-        let charge = self.0.context.account.charge(PER_FETCH).map_err(Refusal::End)?;
+        let charge = self.0.context.account.charge(PER_FETCH).map_err(WebRefusal::End)?;
         let meter = FetchMeter { web: self, charge: Mutex::new(charge), stopped: Mutex::default() };
         let watch = |visit: pattoo_fetch::Visit<'_>| {
             if let Some(recorder) = recorder {
@@ -201,11 +201,11 @@ impl Web {
         match result {
             Ok(response) => {
                 let mut charge = charge.into_inner().unwrap_or_else(PoisonError::into_inner);
-                charge.resize(size(&response)).map_err(Refusal::End)?;
+                charge.resize(size(&response)).map_err(WebRefusal::End)?;
                 Ok(Received { response, charge })
             }
             Err(Error::Exhausted) => Err(match stopped.into_inner().unwrap_or_else(PoisonError::into_inner) {
-                Some(Refusal::Quota(reached)) => self.reached(reached),
+                Some(WebRefusal::Quota(reached)) => self.reached(reached),
                 Some(other) => other,
                 None => Error::Exhausted.into(),
             }),
@@ -243,8 +243,8 @@ impl Web {
         error
     }
 
-    fn reached(&self, reached: LimitReached) -> Refusal {
-        Refusal::Quota(self.0.context.reached.say(reached))
+    fn reached(&self, reached: LimitReached) -> WebRefusal {
+        WebRefusal::Quota(self.0.context.reached.say(reached))
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {

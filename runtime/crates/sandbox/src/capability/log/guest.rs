@@ -13,7 +13,7 @@ use std::{
 use pattoo_base::text::one_line;
 use pattoo_measurement::Program;
 
-use super::Limits;
+use super::LogLimits;
 use crate::capability::{LimitReached, bindings::pattoo::agent::log, limits::Reached};
 
 /// Under which target what guests say is logged.
@@ -79,7 +79,7 @@ struct Inner {
 
 impl GuestLog {
     /// An empty log of `program`, which says to `reached` that it had to cut a line.
-    pub(in crate::capability) fn new(program: &Program, limits: &Limits, reached: &Reached) -> Self {
+    pub(in crate::capability) fn new(program: &Program, limits: &LogLimits, reached: &Reached) -> Self {
         Self(Arc::new(Inner {
             program: program.clone(),
             max_lines: limits.lines,

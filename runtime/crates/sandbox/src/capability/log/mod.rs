@@ -41,7 +41,7 @@ pub static ROOM: Room = Room {
 
 /// How much one collection may log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct LogLimits {
     /// Log lines, standard output and error included.
     pub lines: u32,
     /// Bytes of one log line.
@@ -50,13 +50,13 @@ pub struct Limits {
     pub bytes: usize,
 }
 
-impl Default for Limits {
+impl Default for LogLimits {
     fn default() -> Self {
         Self { lines: 1_000, line_bytes: 4_096, bytes: 256 << 10 }
     }
 }
 
-static LIMITS: &[Quantity<super::Limits>] = &[
+static LIMITS: &[Quantity<super::CollectionLimits>] = &[
     quantity!(
         "log_lines",
         "log lines, standard output and error included",
@@ -78,7 +78,7 @@ pub struct Log;
 
 impl Capability for Log {
     type Grant = ();
-    type Limits = Limits;
+    type Limits = LogLimits;
     type Resource = ();
     type Requested = ();
 

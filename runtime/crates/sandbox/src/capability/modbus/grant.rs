@@ -102,11 +102,11 @@ impl DeviceGrant {
     }
 
     /// Whether `span` may be read; if not, what the grant would have to say.
-    pub(super) fn check(&self, span: Span) -> Result<(), Refusal> {
+    pub(super) fn check(&self, span: Span) -> Result<(), SpanRefusal> {
         let unit = span.unit().get();
         if !self.units.contains(&unit) {
             let units: Vec<String> = self.units.iter().chain([&unit]).map(u8::to_string).collect();
-            return Err(Refusal {
+            return Err(SpanRefusal {
                 what: format!("unit {unit} of `{}`", self.name),
                 line: format!("`units: [{}]` under `{}`", units.join(", "), self.name),
             });
@@ -114,7 +114,7 @@ impl DeviceGrant {
         if !self.readable.contains(&span) {
             let table = super::grant_key(span.table());
             let (first, last) = (span.address(), span.last());
-            return Err(Refusal {
+            return Err(SpanRefusal {
                 what: format!("{span} of `{}`", self.name),
                 line: format!("\"{first}-{last}\" in `{table}:` under `{}`", self.name),
             });
@@ -124,7 +124,7 @@ impl DeviceGrant {
 }
 
 /// A read that the grant does not allow.
-pub(super) struct Refusal {
+pub(super) struct SpanRefusal {
     /// What was asked for.
     pub(super) what: String,
     /// What to write in the grants file. (A flag grants all tables of one unit: what falls short of

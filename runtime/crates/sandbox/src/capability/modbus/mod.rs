@@ -78,20 +78,20 @@ static COUNTERS: Counters = Counters {
 
 /// How much one collection may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct ModbusLimits {
     /// Spans read.
     pub spans: u32,
     /// Spans in one call, which are read at the same time.
     pub concurrent_spans: u32,
 }
 
-impl Default for Limits {
+impl Default for ModbusLimits {
     fn default() -> Self {
         Self { spans: 10_000, concurrent_spans: 1_000 }
     }
 }
 
-static LIMITS: &[Quantity<super::Limits>] = &[
+static LIMITS: &[Quantity<super::CollectionLimits>] = &[
     quantity!("spans", "Modbus spans", Count, 0, 1_000_000, modbus.spans, u64::from, narrow),
     quantity!(
         "concurrent_spans",
@@ -114,7 +114,7 @@ pub struct Modbus {
 
 impl Capability for Modbus {
     type Grant = Vec<DeviceGrant>;
-    type Limits = Limits;
+    type Limits = ModbusLimits;
     type Resource = Devices;
     type Requested = DevicesRequested;
 

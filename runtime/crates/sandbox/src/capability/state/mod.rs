@@ -47,18 +47,18 @@ pub static ROOM: Room = Room {
 
 /// How much a program may keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct StateLimits {
     /// Bytes of all keys and values that the program keeps, and [`STATE_ENTRY`] for each of them.
     pub bytes: usize,
 }
 
-impl Default for Limits {
+impl Default for StateLimits {
     fn default() -> Self {
         Self { bytes: 1 << 20 }
     }
 }
 
-static LIMITS: &[Quantity<super::Limits>] = &[quantity!(
+static LIMITS: &[Quantity<super::CollectionLimits>] = &[quantity!(
     "state_bytes",
     "bytes of the keys and values that a program stores, plus 128 for each",
     Size,
@@ -83,7 +83,7 @@ const IN_MEMORY: usize = 256;
 #[derive(Debug)]
 pub struct State {
     /// As they are now, if they were asked for.
-    values: Option<BTreeMap<String, Entry>>,
+    values: Option<BTreeMap<String, StateEntry>>,
     /// The keys that were there and are removed.
     removed: BTreeSet<String>,
     /// What the values take with their keys, as they count towards the limit.
@@ -94,7 +94,7 @@ pub struct State {
 
 /// One value.
 #[derive(Debug)]
-struct Entry {
+struct StateEntry {
     value: Vec<u8>,
     /// Whether the key was there before this collection. Once another is removed there is nothing
     /// of it to be remembered.
@@ -130,7 +130,7 @@ impl StateChanges {
 
 impl Capability for State {
     type Grant = ();
-    type Limits = Limits;
+    type Limits = StateLimits;
     type Resource = StateStore;
     type Requested = ();
 
@@ -189,13 +189,13 @@ pub(super) enum Unset {
 
 impl Host {
     /// The values as they are now. Loads them the first time.
-    async fn values(&mut self) -> wasmtime::Result<&mut BTreeMap<String, Entry>> {
+    async fn values(&mut self) -> wasmtime::Result<&mut BTreeMap<String, StateEntry>> {
         let state = &mut self.rooms.state;
         if state.values.is_none() {
             let assignment = &self.context.assignment;
             let loaded = assignment.resources.state.load(&assignment.agent.program).await?;
             state.bytes = loaded.iter().map(|(key, value)| size(key, value)).fold(0, usize::saturating_add);
-            let entry = |(key, value)| (key, Entry { value, found: true, changed: false });
+            let entry = |(key, value)| (key, StateEntry { value, found: true, changed: false });
             state.values = Some(loaded.into_iter().map(entry).collect());
             state.grow(0)?;
         }
@@ -242,7 +242,7 @@ impl Host {
         let was_removed = state.removed.remove(&key);
         let values = self.values().await?;
         let found = was_removed || values.get(&key).is_some_and(|before| before.found);
-        values.insert(key, Entry { value, found, changed: true });
+        values.insert(key, StateEntry { value, found, changed: true });
         self.rooms.state.grow(0)?;
         Ok(Ok(()))
     }

@@ -6,11 +6,11 @@ use pattoo_measurement::{Agent, PollingInterval};
 
 use super::{Host, STATE_ENTRY, wit, wit::Host as _};
 use crate::{
-    capability::{Assignment, AssignmentBuilder, Limits},
+    capability::{Assignment, AssignmentBuilder, CollectionLimits},
     state::StateStore,
 };
 
-fn builder(path: &Path, limits: Limits) -> AssignmentBuilder {
+fn builder(path: &Path, limits: CollectionLimits) -> AssignmentBuilder {
     let agent = Agent {
         program: "COUNTER".parse().unwrap(),
         id: "ab".repeat(32).parse().unwrap(),
@@ -20,8 +20,8 @@ fn builder(path: &Path, limits: Limits) -> AssignmentBuilder {
     Assignment::builder(Arc::new(agent)).state(StateStore::at(path)).limits(limits)
 }
 
-fn limits(state_bytes: usize) -> Limits {
-    Limits { state: super::Limits { bytes: state_bytes }, ..Limits::default() }
+fn limits(state_bytes: usize) -> CollectionLimits {
+    CollectionLimits { state: super::StateLimits { bytes: state_bytes }, ..CollectionLimits::default() }
 }
 
 fn assignment(path: &Path, state_bytes: usize) -> Arc<Assignment> {
@@ -117,7 +117,7 @@ async fn many_tiny_values_take_no_more_on_disk_than_a_few_times_the_limit() {
 #[tokio::test]
 async fn state_ends_the_collection_when_it_takes_more_of_the_hosts_memory_than_it_may() {
     let folder = tempfile::tempdir().unwrap();
-    let limits = Limits { host_memory: 2 << 20, ..limits(64 << 20) };
+    let limits = CollectionLimits { host_memory: 2 << 20, ..limits(64 << 20) };
     let assignment = builder(&folder.path().join("state.sqlite3"), limits).build().unwrap();
     let mut host = Host::new(Arc::new(assignment));
     let mut at_most = 0..100;

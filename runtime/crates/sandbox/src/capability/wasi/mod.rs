@@ -55,18 +55,18 @@ static INTERFACES: &[Interface] = &[
 
 /// How much one collection may use of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct WasiLimits {
     /// Random bytes, all calls together.
     pub random_bytes: u64,
 }
 
-impl Default for Limits {
+impl Default for WasiLimits {
     fn default() -> Self {
         Self { random_bytes: 1 << 20 }
     }
 }
 
-static LIMITS: &[Quantity<super::Limits>] =
+static LIMITS: &[Quantity<super::CollectionLimits>] =
     &[quantity!("random_bytes", "random bytes, all calls together", Size, 0, 64 * MIB, wasi.random_bytes, same, same)];
 
 /// What one collection sees of it.
@@ -77,7 +77,7 @@ pub struct Wasi {
 
 impl Capability for Wasi {
     type Grant = ();
-    type Limits = Limits;
+    type Limits = WasiLimits;
     type Resource = ();
     type Requested = ();
 

@@ -133,12 +133,12 @@ mod tests {
     use wasmtime_wasi::p2::{OutputStream as _, StreamError};
 
     use super::LogLines;
-    use crate::capability::{GuestLog, bindings::pattoo::agent::log::Level, limits::Reached, log::Limits};
+    use crate::capability::{GuestLog, bindings::pattoo::agent::log::Level, limits::Reached, log::LogLimits};
 
     #[test]
     fn write_that_is_longer_than_permitted_is_a_trap_and_writes_nothing() {
         let program = "STDOUT".parse().unwrap();
-        let log = GuestLog::new(&program, &Limits::default(), &Reached::new(&program));
+        let log = GuestLog::new(&program, &LogLimits::default(), &Reached::new(&program));
         let mut stream = LogLines::new(log, Level::Info);
         let permitted = stream.check_write().unwrap();
         stream.write(Bytes::from(vec![b'a'; permitted])).unwrap();

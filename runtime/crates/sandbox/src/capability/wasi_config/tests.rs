@@ -3,7 +3,7 @@
 use crate::{
     StopReason, Termination,
     capability::{
-        Limits,
+        CollectionLimits,
         testing::{builder, collect, component},
     },
 };
@@ -69,7 +69,7 @@ async fn settings_are_charged_once_and_what_is_handed_over_again_in_each_call() 
     assert!((2 << 20..3 << 20).contains(&outcome.host_memory.peak), "{:?}", outcome.host_memory);
 
     // One copy has room, two have not.
-    let limits = Limits { host_memory: 3 << 19, resources: 16, ..Limits::default() };
+    let limits = CollectionLimits { host_memory: 3 << 19, resources: 16, ..CollectionLimits::default() };
     let outcome = collect(all, builder().settings(large).limits(limits)).await;
     match outcome.ending {
         Termination::Stopped(StopReason::Limit(limit)) => assert_eq!(limit.setting, "host_memory"),

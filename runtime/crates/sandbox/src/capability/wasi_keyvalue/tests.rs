@@ -3,7 +3,7 @@
 use crate::{
     Outcome, StopReason, Termination,
     capability::{
-        Limits, state,
+        CollectionLimits, state,
         testing::{builder, collect, component},
     },
     state::StateStore,
@@ -130,7 +130,11 @@ async fn many_copies_of_one_value_end_the_collection_before_they_are_made() {
          (call $get-many (global.get $bucket) (i32.const 1048576) (i32.const 100000) (i32.const 128))
          i32.const 256",
     );
-    let limits = Limits { state: state::Limits { bytes: 4 << 20 }, host_memory: 32 << 20, ..Limits::default() };
+    let limits = CollectionLimits {
+        state: state::StateLimits { bytes: 4 << 20 },
+        host_memory: 32 << 20,
+        ..CollectionLimits::default()
+    };
     let outcome = collect(asks, builder().limits(limits)).await;
     assert_eq!(ended_at(&outcome), "host_memory");
     assert!(outcome.host_memory.peak <= 32 << 20, "{:?}", outcome.host_memory);

@@ -10,7 +10,7 @@ use tracing::{Event, Level, Metadata, Subscriber, field::Field, span};
 use crate::{
     Termination,
     capability::{
-        GUEST_LOG, Limits, log,
+        CollectionLimits, GUEST_LOG, log,
         testing::{builder, collect, component},
     },
 };
@@ -69,7 +69,7 @@ impl Subscriber for Lines {
 }
 
 /// What a guest logs, and what is said about it.
-fn lines(guest: Vec<u8>, limits: Limits) -> Vec<(Level, String, String)> {
+fn lines(guest: Vec<u8>, limits: CollectionLimits) -> Vec<(Level, String, String)> {
     let lines = Lines::default();
     tracing::subscriber::with_default(lines.clone(), || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -84,15 +84,17 @@ fn lines(guest: Vec<u8>, limits: Limits) -> Vec<(Level, String, String)> {
 fn context_stands_before_the_message_and_critical_is_an_error() {
     for (level, logged) in [(0, Level::TRACE), (2, Level::INFO), (3, Level::WARN), (5, Level::ERROR)] {
         let line = |text: &str| vec![(logged, GUEST_LOG.to_owned(), text.to_owned())];
-        assert_eq!(lines(guest(level, 1, 2, 3), Limits::default()), line("TEST: aa: aaa"));
-        assert_eq!(lines(guest(level, 1, 0, 3), Limits::default()), line("TEST: aaa"));
+        assert_eq!(lines(guest(level, 1, 2, 3), CollectionLimits::default()), line("TEST: aa: aaa"));
+        assert_eq!(lines(guest(level, 1, 0, 3), CollectionLimits::default()), line("TEST: aaa"));
     }
 }
 
 #[test]
 fn flood_of_long_lines_is_cut_and_counted_with_all_others() {
-    let limits =
-        Limits { log: log::Limits { lines: 10, line_bytes: 100, ..log::Limits::default() }, ..Limits::default() };
+    let limits = CollectionLimits {
+        log: log::LogLimits { lines: 10, line_bytes: 100, ..log::LogLimits::default() },
+        ..CollectionLimits::default()
+    };
     let lines = lines(guest(2, 1_000, 2_000_000, 2_000_000), limits);
     let (guests, ours): (Vec<_>, Vec<_>) = lines.into_iter().partition(|(_, target, _)| target == GUEST_LOG);
     assert_eq!(guests.len(), 10);

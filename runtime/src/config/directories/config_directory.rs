@@ -8,7 +8,7 @@ use std::{
 /// The variable that names pattoo's configuration directory.
 const CONFIGDIR: &str = "PATTOO_CONFIGDIR";
 /// The configuration directory when the variable is not set.
-pub(super) const DEFAULT_CONFIGDIR: &str = "/etc/pattoo";
+pub(in crate::config) const DEFAULT_CONFIGDIR: &str = "/etc/pattoo";
 
 /// The directory with pattoo's configuration files and ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,14 +37,14 @@ impl ConfigDirectory {
         &self.path
     }
 
-    pub(super) fn is_named(&self) -> bool {
+    pub(in crate::config) fn is_named(&self) -> bool {
         self.named
     }
 }
 
 /// A path with a `~` at its beginning replaced by the user's home, as Python's `os.path.expanduser`
 /// does.
-pub(super) fn expand_home(path: &Path) -> PathBuf {
+pub(in crate::config) fn expand_home(path: &Path) -> PathBuf {
     let home = || env::var_os("HOME").filter(|home| !home.is_empty());
     match path.strip_prefix("~") {
         Ok(rest) => home().map_or_else(|| path.to_owned(), |home| Path::new(&home).join(rest)),

@@ -11,10 +11,8 @@ use std::{
 
 use pattoo_settings::{ConfigError, Problem};
 
-use super::{
-    config_directory::{ConfigDirectory, DEFAULT_CONFIGDIR},
-    pattoo::PattooFiles,
-};
+use super::config_directory::{ConfigDirectory, DEFAULT_CONFIGDIR};
+use crate::config::pattoo::PattooFiles;
 
 /// The directory of our own data within pattoo's.
 const OWN: &str = "pattoo_wasm";
@@ -52,7 +50,7 @@ impl DataDirectory {
     }
 
     /// The directory in pattoo's files, else the user's.
-    pub(super) fn of(files: &PattooFiles) -> Result<Self, Problem> {
+    pub(in crate::config) fn of(files: &PattooFiles) -> Result<Self, Problem> {
         match &files.daemon_directory {
             Some(root) => Ok(Self::at(root)),
             None => Self::of_user(env::var_os("XDG_STATE_HOME"), env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")),
