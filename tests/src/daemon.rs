@@ -72,7 +72,9 @@ impl Site {
     pub fn configure(&self, collectors: &Value) {
         let mut settings = self.extra.clone();
         if let Some(settings) = settings.as_object_mut() {
-            settings.insert("server".to_owned(), json!({"url": self.server}));
+            if !settings.contains_key("outputs") {
+                settings.insert("server".to_owned(), json!({"url": self.server}));
+            }
             settings.insert("hostname".to_owned(), json!("gateway-7"));
             settings.insert("collectors".to_owned(), collectors.clone());
         }

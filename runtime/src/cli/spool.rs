@@ -12,7 +12,7 @@ use pattoo_spool::{PayloadInfo, Selection, Spool, SpoolLimits, SpoolStats, Store
 use serde_json::json;
 
 use super::{Exit, Failure, output::print_line};
-use crate::config::DataDirectory;
+use crate::config::{ConfigDirectory, DataDirectory, queues_of};
 
 /// How much of a refusal a list shows, in bytes.
 const MAX_SHOWN: usize = 100;
@@ -106,7 +106,10 @@ impl PayloadFilter {
             ids: ids.into_iter().map(StoredId).collect(),
             quarantined: self.quarantined.then_some(true),
             program: self.program,
-            output: self.server.map(|server| server.id().clone()).or(self.output.map(|output| output.id())),
+            output: self
+                .server
+                .map(|server| server.id().clone())
+                .or(self.output.map(|output| queues_of(&ConfigDirectory::find(), &output))),
         }
     }
 }

@@ -177,7 +177,7 @@ fn ours(fields: Fields<'_>, folders: Folders<'_>, pattoo: &PattooFiles) -> Resul
 }
 
 /// The name of the output that `server:` and pattoo's own files configure.
-const PATTOO: &str = "pattoo";
+pub(super) const PATTOO: &str = "pattoo";
 
 /// The outputs: those of `outputs:`, or the pattoo server of `server:` or of pattoo's own files.
 fn outputs(fields: Fields<'_>, folders: Folders<'_>, pattoo: &PattooFiles) -> Result<Vec<NamedOutput>, Reported> {

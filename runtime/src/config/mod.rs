@@ -43,7 +43,7 @@ pub use self::{
     hostname::{HostnameError, fully_qualified_hostname},
     limits::{CollectorLimits, Limit, known_limits, limit_named},
     log::LogBounds,
-    own::{OwnAddresses, own_addresses},
+    own::{OwnAddresses, own_addresses, queues_of},
     posting::Posting,
     schema::schema,
     settings::{SettingsError, check_yaml, merge_setting, read_settings, to_json},

@@ -3,10 +3,14 @@
 
 use std::net::SocketAddr;
 
+use pattoo_output::{OutputName, ServerUrl};
+use pattoo_settings::yaml::Node;
+use pattoo_spool::OutputId;
 use url::Url;
 
 use super::{
     directories::ConfigDirectory,
+    load::PATTOO,
     pattoo::PattooFiles,
     source::{DEFAULT_STATUS, FILE, Source},
 };
@@ -47,9 +51,26 @@ pub fn own_addresses(directory: &ConfigDirectory) -> OwnAddresses {
     own
 }
 
+/// The name of an output's queues in the spool: of a pattoo server its URL, of any other output its
+/// own name. An output that the configuration does not name has its own name. Blocks while it reads.
+pub fn queues_of(directory: &ConfigDirectory, name: &OutputName) -> OutputId {
+    let source = Source::read(&directory.path().join(FILE)).ok();
+    let ours = source.as_ref().and_then(|source| source.document.root.entry("pattoo_wasm"));
+    let url = |node: &Node| node.entry("url")?.node.text()?.parse::<ServerUrl>().ok();
+    let output = ours.and_then(|ours| ours.node.entry("outputs")?.node.entry(name.as_str())).map(|entry| &entry.node);
+    let is_pattoo = |node: &&Node| node.entry("type").and_then(|entry| entry.node.text()) == Some("pattoo");
+    let short = || {
+        let server = ours.and_then(|ours| url(&ours.node.entry("server")?.node));
+        let server = server.or_else(|| PattooFiles::read(directory).ok()?.server);
+        server.filter(|_| name.as_str() == PATTOO)
+    };
+    let server = output.filter(is_pattoo).and_then(url).or_else(|| if output.is_none() { short() } else { None });
+    server.map_or_else(|| name.id(), |server| server.id().clone())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{ConfigDirectory, OwnAddresses, own_addresses};
+    use super::{ConfigDirectory, OwnAddresses, own_addresses, queues_of};
 
     #[test]
     fn servers_and_status_address_are_found_without_a_valid_configuration() {
@@ -70,5 +91,20 @@ mod tests {
         assert_eq!(own_addresses(&directory).status, Some("0.0.0.0:9".parse().unwrap()));
         ours("pattoo_wasm: { status: none }\n");
         assert_eq!(own_addresses(&directory).status, None);
+    }
+
+    #[test]
+    fn queues_of_a_server_have_its_url_as_their_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = ConfigDirectory::at(folder.path());
+        let ours = |text: &str| std::fs::write(folder.path().join("pattoo_wasm.yaml"), text).unwrap();
+        let queues = |name: &str| queues_of(&directory, &name.parse().unwrap()).to_string();
+        assert_eq!(queues("pattoo"), "pattoo");
+        ours("pattoo_wasm: { server: { url: 'http://192.0.2.6:80/' } }\n");
+        assert_eq!(queues("pattoo"), "http://192.0.2.6");
+        ours(
+            "pattoo_wasm: { outputs: { one: { type: pattoo, url: 'http://192.0.2.7:1' }, two: { type: file, path: f } } }\n",
+        );
+        assert_eq!([queues("one"), queues("two"), queues("pattoo")], ["http://192.0.2.7:1", "two", "pattoo"]);
     }
 }

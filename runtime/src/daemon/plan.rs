@@ -24,7 +24,7 @@ const POST_WITHIN: Duration = Duration::from_secs(5);
 pub enum PlanError {
     /// No output is configured.
     #[error(
-        "no pattoo server is configured; set `server: {{ url: \"http://192.0.2.5:20201\" }}` in pattoo_wasm.yaml, or ip_address in pattoo.yaml"
+        "no output is configured; set `server: {{ url: \"http://192.0.2.5:20201\" }}` or `outputs:` in pattoo_wasm.yaml, or ip_address in pattoo.yaml"
     )]
     NoOutput,
     /// A collector has no agent id.

@@ -38,16 +38,7 @@ impl Default for Sizes {
 }
 
 static SIZES: &[Quantity<Sizes>] = &[
-    quantity!(
-        "rotate",
-        "size at which the file is rotated",
-        Size,
-        64 * KIB,
-        64 * GIB,
-        rotate,
-        same,
-        same
-    ),
+    quantity!("rotate", "size at which the file is rotated", Size, 64 * KIB, 64 * GIB, rotate, same, same),
     quantity!("keep", "how many rotated files are kept", Count, 1, 10_000, keep, u64::from, narrow),
     quantity!(
         "max_payload",
@@ -64,13 +55,8 @@ static SIZES: &[Quantity<Sizes>] = &[
 /// The form of the section.
 pub fn form() -> Form {
     let mut keys = vec![
-        Key::new(
-            "path",
-            Kind::Text,
-            "the file; a relative path is below `daemon_directory`",
-            "archive/values.jsonl",
-        )
-        .required(),
+        Key::new("path", Kind::Text, "the file; a relative path is below `daemon_directory`", "archive/values.jsonl")
+            .required(),
     ];
     keys.extend(Key::of_quantities(SIZES, &Sizes::default()));
     Form::new("a file", keys)
