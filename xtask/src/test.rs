@@ -40,7 +40,7 @@ const fn cargo(name: &'static str, about: &'static str, arguments: &'static [&'s
 /// All parts, in the order in which they run.
 const PARTS: [Part; 13] = [
     steps("format", "the format of all Rust", format),
-    Part { by_default: false, ..steps("words", "the terms of STYLE.md and the sizes of files", |_| words::check(&[])) },
+    steps("words", "the terms of STYLE.md and the sizes of files", |_| words::check(&[])),
     steps("workflows", "the workflows in .github/", workflows),
     steps("licences", "licences, sources and duplicates of dependencies", licences),
     steps("advisories", "known vulnerabilities of dependencies", advisories),
