@@ -1,27 +1,54 @@
-//! The guarded HTTP client: all that a collector can do on the web, and nothing else.
+//! A guarded HTTP client: it fetches from granted origins and connects to no other address.
 //!
-//! A collector is code that its operator did not write. What it may be after is not the page it was granted but what
-//! else this machine can reach: the metadata service of its cloud, a plant's own web interfaces, the loopback ports of
-//! other programs, the pattoo server itself. An HTTP client makes that easy in a dozen ways: a name that resolves to a
-//! private address (and to a public one a moment earlier), a site that redirects there, an address spelled in octal or
-//! wrapped in IPv6, a proxy from the environment that connects where nobody looked, a header that smuggles a second
-//! request. This layer stands between: deny by default, one policy, applied to every hop.
+//! Code that its operator did not write may look for more than the page that it was granted: the metadata service of a cloud, the
+//! web interfaces of a plant, loopback ports of other programs. An HTTP client makes that easy in many ways: a name that resolves to
+//! a private address (and to a public one a moment earlier), a site that redirects there, an address in octal or
+//! within IPv6, a proxy from the environment, a header that smuggles a second request. This client denies by default, and applies
+//! one policy to every hop.
 //!
-//! The way of a request, each step in the file of its name:
+//! ```
+//! # use std::io::{Read as _, Write as _};
+//! use pattoo_fetch::{Client, Error, Limits, OriginGrant, OwnEndpoints, Request};
 //!
-//! 1. `message` takes what the guest asked for, as text, and refuses what is no clean request (`headers`).
+//! # let site = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! # let origin = format!("http://{}", site.local_addr()?);
+//! # std::thread::spawn(move || {
+//! #     let (mut connection, _) = site.accept().unwrap();
+//! #     connection.read(&mut [0; 4096]).unwrap();
+//! #     connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n21.5").unwrap();
+//! # });
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! # runtime.block_on(async {
+//! // Without this grant, not even the name of the site is resolved.
+//! let grant = OriginGrant::new(origin.parse()?).private(true);
+//! let client = Client::new(vec![grant], Limits::default(), OwnEndpoints::default())?;
+//! let get = |url: String| Request { method: "GET".to_owned(), url, ..Request::default() };
+//!
+//! let response = client.fetch(get(format!("{origin}/temperature"))).await?;
+//! assert_eq!((response.status, response.body.as_slice()), (200, b"21.5".as_slice()));
+//!
+//! let denied = client.fetch(get("http://169.254.169.254/latest/meta-data".to_owned())).await;
+//! assert!(matches!(denied, Err(Error::Denied(_))));
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The steps of a request, each in the file of its name:
+//!
+//! 1. `message` parses the request, which is text, and refuses what is not a valid request (`headers`).
 //! 2. `grant` and `path` decide whether origin, method and path were granted, before any name is resolved: a lookup is
 //!    a channel to the outside too.
-//! 3. `resolver` resolves the name, `address` classifies every address found, and the connection goes to an address that
+//! 3. `resolver` resolves the name, `address` classifies every address found, and the connection is made to an address that
 //!    was checked. Literal addresses take the same path.
-//! 4. `client` sends, over a connection that no other collector and no other origin shares, with the secrets that the
-//!    grant attaches (`secret`).
-//! 5. `redirect` says what the next hop is; steps 2 to 4 again.
-//! 6. `body` reads the answer under caps on both sides of decompression (`limits`), and tells a `meter` of each piece.
+//! 4. `client` sends the request over a connection that no other collector and no other origin shares, with the secrets that the
+//!    grant attaches.
+//! 5. `redirect` determines the next hop; steps 2 to 4 are repeated for it.
+//! 6. `body` reads the response under limits on both sides of decompression (`limits`), and tells a `meter` of each piece.
 //!
-//! It never shows a secret (a site that echoes one can), keeps no cookies, uses no proxy, speaks HTTP/1.1 only, and knows
+//! The client never shows a secret, stores no cookies, uses no proxy, speaks HTTP/1.1 only, and knows
 //! nothing of WebAssembly. A fetch that is dropped closes its connection; only a name lookup, which the C library cannot
-//! cancel, may outlive it, and few of those may run at once.
+//! cancel, may outlive it, and the number of those is limited.
 
 mod address;
 mod body;

@@ -5,6 +5,24 @@
 //! wrong on the way is a [`Problem`] with its place and the fix, and all of them are reported together.
 //!
 //! Nothing here knows what the settings are for: each part of the program brings the forms of its own section.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use pattoo_settings::{ConfigError, Form, Key, Kind, SourceFile, read, yaml::Document};
+//!
+//! let speed = Key::new("speed", Kind::Integer(0, 9), "how fast the pump runs", "3").or("3");
+//! let form = Form::new("a pump", vec![speed]);
+//! let settings = |text: &str| {
+//!     let file = Arc::new(SourceFile { path: "pump.yaml".into(), text: text.to_owned() });
+//!     let document = Document::parse(&file).expect("it is YAML");
+//!     read(&file, &document, &form, |fields| fields.integer("speed"))
+//! };
+//!
+//! assert_eq!(settings("speed: 7"), Ok(Some(7)));
+//! let error = ConfigError::from(settings("speed: 70").unwrap_err());
+//! assert_eq!(error.to_string(), "pump.yaml:1:8: `speed` is an integer from 0 to 9, not `70`");
+//! ```
 
 mod form;
 mod quantity;
