@@ -25,7 +25,7 @@ fn log_file_leaves_free_space_on_its_disk_and_resumes_later() {
     // Less than a tenth of the disk is free, but some.
     let ballast = seen_by(&daemon, &log.join("ballast"));
     fs::File::create(&ballast).and_then(|mut file| file.write_all(&vec![0; 980 << 10])).expect("room for it");
-    daemon.wait_for("log lines are dropped: of its file system");
+    daemon.wait_for("log lines are dropped: its file system has");
     let full = size();
     let collected =
         |daemon: &Daemon| daemon.metrics()["pattoo_wasm_collections_total{program=\"A\",outcome=\"completed\"}"];
@@ -75,7 +75,7 @@ fn named_pipe_in_place_of_the_log_file_is_refused_and_blocks_nothing() {
     let log = site.folder().join("log/pattoo_wasm.log");
     assert!(std::process::Command::new("mkfifo").arg(&log).status().expect("mkfifo is there").success());
     let daemon = Daemon::start(&mut site.command());
-    let said = daemon.wait_for("no log file");
+    let said = daemon.wait_for("cannot open a log file");
     assert!(said.contains("it is a named pipe, not a regular file"), "{said}");
     daemon.wait_for("A: completed");
     // After a log rotation the daemon creates a regular file.
