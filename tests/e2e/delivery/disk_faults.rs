@@ -122,7 +122,8 @@ fn full_disk_loses_no_collection_that_was_reported_complete() {
         let done = format!("{program}: completed, 1 datapoints taken");
         let finished = heard.iter().filter(|line| line.ends_with(&done)).count();
         assert!(counts.len() >= finished, "{program}: {finished} finished, {counts:?}");
-        let unkept = heard.iter().filter(|line| line.contains(&done) && line.contains("its state is not stored")).count();
+        let unkept =
+            heard.iter().filter(|line| line.contains(&done) && line.contains("its state is not stored")).count();
         let repeated = counts.windows(2).filter(|two| two[0] == two[1]).count();
         assert!(repeated <= unkept, "{program}: {repeated} came twice, {unkept} could not be counted: {counts:?}");
     }

@@ -1,8 +1,10 @@
 //! Delivery against servers that behave and servers that do not.
 
 mod comparison;
+mod damage;
 mod log;
 mod outage;
+mod relocation;
 mod scheduler;
 mod server;
 mod several;
@@ -32,7 +34,15 @@ fn open_with(folder: &Path, limits: SpoolLimits) -> Spool {
     Spool::open(&folder.join("spool.sqlite3"), limits).unwrap()
 }
 
-/// Stores `text` as a body of the agent.
+/// Changes the file of a spool without its knowledge, as damage does.
+fn tamper<T>(spool: &Spool, with: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>) {
+    let db = rusqlite::Connection::open(spool.path()).unwrap();
+    // It stays in the log, as with every other process.
+    db.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
+    with(&db).unwrap();
+}
+
+/// Stores `text` as a payload of the agent.
 async fn put(spool: &Spool, server: &ServerUrl, digit: char, text: impl Into<String>) -> StoredId {
     store(spool, server, &agent(digit), text.into()).await
 }
