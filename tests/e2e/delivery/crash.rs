@@ -164,7 +164,7 @@ fn kill(
     match point {
         KillPoint::BeforeCommit | KillPoint::AfterCommit => {
             let (text, end) =
-                if point == KillPoint::BeforeCommit { (": begins", "") } else { ("TRACE body ", " is stored") };
+                if point == KillPoint::BeforeCommit { (": begins", "") } else { ("TRACE payload ", " is stored") };
             // Not always the first one.
             let mut left = rng.below(8);
             let deadline = Instant::now() + time_limit;
@@ -197,7 +197,7 @@ fn kill(
     daemon.killer().kill();
     let (_, heard) = daemon.wait();
     let spool = SpoolAfterKill::of(site);
-    let stored = numbers(&heard, "TRACE body ", " is stored").max();
+    let stored = numbers(&heard, "TRACE payload ", " is stored").max();
     let hit = match point {
         KillPoint::BeforeCommit => {
             let under_way = log_of_collections(&heard).1.len();
@@ -206,7 +206,7 @@ fn kill(
         }
         KillPoint::AfterCommit => stored.is_some_and(|stored| {
             spool.queued.contains_key(&stored)
-                && numbers(&heard, "TRACE posting body ", "").all(|posted| posted != stored)
+                && numbers(&heard, "TRACE sending payload ", "").all(|posted| posted != stored)
         }),
         KillPoint::DuringPost | KillPoint::AfterAnswer => body.is_some_and(|body| spool.holds(&body)),
         KillPoint::Random => true,
