@@ -1,6 +1,6 @@
 //! Where datapoints go: encoded for each output, durable until the output has accepted them.
 //!
-//! An [`Output`] is one of the rooms below: [`pattoo`] posts to a pattoo server, [`file`] appends to a file. A room owns all that
+//! An [`Output`] is one of the rooms below: [`pattoo`] posts to a pattoo server, [`mod@file`] appends to a file. A room owns all that
 //! is particular to its output: its section of the configuration, how datapoints are encoded and divided, how payloads are
 //! sent, and what an answer means. To add an output, add a room that implements [`Room`] and a line to `outputs!` below.
 //!

@@ -43,7 +43,7 @@ async fn file_and_its_folders_are_readable_for_their_owner_only() {
 }
 
 #[tokio::test]
-async fn each_commit_is_flushed() {
+async fn each_commit_is_flushed_to_disk() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&folder.path().join("numbers.sqlite3"), SCHEMA).unwrap();
     let settings = database.read(|db| {
