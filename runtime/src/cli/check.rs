@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use pattoo_base::files;
 use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::AgentId;
 use pattoo_output::NamedOutput;
@@ -144,7 +145,7 @@ fn directories(loaded: &Loaded) -> Vec<Problem> {
     let directories = &loaded.configuration.directories;
     let log = directories.log.as_deref().map(|path| ("log_directory", path));
     let unwritable = |(key, path): (&'static str, &Path)| {
-        let why = writable(path).err()?;
+        let why = files::check_writable(path).err()?;
         let keys = |section| [PathStep::Key(section), PathStep::Key(key)];
         let place = loaded.place_in_pattoos(&[&keys("pattoo"), &keys("main")]);
         let what = format!("{} cannot be written to: {why}", path.display());
@@ -170,13 +171,6 @@ fn own_files(loaded: &Loaded) -> Vec<Problem> {
     // Each collector reports the same about a wrong folder.
     problems.dedup_by(|one, other| one.what == other.what);
     problems
-}
-
-/// Whether a file can be created in a directory, or the directory itself if there is none.
-fn writable(path: &Path) -> Result<(), String> {
-    let there = path.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(Path::new("."));
-    // It has no name, or is removed at once.
-    tempfile::tempfile_in(there).map(drop).map_err(|error| format!("in {}: {error}", there.display()))
 }
 
 /// A status address that other machines can reach.

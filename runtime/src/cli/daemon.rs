@@ -18,7 +18,7 @@ use super::{Exit, Failure, logging};
 use crate::{
     config::{ConfigDirectory, Configuration},
     daemon::{
-        Command, Daemon, DaemonResources, DaemonStatus, DirectoryLock, DirectoryLockError, Notifier, Plan,
+        Command, Daemon, DaemonResources, DaemonStatus, DesiredCollector, DirectoryLock, DirectoryLockError, Notifier,
         StatusServer, Supervisor, plan,
     },
 };
@@ -105,7 +105,7 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
         tracing::info!("status on http://{}", server.address());
         tokio::spawn(server.serve(Arc::clone(&status), spool.clone()))
     });
-    let supervisor = Supervisor::new(Arc::new(sandbox), concurrent, Arc::clone(&status), Arc::clone(&first.store));
+    let supervisor = Supervisor::new(Arc::new(sandbox), concurrent, Arc::clone(&status), resources.store());
     let make_plan = {
         let (resources, started) = (Arc::clone(&resources), Arc::new(configuration));
         Arc::new(move || {
@@ -199,7 +199,7 @@ async fn reload(
     directory: &ConfigDirectory,
     started: &Configuration,
     level: Option<LevelFilter>,
-) -> Result<Plan, String> {
+) -> Result<Vec<DesiredCollector>, String> {
     let mut configuration = match load(directory, level).await {
         Ok(Ok(configuration)) => configuration,
         Ok(Err(error)) => {

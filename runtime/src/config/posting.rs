@@ -9,6 +9,7 @@ use pattoo_spool::SpoolLimits;
 
 use super::{
     ConfigDirectory, forms,
+    own::{output_nodes, url_of},
     source::{FILE, Source},
     spool::SPOOL,
 };
@@ -43,23 +44,23 @@ impl Posting {
             if let Some(node) = fields.node("spool") {
                 fields.of(&forms::spool(), node).quantities(SPOOL, &mut spool)?;
             }
-            let server = if with_token { settings(fields, server, &source)? } else { None };
+            let server = if with_token { settings(fields, node, server, &source)? } else { None };
             Ok(Self { server, spool })
         });
         Ok(posting?)
     }
 }
 
-/// The settings of `server`, if it is configured.
-fn settings(fields: Fields<'_>, server: &ServerUrl, source: &Source) -> Result<Option<pattoo::Settings>, Reported> {
+/// The settings of `server`, if it is configured below `ours`.
+fn settings(
+    fields: Fields<'_>,
+    ours: &Node,
+    server: &ServerUrl,
+    source: &Source,
+) -> Result<Option<pattoo::Settings>, Reported> {
     let folders = Folders { configuration: source.folder(), data: Path::new("") };
     let form = pattoo::form();
-    let is_it = |node: &&Node| {
-        let url = node.entry("url").and_then(|entry| entry.node.text()).and_then(|url| url.parse::<ServerUrl>().ok());
-        url.is_some_and(|url| url == *server)
-    };
-    let outputs = fields.map("outputs").iter().map(|entry| &entry.node);
-    let configured = fields.node("server").into_iter().chain(outputs).find(is_it);
+    let configured = output_nodes(ours).find(|output| url_of(output).as_ref() == Some(server));
     configured.map(|node| pattoo::Settings::read(fields.of(&form, node), folders)).transpose()
 }
 

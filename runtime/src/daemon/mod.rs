@@ -1,6 +1,6 @@
 //! Many collectors, each on its interval, for months.
 //!
-//! A configuration becomes a [`Plan`] of [`DesiredCollector`]s. The loader loads their modules, the
+//! A configuration becomes a plan: the [`DesiredCollector`]s. The loader loads their modules, the
 //! supervisor starts each collection at its scheduled time, and a collection ends when its
 //! datapoints are durable in the spool. From there [`pattoo_output`] delivers them. What happened
 //! is in the [`DaemonStatus`], which the status address shows.
@@ -67,14 +67,6 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// How long the notification that the daemon is ready waits for collectors that are being loaded.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
-/// The collectors to run, and where their payloads are stored.
-pub struct Plan {
-    /// The collectors, each with a program of its own.
-    pub collectors: Vec<DesiredCollector>,
-    /// Makes payloads durable.
-    pub store: StorePayloads,
-}
-
 /// A command to a running daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
@@ -85,7 +77,7 @@ pub enum Command {
 }
 
 /// Makes a new plan, for a reload. An error is text for people; the previous plan stays in effect.
-pub type MakePlan = Arc<dyn Fn() -> BoxFuture<'static, Result<Plan, String>> + Send + Sync>;
+pub type MakePlan = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<DesiredCollector>, String>> + Send + Sync>;
 
 /// The daemon: a supervisor, its commands, and the notifications to the service manager.
 pub struct Daemon {
@@ -104,7 +96,12 @@ impl Daemon {
 
     /// Runs `plan`, and the result of `make_plan` at each reload, until a command to stop. Call
     /// [`finish`](Self::finish) then.
-    pub async fn run(&mut self, plan: Plan, commands: &mut mpsc::Receiver<Command>, make_plan: MakePlan) {
+    pub async fn run(
+        &mut self,
+        plan: Vec<DesiredCollector>,
+        commands: &mut mpsc::Receiver<Command>,
+        make_plan: MakePlan,
+    ) {
         let mut alive = tokio::time::interval(self.notifier.alive_every().unwrap_or(Duration::from_hours(1)));
         let mut planning = JoinSet::new();
         let mut again = false;
@@ -149,7 +146,7 @@ impl Daemon {
         }
     }
 
-    fn reload(&self, planning: &mut JoinSet<Result<Plan, String>>, make_plan: &MakePlan) {
+    fn reload(&self, planning: &mut JoinSet<Result<Vec<DesiredCollector>, String>>, make_plan: &MakePlan) {
         tracing::info!("reading the configuration again");
         self.notifier.send(ServiceState::Reloading, "reading the configuration again");
         planning.spawn(make_plan());
@@ -158,9 +155,8 @@ impl Daemon {
     /// Begins with a plan. The service manager is notified that the daemon is ready when all
     /// collectors are loaded or refused, or after [`READY_WITHIN`]: a module that takes long delays
     /// no dependent service.
-    fn follow(&mut self, Plan { collectors, store }: Plan) {
-        self.supervisor.store_to(store);
-        self.supervisor.follow(collectors);
+    fn follow(&mut self, plan: Vec<DesiredCollector>) {
+        self.supervisor.follow(plan);
         self.starting = Some(Starting { ready_at: Instant::now().checked_add(READY_WITHIN), is_ready: false });
     }
 
@@ -175,7 +171,7 @@ impl Daemon {
         self.notifier.send(ServiceState::Ready, &status);
     }
 
-    fn adopt(&mut self, planned: Result<Plan, String>) {
+    fn adopt(&mut self, planned: Result<Vec<DesiredCollector>, String>) {
         match planned {
             Ok(plan) => {
                 self.follow(plan);

@@ -13,7 +13,7 @@ use pattoo_sandbox::{
 use pattoo_spool::Spool;
 use tokio::sync::Mutex;
 
-use super::{DesiredCollector, Plan, StorePayloads};
+use super::{DesiredCollector, StorePayloads};
 use crate::config::{CollectorSettings, Configuration};
 
 /// The time for running requests to finish when delivery stops.
@@ -56,7 +56,7 @@ pub struct DaemonResources {
 }
 
 impl DaemonResources {
-    /// Resources that post nothing yet. `status` is our own address, which no collector may reach.
+    /// Resources that deliver nothing yet. `status` is our own address, which no collector may reach.
     pub fn new(spool: Spool, state: StateStore, endpoints: Endpoints, status: Option<SocketAddr>) -> Self {
         Self { spool, endpoints, state, status, delivery: Mutex::new(None) }
     }
@@ -83,7 +83,7 @@ impl DaemonResources {
     }
 
     /// Makes the payloads of a collection durable, all of them in one transaction.
-    fn store(&self) -> StorePayloads {
+    pub fn store(&self) -> StorePayloads {
         let spool = self.spool.clone();
         Arc::new(move |payloads| {
             let spool = spool.clone();
@@ -105,13 +105,17 @@ impl DaemonResources {
     }
 }
 
-/// Makes the plan of a configuration: agent ids are made or read, backlogs of pattoo's Python
-/// agents taken over, and posting goes to the configured server.
+/// Makes the plan of a configuration: the collectors to run, each with a program of its own. Agent
+/// ids are made or read, backlogs of pattoo's Python agents taken over, and delivery goes to the
+/// configured outputs.
 ///
 /// # Errors
 ///
 /// When something in it cannot be used. Nothing has changed then but that agent ids were made.
-pub async fn plan(resources: &DaemonResources, configuration: &Configuration) -> Result<Plan, PlanError> {
+pub async fn plan(
+    resources: &DaemonResources,
+    configuration: &Configuration,
+) -> Result<Vec<DesiredCollector>, PlanError> {
     if configuration.outputs.is_empty() {
         return Err(PlanError::NoOutput);
     }
@@ -142,7 +146,7 @@ pub async fn plan(resources: &DaemonResources, configuration: &Configuration) ->
     }
     resources.deliver_to(&configuration.outputs).await;
     resources.endpoints.deny_addresses(move |address| own.has_address(address.ip(), address.port()));
-    Ok(Plan { collectors, store: resources.store() })
+    Ok(collectors)
 }
 
 /// The outputs with these names.

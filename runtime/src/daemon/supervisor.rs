@@ -98,7 +98,7 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A supervisor without collectors. At most `concurrent` collections run at once; `sandbox`
-    /// must be made for as many.
+    /// must be made for as many. `store` makes their payloads durable.
     pub fn new(sandbox: Arc<Sandbox>, concurrent: u32, status: Arc<DaemonStatus>, store: StorePayloads) -> Self {
         let clock = Clock::start();
         Self {
@@ -126,11 +126,6 @@ impl Supervisor {
     /// The loader of modules.
     pub fn loader(&self) -> Arc<Loader> {
         Arc::clone(&self.loader)
-    }
-
-    /// Stores payloads with `store` from now on.
-    pub fn store_to(&mut self, store: StorePayloads) {
-        self.store = store;
     }
 
     /// Runs these collectors and no others, each as soon as [`step`](Self::step) finds it loaded.

@@ -5,7 +5,7 @@ use std::{fmt::Debug, path::Path, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use pattoo_base::{secret::Secret, tls::Trust};
 use pattoo_measurement::{Agent, AgentId, Bounds, Program, Sink};
-use pattoo_settings::{Fields, Reported};
+use pattoo_settings::{Fields, KIB, MIB, Quantity, Reported, Unit};
 use pattoo_spool::{OutputId, QueueId, Spool, SpoolError};
 use url::Url;
 
@@ -65,6 +65,19 @@ pub trait Room: Debug + Send + Sync {
         _program: &'a Program,
     ) -> Option<BoxFuture<'a, Result<(), SpoolError>>> {
         None
+    }
+}
+
+/// The key of [`Room::max_payload`], in the table of an output.
+pub(crate) const fn max_payload<T>(get: fn(&T) -> u64, set: fn(&mut T, u64)) -> Quantity<T> {
+    Quantity {
+        name: "max_payload",
+        doc: "the largest payload; larger ones are split",
+        unit: Unit::Size,
+        min: 16 * KIB,
+        max: 256 * MIB,
+        get,
+        set,
     }
 }
 

@@ -62,6 +62,17 @@ impl From<NotRegular> for io::Error {
     }
 }
 
+/// Checks that a file can be created in a folder, or the folder itself if it does not exist.
+///
+/// # Errors
+///
+/// Why not, with the existing folder that was tried: `in /var: Permission denied (os error 13)`.
+pub fn check_writable(folder: &Path) -> Result<(), String> {
+    let there = folder.ancestors().find(|folder| folder.symlink_metadata().is_ok()).unwrap_or(Path::new("."));
+    // The file has no name, or is removed at once.
+    tempfile::tempfile_in(there).map(drop).map_err(|error| format!("in {}: {error}", there.display()))
+}
+
 /// Opens a regular file for reading. Never blocks on a named pipe or a device.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Exposure, How,
+    Exposure, How, check_writable,
     exposure::{Trusted, Walk},
     exposures, exposures_of_secret, open, open_or_create, read, read_text,
 };
@@ -24,6 +24,17 @@ fn mode(path: &Path, mode: u32) {
 fn found_by(us: u32, path: &Path) -> Vec<How> {
     let walk = Walk::of(path, Trusted { user: us, unmapped: None });
     walk.found.iter().filter(|exposure| exposure.path == path).map(|exposure| exposure.how).collect()
+}
+
+#[test]
+fn folder_that_does_not_exist_is_writable_unless_a_file_is_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(check_writable(&folder.path().join("a/b")), Ok(()));
+    assert!(fs::read_dir(folder.path()).unwrap().next().is_none());
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let why = check_writable(&file.join("a")).unwrap_err();
+    assert!(why.starts_with(&format!("in {}: ", file.display())), "{why}");
 }
 
 #[test]

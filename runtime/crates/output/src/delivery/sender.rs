@@ -19,6 +19,7 @@
 //! accepted. The size that was refused is remembered for a while, so that what is larger is divided at once.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -69,6 +70,13 @@ struct Answers {
     doubtful: HashMap<QueueId, DoubtfulAnswer>,
     /// The smallest size that was refused as too large, and when.
     too_large: Option<(usize, Instant)>,
+}
+
+impl Answers {
+    /// The smallest size that was refused as too large not long ago, and when.
+    fn known_too_large(&self) -> Option<(usize, Instant)> {
+        self.too_large.filter(|(_, at)| at.elapsed() < TOO_LARGE_FOR)
+    }
 }
 
 /// A queue whose payload was answered so.
@@ -233,34 +241,25 @@ impl Sender {
 
     /// Sends a payload: whole, or in parts if it is too large.
     async fn send_parts(&self, client: &dyn Client, queue: &QueueId, bytes: &[u8]) -> Result<(), SendError> {
-        if !self.is_too_large(&queue.output, bytes.len()) {
-            match client.send(queue, bytes.to_vec()).await {
-                Err(error) if error.verdict == Verdict::TooLarge => {
-                    if client.split(bytes, DEPTH).is_none() {
-                        return Err(error);
-                    }
-                    self.note_too_large(&queue.output, bytes.len());
-                }
-                sent => return sent,
-            }
-        }
-        let Some(parts) = client.split(bytes, DEPTH) else { return client.send(queue, bytes.to_vec()).await };
-        let [first, second] = parts.map(|part| part.bytes);
-        let mut left = vec![(second, DEPTH.saturating_add(1)), (first, DEPTH.saturating_add(1))];
+        let mut left = vec![(Cow::Borrowed(bytes), DEPTH)];
         while let Some((part, depth)) = left.pop() {
-            let divided = |part: &[u8]| client.split(part, depth).map(|parts| parts.map(|part| part.bytes));
-            let deeper = depth.saturating_add(1);
+            // The last is the next to be sent.
+            let divided = || {
+                let [first, second] = client.split(&part, depth)?.map(|half| Cow::Owned(half.bytes));
+                let deeper = depth.saturating_add(1);
+                Some([(second, deeper), (first, deeper)])
+            };
             if self.is_too_large(&queue.output, part.len())
-                && let Some([first, second]) = divided(&part)
+                && let Some(halves) = divided()
             {
-                left.extend([(second, deeper), (first, deeper)]);
+                left.extend(halves);
                 continue;
             }
-            match client.send(queue, part.clone()).await {
+            match client.send(queue, part.to_vec()).await {
                 Err(error) if error.verdict == Verdict::TooLarge => {
-                    let Some([first, second]) = divided(&part) else { return Err(error) };
+                    let Some(halves) = divided() else { return Err(error) };
                     self.note_too_large(&queue.output, part.len());
-                    left.extend([(second, deeper), (first, deeper)]);
+                    left.extend(halves);
                 }
                 sent => sent?,
             }
@@ -270,15 +269,12 @@ impl Sender {
 
     /// Whether the output refused something of this size not long ago.
     fn is_too_large(&self, output: &OutputId, bytes: usize) -> bool {
-        self.answers(output, |answers| {
-            let known = answers.too_large.filter(|(_, at)| at.elapsed() < TOO_LARGE_FOR);
-            known.is_some_and(|(size, _)| bytes >= size)
-        })
+        self.answers(output, |answers| answers.known_too_large().is_some_and(|(size, _)| bytes >= size))
     }
 
     fn note_too_large(&self, output: &OutputId, bytes: usize) {
         self.answers(output, |answers| {
-            let known = answers.too_large.filter(|(_, at)| at.elapsed() < TOO_LARGE_FOR);
+            let known = answers.known_too_large();
             let smallest = known.map_or(bytes, |(size, _)| size.min(bytes));
             answers.too_large = Some((smallest, known.map_or_else(Instant::now, |(_, at)| at)));
         });

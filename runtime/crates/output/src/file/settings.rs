@@ -7,14 +7,15 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
+use pattoo_base::files;
 use pattoo_settings::{
     Fields, Form, GIB, KIB, Key, Kind, MIB, Quantity, Reported,
-    convert::{narrow, same},
+    convert::{narrow, same, widen},
     quantity,
 };
 
 use super::{appender::Appender, lines::JsonLines};
-use crate::room::{Client, ClientOptions, Encoding, Folders, Room};
+use crate::room::{Client, ClientOptions, Encoding, Folders, Room, max_payload};
 
 /// A file, as it was configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,28 +29,19 @@ pub struct Settings {
 pub(super) struct Sizes {
     pub(super) rotate: u64,
     pub(super) keep: u32,
-    pub(super) max_payload: u64,
+    pub(super) max_payload: usize,
 }
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { rotate: 64 * MIB, keep: 8, max_payload: MIB }
+        Self { rotate: 64 * MIB, keep: 8, max_payload: 1 << 20 }
     }
 }
 
 static SIZES: &[Quantity<Sizes>] = &[
     quantity!("rotate", "size at which the file is rotated", Size, 64 * KIB, 64 * GIB, rotate, same, same),
     quantity!("keep", "how many rotated files are kept", Count, 1, 10_000, keep, u64::from, narrow),
-    quantity!(
-        "max_payload",
-        "the largest payload; larger ones are split",
-        Size,
-        16 * KIB,
-        256 * MIB,
-        max_payload,
-        same,
-        same
-    ),
+    max_payload(|sizes| widen(sizes.max_payload), |sizes, bytes| sizes.max_payload = narrow(bytes)),
 ];
 
 /// The form of the section.
@@ -82,7 +74,7 @@ impl Room for Settings {
     }
 
     fn max_payload(&self) -> usize {
-        usize::try_from(self.sizes.max_payload).unwrap_or(usize::MAX)
+        self.sizes.max_payload
     }
 
     fn encoding(&self) -> Arc<dyn Encoding> {
@@ -96,12 +88,7 @@ impl Room for Settings {
     fn probe(&self, _: Duration) -> BoxFuture<'_, Result<(), String>> {
         async {
             let folder = self.path.parent().unwrap_or(Path::new("."));
-            let there = folder.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(Path::new("."));
-            // Nameless, so that nothing of it stays.
-            let written = tempfile::tempfile_in(there).map(drop);
-            written.map_err(|error| {
-                format!("{} cannot be written to: in {}: {error}", self.path.display(), there.display())
-            })
+            files::check_writable(folder).map_err(|why| format!("{} cannot be written to: {why}", self.path.display()))
         }
         .boxed()
     }

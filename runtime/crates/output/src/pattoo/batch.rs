@@ -13,7 +13,7 @@ use super::{
     body::Body,
     checksum::{AT_ONCE, Chains, Checksum},
     datapoint::{Datapoint, Rules},
-    pairs::{Head, PairHash, Pairs},
+    pairs::{Head, Pairs},
     split::split,
     value::{DataType, Scalar},
 };
@@ -80,8 +80,6 @@ struct Target {
 struct Prepared {
     index: u32,
     point: Datapoint,
-    key: PairHash,
-    value: PairHash,
     /// The first links of the chain, then all of them.
     checksum: Checksum,
 }
@@ -152,7 +150,8 @@ impl Batch {
                 match (point, room) {
                     (Ok(point), Some(bytes)) => {
                         pending = pending.saturating_add(bytes);
-                        group.push(self.prepare(&mut target.chains, index, point));
+                        let checksum = target.chains.begin(&point);
+                        group.push(Prepared { index, point, checksum });
                     }
                     (Ok(_), None) => rejections.push(Rejection { index, reason: Reason::Room }),
                     (Err(reason), _) => rejections.push(Rejection { index, reason }),
@@ -276,17 +275,9 @@ impl Batch {
         Some(Body { agent_id: self.agent.id.clone(), timestamp: built_at_ms, datapoints: self.datapoints, json })
     }
 
-    /// Computes what does not depend on the datapoints before it in the group.
-    fn prepare(&self, chains: &mut Chains, index: u32, point: Datapoint) -> Prepared {
-        let key = self.pairs.hash(Head::KEY, Scalar::Text(&point.key));
-        let value = self.pairs.hash(Head::VALUE, Scalar::from(&point.value));
-        let checksum = chains.begin(&point);
-        Prepared { index, point, key, value, checksum }
-    }
-
     /// Writes a datapoint, unless the batch has one with its checksum.
     fn write(&mut self, agent: &Agent, name: &str, target: &mut Target, prepared: Prepared) -> Result<(), Reason> {
-        let Prepared { point, key, value, checksum, .. } = prepared;
+        let Prepared { point, checksum, .. } = prepared;
         // The target is part of the checksum, so a checksum is unique in the whole body.
         let (digits, hash) = (checksum.hex(), self.pairs.hash_of_checksum(checksum));
         if self.pairs.lists(Head::CHECKSUM, &digits, hash) {
@@ -309,9 +300,9 @@ impl Batch {
             self.list_common(agent, name, common);
         }
         rows.extend_from_slice(common);
-        push_id(rows, self.pairs.id_of_hashed(Head::KEY, Scalar::Text(&point.key), key));
+        push_id(rows, self.pairs.id_of_own(Head::KEY, Scalar::Text(&point.key)));
         push_id(rows, self.data_type_id(DataType::of(&point.value)));
-        push_id(rows, self.pairs.id_of_hashed(Head::VALUE, Scalar::from(&point.value), value));
+        push_id(rows, self.pairs.id_of_own(Head::VALUE, Scalar::from(&point.value)));
         push_id(rows, self.timestamp_id(point.timestamp));
         let id = self.pairs.add_new(Head::CHECKSUM, Scalar::Digits(&digits), hash);
         rows.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
@@ -388,7 +379,7 @@ impl Encoder for Batch {
 
 impl SinkFactory for PattooJson {
     fn sink(&self, agent: &Arc<Agent>, bounds: Bounds) -> Box<dyn Sink> {
-        Box::new(Batch::new(Arc::clone(agent), bounds.future).within(bounds.bytes))
+        self.encoder(agent, bounds)
     }
 }
 

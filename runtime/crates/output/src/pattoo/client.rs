@@ -13,7 +13,7 @@ use pattoo_base::{secret::Secret, text::one_line, tls::Trust};
 use pattoo_spool::{AgentKey, Clocks, QueueId};
 use reqwest::header;
 
-use super::{ServerUrl, split};
+use super::{CONTENT_TYPE, ServerUrl, split};
 use crate::room::{Client, Encoded, SendError, Verdict};
 
 /// How long the connection may take.
@@ -133,8 +133,7 @@ impl Poster {
                 PostError::NoAnswer { server, detail }
             }
         };
-        let mut request =
-            self.client.post(self.server.receive_url(agent)).header(header::CONTENT_TYPE, "application/json");
+        let mut request = self.client.post(self.server.receive_url(agent)).header(header::CONTENT_TYPE, CONTENT_TYPE);
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, token.bearer());
         }

@@ -34,7 +34,7 @@ impl Head {
     pub(super) const CHECKSUM: Self = Self("[\"pattoo_checksum\",", 5);
 }
 
-/// The hash of a pair.
+/// The hash of the pair of a checksum.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PairHash(u64);
 
@@ -61,23 +61,12 @@ impl Pairs {
         self.text.capacity().saturating_add(self.table.bytes())
     }
 
-    /// The hash of a pair with one of pattoo's own keys.
-    pub(super) fn hash(&self, head: Head, value: Scalar<'_>) -> PairHash {
+    /// The number of a pair with one of pattoo's own keys. Lists the pair if it is new.
+    pub(super) fn id_of_own(&mut self, head: Head, value: Scalar<'_>) -> usize {
         let mut hasher = self.hasher.build_hasher();
         hasher.write_u8(head.1);
         value.hash(&mut hasher);
         let hash = hasher.finish();
-        PairHash(hash)
-    }
-
-    /// The number of a pair with one of pattoo's own keys. Lists the pair if it is new.
-    pub(super) fn id_of_own(&mut self, head: Head, value: Scalar<'_>) -> usize {
-        let hash = self.hash(head, value);
-        self.id_of_hashed(head, value, hash)
-    }
-
-    /// The same for a pair whose hash is known.
-    pub(super) fn id_of_hashed(&mut self, head: Head, value: Scalar<'_>, PairHash(hash): PairHash) -> usize {
         let before = self.begin();
         let start = self.text.len();
         self.text.extend_from_slice(head.0.as_bytes());

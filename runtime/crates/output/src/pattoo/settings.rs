@@ -5,7 +5,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use pattoo_base::secret::Secret;
 use pattoo_measurement::{AgentId, Program};
-use pattoo_settings::{Fields, Form, KIB, Key, Kind, MIB, Quantity, Reported, convert::same, quantity, secret};
+use pattoo_settings::{
+    Fields, Form, Key, Kind, Quantity, Reported,
+    convert::{narrow, widen},
+    secret,
+};
 use pattoo_spool::{OutputId, Spool, SpoolError};
 use tokio::net::TcpStream;
 use url::{Host, Url};
@@ -13,7 +17,7 @@ use url::{Host, Url};
 use super::{PattooJson, Poster, ServerUrl, take_over};
 use crate::{
     OutputName,
-    room::{Client, ClientOptions, Encoding, Folders, Room},
+    room::{Client, ClientOptions, Encoding, Folders, Room, max_payload},
 };
 
 /// A pattoo server, as it was configured.
@@ -28,26 +32,18 @@ pub struct Settings {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sizes {
-    max_payload: u64,
+    max_payload: usize,
 }
 
 impl Default for Sizes {
     /// Below nginx's limit of 1 MiB.
     fn default() -> Self {
-        Self { max_payload: 900 * KIB }
+        Self { max_payload: 900 << 10 }
     }
 }
 
-static SIZES: &[Quantity<Sizes>] = &[quantity!(
-    "max_payload",
-    "the largest payload; larger ones are split",
-    Size,
-    16 * KIB,
-    256 * MIB,
-    max_payload,
-    same,
-    same
-)];
+static SIZES: &[Quantity<Sizes>] =
+    &[max_payload(|sizes| widen(sizes.max_payload), |sizes, bytes| sizes.max_payload = narrow(bytes))];
 
 /// The form of the section.
 pub fn form() -> Form {
@@ -118,7 +114,7 @@ impl Room for Settings {
     }
 
     fn max_payload(&self) -> usize {
-        usize::try_from(self.sizes.max_payload).unwrap_or(usize::MAX)
+        self.sizes.max_payload
     }
 
     fn encoding(&self) -> Arc<dyn Encoding> {

@@ -53,7 +53,7 @@ pub use self::{
     limits::{COLLECTION_LIMITS, LimitReached},
     log::{GUEST_LOG, GuestLog, log_for_guest},
     requested::{Recorder, RequestedAccess},
-    room::{Capability, Counters, GrantError, Granting, Power, Request, Room},
+    room::{Capability, Counters, GrantError, Granting, Power, Request, Room, Ungranted},
     state::{STATE_ENTRY, StateChanges},
     usage::{Calls, Family, Usage},
 };

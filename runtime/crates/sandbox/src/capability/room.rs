@@ -158,6 +158,39 @@ pub trait Capability: Sized + Send {
     fn add_to_linker<T: WasiView + HostView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()>;
 }
 
+/// What a room does that is always there: it grants nothing, limits nothing, and keeps nothing from
+/// one collection to the next.
+pub trait Ungranted: Sized + Send {
+    /// The state at the beginning of a collection.
+    fn begin(context: &Context) -> Self;
+
+    /// Adds the host functions to a linker.
+    ///
+    /// # Errors
+    ///
+    /// When an interface is already defined there.
+    fn add_to_linker<T: WasiView + HostView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()>;
+}
+
+impl<S: Ungranted> Capability for S {
+    type Grant = ();
+    type Limits = ();
+    type Resource = ();
+    type Requested = ();
+
+    fn resource(_: &AssignmentBuilder) -> Result<(), GrantError> {
+        Ok(())
+    }
+
+    fn begin(context: &Context) -> Self {
+        <S as Ungranted>::begin(context)
+    }
+
+    fn add_to_linker<T: WasiView + HostView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        <S as Ungranted>::add_to_linker(linker)
+    }
+}
+
 /// Makes the list of rooms, and the types that have a field for each.
 macro_rules! rooms {
     ($($room:ident: $state:ty,)*) => {

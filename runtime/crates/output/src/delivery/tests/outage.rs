@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use pattoo_base::secret::Secret;
 
-use pattoo_spool::{Clocks, PayloadAges, QueueId, Retried, Selection, SpoolLimits};
+use pattoo_spool::{QueueId, Retried, Selection};
 
-use super::{agent, open, open_with, payload, program, put, queue, server::Server, settings};
+use super::{agent, open, program, put, queue, server::Server, settings};
 use crate::{
     NamedOutput, Output,
     delivery::{
@@ -241,37 +241,6 @@ async fn a_command_delivers_what_came_before_and_says_what_it_could_not() {
     assert!(matches!(error, NotDelivered::Time), "{error}");
     drop(held);
     deliver(third).await.unwrap();
-}
-
-#[tokio::test]
-async fn what_is_beyond_a_limit_falls_off_oldest_first_and_is_counted() {
-    let (folder, server) = (tempfile::tempdir().unwrap(), Server::start().await);
-    let limits = SpoolLimits { bytes: 1000, age: Duration::from_hours(1) };
-    let spool = open_with(folder.path(), limits);
-    let first = put(&spool, &server.url, 'a', "x".repeat(100)).await;
-    let quarantined_one = put(&spool, &server.url, 'a', "q".repeat(100)).await;
-    spool.quarantine(quarantined_one, "for a test").await.unwrap();
-    for _ in 0..8 {
-        put(&spool, &server.url, 'a', "y".repeat(100)).await;
-    }
-    assert_eq!(spool.stats().await.unwrap().dropped, 0);
-    put(&spool, &server.url, 'a', "z".repeat(100)).await;
-    assert!(spool.show(quarantined_one).await.unwrap().is_none(), "quarantine goes first");
-    assert!(spool.show(first).await.unwrap().is_some());
-    put(&spool, &server.url, 'a', "z".repeat(100)).await;
-    assert!(spool.show(first).await.unwrap().is_none(), "then the oldest");
-    let stats = spool.stats().await.unwrap();
-    assert_eq!((stats.queued, stats.queued_bytes, stats.quarantined, stats.dropped), (10, 1000, 0, 2));
-    let error = spool.store(vec![payload(queue(&server.url, &agent('a')), "w".repeat(1001))]).await;
-    assert!(error.unwrap_err().to_string().contains("1001"));
-
-    let newest = spool.newest().await.unwrap();
-    let mut ages = PayloadAges::new(limits.age, Clocks { boot: 0, wall: 0 }, 0);
-    let later = |boot| Clocks { boot, wall: 0 };
-    assert_eq!(spool.sweep(ages.expired(later(120_000), newest, None)).await.unwrap(), 0);
-    assert_eq!(spool.sweep(ages.expired(later(3_719_000), newest, None)).await.unwrap(), 0);
-    assert_eq!(spool.sweep(ages.expired(later(3_721_000), newest, None)).await.unwrap(), 10);
-    assert_eq!(spool.stats().await.unwrap().dropped, 12);
 }
 
 #[tokio::test]

@@ -4,9 +4,7 @@ use pattoo_base::clock::unix_millis;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
-use super::{
-    AssignmentBuilder, Capability, Context, GrantError, Host, HostView, Interface, Room, bindings::pattoo::agent::agent,
-};
+use super::{Context, Host, HostView, Interface, Room, Ungranted, bindings::pattoo::agent::agent};
 
 /// The room.
 pub static ROOM: Room = Room::new(
@@ -25,16 +23,7 @@ pub struct Agent {
     collection_time: u64,
 }
 
-impl Capability for Agent {
-    type Grant = ();
-    type Limits = ();
-    type Resource = ();
-    type Requested = ();
-
-    fn resource(_: &AssignmentBuilder) -> Result<(), GrantError> {
-        Ok(())
-    }
-
+impl Ungranted for Agent {
     fn begin(_: &Context) -> Self {
         Self { collection_time: unix_millis() }
     }

@@ -6,9 +6,7 @@ use pattoo_base::clock::unix_millis;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
-use super::{
-    AssignmentBuilder, Capability, Context, GrantError, Host, HostView, Interface, Room, bindings::pattoo::agent::clock,
-};
+use super::{Context, Host, HostView, Interface, Room, Ungranted, bindings::pattoo::agent::clock};
 
 /// The room.
 pub static ROOM: Room = Room::new(
@@ -22,16 +20,7 @@ pub struct Clock {
     started: Instant,
 }
 
-impl Capability for Clock {
-    type Grant = ();
-    type Limits = ();
-    type Resource = ();
-    type Requested = ();
-
-    fn resource(_: &AssignmentBuilder) -> Result<(), GrantError> {
-        Ok(())
-    }
-
+impl Ungranted for Clock {
     fn begin(_: &Context) -> Self {
         Self { started: Instant::now() }
     }

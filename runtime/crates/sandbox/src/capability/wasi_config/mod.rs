@@ -14,9 +14,7 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
 use self::bindings::wasi::config::store;
-use super::{
-    AssignmentBuilder, Capability, Charge, Context, GrantError, Host, HostView, Interface, LimitReached, Room,
-};
+use super::{Charge, Context, Host, HostView, Interface, LimitReached, Room, Ungranted};
 
 /// What a setting takes in the host's memory beside its texts.
 const PER_SETTING: usize = 128;
@@ -39,16 +37,7 @@ pub struct Config {
 #[derive(Debug)]
 struct NotAnObject;
 
-impl Capability for Config {
-    type Grant = ();
-    type Limits = ();
-    type Resource = ();
-    type Requested = ();
-
-    fn resource(_: &AssignmentBuilder) -> Result<(), GrantError> {
-        Ok(())
-    }
-
+impl Ungranted for Config {
     fn begin(context: &Context) -> Self {
         Self { settings: None, charge: context.account.nothing() }
     }

@@ -17,7 +17,7 @@ use self::bindings::wasi::keyvalue::{
     store::{self, Error, KeyResponse},
 };
 use super::{
-    AssignmentBuilder, Capability, Context, GrantError, Host, HostView, Interface, Room,
+    Context, Host, HostView, Interface, Room, Ungranted,
     state::{self, Unset},
 };
 
@@ -68,16 +68,7 @@ pub struct Bucket;
 #[derive(Debug)]
 pub struct KeyValue;
 
-impl Capability for KeyValue {
-    type Grant = ();
-    type Limits = ();
-    type Resource = ();
-    type Requested = ();
-
-    fn resource(_: &AssignmentBuilder) -> Result<(), GrantError> {
-        Ok(())
-    }
-
+impl Ungranted for KeyValue {
     fn begin(_: &Context) -> Self {
         Self
     }

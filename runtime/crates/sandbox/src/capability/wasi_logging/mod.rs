@@ -11,10 +11,7 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
 use self::bindings::wasi::logging::logging;
-use super::{
-    AssignmentBuilder, Capability, Context, GrantError, Host, HostView, Interface, Room,
-    bindings::pattoo::agent::log::Level, log,
-};
+use super::{Context, Host, HostView, Interface, Room, Ungranted, bindings::pattoo::agent::log::Level, log};
 
 /// The room. The draft has one version.
 pub static ROOM: Room = Room::new(
@@ -26,16 +23,7 @@ pub static ROOM: Room = Room::new(
 #[derive(Debug)]
 pub struct Logging;
 
-impl Capability for Logging {
-    type Grant = ();
-    type Limits = ();
-    type Resource = ();
-    type Requested = ();
-
-    fn resource(_: &AssignmentBuilder) -> Result<(), GrantError> {
-        Ok(())
-    }
-
+impl Ungranted for Logging {
     fn begin(_: &Context) -> Self {
         Self
     }
