@@ -1,7 +1,13 @@
 //! From a configuration to a plan: the collectors, their grants, and the outputs of their payloads.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use pattoo_base::lock::lock;
 use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::{Agent, AgentId, AgentIdError, Program};
 use pattoo_modbus::Endpoints;
@@ -11,7 +17,6 @@ use pattoo_sandbox::{
     state::StateStore,
 };
 use pattoo_spool::Spool;
-use tokio::sync::Mutex;
 
 use super::{DesiredCollector, StorePayloads};
 use crate::config::{CollectorSettings, Configuration};
@@ -52,7 +57,7 @@ pub struct DaemonResources {
     endpoints: Endpoints,
     state: StateStore,
     status: Option<SocketAddr>,
-    delivery: Mutex<Option<(Vec<NamedOutput>, Delivery)>>,
+    delivery: Mutex<Option<Delivery>>,
 }
 
 impl DaemonResources {
@@ -61,23 +66,22 @@ impl DaemonResources {
         Self { spool, endpoints, state, status, delivery: Mutex::new(None) }
     }
 
-    /// Sends what is in the spool to `outputs` from now on. A delivery to the same outputs continues.
-    async fn deliver_to(&self, outputs: &[NamedOutput]) {
-        let mut delivery = self.delivery.lock().await;
-        if delivery.as_ref().is_some_and(|(before, _)| before == outputs) {
-            return;
+    /// Sends what is in the spool to `outputs` from now on, and at once. Outputs that did not change are not disturbed.
+    fn deliver_to(&self, outputs: &[NamedOutput]) {
+        let mut delivery = lock(&self.delivery);
+        if let Some(delivery) = &*delivery {
+            delivery.reload(outputs.to_vec());
+        } else {
+            let settings = DeliverySettings { outputs: outputs.to_vec(), ..DeliverySettings::default() };
+            *delivery = Some(Delivery::start(self.spool.clone(), settings));
         }
-        if let Some((_, before)) = delivery.take() {
-            before.shutdown(POST_WITHIN).await;
-        }
-        let settings = DeliverySettings { outputs: outputs.to_vec(), ..DeliverySettings::default() };
-        *delivery = Some((outputs.to_vec(), Delivery::start(self.spool.clone(), settings)));
     }
 
     /// Stops the delivery. A running request gets some time to finish; other payloads stay in the
     /// spool.
     pub async fn close(&self) {
-        if let Some((_, delivery)) = self.delivery.lock().await.take() {
+        let delivery = lock(&self.delivery).take();
+        if let Some(delivery) = delivery {
             delivery.shutdown(POST_WITHIN).await;
         }
     }
@@ -144,7 +148,7 @@ pub async fn plan(
             resources.take_over(cache, &collector.assignment.agent, &outputs).await;
         }
     }
-    resources.deliver_to(&configuration.outputs).await;
+    resources.deliver_to(&configuration.outputs);
     resources.endpoints.deny_addresses(move |address| own.has_address(address.ip(), address.port()));
     Ok(collectors)
 }

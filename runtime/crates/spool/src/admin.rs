@@ -1,7 +1,11 @@
 //! The spool as a person sees it: counts, lists, single payloads, and what can be done to them.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
+use pattoo_base::lock::read;
 use rusqlite::{OptionalExtension as _, Row, ToSql, params_from_iter};
 
 use crate::{
@@ -220,7 +224,8 @@ impl Spool {
     }
 
     /// Puts the selected payloads back into their queues and forgets their refusals, but for those that are not what was
-    /// stored: these must not be sent.
+    /// stored: these must not be sent. Processes that send from this spool are asked to try at once whatever waits: see
+    /// [`retry_asked`](Self::retry_asked).
     ///
     /// # Errors
     ///
@@ -253,7 +258,18 @@ impl Spool {
         for queue in queues {
             self.notify(queue);
         }
+        if let Err(error) = read(&self.0.locks).ask() {
+            tracing::warn!(
+                "the payloads are queued, but wait for their time: a running daemon cannot be asked: {error}"
+            );
+        }
         Ok(retried)
+    }
+
+    /// When payloads were last [put back into their queues](Self::retry), by any process. Each change of it asks that waiting
+    /// payloads are tried at once.
+    pub fn retry_asked(&self) -> Option<SystemTime> {
+        read(&self.0.locks).asked().ok()
     }
 
     /// Deletes the selected payloads. Returns how many.

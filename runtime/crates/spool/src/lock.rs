@@ -3,9 +3,12 @@
 //! A queue is a byte of the lock file, at an offset that is derived from its name. The lock belongs to an open file
 //! (`F_OFD_SETLK`, fcntl(2)): the system drops it when the process ends, so none outlives its holder and none needs a
 //! time limit. Two queues with the same offset (one chance in 2^62) would wait for each other.
+//!
+//! Nothing is ever written to the file. Its modification time says when somebody last asked that waiting payloads are tried
+//! at once, for processes that send.
 #![expect(unsafe_code, reason = "there is no safe binding for locks that belong to an open file")]
 
-use std::{fs::File, io, os::fd::AsRawFd as _, path::Path, sync::Arc};
+use std::{fs::File, io, os::fd::AsRawFd as _, path::Path, sync::Arc, time::SystemTime};
 
 use pattoo_base::files;
 
@@ -30,6 +33,16 @@ impl QueueLocks {
     /// The file.
     pub(crate) fn file(&self) -> std::os::fd::BorrowedFd<'_> {
         std::os::fd::AsFd::as_fd(&*self.0)
+    }
+
+    /// When [`ask`](Self::ask) was last called, by any process.
+    pub(crate) fn asked(&self) -> io::Result<SystemTime> {
+        self.0.metadata()?.modified()
+    }
+
+    /// Asks the processes that send to try waiting payloads at once.
+    pub(crate) fn ask(&self) -> io::Result<()> {
+        self.0.set_modified(SystemTime::now())
     }
 
     /// Locks the queue, unless another open file has it.

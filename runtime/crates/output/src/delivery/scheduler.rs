@@ -86,6 +86,11 @@ impl QueueScheduler {
         self.outputs.iter_mut().filter(|(id, _)| has_slot(id)).find_map(|(_, queues)| queues.next(now))
     }
 
+    /// Whatever waits has its turn at once, as if nothing had failed before.
+    pub(super) fn retry_now(&mut self) {
+        self.outputs.values_mut().for_each(OutputQueues::retry_now);
+    }
+
     /// A queue had its turn. Returns whom its last answer concerns.
     pub(super) fn ended(&mut self, queue: QueueId, turn: &Turn, now: Instant) -> Concern {
         self.output(&queue.output).ended(queue, turn, now)
@@ -133,13 +138,14 @@ struct OutputQueues {
 
 #[derive(Debug, Default)]
 struct State {
-    busy: bool,
-    /// Something came while it was busy.
+    /// Something came since its turn began.
     again: bool,
     /// In a row, while others were accepted.
     failures: u32,
     /// Its turn counts as one of a slow queue.
     takes_slow_slot: bool,
+    /// Somebody asked for an attempt since its turn began.
+    retry: bool,
 }
 
 impl OutputQueues {
@@ -170,6 +176,19 @@ impl OutputQueues {
         }
     }
 
+    fn retry_now(&mut self) {
+        let delayed = std::mem::take(&mut self.delayed);
+        self.ready.extend(delayed.into_iter().map(|(_, queue)| queue));
+        if let Some(doubt) = self.doubt.take() {
+            self.ready.extend(doubt.fresh.into_iter().map(|(_, _, queue)| queue));
+            self.ready.extend(doubt.waiting);
+        }
+        for state in self.known.values_mut() {
+            state.failures = 0;
+            state.retry = true;
+        }
+    }
+
     fn next(&mut self, now: Instant) -> Option<QueueId> {
         while let Some((due, queue)) = self.delayed.pop_first() {
             if due > now {
@@ -181,9 +200,8 @@ impl OutputQueues {
         let queue = self.asks(now).or_else(|| self.free()).or_else(|| self.asks(now))?;
         let takes_slow_slot = self.is_slow(&queue);
         self.slow_turns = self.slow_turns.saturating_add(usize::from(takes_slow_slot));
-        let again = false;
         let state = self.known.entry(queue.clone()).or_default();
-        *state = State { busy: true, again, takes_slow_slot, failures: state.failures };
+        *state = State { again: false, takes_slow_slot, retry: false, failures: state.failures };
         Some(queue)
     }
 
@@ -222,7 +240,6 @@ impl OutputQueues {
         let (jitter, longest) = (self.jitter, self.longest_wait);
         let wait = |failures, retry_after| wait(failures, retry_after, longest, jitter);
         let state = self.known.entry(queue.clone()).or_default();
-        state.busy = false;
         if std::mem::take(&mut state.takes_slow_slot) {
             self.slow_turns = self.slow_turns.saturating_sub(1);
             self.ready.extend(self.held_back.pop_front());
@@ -244,6 +261,11 @@ impl OutputQueues {
             doubt.asking.remove(&queue);
         }
         let state = self.known.entry(queue.clone()).or_default();
+        if std::mem::take(&mut state.retry) && turn.end.problem().is_some() {
+            // The answer may be to what was sent before somebody repaired something.
+            self.ready.push_back(queue);
+            return Concern::Payload;
+        }
         match &turn.end {
             End::Empty => {
                 let again = state.again;
@@ -272,7 +294,7 @@ impl OutputQueues {
                 return Concern::Output;
             }
             End::Doubtful { what, retry_after, .. } => {
-                let wait = wait(state.failures.saturating_add(1), *retry_after);
+                let wait = wait(state.failures.saturating_add(1), *retry_after).min(longest_of(*what, longest));
                 self.suspect(&queue, Some(*what), *retry_after, now);
                 let alone = !self.known.keys().any(|other| *other != queue);
                 self.delayed.insert((later(now, wait), queue));
@@ -309,10 +331,7 @@ impl OutputQueues {
         if is_fresh {
             doubt.weight = doubt.weight.saturating_add(if clean { CLEAN } else { 1 });
         }
-        let longest = match what {
-            Some(Doubt::Unauthorised) => self.longest_wait.min(UNAUTHORISED_LONGEST),
-            Some(Doubt::Busy) | None => self.longest_wait,
-        };
+        let longest = what.map_or(self.longest_wait, |what| longest_of(what, self.longest_wait));
         // Of those whose turns ran together, the first counts.
         if asked || doubt.rounds == 0 {
             doubt.rounds = doubt.rounds.saturating_add(1);
@@ -354,6 +373,14 @@ impl OutputQueues {
         self.ready.extend(doubt.fresh.into_iter().map(|(_, _, queue)| queue));
         // These have backed off already.
         self.ready.extend(doubt.waiting);
+    }
+}
+
+/// The longest wait after a doubtful answer.
+fn longest_of(what: Doubt, longest: Duration) -> Duration {
+    match what {
+        Doubt::Unauthorised => longest.min(UNAUTHORISED_LONGEST),
+        Doubt::Busy => longest,
     }
 }
 

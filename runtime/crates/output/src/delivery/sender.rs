@@ -34,7 +34,7 @@ use super::{
     turn::{Doubt, End, Turn},
 };
 use crate::{
-    Output, agent_key,
+    NamedOutput, Output, agent_key,
     room::{Client, SendError, Verdict},
 };
 
@@ -57,9 +57,16 @@ const DEPTH: u32 = 6;
 pub(super) struct Sender {
     spool: Spool,
     settings: DeliverySettings,
-    configured: HashMap<OutputId, Output>,
-    clients: Mutex<HashMap<OutputId, Arc<dyn Client>>>,
+    configured: Mutex<HashMap<OutputId, Output>>,
+    clients: Mutex<HashMap<OutputId, Connected>>,
     answers: Mutex<HashMap<OutputId, Answers>>,
+}
+
+/// A client, and the settings that it was made of.
+#[derive(Debug)]
+struct Connected {
+    output: Output,
+    client: Arc<dyn Client>,
 }
 
 /// What is known of an output by its answers.
@@ -105,8 +112,22 @@ enum Sent {
 
 impl Sender {
     pub(super) fn new(spool: Spool, settings: DeliverySettings) -> Self {
-        let configured = settings.outputs.iter().map(|output| (output.id(), output.output.clone())).collect();
+        let configured = Mutex::new(by_id(&settings.outputs));
         Self { spool, settings, configured, clients: Mutex::default(), answers: Mutex::default() }
+    }
+
+    /// Sends to these outputs from now on. Outputs whose settings changed get another client, and what their answers told is
+    /// forgotten.
+    pub(super) fn configure(&self, outputs: &[NamedOutput]) {
+        let configured = by_id(outputs);
+        lock(&self.clients).retain(|id, connected| {
+            let is_same = find(&configured, id).is_some_and(|output| output == connected.output);
+            if !is_same {
+                lock(&self.answers).remove(id);
+            }
+            is_same
+        });
+        *lock(&self.configured) = configured;
     }
 
     /// One turn of a queue: some of its payloads, in their order, until one is not accepted.
@@ -314,21 +335,30 @@ impl Sender {
 
     /// What the clock of a server was when this machine started, by the last answer of it; of several, the earliest.
     pub(super) fn server_clock(&self) -> Option<i64> {
-        lock(&self.clients).values().filter_map(|client| client.clock_at_boot()).min()
+        lock(&self.clients).values().filter_map(|connected| connected.client.clock_at_boot()).min()
     }
 
     fn client(&self, id: &OutputId) -> Result<Arc<dyn Client>, String> {
         let mut clients = lock(&self.clients);
-        if let Some(client) = clients.get(id) {
-            return Ok(Arc::clone(client));
+        if let Some(connected) = clients.get(id) {
+            return Ok(Arc::clone(&connected.client));
         }
-        let output = self.configured.get(id).cloned().or_else(|| Output::unconfigured(id)).ok_or_else(|| {
+        let output = find(&lock(&self.configured), id).ok_or_else(|| {
             format!("the output `{id}` is not configured any more; what waits for it is kept until it is too old")
         })?;
         let client = output.room().connect(&self.settings.client_options())?;
-        clients.insert(id.clone(), Arc::clone(&client));
+        clients.insert(id.clone(), Connected { output, client: Arc::clone(&client) });
         Ok(client)
     }
+}
+
+fn by_id(outputs: &[NamedOutput]) -> HashMap<OutputId, Output> {
+    outputs.iter().map(|output| (output.id(), output.output.clone())).collect()
+}
+
+/// The output of this id: as it is configured, or as its id says.
+fn find(configured: &HashMap<OutputId, Output>, id: &OutputId) -> Option<Output> {
+    configured.get(id).cloned().or_else(|| Output::unconfigured(id))
 }
 
 /// Why a payload is still in the spool.

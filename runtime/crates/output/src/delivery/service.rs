@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::{
@@ -20,6 +20,7 @@ use super::{
     sender::Sender,
     turn::{Concern, End, Turn},
 };
+use crate::NamedOutput;
 
 /// How often the file is looked at for what other processes did.
 const LOOK: Duration = Duration::from_secs(2);
@@ -36,6 +37,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Delivery {
     spool: Spool,
+    outputs: mpsc::UnboundedSender<Vec<NamedOutput>>,
     stop: watch::Sender<Option<Duration>>,
     service: JoinHandle<()>,
 }
@@ -47,16 +49,19 @@ impl Delivery {
     pub fn start(spool: Spool, settings: DeliverySettings) -> Self {
         let (offer, offers) = mpsc::unbounded_channel();
         spool.watch(offer);
+        let (outputs, reloads) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(None);
+        let parallel = settings.parallel.max(1);
         let service = Service {
-            sender: Arc::new(Sender::new(spool.clone(), settings.clone())),
+            scheduler: QueueScheduler::new(jitter, settings.longest_wait).with_slots(parallel),
+            sender: Arc::new(Sender::new(spool.clone(), settings)),
             spool: spool.clone(),
-            scheduler: QueueScheduler::new(jitter, settings.longest_wait).with_slots(settings.parallel.max(1)),
-            parallel: settings.parallel.max(1),
             turns: JoinSet::new(),
             running: HashMap::new(),
             slots: HashMap::new(),
+            parallel,
             seen: None,
+            retry_asked: spool.retry_asked(),
             ages: None,
             clock_is_off: false,
             log: LogThrottle::default(),
@@ -67,8 +72,15 @@ impl Delivery {
                 tracing::error!("{error}");
             }
         });
-        let service = tokio::spawn(service.run(offers, stopped));
-        Self { spool, stop, service }
+        let service = tokio::spawn(service.run(offers, reloads, stopped));
+        Self { spool, outputs, stop, service }
+    }
+
+    /// Delivers to these outputs from now on, and tries at once whatever waits. Outputs whose settings did not change keep their
+    /// connections; a turn that is running ends with the settings with which it began.
+    pub fn reload(&self, outputs: Vec<NamedOutput>) {
+        // It only ends with `self`.
+        let _ = self.outputs.send(outputs);
     }
 
     /// Waits until nothing is queued, at most `bound`. Whether that came about.
@@ -97,15 +109,17 @@ struct Service {
     sender: Arc<Sender>,
     spool: Spool,
     scheduler: QueueScheduler,
-    /// How many turns each output may have at a time.
-    parallel: usize,
     turns: JoinSet<Turn>,
     running: HashMap<tokio::task::Id, QueueId>,
     /// How many turns of outputs are running.
     slots: HashMap<OutputId, usize>,
+    /// How many turns each output may have at a time.
+    parallel: usize,
     /// The state of the file when its queues were last read.
     seen: Option<(u64, i64)>,
-    /// Once the spool has said which bodies it had at the start.
+    /// When another process last put payloads back into their queues.
+    retry_asked: Option<SystemTime>,
+    /// Known once the spool was read for the first time.
     ages: Option<PayloadAges>,
     /// It was said that the clock of the server is far from ours.
     clock_is_off: bool,
@@ -116,6 +130,7 @@ impl Service {
     async fn run(
         mut self,
         mut offers: mpsc::UnboundedReceiver<QueueId>,
+        mut reloads: mpsc::UnboundedReceiver<Vec<NamedOutput>>,
         mut stopped: watch::Receiver<Option<Duration>>,
     ) {
         let mut look = tokio::time::interval(LOOK);
@@ -148,6 +163,7 @@ impl Service {
                         self.scheduler.offer(queue);
                     }
                 }
+                Some(outputs) = reloads.recv() => self.reload(&outputs),
                 Some(ended) = self.turns.join_next_with_id() => self.ended(ended),
                 () = sleep => {}
                 _ = look.tick() => self.look().await,
@@ -163,6 +179,11 @@ impl Service {
     /// The next queue of an output that has a slot.
     fn next(&mut self) -> Option<QueueId> {
         self.scheduler.next_of(Instant::now(), |output| has_slot(&self.slots, output, self.parallel))
+    }
+
+    fn reload(&mut self, outputs: &[NamedOutput]) {
+        self.sender.configure(outputs);
+        self.scheduler.retry_now();
     }
 
     fn begin(&mut self, queue: QueueId) {
@@ -204,6 +225,11 @@ impl Service {
 
     /// Picks up what other processes left in the spool, and at first what lay there already.
     async fn look(&mut self) {
+        let retry_asked = self.spool.retry_asked();
+        if self.retry_asked != retry_asked {
+            self.retry_asked = retry_asked;
+            self.scheduler.retry_now();
+        }
         let looked = async {
             let now = self.spool.foreign_changes().await?;
             if self.seen == Some(now) {

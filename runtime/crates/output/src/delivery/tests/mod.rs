@@ -4,6 +4,7 @@ mod comparison;
 mod damage;
 mod log;
 mod outage;
+mod reload;
 mod relocation;
 mod scheduler;
 mod server;
