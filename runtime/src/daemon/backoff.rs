@@ -1,16 +1,16 @@
 //! How a collector that keeps failing runs less often, and recovers by itself.
 //!
 //! The first failure costs nothing: the next scheduled run takes place. From the second failure in
-//! a row, runs are skipped: 1, 3, 7 and so on, for at most [`LONGEST`]. So a device that is
-//! available again is read within that time, and a collector with a longer interval is never
-//! delayed. One collection that succeeds ends it.
+//! a row, runs are skipped: the time from one run to the next doubles, up to [`LONGEST`]. So a
+//! device that is available again is read within that time, and a collector with a longer interval
+//! is never delayed. One collection that succeeds ends it.
 
 use std::time::Duration;
 
 use pattoo_base::{backoff::doubled, invariant::Invariant as _};
 
-/// The longest time for which the runs of a failing collector are skipped.
-pub(super) const LONGEST: Duration = Duration::from_mins(5);
+/// The longest time from one run of a failing collector to the next, unless its interval is longer.
+pub(super) const LONGEST: Duration = Duration::from_mins(1);
 
 /// The failures of one collector in a row, and the runs to skip for them.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +36,7 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         // The wait from one run to the next. Of the runs that fall into it all but its last one are
         // skipped.
-        let wait = doubled(interval, self.failures, LONGEST.saturating_add(interval));
+        let wait = doubled(interval, self.failures, LONGEST.max(interval));
         let runs = wait.as_secs().checked_div(interval.as_secs()).or_broken("an interval is at least a second", 1);
         self.runs_to_skip = u32::try_from(runs.saturating_sub(1)).unwrap_or(u32::MAX);
     }
@@ -80,13 +80,23 @@ mod tests {
 
     #[test]
     fn failing_collector_skips_more_and_more_runs_up_to_a_limit() {
-        assert_eq!(skipped(20, 8), [0, 1, 3, 7, 15, 15, 15, 15]);
-        assert_eq!(skipped(1, 200).last(), Some(&u32::try_from(LONGEST.as_secs()).unwrap()));
+        assert_eq!(skipped(5, 8), [0, 1, 3, 7, 11, 11, 11, 11]);
+        assert_eq!(skipped(20, 4), [0, 1, 2, 2]);
+    }
+
+    #[test]
+    fn failing_collector_runs_within_its_interval_or_a_minute_whichever_is_longer() {
+        for seconds in 1..=400 {
+            let bound = Duration::from_secs(seconds).max(LONGEST);
+            for skipped in skipped(seconds, 40) {
+                assert!(Duration::from_secs(seconds) * (skipped + 1) <= bound, "{skipped} runs of {seconds} s");
+            }
+        }
     }
 
     #[test]
     fn collector_with_a_long_interval_skips_no_run() {
-        assert_eq!(skipped(301, 5), [0, 0, 0, 0, 0]);
+        assert_eq!(skipped(31, 5), [0, 0, 0, 0, 0]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    backoff::Backoff,
+    backoff::{self, Backoff},
     clock::Clock,
     collection::{CollectionResult, CollectionTask, ConcurrencyPermits, StorePayloads, TaskOutput},
     collector_stats::{CollectionRecord, CollectorStats, SkipReason, TerminationReason, Totals},
@@ -35,6 +35,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// collections.
 const LONG: Duration = Duration::from_secs(1);
 const LONG_FOR: u32 = 8;
+/// The number of failures in a row at which the log says that a collector backs off.
+const BACKOFF_LOGGED: u32 = 2;
 /// The longest time between two checks of an awaited module.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The time for making the payloads of stopped collections durable.
@@ -305,7 +307,7 @@ impl Supervisor {
         }
         match output.map(|output| output.result) {
             Some(CollectionResult::Success) => {
-                if supervised.backoff.failures() > 1 {
+                if supervised.backoff.failures() >= BACKOFF_LOGGED {
                     tracing::info!("{}: collects again", supervised.program);
                 }
                 supervised.backoff.succeeded();
@@ -321,6 +323,13 @@ impl Supervisor {
             }
         }
         let (failures, runs_to_skip) = (supervised.backoff.failures(), supervised.backoff.runs_to_skip());
+        if failures == BACKOFF_LOGGED && runs_to_skip > 0 {
+            let longest = backoff::LONGEST;
+            tracing::warn!(
+                "{}: backs off: runs are skipped until one succeeds, for at most {longest:?}",
+                supervised.program
+            );
+        }
         supervised.stats.update(|stats| (stats.failures, stats.runs_to_skip) = (failures, runs_to_skip));
     }
 
