@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use pattoo_sandbox::{Outcome, capability::CollectionLimits, state::StateStore};
+use pattoo_sandbox::{Outcome, capability::CollectionLimits, state_store::StateStore};
 use pattoo_tests::{
     Collecting, agent, assignment_without_grants,
     worst_calls::{Case, LARGEST, cases, idle as idle_guest},

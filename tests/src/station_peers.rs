@@ -8,7 +8,7 @@ use pattoo_output::pattoo::Batch;
 use pattoo_sandbox::{
     Outcome, Termination,
     capability::{Assignment, CollectionLimits},
-    state::StateStore,
+    state_store::StateStore,
 };
 use serde_json::{Value, json};
 

@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 use super::{
     Exit, Failure,
     languages::{LANGUAGES, Language},
-    output::print_line,
+    stdout::print_line,
 };
 
 const EXAMPLES: &str = "\

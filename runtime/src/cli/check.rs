@@ -16,11 +16,11 @@ use pattoo_measurement::AgentId;
 use pattoo_output::NamedOutput;
 use pattoo_sandbox::{
     CompileLimits, LoadError, Module, Sandbox,
-    capability::{GrantError, ROOMS},
+    capability::{CAPABILITIES, GrantError},
 };
 use pattoo_settings::{Place, Problem, Severity};
 
-use super::{Exit, Failure, output::print_line, report::Finding};
+use super::{Exit, Failure, exit::Finding, stdout::print_line};
 use crate::config::{CollectorSettings, ConfigDirectory, Loaded, PathStep, schema};
 
 /// The time for reaching an output.
@@ -101,7 +101,7 @@ async fn reachable(loaded: &Loaded) -> Vec<Problem> {
         return vec![Problem::error("no server is configured", loaded.place(&[OURS]), help).as_warning()];
     }
     let probe = async |output: &NamedOutput| {
-        let what = output.output.room().probe(REACHABLE_WITHIN).await.err()?;
+        let what = output.output.settings().probe(REACHABLE_WITHIN).await.err()?;
         let help = "start it, or correct its address; until then payloads wait in the spool".to_owned();
         Some(Problem { severity: Severity::Warning, what, place: place_of_outputs(loaded), help })
     };
@@ -185,7 +185,7 @@ fn status(loaded: &Loaded) -> Option<Problem> {
 fn grants(collector: &CollectorSettings, own: &OwnEndpoints, at: &impl Fn(&[PathStep]) -> Place) -> Vec<Problem> {
     let problem = |error: GrantError| {
         let help = "remove this grant, or correct it";
-        Problem::error(error.to_string(), at(&[PathStep::Key("grants"), PathStep::Key(error.room)]), help)
+        Problem::error(error.to_string(), at(&[PathStep::Key("grants"), PathStep::Key(error.capability)]), help)
     };
     collector.grants.check(&collector.limits.collection, own).into_iter().map(problem).collect()
 }
@@ -250,10 +250,10 @@ fn imports(collector: &CollectorSettings, loaded: &LoadedModule, at: &impl Fn(&[
     let imported =
         |interface: &str| loaded.imports.iter().any(|name| name.starts_with(&format!("pattoo:agent/{interface}@")));
     let mut problems = Vec::new();
-    for (room, grant) in ROOMS.iter().filter_map(|room| Some((room, room.grant?))) {
-        let interface = room.name;
+    for (capability, grant) in CAPABILITIES.iter().filter_map(|capability| Some((capability, capability.grant?))) {
+        let interface = capability.name;
         let path = [PathStep::Key("grants"), PathStep::Key(interface)];
-        let is_used = loaded.imports.iter().any(|import| room.is_reached_by(import));
+        let is_used = loaded.imports.iter().any(|import| capability.is_reached_by(import));
         if !(grant.is_empty)(&collector.grants) {
             if !is_used {
                 let what = format!("`{}` is granted `{interface}`, which its module does not use", collector.program);

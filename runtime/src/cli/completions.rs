@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::{Cli, Exit, Failure, output::print_line};
+use super::{Cli, Exit, Failure, stdout::print_line};
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]

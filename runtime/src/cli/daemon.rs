@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use futures_util::future::BoxFuture;
 use pattoo_base::text::counted;
 use pattoo_modbus::Endpoints;
-use pattoo_sandbox::{Sandbox, state::StateStore};
+use pattoo_sandbox::{Sandbox, state_store::StateStore};
 use pattoo_settings::ConfigError;
 use pattoo_spool::Spool;
 use tokio::{

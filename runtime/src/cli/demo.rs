@@ -16,7 +16,7 @@ use pattoo_base::clock::unix_millis;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch};
 
-use super::{Cli, Command, Exit, Failure, interrupted, output::print_line, receive::line, run};
+use super::{Cli, Command, Exit, Failure, interrupted, receive::line, run, stdout::print_line};
 use crate::{
     config::DataDirectory,
     receive::{PayloadHandler, ReceivedPayload, Receiver, ScenarioSource},

@@ -5,22 +5,22 @@
 
 mod build;
 mod check;
-mod collection;
+mod collection_flags;
 mod compile;
 mod completions;
 mod daemon;
 mod demo;
+mod exit;
 mod inspect;
 mod languages;
 mod logging;
 mod new;
-mod output;
-mod posting;
 mod receive;
-mod report;
 mod run;
+mod run_post;
 mod simulate;
 mod spool;
+mod stdout;
 
 use std::{path::Path, process::ExitCode};
 
@@ -28,7 +28,7 @@ use clap::{ArgAction, Parser, Subcommand, error::ErrorKind};
 use pattoo_sandbox::{Cache, CompileLimits, Compiler};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-pub(crate) use self::report::{Exit, Failure};
+pub(crate) use self::exit::{Exit, Failure};
 
 /// Run WebAssembly collectors for pattoo, each with exactly the devices and web origins that are
 /// granted to it

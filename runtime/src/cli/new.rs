@@ -13,7 +13,7 @@ use pattoo_measurement::Program;
 use super::{
     Exit, Failure,
     languages::{LANGUAGES, Language},
-    output::print_line,
+    stdout::print_line,
 };
 
 const EXAMPLES: &str = "\

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use axum::body::Bytes;
 use pattoo_base::text::one_line;
 
-use super::{Exit, Failure, interrupted, output::print_line};
+use super::{Exit, Failure, interrupted, stdout::print_line};
 use crate::receive::{PayloadHandler, ReceivedDatapoint, ReceivedPayload, Receiver, Scenario, ScenarioSource, Store};
 
 /// How much of a text from a payload is shown, in bytes.

@@ -11,14 +11,14 @@ use pattoo_output::pattoo::{Batch, Body, PattooJson};
 use pattoo_sandbox::{
     Collector, Module, Outcome, Sandbox, Termination,
     capability::{Assignment, Denial},
-    state::StateStore,
+    state_store::StateStore,
 };
 
 use super::{
     Exit, Failure, Interruption,
-    collection::{self, load},
-    output::{indented, print_datapoints},
-    posting::{Destination, PostArgs, Undelivered},
+    collection_flags::{CollectionFlags, load},
+    run_post::{Destination, PostArgs, Undelivered},
+    stdout::{indented, print_datapoints},
 };
 use crate::config::{self, ConfigDirectory, DataDirectory};
 
@@ -46,7 +46,7 @@ pub(super) struct Args {
     module: PathBuf,
 
     #[command(flatten)]
-    collection: collection::CollectionFlags,
+    collection: CollectionFlags,
 
     #[command(flatten)]
     post: PostArgs,

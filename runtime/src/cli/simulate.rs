@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use pattoo_base::files;
 
-use super::{Exit, Failure, interrupted, output::print_line};
+use super::{Exit, Failure, interrupted, stdout::print_line};
 use crate::{
     config,
     simulate::{BindError, FAULTS_SAMPLE, SAMPLE, Simulation},

@@ -11,7 +11,7 @@ use pattoo_output::{OutputName, ServerUrl};
 use pattoo_spool::{PayloadInfo, Selection, Spool, SpoolLimits, SpoolStats, StoredId};
 use serde_json::json;
 
-use super::{Exit, Failure, output::print_line};
+use super::{Exit, Failure, stdout::print_line};
 use crate::config::{ConfigDirectory, DataDirectory, queues_of};
 
 /// How much of a refusal a list shows, in bytes.

@@ -22,7 +22,7 @@ impl Loaded {
         let written = self.ours.document.root.entry("pattoo_wasm").map(|entry| &entry.node);
         let mut ours = filled(&forms::pattoo_wasm(), written);
         if !ours.contains_key("outputs")
-            && let Some(url) = configuration.outputs.iter().find_map(|output| output.output.room().url())
+            && let Some(url) = configuration.outputs.iter().find_map(|output| output.output.settings().url())
         {
             let entry = ours.entry("server").or_insert_with(|| json!({}));
             set(entry, "url", url.as_str().trim_end_matches('/'));

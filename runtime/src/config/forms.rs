@@ -2,14 +2,14 @@
 
 use pattoo_measurement::PollingInterval;
 use pattoo_output::pattoo;
-use pattoo_sandbox::capability::ROOMS;
+use pattoo_sandbox::capability::CAPABILITIES;
 use pattoo_settings::{Form, GIB, Key, Kind, MIB, Unit};
 use pattoo_spool::SpoolLimits;
 
 use super::{
-    limits,
-    log::{LOG, LogBounds},
-    spool::SPOOL,
+    collector_limits,
+    log_section::{LOG, LogBounds},
+    spool_section::SPOOL,
 };
 
 const SECONDS: Kind = Kind::Integer(1, PollingInterval::MAX_SECONDS as u64);
@@ -144,12 +144,15 @@ pub(super) fn collector() -> Form {
 }
 
 pub(super) fn limits() -> Form {
-    Form::new("`limits`", limits::keys())
+    Form::new("`limits`", collector_limits::keys())
 }
 
 /// `grants:` of a collector, and the whole of a `--grants` file.
 pub(super) fn grants() -> Form {
-    Form::new("`grants`", ROOMS.iter().filter_map(|room| room.grant).map(|grant| (grant.key)()).collect())
+    Form::new(
+        "`grants`",
+        CAPABILITIES.iter().filter_map(|capability| capability.grant).map(|grant| (grant.key)()).collect(),
+    )
 }
 
 /// The part of `pattoo.yaml` that we read, in both of its shapes.

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use pattoo_settings::{ConfigError, SourceFile};
 
-use super::{load::Loaded, pattoo::PattooFiles, source::Source};
+use super::{load::Loaded, pattoo_files::PattooFiles, source::Source};
 
 /// The effective configuration of `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml`.
 pub(crate) fn configuration(pattoo: &str, agent: &str, ours: &str) -> Result<String, ConfigError> {

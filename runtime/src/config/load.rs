@@ -7,20 +7,21 @@ use std::{
 };
 
 use pattoo_measurement::{Hostname, PollingInterval};
-use pattoo_output::{Folders, NamedOutput, Output, Room as _, ServerUrl, pattoo, read_choice, read_outputs};
+use pattoo_output::{Folders, NamedOutput, Output, OutputSettings as _, ServerUrl, pattoo, read_choice, read_outputs};
 use pattoo_settings::{ConfigError, Fields, Place, Problem, Reported, all, read, shown, yaml::Node};
 use pattoo_spool::SpoolLimits;
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, forms, fully_qualified_hostname,
-    grants::grants,
-    interval, limits,
-    log::{LOG, LogBounds},
-    pattoo::PattooFiles,
+    CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, collector_limits, forms,
+    fully_qualified_hostname,
+    grants_section::grants,
+    interval,
+    log_section::{LOG, LogBounds},
+    pattoo_files::PattooFiles,
     source::{DEFAULT_STATUS, FILE, PathStep, Source},
-    spool::SPOOL,
+    spool_section::SPOOL,
 };
 
 /// How many collections run at once, unless the file sets another number.
@@ -88,7 +89,7 @@ impl Loaded {
                 Problem::without_place(error.to_string(), format!("set the name in {FILE}: `hostname: gateway-7`"))
             })?,
         };
-        let urls = read.outputs.iter().filter_map(|output| output.output.room().url());
+        let urls = read.outputs.iter().filter_map(|output| output.output.settings().url());
         let mut output_urls: Vec<_> = urls.chain(pattoo.server.iter().map(ServerUrl::url)).cloned().collect();
         output_urls.sort_unstable();
         output_urls.dedup();
@@ -222,7 +223,8 @@ fn collector(
     let sha256 = fields.optional("sha256");
     let polling_interval = interval(fields, "polling_interval");
     let settings = settings(fields);
-    let limits = fields.node("limits").map(|node| limits::read(fields.of(&forms::limits(), node))).transpose();
+    let limits =
+        fields.node("limits").map(|node| collector_limits::read(fields.of(&forms::limits(), node))).transpose();
     let form = forms::grants();
     let grants = fields.node("grants").map(|node| grants(fields.of(&form, node), folders.configuration)).transpose();
     let outputs = outputs.map_or(Ok(Vec::new()), |outputs| read_choice(fields, outputs));

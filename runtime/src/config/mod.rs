@@ -2,30 +2,30 @@
 //!
 //! `source` reads a file, [`pattoo_settings`] parses it into a tree with the place of each value
 //! and compares it with `forms` (which keys there are, of which kind), and the typed readers
-//! (`load`, `grants`, `limits`, `pattoo`) turn it into newtypes. Each error is a
+//! (`load` and those of sections and files) turn it into newtypes. Each error is a
 //! [`Problem`](pattoo_settings::Problem) with its place and how to fix it, and all of them are
 //! reported at once.
 //!
 //! Nothing here starts a task or writes a file.
 
+mod collector_limits;
 mod configuration;
 mod digest;
 mod directories;
 mod effective;
-mod exposed;
+mod exposed_files;
 mod forms;
-mod grants;
+mod grants_section;
 mod hostname;
-mod limits;
+mod json_schema;
 mod load;
-mod log;
-mod own;
-mod pattoo;
-mod posting;
-mod schema;
-mod settings;
+mod log_section;
+mod own_endpoints;
+mod pattoo_files;
+mod post_settings;
+mod settings_section;
 mod source;
-mod spool;
+mod spool_section;
 
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -36,17 +36,17 @@ use pattoo_measurement::PollingInterval;
 use pattoo_settings::{Fields, Reported};
 
 pub use self::{
+    collector_limits::{CollectorLimits, Limit, known_limits, limit_named},
     configuration::{CollectorSettings, Configuration, Directories},
     digest::{Digest, DigestError},
     directories::{ConfigDirectory, DataDirectory},
-    grants::read_grants,
+    grants_section::read_grants,
     hostname::{HostnameError, fully_qualified_hostname},
-    limits::{CollectorLimits, Limit, known_limits, limit_named},
-    log::LogBounds,
-    own::{OwnAddresses, own_addresses, queues_of},
-    posting::Posting,
-    schema::schema,
-    settings::{SettingsError, check_yaml, merge_setting, read_settings, to_json},
+    json_schema::schema,
+    log_section::LogBounds,
+    own_endpoints::{OwnAddresses, own_addresses, queues_of},
+    post_settings::Posting,
+    settings_section::{SettingsError, check_yaml, merge_setting, read_settings, to_json},
 };
 pub(crate) use self::{forms::unknown_limit, load::Loaded, source::PathStep};
 

@@ -33,7 +33,7 @@ const NOTHING: (&str, &str) = ("pattoo_wasm.yaml", "pattoo_wasm: { hostname: h }
 fn server(configuration: &Configuration) -> String {
     let output = configuration.outputs.first().unwrap();
     assert_eq!(output.name.as_str(), "pattoo");
-    output.output.room().place()
+    output.output.settings().place()
 }
 
 #[test]
@@ -120,7 +120,7 @@ pattoo_wasm:
     fs::write(folder.path().join("pattoo_wasm.yaml"), ours).unwrap();
     fs::write(folder.path().join("token"), "hush\n").unwrap();
     let configuration = Configuration::load(&ConfigDirectory::at(folder.path())).unwrap();
-    assert!(configuration.outputs.iter().any(|output| !output.output.room().secrets().is_empty()));
+    assert!(configuration.outputs.iter().any(|output| !output.output.settings().secrets().is_empty()));
     assert_eq!((configuration.status, configuration.concurrent), (None, 8));
     assert_eq!((configuration.spool.bytes, configuration.spool.age), (64 << 20, Duration::from_hours(48)));
     let [collector] = &configuration.collectors[..] else { panic!("one collector") };
@@ -353,7 +353,7 @@ fn reference_has_every_key() {
         forms::polling(),
     ];
     let granted = forms::grants().keys.iter().flat_map(|key| below(key.kind)).collect::<Vec<_>>();
-    assert!(granted.iter().any(|form| form.what == "a web origin"), "the rooms' own forms are among them");
+    assert!(granted.iter().any(|form| form.what == "a web origin"), "the capabilities' own forms are among them");
     for form in forms.into_iter().chain(granted) {
         let rows: Vec<_> = form.keys.iter().map(row).collect();
         if rows.iter().any(|row| !page.lines().any(|line| line == row)) {

@@ -1,6 +1,6 @@
 //! The metrics of the daemon, in the text format of Prometheus (version 0.0.4).
 //!
-//! [`FAMILIES`] and the counters of [`ROOMS`] are the whole list: nothing else is exposed, and the
+//! [`FAMILIES`] and the counters of [`CAPABILITIES`] are the whole list: nothing else is exposed, and the
 //! reference in `docs/reference/metrics.md` is compared with it. A label never has a value that a
 //! collector chose: programs, devices and origins are those of the configuration.
 
@@ -12,7 +12,7 @@ use std::{
 };
 
 use pattoo_measurement::Program;
-use pattoo_sandbox::capability::{Family, ROOMS};
+use pattoo_sandbox::capability::{CAPABILITIES, Family};
 use pattoo_spool::{OutputId, SpoolStats};
 
 use super::{
@@ -29,7 +29,7 @@ macro_rules! families {
             help: $help,
             previous_name: families!(@previous $($previous)?),
         };)*
-        /// Those of the daemon itself. [`ROOMS`] have theirs, as
+        /// Those of the daemon itself. [`CAPABILITIES`] have theirs, as
         /// [`Counters`](pattoo_sandbox::capability::Counters).
         pub const FAMILIES: &[Family] = &[$($constant),*];
     };
@@ -162,9 +162,9 @@ impl Page {
             samples.add("", &[program, ("result", "rejected")], &stats.totals.rejected);
         });
         self.each(&all, HOST_TIME, |samples, program, stats| {
-            for room in ROOMS.iter().filter(|room| room.counters.is_some()) {
-                let time = stats.totals.usage.of(room.name).map(|calls| calls.time).unwrap_or_default();
-                samples.add("", &[program, ("interface", room.name)], &seconds(time));
+            for capability in CAPABILITIES.iter().filter(|capability| capability.counters.is_some()) {
+                let time = stats.totals.usage.of(capability.name).map(|calls| calls.time).unwrap_or_default();
+                samples.add("", &[program, ("interface", capability.name)], &seconds(time));
             }
         });
         self.each(&all, MEMORY, |samples, program, stats| samples.add("", &[program], &stats.totals.peak_memory));
@@ -174,10 +174,12 @@ impl Page {
             }
         });
         self.each(&all, FAILURES, |samples, program, stats| samples.add("", &[program], &stats.failures));
-        for (room, counters) in ROOMS.iter().filter_map(|room| Some((room, room.counters?))) {
+        for (capability, counters) in
+            CAPABILITIES.iter().filter_map(|capability| Some((capability, capability.counters?)))
+        {
             for (family, are_failures) in [(counters.requests, false), (counters.failures, true)] {
                 self.each(&all, family, |samples, program, stats| {
-                    let by_peer = stats.totals.usage.of(room.name).map(|calls| &calls.by_peer);
+                    let by_peer = stats.totals.usage.of(capability.name).map(|calls| &calls.by_peer);
                     for (peer, (requests, failures)) in by_peer.into_iter().flatten() {
                         let value = if are_failures { failures } else { requests };
                         samples.add("", &[program, (counters.label, peer.as_str())], value);

@@ -9,32 +9,32 @@
 //! |---|---|
 //! | `plan` | from a configuration to the collectors to run, and the resources that they share |
 //! | `schedule` | when each collector runs: arithmetic on two clocks |
-//! | `backoff` | how a failing collector runs less often |
+//! | `collector_backoff` | how a failing collector runs less often |
 //! | `clock` | the clocks themselves |
-//! | `loader` | from a module file to a collector that can replace another one |
+//! | `module_loader` | from a module file to a collector that can replace another one |
 //! | `supervisor` | the one task that starts collections and handles their results |
 //! | `collection` | one collection, until its datapoints are durable |
 //! | `collector_stats`, `daemon_status` | statistics of one collector, and of all |
 //! | `metrics`, `status_server` | how they are shown |
-//! | `lock`, `notify` | one daemon for a directory; notifications to the service manager |
+//! | `daemon_lock`, `systemd_notify` | one daemon for a directory; notifications to the service manager |
 //!
 //! The daemon never runs a collector twice at the same time, never makes up for missed runs, never
 //! replaces a module by another one that was not instantiated, and never lets a failing collector
 //! affect others.
 
-mod backoff;
 mod clock;
 mod collection;
+mod collector_backoff;
 mod collector_stats;
+mod daemon_lock;
 mod daemon_status;
-mod loader;
-mod lock;
 mod metrics;
-mod notify;
+mod module_loader;
 mod plan;
 mod schedule;
 mod status_server;
 mod supervisor;
+mod systemd_notify;
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -51,14 +51,14 @@ pub use self::{
     collector_stats::{
         CollectionRecord, CollectorStats, LastCollection, SkipReason, StatsSnapshot, TerminationReason, Totals,
     },
+    daemon_lock::{DirectoryLock, DirectoryLockError},
     daemon_status::{DaemonStatus, LATENESS_BOUNDS, LatenessHistogram, RunningCollection},
-    loader::{CollectorLoadError, DesiredCollector, FileStamp, Loader, PreparedCollector},
-    lock::{DirectoryLock, DirectoryLockError},
     metrics::{CollectorState, FAMILIES, page as metrics_page},
-    notify::{Notifier, ServiceState},
+    module_loader::{CollectorLoadError, DesiredCollector, FileStamp, Loader, PreparedCollector},
     plan::{DaemonResources, PlanError, plan},
     status_server::StatusServer,
     supervisor::Supervisor,
+    systemd_notify::{Notifier, ServiceState},
 };
 
 /// The time for running collections to finish when the daemon stops.

@@ -14,7 +14,7 @@ use pattoo_modbus::Endpoints;
 use pattoo_output::{Delivery, DeliverySettings, Encodings, NamedOutput, OutputName};
 use pattoo_sandbox::{
     capability::{Assignment, GrantError},
-    state::StateStore,
+    state_store::StateStore,
 };
 use pattoo_spool::Spool;
 
@@ -100,7 +100,7 @@ impl DaemonResources {
     async fn take_over(&self, cache: &Path, agent: &Agent, outputs: &[&NamedOutput]) {
         let taking = outputs
             .iter()
-            .find_map(|output| output.output.room().take_over(&self.spool, cache, &agent.id, &agent.program));
+            .find_map(|output| output.output.settings().take_over(&self.spool, cache, &agent.id, &agent.program));
         if let Some(taking) = taking
             && let Err(error) = taking.await
         {

@@ -20,12 +20,12 @@ use tokio::{
 };
 
 use super::{
-    backoff::{self, Backoff},
     clock::Clock,
     collection::{CollectionResult, CollectionTask, ConcurrencyPermits, StorePayloads, TaskOutput},
+    collector_backoff::{self, Backoff},
     collector_stats::{CollectionRecord, CollectorStats, SkipReason, TerminationReason, Totals},
     daemon_status::DaemonStatus,
-    loader::{CollectorLoadError, DesiredCollector, FileStamp, Loader, PreparedCollector},
+    module_loader::{CollectorLoadError, DesiredCollector, FileStamp, Loader, PreparedCollector},
     schedule::{CollectorId, Interval, Schedule, ScheduledRun},
 };
 
@@ -324,7 +324,7 @@ impl Supervisor {
         }
         let (failures, runs_to_skip) = (supervised.backoff.failures(), supervised.backoff.runs_to_skip());
         if failures == BACKOFF_LOGGED && runs_to_skip > 0 {
-            let longest = backoff::LONGEST;
+            let longest = collector_backoff::LONGEST;
             tracing::warn!(
                 "{}: backs off: runs are skipped until one succeeds, for at most {longest:?}",
                 supervised.program

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::{
     error::{Cap, Error, Fault, Wait},
-    limits::Limits,
+    fetch_limits::Limits,
     message::Patience,
     meter::{BodyMeter, Meter},
     origin::Origin,

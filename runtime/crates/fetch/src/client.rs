@@ -14,13 +14,13 @@ use tokio::time::timeout;
 use super::{
     body,
     error::{Denied, Error, Fault, Reason, Wait},
+    fetch_limits::Limits,
     grant::OriginGrant,
     headers,
-    limits::Limits,
     message::{Patience, Request, Response, destination, header_bytes, response_headers},
     meter::{Meter, Unmetered},
     origin::{Origin, Scheme},
-    own::OwnEndpoints,
+    own_endpoints::OwnEndpoints,
     redirect::{Hop, Onward},
     resolver::{Checked, Reachable, Resolver, SystemResolver},
 };

@@ -6,8 +6,8 @@ use reqwest::Method;
 use thiserror::Error;
 
 use super::{
-    address::{AddressClass, Reach},
-    limits::Limits,
+    address_class::{AddressClass, Reach},
+    fetch_limits::Limits,
     origin::{Origin, Scheme},
     resolver::Refused,
 };

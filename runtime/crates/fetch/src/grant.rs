@@ -3,7 +3,7 @@
 use pattoo_base::secret::Secret;
 use reqwest::{Method, header::HeaderName};
 
-use super::{origin::Origin, path::PathPrefix};
+use super::{origin::Origin, path_prefix::PathPrefix};
 
 /// An origin, and what of it may be asked how.
 ///

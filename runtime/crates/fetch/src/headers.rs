@@ -4,7 +4,7 @@ use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::{
     error::{Cap, Error},
-    limits::Limits,
+    fetch_limits::Limits,
 };
 
 /// Fields that belong to the connection (RFC 9110 section 7.6.1) or to the framing of the message, which is ours; fields

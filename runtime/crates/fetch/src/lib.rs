@@ -37,45 +37,45 @@
 //! The steps of a request, each in the file of its name:
 //!
 //! 1. `message` parses the request, which is text, and refuses what is not a valid request (`headers`).
-//! 2. `grant` and `path` decide whether origin, method and path were granted, before any name is resolved: a lookup is
+//! 2. `grant` and `path_prefix` decide whether origin, method and path were granted, before any name is resolved: a lookup is
 //!    a channel to the outside too.
-//! 3. `resolver` resolves the name, `address` classifies every address found, and the connection is made to an address that
+//! 3. `resolver` resolves the name, `address_class` classifies every address found, and the connection is made to an address that
 //!    was checked. Literal addresses take the same path.
 //! 4. `client` sends the request over a connection that no other collector and no other origin shares, with the secrets that the
 //!    grant attaches.
 //! 5. `redirect` determines the next hop; steps 2 to 4 are repeated for it.
-//! 6. `body` reads the response under limits on both sides of decompression (`limits`), and tells a `meter` of each piece.
+//! 6. `body` reads the response under limits on both sides of decompression (`fetch_limits`), and tells a `meter` of each piece.
 //!
 //! The client never shows a secret, stores no cookies, uses no proxy, speaks HTTP/1.1 only, and knows
 //! nothing of WebAssembly. A fetch that is dropped closes its connection; only a name lookup, which the C library cannot
 //! cancel, may outlive it, and the number of those is limited.
 
-mod address;
+mod address_class;
 mod body;
 mod client;
 mod error;
+mod fetch_limits;
 mod grant;
 mod headers;
-mod limits;
 mod message;
 mod meter;
 mod origin;
-mod own;
-mod path;
+mod own_endpoints;
+mod path_prefix;
 mod redirect;
 mod resolver;
 
-pub use address::{AddressClass, Reach};
+pub use address_class::{AddressClass, Reach};
 pub use client::{Client, Setup, SetupError, Visit, Watch};
 pub use error::{Cap, Denied, Error, GrantHint, Reason, Wait};
+pub use fetch_limits::Limits;
 pub use grant::OriginGrant;
 pub use headers::is_ours as is_header_of_the_host;
-pub use limits::Limits;
 pub use message::{MAX_METHOD, Patience, Request, Response};
 pub use meter::{Exhausted, Meter, Unmetered};
 pub use origin::{Origin, OriginError, Scheme};
-pub use own::OwnEndpoints;
-pub use path::{PathError, PathPrefix};
+pub use own_endpoints::OwnEndpoints;
+pub use path_prefix::{PathError, PathPrefix};
 pub use reqwest::{Method, header::HeaderName};
 pub use resolver::{Lookup, Resolver, SystemResolver};
 

@@ -9,8 +9,8 @@ use reqwest::{
 
 use super::{
     error::{Cap, Error, Wait},
+    fetch_limits::Limits,
     headers,
-    limits::Limits,
     origin::Origin,
     redirect::Hop,
 };

@@ -7,8 +7,8 @@ use reqwest::{
 
 use super::{
     error::Error,
+    fetch_limits::Limits,
     headers,
-    limits::Limits,
     message::{destination, text},
     origin::Origin,
 };

@@ -17,10 +17,10 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use super::{
-    address::{AddressClass, Reach},
+    address_class::{AddressClass, Reach},
     error::Reason,
     origin::Origin,
-    own::OwnEndpoints,
+    own_endpoints::OwnEndpoints,
 };
 
 /// The answer to a lookup, when it comes.

@@ -53,20 +53,20 @@
 
 mod address;
 mod endpoint;
+mod endpoint_settings;
 mod error;
 mod model;
 mod plan;
-mod settings;
 mod transport;
 
 pub use address::{DEFAULT_PORT, DeviceUrl, DeviceUrlError, EndpointAddress, HostPort, Parity, SerialLine, StopBits};
 pub use endpoint::{Caller, Endpoint, Endpoints};
+pub use endpoint_settings::{EndpointSettings, MAX_CONNECTIONS};
 pub use error::ReadError;
 pub use model::{
     ExceptionCode, MAX_BITS, MAX_REGISTERS, ManualError, Ranges, RangesError, Readable, Span, SpanError, Table, Unit,
     UnitError, Words, manual_address,
 };
-pub use settings::{EndpointSettings, MAX_CONNECTIONS};
 #[cfg(fuzzing)]
 pub use transport::read_stream;
 

@@ -8,7 +8,7 @@ use pattoo_spool::{InvalidName, NewPayload, OutputId, QueueId};
 
 use crate::{
     NamedOutput, agent_key,
-    room::{Encoded, Encoder, Encoding},
+    output_type::{Encoded, Encoder, Encoding},
 };
 
 /// How the datapoints of a collector are encoded for its outputs.
@@ -34,9 +34,9 @@ impl Encodings {
     pub fn new<'o>(outputs: impl IntoIterator<Item = &'o NamedOutput>) -> Self {
         let mut groups: Vec<Group> = Vec::new();
         for output in outputs {
-            let room = output.output.room();
-            let destination = Destination { id: output.id(), max_payload: room.max_payload() };
-            let encoding = room.encoding();
+            let settings = output.output.settings();
+            let destination = Destination { id: output.id(), max_payload: settings.max_payload() };
+            let encoding = settings.encoding();
             match groups.iter_mut().find(|group| group.encoding.name() == encoding.name()) {
                 Some(group) => group.outputs.push(destination),
                 None => groups.push(Group { encoding, outputs: vec![destination] }),

@@ -1,8 +1,9 @@
 //! Where datapoints go: encoded for each output, durable until the output has accepted them.
 //!
-//! An [`Output`] is one of the rooms below: [`pattoo`] posts to a pattoo server, [`mod@file`] appends to a file. A room owns all that
-//! is particular to its output: its section of the configuration, how datapoints are encoded and divided, how payloads are
-//! sent, and what an answer means. To add an output, add a room that implements [`Room`] and a line to `outputs!` below.
+//! An [`Output`] has one of the types below: [`pattoo`] posts to a pattoo server, [`mod@file`] appends to a file. The module
+//! of a type owns all that is particular to it: its section of the configuration, how datapoints are encoded and divided,
+//! how payloads are sent, and what an answer means. To add a type, add a module whose `Settings` implement
+//! [`OutputSettings`], and a line to `outputs!` below.
 //!
 //! What is the same for all:
 //!
@@ -43,44 +44,44 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod configured;
 mod delivery;
 mod encoders;
 pub mod file;
 mod json;
-mod name;
+mod output_name;
+mod output_type;
+mod outputs_section;
 pub mod pattoo;
-mod room;
 
 use pattoo_measurement::AgentId;
 use pattoo_settings::{Fields, Reported, Variant};
 use pattoo_spool::{AgentKey, InvalidName, OutputId};
 
 pub use self::{
-    configured::{NamedOutput, form, read_choice, read_outputs},
     delivery::{Delivery, DeliverySettings, NotDelivered, deliver_now},
     encoders::{Encoders, Encodings},
-    name::{InvalidOutputName, OutputName},
+    output_name::{InvalidOutputName, OutputName},
+    output_type::{Client, ClientOptions, Encoded, Encoder, Encoding, Folders, OutputSettings, SendError, Verdict},
+    outputs_section::{NamedOutput, form, read_choice, read_outputs},
     pattoo::{ServerUrl, ServerUrlError},
-    room::{Client, ClientOptions, Encoded, Encoder, Encoding, Folders, Room, SendError, Verdict},
 };
 
 macro_rules! outputs {
-    ($($(#[$doc:meta])* $name:literal $variant:ident $room:ident;)*) => {
+    ($($(#[$doc:meta])* $name:literal $variant:ident $module:ident;)*) => {
         /// An output: what was configured of it.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum Output {
-            $($(#[$doc])* $variant($room::Settings),)*
+            $($(#[$doc])* $variant($module::Settings),)*
         }
 
         impl Output {
             /// The types, as they are written in a configuration.
             pub const TYPES: &'static [&'static str] = &[$($name),*];
             /// The types with the forms of their sections.
-            pub const VARIANTS: &'static [Variant] = &[$(Variant { name: $name, form: $room::form }),*];
+            pub const VARIANTS: &'static [Variant] = &[$(Variant { name: $name, form: $module::form }),*];
 
-            /// Its room.
-            pub fn room(&self) -> &dyn Room {
+            /// Its settings, as those of any type.
+            pub fn settings(&self) -> &dyn OutputSettings {
                 match self {
                     $(Self::$variant(settings) => settings,)*
                 }
@@ -89,7 +90,7 @@ macro_rules! outputs {
             /// Reads the section of an output of this type. `None` if there is no such type.
             fn read(kind: &str, fields: Fields<'_>, folders: Folders<'_>) -> Option<Result<Self, Reported>> {
                 match kind {
-                    $($name => Some($room::Settings::read(fields, folders).map(Self::$variant)),)*
+                    $($name => Some($module::Settings::read(fields, folders).map(Self::$variant)),)*
                     _ => None,
                 }
             }

@@ -19,14 +19,14 @@ use wasmtime_wasi_http::FieldMapError;
 use super::{
     Collector, Sandbox,
     engine::WASM_STACK,
-    memory::{Memory, Running},
+    process_memory::{Memory, Running},
 };
 use crate::{
     capability::{
         Account, Assignment, Attributed, Charge, CollectionLimits, Denial, Emission, Finished, Host, HostView,
         LimitReached, StateChanges, Usage,
     },
-    state::StateError,
+    state_store::StateError,
 };
 
 /// How much of the engine's text for a trap is kept, in bytes.

@@ -13,7 +13,7 @@ use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm, component::Linker,
 };
 
-use super::{Cache, Compiler, Memory, collection::Cell, shares::Shares};
+use super::{Cache, Compiler, Memory, collection::Cell, processor_shares::Shares};
 use crate::capability;
 
 /// How often guest code is made to yield.

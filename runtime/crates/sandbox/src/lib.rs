@@ -42,22 +42,22 @@
 //! thread. One timeout around the whole collection drops it wherever it is, in the collector's code or waiting for the host.
 //!
 //! The files of this crate decide how long a collection runs and how much it uses. What it can *reach* is decided in
-//! [`capability`], which has a room for each interface.
+//! [`capability`], which has a folder for each capability.
 
 pub mod capability;
 mod collection;
 mod control_group;
 mod engine;
 mod load;
-mod memory;
-mod shares;
-pub mod state;
+mod process_memory;
+mod processor_shares;
+pub mod state_store;
 
 pub use self::{
     collection::{HostMemory, Outcome, StopReason, Termination},
     engine::{EngineError, Sandbox, TRIALS},
     load::{Cache, Collector, Compilation, CompileError, CompileLimits, Compiler, Kind, LoadError, Module, serve},
-    memory::{Memory, return_freed_memory},
+    process_memory::{Memory, return_freed_memory},
 };
 
 #[cfg(fuzzing)]

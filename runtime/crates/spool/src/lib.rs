@@ -45,20 +45,20 @@
 
 mod admin;
 mod age;
+mod damaged_pages;
 mod digest;
 mod error;
 mod eviction;
 mod id;
-mod limits;
-mod lock;
-mod pages;
 mod payload;
 mod queue;
+mod queue_lock;
 mod recovery;
 mod relocation;
 mod row;
 mod schema;
 mod spool;
+mod spool_limits;
 mod store;
 
 #[cfg(test)]
@@ -70,9 +70,9 @@ pub use self::{
     age::{Clocks, Expired, PayloadAges},
     error::SpoolError,
     id::{AgentKey, InvalidName, OutputId, QueueId, StoredId},
-    limits::SpoolLimits,
-    lock::QueueLock,
     payload::{NewPayload, QueuedPayload},
     queue::{Judgement, Refusal},
+    queue_lock::QueueLock,
     spool::Spool,
+    spool_limits::SpoolLimits,
 };

@@ -13,9 +13,9 @@ use pattoo_base::{
 use rusqlite::{Connection, OpenFlags, Statement, types::Value};
 
 use crate::{
-    QueueId,
+    QueueId, damaged_pages,
     digest::{Digest, USUAL_CONTENT_TYPE, queue_number},
-    pages, queue,
+    queue,
     schema::SCHEMA,
 };
 
@@ -121,7 +121,8 @@ fn recover(path: &Path, copy: &Path, draft: &Path) -> std::io::Result<usize> {
             replace_first_page(copy)?;
         }
         found.read_all_of(copy, path);
-        if let Err(error) = pages::rows(copy, VERSION_2_COUNT..=COLUMN_COUNT, |row| found.keep(&completed(row))) {
+        if let Err(error) = damaged_pages::rows(copy, VERSION_2_COUNT..=COLUMN_COUNT, |row| found.keep(&completed(row)))
+        {
             tracing::warn!("while looking for intact payloads in {}: {error}", path.display());
         }
         if found.count > 0 {
@@ -275,11 +276,11 @@ fn replace_first_page(path: &Path) -> std::io::Result<()> {
     remove(&model);
     let other = |error: DatabaseError| std::io::Error::other(error.to_string());
     Database::open(&model, Schema { emergency_space: 0, ..SCHEMA }).map_err(other)?.close();
-    let mut page = vec![0u8; pages::PAGE];
+    let mut page = vec![0u8; damaged_pages::PAGE];
     fs::File::open(&model)?.read_exact(&mut page)?;
     remove(&model);
     let mut file = fs::OpenOptions::new().read(true).write(true).open(path)?;
-    let pages = file.seek(SeekFrom::End(0))?.div_euclid(pages::PAGE as u64);
+    let pages = file.seek(SeekFrom::End(0))?.div_euclid(damaged_pages::PAGE as u64);
     file.write_all_at(&page, 0)?;
     // Database file format, 1.3: the size of the file in pages is at 28, the first page of the free list at 32.
     file.write_all_at(&u32::try_from(pages).unwrap_or(u32::MAX).to_be_bytes(), 28)?;

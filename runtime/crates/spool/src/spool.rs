@@ -18,7 +18,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     QueueId, QueueLock, SpoolError, SpoolLimits, eviction,
-    lock::QueueLocks,
+    queue_lock::QueueLocks,
     recovery,
     schema::{EMERGENCY_SPACE, SCHEMA},
 };

@@ -6,8 +6,8 @@
 //! granted or denied, becomes the grant that is printed. The user decides whether to use that
 //! grant.
 
-mod page;
 mod report;
+mod text_report;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -21,9 +21,9 @@ use pattoo_sandbox::{
 use self::report::{Report, RunReport};
 use super::{
     Exit, Failure, Interruption,
-    collection::{self, load},
-    output::print_line,
+    collection_flags::{CollectionFlags, load},
     run::own_endpoints,
+    stdout::print_line,
 };
 use crate::config::DataDirectory;
 
@@ -57,7 +57,7 @@ pub(super) struct Args {
     json: bool,
 
     #[command(flatten)]
-    collection: collection::CollectionFlags,
+    collection: CollectionFlags,
 }
 
 /// Runs the command.
@@ -74,7 +74,7 @@ pub(super) async fn inspect(args: Args) -> Result<Exit, Failure> {
     if args.json {
         print_line(serde_json::to_vec(&report).map_err(Failure::internal)?)?;
     } else {
-        print_line(page::page(&report))?;
+        print_line(text_report::page(&report))?;
     }
     Ok(Exit::Success)
 }

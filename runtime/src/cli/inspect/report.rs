@@ -5,7 +5,7 @@ use std::path::Path;
 use pattoo_base::text::one_line;
 use pattoo_sandbox::{
     Collector, Kind, Outcome,
-    capability::{Interface, Power, ROOMS, Request, RequestedAccess, interfaces},
+    capability::{CAPABILITIES, Interface, Power, Request, RequestedAccess, interfaces},
 };
 use serde::Serialize;
 
@@ -125,8 +125,8 @@ impl Report {
 /// What is outside the sandbox, and which of these imports lead to it.
 fn capabilities(imports: &[String]) -> Vec<ReachableCapability> {
     let mut powers: Vec<&Power> = Vec::new();
-    for power in ROOMS.iter().filter_map(|room| room.power) {
-        // Several rooms may lead to the same.
+    for power in CAPABILITIES.iter().filter_map(|capability| capability.power) {
+        // Several capabilities may lead to the same.
         if !powers.contains(&power) {
             powers.push(power);
         }

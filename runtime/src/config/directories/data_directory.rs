@@ -12,7 +12,7 @@ use std::{
 use pattoo_settings::{ConfigError, Problem};
 
 use super::config_directory::{ConfigDirectory, DEFAULT_CONFIGDIR};
-use crate::config::pattoo::PattooFiles;
+use crate::config::pattoo_files::PattooFiles;
 
 /// The directory of our own data within pattoo's.
 const OWN: &str = "pattoo_wasm";

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::line::{MAX_BAUD, MIN_BAUD};
+use super::serial_line::{MAX_BAUD, MIN_BAUD};
 use crate::model::UnitError;
 
 /// Why a text is not the URL of a device.

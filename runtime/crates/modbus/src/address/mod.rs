@@ -7,7 +7,7 @@
 
 mod error;
 mod host;
-mod line;
+mod serial_line;
 mod url;
 
 #[cfg(test)]
@@ -18,7 +18,7 @@ use std::{fmt, path::PathBuf};
 pub use self::{
     error::DeviceUrlError,
     host::HostPort,
-    line::{Parity, SerialLine, StopBits},
+    serial_line::{Parity, SerialLine, StopBits},
     url::{DEFAULT_PORT, DeviceUrl},
 };
 use crate::model::{Unit, UnitError};

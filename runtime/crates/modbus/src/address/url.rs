@@ -6,7 +6,7 @@ use super::{
     EndpointAddress,
     error::DeviceUrlError,
     host::HostPort,
-    line::{MAX_BAUD, MIN_BAUD, Parity, SerialLine, StopBits},
+    serial_line::{MAX_BAUD, MIN_BAUD, Parity, SerialLine, StopBits},
 };
 use crate::model::Unit;
 

@@ -30,7 +30,7 @@ use tokio::{
 
 use super::{
     job::Job,
-    queue::{ActiveRequest, FinishedRequest, Next, Outcome, RequestQueue},
+    request_queue::{ActiveRequest, FinishedRequest, Next, Outcome, RequestQueue},
 };
 use crate::{
     address::EndpointAddress,

@@ -7,9 +7,9 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::Caller;
 use crate::{
+    endpoint_settings::EndpointSettings,
     error::ReadError,
     model::{Span, Words},
-    settings::EndpointSettings,
 };
 
 /// Requests that a caller submits together.

@@ -1,10 +1,10 @@
 //! Endpoints: reading spans over a connection that many callers share.
 
-mod breaker;
+mod circuit_breaker;
 mod fairness;
 mod handle;
 mod job;
-mod queue;
+mod request_queue;
 
 use std::{
     collections::HashMap,
@@ -20,10 +20,10 @@ pub use self::fairness::Caller;
 use self::{handle::EndpointHandle, job::Job};
 use crate::{
     address::{EndpointAddress, EndpointKey},
+    endpoint_settings::EndpointSettings,
     error::ReadError,
     model::{Readable, Span, Words},
     plan::{Learned, Reading},
-    settings::EndpointSettings,
     transport::DeniedAddresses,
 };
 

@@ -16,7 +16,7 @@ use tokio_modbus::{
 };
 
 use super::{
-    filter::{Fault, FrameFilter},
+    frame_filter::{Fault, FrameFilter},
     open::{DeniedAddresses, LineLock, cannot_open, connect, discard_until_quiet, open_line},
     rtu::Rtu,
     tcp::Mbap,

@@ -1,7 +1,7 @@
 //! Connections to endpoints: TCP and serial lines, one request at a time, every reply checked.
 
 mod connection;
-mod filter;
+mod frame_filter;
 mod open;
 mod rtu;
 mod tcp;

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::filter::Fault;
+use super::frame_filter::Fault;
 use crate::{
     address::{HostPort, Parity, SerialLine, StopBits},
     error::ReadError,

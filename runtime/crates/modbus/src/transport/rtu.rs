@@ -6,7 +6,7 @@
 //! The codec above would search for a frame after invalid bytes; here the first wrong byte is a
 //! fault, because a frame after noise may belong to another request.
 
-use super::filter::{Fault, Framing};
+use super::frame_filter::{Fault, Framing};
 use crate::model::Table;
 
 /// The maximum length of the data in a reply: 250 bytes are 125 registers or 2000 bits.

@@ -1,6 +1,6 @@
 //! The frames of Modbus TCP: a prefix with the length of the rest.
 
-use super::filter::{Fault, Framing};
+use super::frame_filter::{Fault, Framing};
 
 /// The number of bytes before those that the length field counts (Modbus Messaging on TCP/IP
 /// Implementation Guide V1.0b, section 3.1.3).

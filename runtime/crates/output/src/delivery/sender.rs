@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     NamedOutput, Output, agent_key,
-    room::{Client, SendError, Verdict},
+    output_type::{Client, SendError, Verdict},
 };
 
 /// How long to wait before another attempt to delete what was delivered.
@@ -346,7 +346,7 @@ impl Sender {
         let output = find(&lock(&self.configured), id).ok_or_else(|| {
             format!("the output `{id}` is not configured any more; what waits for it is kept until it is too old")
         })?;
-        let client = output.room().connect(&self.settings.client_options())?;
+        let client = output.settings().connect(&self.settings.client_options())?;
         clients.insert(id.clone(), Connected { output, client: Arc::clone(&client) });
         Ok(client)
     }

@@ -15,7 +15,7 @@ use pattoo_spool::{Clocks, OutputId, PayloadAges, QueueId, Spool, SpoolError};
 
 use super::{
     DeliverySettings,
-    log::{Line, LogThrottle},
+    log_throttling::{Line, LogThrottle},
     scheduler::QueueScheduler,
     sender::Sender,
     turn::{Concern, End, Turn},

@@ -15,7 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::sync::oneshot;
 
 use super::{lines::split, settings::Settings};
-use crate::room::{Client, Encoded, SendError, Verdict};
+use crate::output_type::{Client, Encoded, SendError, Verdict};
 
 /// How much of a file's end is read at once, to find where its last line ends.
 const TAIL: u64 = 64 << 10;

@@ -6,7 +6,7 @@ use pattoo_measurement::{Agent, Bounds, Candidate, Reason, Rejection, Sink, Targ
 
 use crate::{
     json::{make_room, push_json},
-    room::{Encoded, Encoder, Encoding},
+    output_type::{Encoded, Encoder, Encoding},
 };
 
 /// The encoding as JSON lines.

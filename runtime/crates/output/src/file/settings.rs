@@ -15,7 +15,7 @@ use pattoo_settings::{
 };
 
 use super::{appender::Appender, lines::JsonLines};
-use crate::room::{Client, ClientOptions, Encoding, Folders, Room, max_payload};
+use crate::output_type::{Client, ClientOptions, Encoding, Folders, OutputSettings, max_payload};
 
 /// A file, as it was configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Settings {
     }
 }
 
-impl Room for Settings {
+impl OutputSettings for Settings {
     fn read(fields: Fields<'_>, folders: Folders<'_>) -> Result<Self, Reported> {
         let path = fields.required::<PathBuf>("path");
         let mut sizes = Sizes::default();

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     encoders::pieces,
-    room::{Client as _, Encoded, Encoding as _},
+    output_type::{Client as _, Encoded, Encoding as _},
 };
 
 const NOW: u64 = 1_700_000_000_000;

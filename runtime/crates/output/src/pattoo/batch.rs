@@ -13,13 +13,13 @@ use super::{
     body::Body,
     checksum::{AT_ONCE, Chains, Checksum},
     datapoint::{Datapoint, Rules},
-    pairs::{Head, Pairs},
+    key_value_pairs::{Head, Pairs},
     split::split,
     value::{DataType, Scalar},
 };
 use crate::{
     json::{make_room, most_json_length, push_json},
-    room::{Encoded, Encoder, Encoding},
+    output_type::{Encoded, Encoder, Encoding},
 };
 
 const POLLING_INTERVAL: &str = "pattoo_agent_polling_interval";

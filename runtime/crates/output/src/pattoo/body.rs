@@ -4,7 +4,7 @@ use pattoo_measurement::{AgentId, Program};
 use pattoo_spool::{InvalidName, NewPayload, QueueId};
 
 use super::{CONTENT_TYPE, PattooJson, ServerUrl};
-use crate::{agent_key, encoders::pieces, room::Encoded};
+use crate::{agent_key, encoders::pieces, output_type::Encoded};
 
 /// One collection's datapoints as one line of JSON, ready to be stored and posted.
 ///

@@ -8,7 +8,7 @@
 
 use sha2::compress256;
 
-use super::{datapoint::Datapoint, text::write_hex, value::DataType};
+use super::{datapoint::Datapoint, python_text::write_hex, value::DataType};
 
 /// The block size of SHA-256 in bytes. A link has as many digits, so its digits are one block.
 const BLOCK: usize = 64;

@@ -14,7 +14,7 @@ use pattoo_spool::{AgentKey, Clocks, QueueId};
 use reqwest::header;
 
 use super::{CONTENT_TYPE, ServerUrl, split};
-use crate::room::{Client, Encoded, SendError, Verdict};
+use crate::output_type::{Client, Encoded, SendError, Verdict};
 
 /// How long the connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

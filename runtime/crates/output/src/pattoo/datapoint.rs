@@ -10,7 +10,7 @@ use pattoo_base::text::shown;
 use pattoo_measurement::{Candidate, Metadatum, Program, Reason, Value};
 
 use super::{
-    text::{lower, strip_owned},
+    python_text::{lower, strip_owned},
     value::value_fault,
 };
 use crate::json::{json_length, most_json_length};

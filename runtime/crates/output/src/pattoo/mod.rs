@@ -14,13 +14,13 @@ mod body;
 mod checksum;
 mod client;
 mod datapoint;
-mod pairs;
+mod key_value_pairs;
+mod place_table;
+mod python_backlog;
+mod python_text;
 mod server_url;
 mod settings;
 mod split;
-mod table;
-mod takeover;
-mod text;
 mod value;
 
 #[cfg(test)]
@@ -30,9 +30,9 @@ pub use self::{
     batch::{Batch, PattooJson},
     body::Body,
     client::{PostError, Poster},
+    python_backlog::{Takeover, take_over},
     server_url::{ServerUrl, ServerUrlError},
     settings::{Settings, form},
-    takeover::{Takeover, take_over},
     value::DataType,
 };
 

@@ -17,7 +17,7 @@ use url::{Host, Url};
 use super::{PattooJson, Poster, ServerUrl, take_over};
 use crate::{
     OutputName,
-    room::{Client, ClientOptions, Encoding, Folders, Room, max_payload},
+    output_type::{Client, ClientOptions, Encoding, Folders, OutputSettings, max_payload},
 };
 
 /// A pattoo server, as it was configured.
@@ -84,7 +84,7 @@ impl Settings {
     }
 }
 
-impl Room for Settings {
+impl OutputSettings for Settings {
     fn read(fields: Fields<'_>, folders: Folders<'_>) -> Result<Self, Reported> {
         let url = fields.required("url");
         let form = secret::form();

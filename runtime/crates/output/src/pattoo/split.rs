@@ -8,7 +8,7 @@ use std::{borrow::Cow, collections::HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::room::Encoded;
+use crate::output_type::Encoded;
 
 /// A body, whose parts are not looked into further than is needed to divide it.
 #[derive(Deserialize)]
@@ -109,8 +109,8 @@ mod tests {
     use super::split;
     use crate::{
         encoders::pieces,
+        output_type::Encoded,
         pattoo::{Batch, PattooJson},
-        room::Encoded,
     };
 
     fn agent() -> Arc<Agent> {

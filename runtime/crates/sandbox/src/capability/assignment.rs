@@ -7,7 +7,7 @@ use pattoo_measurement::{Agent, Collected, SinkFactory};
 use pattoo_modbus::Endpoints;
 
 use super::{CollectionLimits, GrantError, Grants, Recorder, Resources};
-use crate::state::StateStore;
+use crate::state_store::StateStore;
 
 /// Who a collector is, what it was granted and how much it may use: everything about it that
 /// outlives a collection.

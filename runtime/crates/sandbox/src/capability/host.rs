@@ -6,11 +6,11 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use super::{
-    Account, Assignment, Charge, Denial, Denials, Emission, GuestLog, LimitReached, Reached, RoomStates, StateChanges,
-    Usage, account::Handles,
+    Account, Assignment, CapabilityStates, Charge, Denial, Denials, Emission, GuestLog, LimitReached, Reached,
+    StateChanges, Usage, host_memory::Handles,
 };
 
-/// What every room of a collection knows. Clones are the same.
+/// What every capability in a collection knows. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Context {
     pub(in crate::capability) assignment: Arc<Assignment>,
@@ -23,7 +23,7 @@ pub struct Context {
 /// One collection's side of every capability.
 pub struct Host {
     pub(in crate::capability) context: Context,
-    pub(in crate::capability) rooms: RoomStates,
+    pub(in crate::capability) capabilities: CapabilityStates,
     /// What the last call returned. It is held until the engine has copied it into the guest's
     /// memory, which takes as long as the guest takes to make room for it; no other call of the
     /// collection begins before that.
@@ -73,8 +73,8 @@ impl Host {
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(assignment.limits.resources);
         let context = Context::new(assignment);
-        let rooms = RoomStates::begin(&context);
-        Self { rooms, handed_over: context.account.nothing(), handles: Handles::default(), resources, context }
+        let capabilities = CapabilityStates::begin(&context);
+        Self { capabilities, handed_over: context.account.nothing(), handles: Handles::default(), resources, context }
     }
 
     /// Charges what a call is about to return, in place of what the last one returned.
@@ -105,9 +105,9 @@ impl Host {
 
     /// What the collection did and wants, once it has ended.
     pub fn finish(self) -> Finished {
-        let Self { context, mut rooms, resources, .. } = self;
-        let usage = rooms.take_usage();
-        let RoomStates { datapoints: emission, state, wasi, http, .. } = rooms;
+        let Self { context, mut capabilities, resources, .. } = self;
+        let usage = capabilities.take_usage();
+        let CapabilityStates { datapoints: emission, state, wasi, http, .. } = capabilities;
         // The standard streams hold what may be a last, unfinished line, and the resources requests
         // that are under way.
         drop((wasi, http, resources));
@@ -118,6 +118,6 @@ impl Host {
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.rooms.wasi.ctx, table: &mut self.resources }
+        WasiCtxView { ctx: &mut self.capabilities.wasi.ctx, table: &mut self.resources }
     }
 }

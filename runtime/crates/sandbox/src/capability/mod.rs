@@ -1,27 +1,27 @@
-//! All that a collector can reach: one room per interface.
+//! All that a collector can reach: a folder for each capability.
 //!
-//! A room holds all that there is about its interface: the grant and how it is written, the limits,
-//! the counters, the texts of denials, the words for `inspect`, the host functions and how they are
-//! linked. To see all that a collector can do with Modbus, open `modbus/`; nothing else in the
+//! A capability's folder holds all that there is about its interfaces: the grant and how it is
+//! written, the limits, the counters, the texts of denials, the words for `inspect`, the host
+//! functions and how they are linked. To see all that a collector can do with Modbus, open `modbus/`; nothing else in the
 //! program answers its calls, and nothing else knows how it is granted. Those parts of the program
-//! that treat all interfaces alike go through [`ROOMS`].
+//! that treat all interfaces alike go through [`CAPABILITIES`].
 //!
-//! A new interface is a folder here, its WIT (in the `wit/` of the repository if it is of our own
+//! A new capability is a folder here, its WIT (in the `wit/` of the repository if it is of our own
 //! contract, else in that of this crate), and a line for it in each of the two lists below.
 //!
 //! Two values meet here. An [`Assignment`] is what an operator decided once: who the collector is,
 //! what it was granted, how much it may use. A [`Host`] is what one collection sees of it, and what
 //! that collection did: it is made for the collection and dropped with it.
 
-mod account;
 mod assignment;
 mod bindings;
-mod denials;
+mod collection_limits;
+mod definition;
 mod host;
-mod interfaces;
-mod limits;
-mod requested;
-mod room;
+mod host_memory;
+mod interface_versions;
+mod recorded_denials;
+mod requested_access;
 #[cfg(test)]
 mod testing;
 mod usage;
@@ -44,27 +44,27 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 
 pub use self::{
-    account::{Account, Charge},
     assignment::{Assignment, AssignmentBuilder},
+    collection_limits::{COLLECTION_LIMITS, LimitReached},
     datapoints::Emission,
-    denials::Denial,
+    definition::{Capability, CapabilityDefinition, Counters, GrantError, Granting, Power, Request, Ungranted},
     host::{Context, Finished, Host, HostView},
-    interfaces::{Interface, draft_interfaces, interfaces, our_interfaces},
-    limits::{COLLECTION_LIMITS, LimitReached},
+    host_memory::{Account, Charge},
+    interface_versions::{Interface, draft_interfaces, interfaces, our_interfaces},
     log::{GUEST_LOG, GuestLog, log_for_guest},
-    requested::{Recorder, RequestedAccess},
-    room::{Capability, Counters, GrantError, Granting, Power, Request, Room, Ungranted},
+    recorded_denials::Denial,
+    requested_access::{Recorder, RequestedAccess},
     state::{STATE_ENTRY, StateChanges},
     usage::{Calls, Family, Usage},
 };
 pub(crate) use self::{
     bindings::{COMPONENT_TYPE, CollectorPre},
-    denials::Denials,
     log::Attributed,
+    recorded_denials::Denials,
 };
-use self::{limits::Reached, room::rooms};
+use self::{collection_limits::Reached, definition::capabilities};
 
-rooms! {
+capabilities! {
     http: http::Http,
     modbus: modbus::Modbus,
     datapoints: datapoints::Emission,
@@ -89,14 +89,14 @@ impl Grants {
     ///
     /// # Errors
     ///
-    /// The first of each room that cannot.
+    /// The first of each capability that cannot.
     pub fn check(&self, limits: &CollectionLimits, own: &pattoo_fetch::OwnEndpoints) -> Vec<GrantError> {
-        let grants = ROOMS.iter().filter_map(|room| room.grant);
+        let grants = CAPABILITIES.iter().filter_map(|capability| capability.grant);
         grants.filter_map(|grant| (grant.check)(self, limits, own).err()).collect()
     }
 
     /// The secrets that the grants name.
     pub fn secrets(&self) -> impl Iterator<Item = &pattoo_base::secret::Secret> {
-        ROOMS.iter().filter_map(|room| room.grant).flat_map(|grant| (grant.secrets)(self))
+        CAPABILITIES.iter().filter_map(|capability| capability.grant).flat_map(|grant| (grant.secrets)(self))
     }
 }

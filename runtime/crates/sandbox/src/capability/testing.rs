@@ -1,4 +1,4 @@
-//! Real guests for the tests of rooms whose interface is not part of our contract.
+//! Real guests for the tests of capabilities whose interface is not part of our contract.
 
 use std::{path::Path, sync::Arc};
 

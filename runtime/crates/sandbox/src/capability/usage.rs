@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-/// What a collection used, by the names of rooms.
+/// What a collection used, by the names of capabilities.
 #[derive(Debug, Clone, Default)]
 pub struct Usage(BTreeMap<&'static str, Calls>);
 
-/// What a collection used of one room.
+/// What a collection used of one capability.
 #[derive(Debug, Clone, Default)]
 pub struct Calls {
     /// How long the guest waited for the host, all calls together.
@@ -32,19 +32,19 @@ pub struct Family {
 }
 
 impl Usage {
-    pub(super) fn insert(&mut self, room: &'static str, calls: Calls) {
-        self.0.insert(room, calls);
+    pub(super) fn insert(&mut self, capability: &'static str, calls: Calls) {
+        self.0.insert(capability, calls);
     }
 
-    /// What was used of a room.
-    pub fn of(&self, room: &str) -> Option<&Calls> {
-        self.0.get(room)
+    /// What was used of a capability.
+    pub fn of(&self, capability: &str) -> Option<&Calls> {
+        self.0.get(capability)
     }
 
     /// Adds what another collection used.
     pub fn add(&mut self, other: Self) {
-        for (room, calls) in other.0 {
-            self.0.entry(room).or_default().add(calls);
+        for (capability, calls) in other.0 {
+            self.0.entry(capability).or_default().add(calls);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! user, has mode 0700 and is not a link. An entry is an ELF file followed by an HMAC-SHA-256 over the entry's name, its length
 //! and the digests of its chunks; the key is a file of the same folder. The name of an entry is the digest of the module and of
 //! the engine's settings. An entry that does not verify is deleted and compiled again. An entry that was not used for thirty
-//! days is deleted. The cache also keeps, in the same form, how compilations [failed](super::failures).
+//! days is deleted. The cache also keeps, in the same form, how compilations [failed](super::failed_compilations).
 //!
 //! The runtime of a language takes tens of megabytes, so chunks are digested in parallel, and a verified entry is mapped, not
 //! copied. The engine maps the file descriptor that was verified, so a file that replaces the entry in between is not executed.
@@ -30,7 +30,7 @@ use pattoo_base::files;
 use sha2::{Digest as _, Sha256};
 use wasmtime::{Engine, component::Component};
 
-use super::failures::CompileFailure;
+use super::failed_compilations::CompileFailure;
 
 /// How long an unused entry is kept.
 const KEPT: Duration = Duration::from_hours(30 * 24);

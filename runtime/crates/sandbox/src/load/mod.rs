@@ -2,10 +2,10 @@
 
 mod cache;
 mod compile;
+mod compiler_confinement;
 mod componentize;
-mod confine;
-mod contract;
-mod failures;
+mod contract_hints;
+mod failed_compilations;
 mod module;
 mod preview1;
 
@@ -330,7 +330,7 @@ impl Sandbox {
         })?;
         let wrong_type = |error: wasmtime::Error| {
             let mut detail = format!("{error:#}");
-            if let Some(expected) = contract::should_be(&detail) {
+            if let Some(expected) = contract_hints::should_be(&detail) {
                 detail = format!("{detail}; {expected}");
             }
             LoadError::WrongType { path: path.to_owned(), detail: one_line(&detail, MAX_DETAIL) }

@@ -3,7 +3,7 @@
 use pattoo_spool::QueueId;
 
 use crate::delivery::{
-    log::{Line, LogThrottle},
+    log_throttling::{Line, LogThrottle},
     turn::{Concern, Doubt, End, Turn},
 };
 

@@ -112,7 +112,7 @@ async fn payloads_for_one_encoding_are_the_same_for_every_output_and_divided_for
     let document = pattoo_settings::yaml::Document::parse(&small).unwrap_or_else(|_| panic!("it is YAML"));
     let folders = crate::Folders { configuration: ".".as_ref(), data: ".".as_ref() };
     let small = pattoo_settings::read(&small, &document, &pattoo::form(), |fields| {
-        <pattoo::Settings as crate::Room>::read(fields, folders)
+        <pattoo::Settings as crate::OutputSettings>::read(fields, folders)
     })
     .unwrap();
     let outputs = [

@@ -4,10 +4,10 @@ use pattoo_base::clock::unix_millis;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
-use super::{Context, Host, HostView, Interface, Room, Ungranted, bindings::pattoo::agent::agent};
+use super::{CapabilityDefinition, Context, Host, HostView, Interface, Ungranted, bindings::pattoo::agent::agent};
 
-/// The room.
-pub static ROOM: Room = Room::new(
+/// The capability.
+pub static DEFINITION: CapabilityDefinition = CapabilityDefinition::new(
     "agent",
     &[Interface::ours(
         "pattoo:agent/agent",
@@ -43,7 +43,7 @@ impl agent::Host for Host {
     }
 
     fn collection_time(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.rooms.agent.collection_time)
+        Ok(self.capabilities.agent.collection_time)
     }
 
     fn settings(&mut self) -> wasmtime::Result<String> {

@@ -6,10 +6,10 @@ use pattoo_base::clock::unix_millis;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
-use super::{Context, Host, HostView, Interface, Room, Ungranted, bindings::pattoo::agent::clock};
+use super::{CapabilityDefinition, Context, Host, HostView, Interface, Ungranted, bindings::pattoo::agent::clock};
 
-/// The room.
-pub static ROOM: Room = Room::new(
+/// The capability.
+pub static DEFINITION: CapabilityDefinition = CapabilityDefinition::new(
     "clock",
     &[Interface::ours("pattoo:agent/clock", None, "reads the time", include_str!("../../../../../../wit/clock.wit"))],
 );
@@ -36,6 +36,6 @@ impl clock::Host for Host {
     }
 
     fn monotonic(&mut self) -> wasmtime::Result<u64> {
-        Ok(u64::try_from(self.rooms.clock.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        Ok(u64::try_from(self.capabilities.clock.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 }

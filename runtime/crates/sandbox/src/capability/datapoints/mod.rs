@@ -16,19 +16,19 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
 use super::{
-    Account, Assignment, AssignmentBuilder, Capability, Charge, Context, GrantError, Host, HostView, Interface,
-    LimitReached, Power, Room,
+    Account, Assignment, AssignmentBuilder, Capability, CapabilityDefinition, Charge, Context, GrantError, Host,
+    HostView, Interface, LimitReached, Power,
     bindings::pattoo::agent::{datapoints, types},
 };
 
 /// What is reached with it.
 static POWER: Power = Power { what: "pattoo", does: "emits datapoints, under its own program's name" };
 
-/// The room.
-pub static ROOM: Room = Room {
+/// The capability.
+pub static DEFINITION: CapabilityDefinition = CapabilityDefinition {
     power: Some(&POWER),
     limits: LIMITS,
-    ..Room::new(
+    ..CapabilityDefinition::new(
         "datapoints",
         &[
             Interface::ours(
@@ -215,8 +215,8 @@ impl datapoints::Host for Host {
         let limits = &assignment.limits.datapoints;
         let program = &assignment.agent.program;
         let count = points.len();
-        if let Err(limit) = self.rooms.datapoints.admit(&target, count, limits) {
-            if self.rooms.datapoints.reject(count) {
+        if let Err(limit) = self.capabilities.datapoints.admit(&target, count, limits) {
+            if self.capabilities.datapoints.reject(count) {
                 tracing::warn!("{program}: {count} datapoints not taken: {limit}");
             }
             return Ok(Err(datapoints::Error::Quota(limit.to_string())));
@@ -228,25 +228,26 @@ impl datapoints::Host for Host {
         loop {
             let candidates = turn(&mut points);
             let taken = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
-            let rejections = match self.rooms.datapoints.sink.emit(&target, candidates, now) {
+            let rejections = match self.capabilities.datapoints.sink.emit(&target, candidates, now) {
                 Ok(rejections) => rejections,
                 Err(error) => {
-                    if self.rooms.datapoints.reject(count) {
+                    if self.capabilities.datapoints.reject(count) {
                         tracing::warn!("{program}: {count} datapoints not taken: {error}");
                     }
                     return Ok(Err(datapoints::Error::Target(error.to_string())));
                 }
             };
-            if let Some(name) = target_name(&target).ok().filter(|name| !self.rooms.datapoints.targets.contains(*name))
+            if let Some(name) =
+                target_name(&target).ok().filter(|name| !self.capabilities.datapoints.targets.contains(*name))
             {
-                self.rooms.datapoints.targets.insert(name.to_owned());
+                self.capabilities.datapoints.targets.insert(name.to_owned());
             }
-            self.rooms.datapoints.charge.resize(self.rooms.datapoints.held())?;
+            self.capabilities.datapoints.charge.resize(self.capabilities.datapoints.held())?;
             for mut rejection in rejections {
                 rejection.index = rejection.index.saturating_add(done);
-                let is_logged = self.rooms.datapoints.reject(1);
+                let is_logged = self.capabilities.datapoints.reject(1);
                 let limit = (rejection.reason == Reason::Room).then(|| full(limits));
-                self.rooms.datapoints.lacked_room |= limit.is_some();
+                self.capabilities.datapoints.lacked_room |= limit.is_some();
                 if is_logged {
                     let target = one_line(&target, MAX_LOGGED_TARGET);
                     let why = limit.as_ref().map_or_else(String::new, |limit| format!(": {limit}"));

@@ -1,44 +1,44 @@
 //! `pattoo:agent/http` and `wasi:http`: fetching from the web origins that were granted.
 //!
 //! The policy itself is that of [`pattoo_fetch`], which knows nothing of wasm; here is how a guest
-//! asks, and how much it may. There are two ways to ask: our own interface, in `host`, and in
-//! `wasi` the one that the standard libraries of some languages use (whose handles are in
-//! `resources`). Both end in `web`, so that there is no difference in what they reach and what it
+//! asks, and how much it may. There are two ways to ask: our own interface, in `pattoo_http`, and in
+//! `wasi_http` the one that the standard libraries of some languages use (whose handles are in
+//! `resources`). Both end in `counted_client`, so that there is no difference in what they reach and what it
 //! counts.
 
-mod host;
-mod limits;
-mod requested;
+mod counted_client;
+mod grant_keys;
+mod http_limits;
+mod pattoo_http;
+mod requested_origins;
 mod resources;
-mod section;
-mod wasi;
-mod web;
+mod wasi_http;
 
 use pattoo_fetch::{Client, OriginGrant};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi_http::WasiHttpCtx;
 
+use self::{counted_client::Web, wasi_http::WebHooks};
 pub use self::{
-    limits::HttpLimits,
-    requested::{OriginRequested, OriginsRequested},
+    http_limits::HttpLimits,
+    requested_origins::{OriginRequested, OriginsRequested},
 };
-use self::{wasi::WebHooks, web::Web};
 use super::{
-    AssignmentBuilder, Calls, Capability, Context, Counters, Family, GrantError, Granting, Host, HostView, Interface,
-    Power, Room, bindings::pattoo::agent::http as wit,
+    AssignmentBuilder, Calls, Capability, CapabilityDefinition, Context, Counters, Family, GrantError, Granting, Host,
+    HostView, Interface, Power, bindings::pattoo::agent::http as wit,
 };
 
 /// What is reached with it.
 pub(super) static POWER: Power = Power { what: "web", does: "fetches from the web origins that are granted" };
 
-/// The room.
-pub static ROOM: Room = Room {
+/// The capability.
+pub static DEFINITION: CapabilityDefinition = CapabilityDefinition {
     power: Some(&POWER),
-    limits: limits::ROWS,
+    limits: http_limits::ROWS,
     grant: Some(&GRANTING),
     counters: Some(&COUNTERS),
-    ..Room::new(
+    ..CapabilityDefinition::new(
         "http",
         &[
             Interface::ours(
@@ -58,20 +58,20 @@ pub static ROOM: Room = Room {
 };
 
 static GRANTING: Granting = Granting {
-    key: section::key,
+    key: grant_keys::key,
     read: |fields, folder, grants| {
-        grants.http = section::read(fields, folder)?;
+        grants.http = grant_keys::read(fields, folder)?;
         Ok(())
     },
     is_empty: |grants| grants.http.is_empty(),
     check: |grants, limits, own| {
         let client = Client::new(grants.http.clone(), limits.http.fetch, own.clone());
-        client.map(drop).map_err(|error| GrantError::new(&ROOM, error))
+        client.map(drop).map_err(|error| GrantError::new(&DEFINITION, error))
     },
     secrets: |grants| grants.http.iter().flat_map(OriginGrant::attached).map(|(_, secret)| secret).collect(),
     example: "http: [{ origin: \"https://site-a.example.org\" }]",
-    requests: requested::requests,
-    narrowest: requested::narrowest,
+    requests: requested_origins::requests,
+    narrowest: requested_origins::narrowest,
 };
 
 static COUNTERS: Counters = Counters {
@@ -107,13 +107,13 @@ impl Capability for Http {
 
     fn resource(assignment: &AssignmentBuilder) -> Result<Client, GrantError> {
         let (grants, own) = (assignment.grants.http.clone(), assignment.own.clone());
-        Client::new(grants, assignment.limits.http.fetch, own).map_err(|error| GrantError::new(&ROOM, error))
+        Client::new(grants, assignment.limits.http.fetch, own).map_err(|error| GrantError::new(&DEFINITION, error))
     }
 
     fn begin(context: &Context) -> Self {
         let web = Web::new(context);
         let mut ctx = WasiHttpCtx::new();
-        ctx.set_field_size_limit(wasi::field_size_limit(web.limits()));
+        ctx.set_field_size_limit(wasi_http::field_size_limit(web.limits()));
         Self { hooks: WebHooks::new(&web), ctx, web }
     }
 

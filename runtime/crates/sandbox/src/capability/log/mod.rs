@@ -4,7 +4,7 @@
 //! Lines are counted together, whichever way they come. What goes beyond the limit is left out, and
 //! how much is said at the end: a flood of words is no reason to lose measurements.
 
-mod guest;
+mod collection_log;
 
 use pattoo_settings::{
     GIB, MIB, Quantity,
@@ -14,21 +14,21 @@ use pattoo_settings::{
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
-pub(crate) use self::guest::Attributed;
-pub use self::guest::{GUEST_LOG, GuestLog, log_for_guest};
+pub(crate) use self::collection_log::Attributed;
+pub use self::collection_log::{GUEST_LOG, GuestLog, log_for_guest};
 use super::{
-    AssignmentBuilder, Capability, Context, GrantError, Host, HostView, Interface, Power, Room,
+    AssignmentBuilder, Capability, CapabilityDefinition, Context, GrantError, Host, HostView, Interface, Power,
     bindings::pattoo::agent::log,
 };
 
 /// What is reached with it.
 pub(super) static POWER: Power = Power { what: "log", does: "writes lines to the log" };
 
-/// The room.
-pub static ROOM: Room = Room {
+/// The capability.
+pub static DEFINITION: CapabilityDefinition = CapabilityDefinition {
     power: Some(&POWER),
     limits: LIMITS,
-    ..Room::new(
+    ..CapabilityDefinition::new(
         "log",
         &[Interface::ours(
             "pattoo:agent/log",

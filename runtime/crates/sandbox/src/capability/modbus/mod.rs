@@ -3,11 +3,11 @@
 //! A guest names a device; the grant says where that is, which units it has and what may be read
 //! there. What lies outside is refused before anything is sent.
 
-mod devices;
-mod grant;
-mod host;
-mod requested;
-mod section;
+mod device_grant;
+mod grant_keys;
+mod granted_devices;
+mod host_functions;
+mod requested_devices;
 
 use pattoo_modbus::{Endpoints, Table};
 use pattoo_settings::{Quantity, convert::narrow, quantity};
@@ -15,25 +15,25 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
 pub use self::{
-    devices::{Devices, OwnDevice},
-    grant::{DEFAULT_UNIT, DeviceGrant, DeviceName, DeviceNameError},
-    requested::{DeviceRequested, DevicesRequested},
+    device_grant::{DEFAULT_UNIT, DeviceGrant, DeviceName, DeviceNameError},
+    granted_devices::{Devices, OwnDevice},
+    requested_devices::{DeviceRequested, DevicesRequested},
 };
 use super::{
-    AssignmentBuilder, Calls, Capability, Context, Counters, Family, GrantError, Granting, Host, HostView, Interface,
-    Power, Room, bindings::pattoo::agent::modbus as wit,
+    AssignmentBuilder, Calls, Capability, CapabilityDefinition, Context, Counters, Family, GrantError, Granting, Host,
+    HostView, Interface, Power, bindings::pattoo::agent::modbus as wit,
 };
 
 /// What is reached with it.
 static POWER: Power = Power { what: "modbus", does: "reads the Modbus devices that are granted" };
 
-/// The room.
-pub static ROOM: Room = Room {
+/// The capability.
+pub static DEFINITION: CapabilityDefinition = CapabilityDefinition {
     power: Some(&POWER),
     limits: LIMITS,
     grant: Some(&GRANTING),
     counters: Some(&COUNTERS),
-    ..Room::new(
+    ..CapabilityDefinition::new(
         "modbus",
         &[Interface::ours(
             "pattoo:agent/modbus",
@@ -45,17 +45,17 @@ pub static ROOM: Room = Room {
 };
 
 static GRANTING: Granting = Granting {
-    key: section::key,
+    key: grant_keys::key,
     read: |fields, _, grants| {
-        grants.modbus = section::read(fields)?;
+        grants.modbus = grant_keys::read(fields)?;
         Ok(())
     },
     is_empty: |grants| grants.modbus.is_empty(),
-    check: |grants, _, own| Devices::check(&grants.modbus, own).map_err(|error| GrantError::new(&ROOM, error)),
+    check: |grants, _, own| Devices::check(&grants.modbus, own).map_err(|error| GrantError::new(&DEFINITION, error)),
     secrets: |_| Vec::new(),
     example: "modbus: { plc1: { url: \"tcp://192.0.2.10:502\" } }",
-    requests: requested::requests,
-    narrowest: requested::narrowest,
+    requests: requested_devices::requests,
+    narrowest: requested_devices::narrowest,
 };
 
 static COUNTERS: Counters = Counters {
@@ -120,7 +120,7 @@ impl Capability for Modbus {
 
     fn resource(assignment: &AssignmentBuilder) -> Result<Devices, GrantError> {
         let (grants, own) = (assignment.grants.modbus.clone(), &assignment.own);
-        Devices::check(&grants, own).map_err(|error| GrantError::new(&ROOM, error))?;
+        Devices::check(&grants, own).map_err(|error| GrantError::new(&DEFINITION, error))?;
         let endpoints = assignment.endpoints.clone().unwrap_or_else(|| {
             let (endpoints, own) = (Endpoints::new(), own.clone());
             endpoints.deny_addresses(move |address| own.has_address(address.ip(), address.port()));

@@ -21,20 +21,20 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
 use super::{
-    Account, Assignment, AssignmentBuilder, Capability, Charge, Context, GrantError, Host, HostView, Interface,
-    LimitReached, Power, Room, bindings::pattoo::agent::state as wit,
+    Account, Assignment, AssignmentBuilder, Capability, CapabilityDefinition, Charge, Context, GrantError, Host,
+    HostView, Interface, LimitReached, Power, bindings::pattoo::agent::state as wit,
 };
-use crate::state::{Changes, StateError, StateStore};
+use crate::state_store::{Changes, StateError, StateStore};
 
 /// What is reached with it.
 pub(super) static POWER: Power =
     Power { what: "state", does: "keeps values of its own from one collection to the next" };
 
-/// The room.
-pub static ROOM: Room = Room {
+/// The capability.
+pub static DEFINITION: CapabilityDefinition = CapabilityDefinition {
     power: Some(&POWER),
     limits: LIMITS,
-    ..Room::new(
+    ..CapabilityDefinition::new(
         "state",
         &[Interface::ours(
             "pattoo:agent/state",
@@ -190,7 +190,7 @@ pub(super) enum Unset {
 impl Host {
     /// The values as they are now. Loads them the first time.
     async fn values(&mut self) -> wasmtime::Result<&mut BTreeMap<String, StateEntry>> {
-        let state = &mut self.rooms.state;
+        let state = &mut self.capabilities.state;
         if state.values.is_none() {
             let assignment = &self.context.assignment;
             let loaded = assignment.resources.state.load(&assignment.agent.program).await?;
@@ -231,26 +231,26 @@ impl Host {
             return Ok(Ok(()));
         }
         let replaced = before.map_or(0, |before| size(&key, &before.value));
-        let grown = self.rooms.state.without(replaced).saturating_add(size(&key, &value));
+        let grown = self.capabilities.state.without(replaced).saturating_add(size(&key, &value));
         if grown > limit {
             let reached = LimitReached::of_bytes("what a program keeps", limit, "state_bytes");
             return Ok(Err(Unset::Quota(self.context.reached.say(reached))));
         }
-        let state = &mut self.rooms.state;
+        let state = &mut self.capabilities.state;
         state.grow(value.len().saturating_add(key.len()))?;
         state.bytes = grown;
         let was_removed = state.removed.remove(&key);
         let values = self.values().await?;
         let found = was_removed || values.get(&key).is_some_and(|before| before.found);
         values.insert(key, StateEntry { value, found, changed: true });
-        self.rooms.state.grow(0)?;
+        self.capabilities.state.grow(0)?;
         Ok(Ok(()))
     }
 
     /// Removes a value, if it is there.
     pub(super) async fn remove_state(&mut self, key: String) -> wasmtime::Result<()> {
         if let Some(removed) = self.values().await?.remove(&key) {
-            let state = &mut self.rooms.state;
+            let state = &mut self.capabilities.state;
             state.bytes = state.without(size(&key, &removed.value));
             if removed.found {
                 state.removed.insert(key);

@@ -7,7 +7,7 @@ use pattoo_measurement::{Agent, PollingInterval};
 use super::{Host, STATE_ENTRY, wit, wit::Host as _};
 use crate::{
     capability::{Assignment, AssignmentBuilder, CollectionLimits},
-    state::StateStore,
+    state_store::StateStore,
 };
 
 fn builder(path: &Path, limits: CollectionLimits) -> AssignmentBuilder {
@@ -73,7 +73,7 @@ async fn what_is_set_and_removed_again_takes_no_room_however_often() {
     host.remove("found".into()).await.unwrap();
     host.set("found".into(), vec![2]).await.unwrap().unwrap();
     host.remove("found".into()).await.unwrap();
-    let state = &host.rooms.state;
+    let state = &host.capabilities.state;
     let left = state.values.as_ref().map(std::collections::BTreeMap::len);
     assert_eq!((left, state.removed.len(), state.bytes), (Some(0), 1, 0));
     host.finish().state.unwrap().keep().await.unwrap();

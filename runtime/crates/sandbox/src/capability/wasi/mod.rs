@@ -16,12 +16,13 @@ use wasmtime_wasi::{
 
 use self::streams::LogLines;
 use super::{
-    AssignmentBuilder, Capability, Context, GrantError, GuestLog, Host, HostView, Interface, LimitReached, Room,
-    bindings::pattoo::agent::log::Level, log,
+    AssignmentBuilder, Capability, CapabilityDefinition, Context, GrantError, GuestLog, Host, HostView, Interface,
+    LimitReached, bindings::pattoo::agent::log::Level, log,
 };
 
-/// The room.
-pub static ROOM: Room = Room { limits: LIMITS, ..Room::new("wasi", INTERFACES) };
+/// The capability.
+pub static DEFINITION: CapabilityDefinition =
+    CapabilityDefinition { limits: LIMITS, ..CapabilityDefinition::new("wasi", INTERFACES) };
 
 static INTERFACES: &[Interface] = &[
     Interface::wasi("wasi:cli/environment", None, "reads the environment and the arguments: there are none"),
@@ -114,11 +115,11 @@ fn empty(log: &GuestLog) -> WasiCtx {
 impl Host {
     fn random_bytes(&mut self, count: u64) -> wasmtime::Result<Vec<u8>> {
         let limit = self.context.assignment.limits.wasi.random_bytes;
-        let drawn = self.rooms.wasi.random_bytes.saturating_add(count);
+        let drawn = self.capabilities.wasi.random_bytes.saturating_add(count);
         if drawn > limit {
             return Err(LimitReached::of_bytes("random bytes", limit, "random_bytes").into());
         }
-        self.rooms.wasi.random_bytes = drawn;
+        self.capabilities.wasi.random_bytes = drawn;
         self.hand_over(usize::try_from(count)?)?;
         let mut bytes = vec![0; usize::try_from(count)?];
         getrandom::fill(&mut bytes).map_err(|error| wasmtime::format_err!("no random bytes: {error}"))?;

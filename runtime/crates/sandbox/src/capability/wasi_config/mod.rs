@@ -14,13 +14,13 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
 use self::bindings::wasi::config::store;
-use super::{Charge, Context, Host, HostView, Interface, LimitReached, Room, Ungranted};
+use super::{CapabilityDefinition, Charge, Context, Host, HostView, Interface, LimitReached, Ungranted};
 
 /// What a setting takes in the host's memory beside its texts.
 const PER_SETTING: usize = 128;
 
-/// The room. It is that version of the draft which wasmtime 48 has.
-pub static ROOM: Room = Room::new(
+/// The capability. It is that version of the draft which wasmtime 48 has.
+pub static DEFINITION: CapabilityDefinition = CapabilityDefinition::new(
     "wasi_config",
     &[Interface::draft("wasi:config/store", "0.2.0-rc.1", None, "reads its settings, one by one")],
 );
@@ -79,7 +79,7 @@ fn held(settings: &BTreeMap<String, String>) -> usize {
 impl store::Host for Host {
     fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<String>, store::Error>> {
         self.hand_over(0)?;
-        let settings = match self.rooms.wasi_config.settings(&self.context.assignment.settings)? {
+        let settings = match self.capabilities.wasi_config.settings(&self.context.assignment.settings)? {
             Ok(settings) => settings,
             Err(error) => return Ok(Err(error)),
         };
@@ -90,7 +90,7 @@ impl store::Host for Host {
 
     fn get_all(&mut self) -> wasmtime::Result<Result<Vec<(String, String)>, store::Error>> {
         self.hand_over(0)?;
-        let settings = match self.rooms.wasi_config.settings(&self.context.assignment.settings)? {
+        let settings = match self.capabilities.wasi_config.settings(&self.context.assignment.settings)? {
             Ok(settings) => settings,
             Err(error) => return Ok(Err(error)),
         };

@@ -17,7 +17,7 @@ use self::bindings::wasi::keyvalue::{
     store::{self, Error, KeyResponse},
 };
 use super::{
-    Context, Host, HostView, Interface, Room, Ungranted,
+    CapabilityDefinition, Context, Host, HostView, Interface, Ungranted,
     state::{self, Unset},
 };
 
@@ -32,10 +32,10 @@ const PER_TURN: usize = 1_000;
 /// What a key and its value take in the host's memory beside their bytes.
 const PER_VALUE: usize = 64;
 
-/// The room.
-pub static ROOM: Room = Room {
+/// The capability.
+pub static DEFINITION: CapabilityDefinition = CapabilityDefinition {
     power: Some(&state::POWER),
-    ..Room::new(
+    ..CapabilityDefinition::new(
         "wasi_keyvalue",
         &[
             Interface::draft(

@@ -6,7 +6,7 @@ use crate::{
         CollectionLimits, state,
         testing::{builder, collect, component},
     },
-    state::StateStore,
+    state_store::StateStore,
 };
 
 /// What all guests here begin with: memory, an allocator, the functions, and a bucket that is open.

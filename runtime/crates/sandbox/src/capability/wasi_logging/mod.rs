@@ -11,10 +11,12 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
 use self::bindings::wasi::logging::logging;
-use super::{Context, Host, HostView, Interface, Room, Ungranted, bindings::pattoo::agent::log::Level, log};
+use super::{
+    CapabilityDefinition, Context, Host, HostView, Interface, Ungranted, bindings::pattoo::agent::log::Level, log,
+};
 
-/// The room. The draft has one version.
-pub static ROOM: Room = Room::new(
+/// The capability. The draft has one version.
+pub static DEFINITION: CapabilityDefinition = CapabilityDefinition::new(
     "wasi_logging",
     &[Interface::draft("wasi:logging/logging", "0.1.0-draft", Some(&log::POWER), "writes lines to the log")],
 );

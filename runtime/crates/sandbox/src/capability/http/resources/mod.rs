@@ -23,10 +23,10 @@ use wasmtime_wasi_http::{
 };
 
 use super::{
-    wasi::{PIECE, field_size_limit},
-    web::{Web, field},
+    counted_client::{Web, field},
+    wasi_http::{PIECE, field_size_limit},
 };
-use crate::capability::{Account, Host, HostView, LimitReached, account::Handles, limits::Reached};
+use crate::capability::{Account, Host, HostView, LimitReached, collection_limits::Reached, host_memory::Handles};
 
 /// What a body that is written holds: a piece that is not read yet, and one that is being written.
 const WRITTEN: usize = 2 * PIECE;
@@ -63,13 +63,13 @@ impl Host {
     fn web_resources(&mut self) -> View<'_> {
         View {
             library: WasiHttpCtxView {
-                ctx: &mut self.rooms.http.ctx,
+                ctx: &mut self.capabilities.http.ctx,
                 table: &mut self.resources,
-                hooks: &mut self.rooms.http.hooks,
+                hooks: &mut self.capabilities.http.hooks,
             },
             account: &self.context.account,
             handles: &mut self.handles,
-            web: &self.rooms.http.web,
+            web: &self.capabilities.http.web,
             reached: &self.context.reached,
         }
     }

@@ -10,7 +10,7 @@ use pattoo_fetch::{AddressClass, Denied, OriginGrant, PathPrefix, Reach, Reason,
 
 use crate::capability::{
     Recorder, Request, RequestedAccess,
-    requested::{list, quoted},
+    requested_access::{list, quoted},
 };
 
 /// What was asked of one origin.
@@ -38,7 +38,7 @@ impl OriginRequested {
 /// Records a hop of a request that a grant allows.
 pub(super) fn visit(recorder: &Recorder, visit: &Visit<'_>) {
     recorder.record(visit.path.len(), |requested| {
-        let origin = requested.rooms.http.entry(visit.origin.to_string()).or_default();
+        let origin = requested.by_capability.http.entry(visit.origin.to_string()).or_default();
         origin.add(visit.method.as_str(), visit.path);
         // A request may be allowed by several grants of an origin; the one with headers says more.
         if origin.granted.as_ref().is_none_or(|known| known.attached().is_empty()) {
@@ -62,7 +62,7 @@ pub(super) fn denied(recorder: &Recorder, denied: &Denied) {
             requested.beyond.insert(format!("{} {}{}{kind}", denied.method, denied.origin, denied.path));
             return;
         }
-        let origin = requested.rooms.http.entry(denied.origin.to_string()).or_default();
+        let origin = requested.by_capability.http.entry(denied.origin.to_string()).or_default();
         origin.add(denied.method.as_str(), &denied.path);
         origin.denied.insert((denied.method.to_string(), denied.path.clone()));
         origin.private |= matches!(denied.reason, Reason::Address { .. });
@@ -71,7 +71,7 @@ pub(super) fn denied(recorder: &Recorder, denied: &Denied) {
 
 /// Everything that was asked for.
 pub(super) fn requests(requested: &RequestedAccess) -> Vec<Request> {
-    let origins = requested.rooms.http.iter();
+    let origins = requested.by_capability.http.iter();
     let requests = origins.flat_map(|(origin, of)| {
         let methods = of.paths.iter().flat_map(|(path, methods)| methods.iter().map(move |method| (method, path)));
         methods.map(move |(method, path)| Request {
@@ -85,7 +85,7 @@ pub(super) fn requests(requested: &RequestedAccess) -> Vec<Request> {
 /// The grant that allows what was asked for: an item for each set of methods with which paths of an
 /// origin were asked for.
 pub(super) fn narrowest(requested: &RequestedAccess) -> String {
-    let origins = &requested.rooms.http;
+    let origins = &requested.by_capability.http;
     let mut text = String::from(if origins.is_empty() { "" } else { "http:\n" });
     for (origin, requested) in origins {
         for (methods, paths) in by_methods(requested) {

@@ -33,15 +33,15 @@ use pattoo_base::invariant::Invariant as _;
 use tokio::time::Instant;
 
 use super::{
-    breaker::CircuitBreakers,
+    circuit_breaker::CircuitBreakers,
     fairness::{Caller, UsageAccounts},
     job::{Job, JobProgress, PendingRequest},
 };
 use crate::{
     address::EndpointAddress,
+    endpoint_settings::{ConnectionSettings, EndpointSettings},
     error::ReadError,
     model::{ExceptionCode, Words},
-    settings::{ConnectionSettings, EndpointSettings},
     transport::{Connection, LineLock, LostConnection, Resend, after},
 };
 

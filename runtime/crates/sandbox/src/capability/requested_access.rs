@@ -8,7 +8,7 @@ use std::{
 
 use pattoo_base::lock::lock;
 
-use super::{ROOMS, Request, Requested};
+use super::{CAPABILITIES, Request, Requested};
 
 /// How many different requests of one collection are recorded, and how many bytes of them. A guest
 /// can make up any number of them.
@@ -22,8 +22,8 @@ pub struct Recorder(Arc<Mutex<RequestedAccess>>);
 /// What was asked for.
 #[derive(Debug, Clone, Default)]
 pub struct RequestedAccess {
-    /// By room.
-    pub rooms: Requested,
+    /// By capability.
+    pub by_capability: Requested,
     /// What no grant should allow, in words: addresses of cloud metadata services, and our own
     /// endpoints.
     pub beyond: BTreeSet<String>,
@@ -43,28 +43,28 @@ impl Recorder {
     /// many.
     pub(super) fn record(&self, bytes: usize, record: impl FnOnce(&mut RequestedAccess)) {
         let mut requested = lock(&self.0);
-        if requested.has_room(bytes) {
+        if requested.has_space(bytes) {
             record(&mut requested);
         }
     }
 }
 
 impl RequestedAccess {
-    /// Whether there is room for one more with so many bytes of text.
-    fn has_room(&mut self, bytes: usize) -> bool {
+    /// Whether there is space for one more with so many bytes of text.
+    fn has_space(&mut self, bytes: usize) -> bool {
         let bytes = self.bytes.saturating_add(bytes);
-        let room = self.recorded < MOST && bytes <= MOST_BYTES;
-        if room {
+        let fits = self.recorded < MOST && bytes <= MOST_BYTES;
+        if fits {
             self.bytes = bytes;
         }
-        let counted = if room { &mut self.recorded } else { &mut self.left_out };
+        let counted = if fits { &mut self.recorded } else { &mut self.left_out };
         *counted = counted.saturating_add(1);
-        room
+        fits
     }
 
     /// Everything that was asked for, each once.
     pub fn requests(&self) -> Vec<Request> {
-        ROOMS.iter().filter_map(|room| room.grant).flat_map(|grant| (grant.requests)(self)).collect()
+        CAPABILITIES.iter().filter_map(|capability| capability.grant).flat_map(|grant| (grant.requests)(self)).collect()
     }
 
     /// The grant that allows what was asked for and nothing else, as the lines of a `--grants`
@@ -73,7 +73,7 @@ impl RequestedAccess {
     /// It is made of canonical parts, each in quotes: nothing that a guest said gets out of its
     /// place.
     pub fn narrowest_grant(&self) -> String {
-        ROOMS.iter().filter_map(|room| room.grant).map(|grant| (grant.narrowest)(self)).collect()
+        CAPABILITIES.iter().filter_map(|capability| capability.grant).map(|grant| (grant.narrowest)(self)).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use pattoo_base::lock::lock;
 use pattoo_fetch::{Cap, Denied, Error, Exhausted, Limits, Meter, Request, Response, Wait};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::requested;
+use super::requested_origins;
 use crate::capability::{Account, Calls, Charge, Context, Denial, LimitReached};
 
 /// What a fetch takes while it is under way, beside the texts of its request and its response: the
@@ -186,7 +186,7 @@ impl Web {
         let meter = FetchMeter { web: self, charge: Mutex::new(charge), stopped: Mutex::default() };
         let watch = |visit: pattoo_fetch::Visit<'_>| {
             if let Some(recorder) = recorder {
-                requested::visit(recorder, &visit);
+                requested_origins::visit(recorder, &visit);
             }
         };
         let result = http.fetch_watched(request, &watch, &meter).await;
@@ -212,7 +212,7 @@ impl Web {
             Err(error) => {
                 if let Error::Denied(denied) = &error {
                     if let Some(recorder) = recorder {
-                        requested::denied(recorder, denied);
+                        requested_origins::denied(recorder, denied);
                     }
                     self.0.context.denials.add(denial(denied));
                 }

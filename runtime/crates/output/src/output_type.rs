@@ -1,4 +1,4 @@
-//! What every output has to do: the traits that a room implements.
+//! What an output type provides: its settings, its encoding, its client.
 
 use std::{fmt::Debug, path::Path, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use url::Url;
 use crate::OutputName;
 
 /// The settings of an output, as they were configured.
-pub trait Room: Debug + Send + Sync {
+pub trait OutputSettings: Debug + Send + Sync {
     /// Reads the settings out of the section of an output.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ pub trait Room: Debug + Send + Sync {
     }
 }
 
-/// The key of [`Room::max_payload`], in the table of an output.
+/// The key of [`OutputSettings::max_payload`], in the table of an output.
 pub(crate) const fn max_payload<T>(get: fn(&T) -> u64, set: fn(&mut T, u64)) -> Quantity<T> {
     Quantity {
         name: "max_payload",

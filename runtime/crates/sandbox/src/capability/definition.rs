@@ -1,9 +1,10 @@
-//! What a room is: the part of the program that owns one interface.
+//! What a capability has to define.
 //!
-//! A room has two halves. [`Room`] is what it says about itself to those parts of the program that
-//! treat all interfaces alike: the reader of the configuration, the schema, `inspect`, `check`, the
-//! metrics. [`Capability`] is what it does in a collection, in types of its own. The macro `rooms!`
-//! in [`capability`](super) holds the list of rooms and makes the types that have a field for each.
+//! There are two halves. [`CapabilityDefinition`] is what a capability says about itself to those
+//! parts of the program that treat all capabilities alike: the reader of the configuration, the
+//! schema, `inspect`, `check`, the metrics. [`Capability`] is what it does in a collection, in types
+//! of its own. The macro `capabilities!` in [`capability`](super) holds the list and makes the types
+//! that have a field for each.
 
 use std::path::Path;
 
@@ -17,9 +18,9 @@ use super::{
     AssignmentBuilder, Calls, CollectionLimits, Context, Family, Grants, HostView, Interface, RequestedAccess,
 };
 
-/// What a room says about itself.
+/// What a capability says about itself.
 #[derive(Debug)]
-pub struct Room {
+pub struct CapabilityDefinition {
     /// Its name: the key under `grants:`, and a label of metrics.
     pub name: &'static str,
     /// The interfaces that it serves.
@@ -73,7 +74,7 @@ pub struct Request {
     pub granted: bool,
 }
 
-/// The metrics of what a room asked of the world outside. Its time is in a metric that all rooms
+/// The metrics of what a capability asked of the world outside. Its time is in a metric that all capabilities
 /// share.
 #[derive(Debug)]
 pub struct Counters {
@@ -89,25 +90,28 @@ pub struct Counters {
 #[derive(Debug, thiserror::Error)]
 #[error("{source}")]
 pub struct GrantError {
-    /// The name of the room.
-    pub room: &'static str,
+    /// The name of the capability.
+    pub capability: &'static str,
     /// Why.
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl GrantError {
-    pub(super) fn new(room: &Room, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { room: room.name, source: Box::new(source) }
+    pub(super) fn new(
+        capability: &CapabilityDefinition,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self { capability: capability.name, source: Box::new(source) }
     }
 }
 
-impl Room {
-    /// A room that grants, limits and counts nothing.
+impl CapabilityDefinition {
+    /// A capability that grants, limits and counts nothing.
     pub(super) const fn new(name: &'static str, interfaces: &'static [Interface]) -> Self {
         Self { name, interfaces, power: None, limits: &[], grant: None, counters: None }
     }
 
-    /// Whether an import leads to what can be reached through this room.
+    /// Whether an import leads to what can be reached through this capability.
     pub fn is_reached_by(&self, import: &str) -> bool {
         self.power.is_some() && Interface::of(import).is_some_and(|interface| interface.power == self.power)
     }
@@ -124,7 +128,7 @@ pub(super) fn own() -> Key {
     .or("false")
 }
 
-/// What a room does. The type that implements it is the state of the room in one collection.
+/// What a capability does. The type that implements it is the state of the capability in one collection.
 pub trait Capability: Sized + Send {
     /// What an operator grants. The default is nothing.
     type Grant: std::fmt::Debug + Clone + Default + PartialEq + Eq;
@@ -158,7 +162,7 @@ pub trait Capability: Sized + Send {
     fn add_to_linker<T: WasiView + HostView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()>;
 }
 
-/// What a room does that is always there: it grants nothing, limits nothing, and keeps nothing from
+/// What a capability does that is always there: it grants nothing, limits nothing, and keeps nothing from
 /// one collection to the next.
 pub trait Ungranted: Sized + Send {
     /// The state at the beginning of a collection.
@@ -191,18 +195,18 @@ impl<S: Ungranted> Capability for S {
     }
 }
 
-/// Makes the list of rooms, and the types that have a field for each.
-macro_rules! rooms {
-    ($($room:ident: $state:ty,)*) => {
-        /// All rooms.
-        pub static ROOMS: &[&Room] = &[$(&$room::ROOM),*];
+/// Makes the list of capabilities, and the types that have a field for each.
+macro_rules! capabilities {
+    ($($capability:ident: $state:ty,)*) => {
+        /// All capabilities.
+        pub static CAPABILITIES: &[&CapabilityDefinition] = &[$(&$capability::DEFINITION),*];
 
         /// What one collector is granted. The default is nothing.
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         pub struct Grants {
             $(
-                #[doc = concat!("Of [`", stringify!($room), "`].")]
-                pub $room: <$state as Capability>::Grant,
+                #[doc = concat!("Of [`", stringify!($capability), "`].")]
+                pub $capability: <$state as Capability>::Grant,
             )*
         }
 
@@ -234,8 +238,8 @@ macro_rules! rooms {
             /// Bytes of the text with which the guest fails that are kept.
             pub error_bytes: usize,
             $(
-                #[doc = concat!("Of [`", stringify!($room), "`].")]
-                pub $room: <$state as Capability>::Limits,
+                #[doc = concat!("Of [`", stringify!($capability), "`].")]
+                pub $capability: <$state as Capability>::Limits,
             )*
         }
 
@@ -251,56 +255,56 @@ macro_rules! rooms {
                     call_bytes: 16 * MIB,
                     resources: 1_000,
                     error_bytes: 4_096,
-                    $($room: Default::default(),)*
+                    $($capability: Default::default(),)*
                 }
             }
         }
 
-        /// What a collection asked for, granted or not, by room.
+        /// What a collection asked for, granted or not, by capability.
         #[derive(Debug, Clone, Default)]
         pub struct Requested {
             $(
-                #[doc = concat!("Of [`", stringify!($room), "`].")]
-                pub $room: <$state as Capability>::Requested,
+                #[doc = concat!("Of [`", stringify!($capability), "`].")]
+                pub $capability: <$state as Capability>::Requested,
             )*
         }
 
-        /// What all collections of a collector use, by room.
+        /// What all collections of a collector use, by capability.
         #[derive(Debug)]
-        #[allow(dead_code, reason = "of a room without resources it holds nothing")]
+        #[allow(dead_code, reason = "of a capability without resources it holds nothing")]
         pub(crate) struct Resources {
-            $(pub(in crate::capability) $room: <$state as Capability>::Resource,)*
+            $(pub(in crate::capability) $capability: <$state as Capability>::Resource,)*
         }
 
         impl Resources {
             /// Makes them of what was granted.
             fn new(assignment: &AssignmentBuilder) -> Result<Self, GrantError> {
-                Ok(Self { $($room: <$state as Capability>::resource(assignment)?,)* })
+                Ok(Self { $($capability: <$state as Capability>::resource(assignment)?,)* })
             }
         }
 
-        /// The state of each room in one collection.
-        pub(crate) struct RoomStates {
-            $(pub(in crate::capability) $room: $state,)*
+        /// The state of each capability in one collection.
+        pub(crate) struct CapabilityStates {
+            $(pub(in crate::capability) $capability: $state,)*
         }
 
-        impl RoomStates {
+        impl CapabilityStates {
             fn begin(context: &Context) -> Self {
-                Self { $($room: <$state as Capability>::begin(context),)* }
+                Self { $($capability: <$state as Capability>::begin(context),)* }
             }
 
             fn take_usage(&mut self) -> Usage {
                 let mut usage = Usage::default();
                 $(
-                    if let Some(calls) = self.$room.take_calls() {
-                        usage.insert($room::ROOM.name, calls);
+                    if let Some(calls) = self.$capability.take_calls() {
+                        usage.insert($capability::DEFINITION.name, calls);
                     }
                 )*
                 usage
             }
         }
 
-        /// Adds the host functions of every room to `linker`, for stores whose data holds a
+        /// Adds the host functions of every capability to `linker`, for stores whose data holds a
         /// [`Host`].
         ///
         /// # Errors
@@ -313,4 +317,4 @@ macro_rules! rooms {
     };
 }
 
-pub(super) use rooms;
+pub(super) use capabilities;

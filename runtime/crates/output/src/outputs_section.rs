@@ -6,7 +6,7 @@ use pattoo_base::text::shown;
 use pattoo_settings::{Fields, Form, Key, Kind, Reported, all, closest, yaml::Entry};
 use pattoo_spool::OutputId;
 
-use crate::{Output, OutputName, room::Folders};
+use crate::{Output, OutputName, output_type::Folders};
 
 /// An output under the name that the configuration gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct NamedOutput {
 impl NamedOutput {
     /// What names its queues in the spool.
     pub fn id(&self) -> OutputId {
-        self.output.room().id(&self.name)
+        self.output.settings().id(&self.name)
     }
 }
 
@@ -40,7 +40,7 @@ pub fn read_outputs(fields: Fields<'_>, entries: &[Entry], folders: Folders<'_>)
     let mut places: HashMap<String, &NamedOutput> = HashMap::new();
     let mut unique = Ok(());
     for (entry, output) in entries.iter().zip(&outputs) {
-        let place = output.output.room().place();
+        let place = output.output.settings().place();
         if let Some(first) = places.get(&place) {
             let what = format!("the outputs `{}` and `{}` both lead to {place}", first.name, output.name);
             unique = Err(fields.wrong_key(entry, what, "leave one of them out"));

@@ -5,7 +5,7 @@ use std::{fmt, io::Write as _, process::ExitCode};
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 use pattoo_base::text::{masked, printable};
 use pattoo_measurement::AgentIdError;
-use pattoo_sandbox::{LoadError, state::StateError};
+use pattoo_sandbox::{LoadError, state_store::StateError};
 use pattoo_settings::{ConfigError, Place, Problem, Severity};
 use pattoo_spool::SpoolError;
 

@@ -22,7 +22,7 @@ impl Loaded {
             found.warn(files::exposures(&source.file.path));
         }
         let configuration = &self.configuration;
-        let sent = configuration.outputs.iter().flat_map(|output| output.output.room().secrets());
+        let sent = configuration.outputs.iter().flat_map(|output| output.output.settings().secrets());
         let granted = configuration.collectors.iter().flat_map(|collector| collector.grants.secrets());
         for secret in sent.chain(granted) {
             if let SecretSource::File(path) = Secret::source(secret) {

@@ -11,7 +11,7 @@ use url::Url;
 use super::{
     directories::ConfigDirectory,
     load::PATTOO,
-    pattoo::PattooFiles,
+    pattoo_files::PattooFiles,
     source::{DEFAULT_STATUS, FILE, Source},
 };
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use crate::{error::ReadError, model::Unit, settings::EndpointSettings};
+use crate::{endpoint_settings::EndpointSettings, error::ReadError, model::Unit};
 
 /// The circuit breakers of an endpoint. Units without a fault have no entry.
 #[derive(Debug, Default)]

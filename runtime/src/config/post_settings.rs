@@ -3,15 +3,15 @@
 
 use std::path::Path;
 
-use pattoo_output::{Folders, Room as _, ServerUrl, pattoo};
+use pattoo_output::{Folders, OutputSettings as _, ServerUrl, pattoo};
 use pattoo_settings::{ConfigError, Fields, Reported, read, yaml::Node};
 use pattoo_spool::SpoolLimits;
 
 use super::{
     ConfigDirectory, forms,
-    own::{output_nodes, url_of},
+    own_endpoints::{output_nodes, url_of},
     source::{FILE, Source},
-    spool::SPOOL,
+    spool_section::SPOOL,
 };
 
 /// The settings for posting.

@@ -7,10 +7,10 @@ use std::{
 
 use pattoo_modbus::{EndpointSettings, Ranges, Span, Table, Unit};
 
-use super::{DEFAULT_UNIT, DeviceGrant, DeviceName, grant_key, section::ENDPOINT};
+use super::{DEFAULT_UNIT, DeviceGrant, DeviceName, grant_key, grant_keys::ENDPOINT};
 use crate::capability::{
     Recorder, Request, RequestedAccess,
-    requested::{list, quoted},
+    requested_access::{list, quoted},
 };
 
 /// What was asked of one device.
@@ -30,7 +30,7 @@ pub type DevicesRequested = BTreeMap<String, DeviceRequested>;
 /// Records a span of a device that was granted, or denied.
 pub(super) fn span(recorder: &Recorder, name: &DeviceName, grant: Option<&DeviceGrant>, span: Span, denied: bool) {
     recorder.record(0, |requested| {
-        let device = requested.rooms.modbus.entry(name.to_string()).or_default();
+        let device = requested.by_capability.modbus.entry(name.to_string()).or_default();
         let requested = (span.unit(), span.table(), span.address(), span.last());
         device.granted = device.granted.take().or_else(|| grant.cloned());
         device.spans.insert(requested);
@@ -42,7 +42,7 @@ pub(super) fn span(recorder: &Recorder, name: &DeviceName, grant: Option<&Device
 
 /// Everything that was asked for.
 pub(super) fn requests(requested: &RequestedAccess) -> Vec<Request> {
-    let devices = requested.rooms.modbus.iter();
+    let devices = requested.by_capability.modbus.iter();
     let requests = devices.flat_map(|(name, device)| {
         device.spans.iter().map(move |span| {
             let (unit, table, first, last) = *span;
@@ -60,7 +60,7 @@ pub(super) fn requests(requested: &RequestedAccess) -> Vec<Request> {
 /// whose units were asked for different addresses gets all of them on each. A device without an
 /// address has a placeholder.
 pub(super) fn narrowest(requested: &RequestedAccess) -> String {
-    let devices = &requested.rooms.modbus;
+    let devices = &requested.by_capability.modbus;
     let mut text = String::from(if devices.is_empty() { "" } else { "modbus:\n" });
     for (name, requested) in devices {
         device_entry(&mut text, name, requested);

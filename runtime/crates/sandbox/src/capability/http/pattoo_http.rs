@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use pattoo_fetch::{Error, Patience, Request, Response};
 
-use super::web::{Received, Web, WebRefusal, field};
+use super::counted_client::{Received, Web, WebRefusal, field};
 use crate::capability::{Charge, Host, LimitReached, bindings::pattoo::agent::http as wit};
 
 impl Web {
@@ -42,7 +42,7 @@ impl wit::Host for Host {
     async fn fetch(&mut self, request: wit::Request) -> wasmtime::Result<Result<wit::Response, wit::Error>> {
         self.hand_over(0)?;
         let _request = self.context.account.charge(size(&request))?;
-        let (result, charge) = to_guest(self.rooms.http.web.fetch(request).await)?;
+        let (result, charge) = to_guest(self.capabilities.http.web.fetch(request).await)?;
         self.handed_over = charge.unwrap_or_else(|| self.context.account.nothing());
         Ok(result)
     }
@@ -61,9 +61,9 @@ impl wit::Host for Host {
         let _requests = self.context.account.charge(sizes)?;
         let at_once = self.context.assignment.limits.http.concurrent.max(1);
         if requests.len() > at_once {
-            self.rooms.http.web.wait();
+            self.capabilities.http.web.wait();
         }
-        let web = &self.rooms.http.web;
+        let web = &self.capabilities.http.web;
         let fetches = requests.into_iter().map(|request| async move { to_guest(web.fetch(request).await) });
         let mut fetched = stream::iter(fetches).buffered(at_once);
         let mut results = Vec::new();

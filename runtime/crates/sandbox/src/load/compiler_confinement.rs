@@ -201,7 +201,8 @@ mod tests {
             let _ = writeln!(io::stderr(), "{faults:?}");
             std::process::exit(if faults.is_empty() { AS_IT_SHOULD_BE } else { 1 });
         }
-        let this = "load::confine::tests::a_confined_compiler_has_no_file_socket_process_or_code_of_its_own";
+        let this =
+            "load::compiler_confinement::tests::a_confined_compiler_has_no_file_socket_process_or_code_of_its_own";
         let mut test = Command::new(std::env::current_exe().unwrap());
         let confined = test.args(["--exact", this, "--nocapture"]).env(CONFINED, "1").output().unwrap();
         let said = String::from_utf8_lossy(&confined.stderr);

@@ -1,6 +1,6 @@
 //! The interfaces that a collector may import, and in words what each lets it do.
 
-use super::{Power, ROOMS};
+use super::{CAPABILITIES, Power};
 
 /// An interface that a collector may import.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,9 +23,9 @@ pub(super) const OURS: &str = "0.1.0";
 /// The version of WASI; what was made for any 0.2 is served.
 const WASI: &str = "0.2";
 
-/// All interfaces of all rooms.
+/// All interfaces of all capabilities.
 pub fn interfaces() -> impl Iterator<Item = &'static Interface> {
-    ROOMS.iter().flat_map(|room| room.interfaces)
+    CAPABILITIES.iter().flat_map(|capability| capability.interfaces)
 }
 
 /// The interfaces of our own contract, by their full names.

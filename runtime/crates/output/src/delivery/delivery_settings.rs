@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pattoo_base::tls::Trust;
 
-use crate::{NamedOutput, room::ClientOptions};
+use crate::{NamedOutput, output_type::ClientOptions};
 
 /// How payloads are delivered.
 #[derive(Debug, Clone)]

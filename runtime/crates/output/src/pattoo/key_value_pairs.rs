@@ -6,7 +6,7 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-use super::{checksum::Checksum, table::PlaceTable, value::Scalar};
+use super::{checksum::Checksum, place_table::PlaceTable, value::Scalar};
 use crate::json::make_room;
 
 /// The pairs of one body.

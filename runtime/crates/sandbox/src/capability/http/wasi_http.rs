@@ -23,7 +23,7 @@ use http_body_util::{BodyExt as _, Full};
 use pattoo_fetch::{Cap, Error, HeaderName, Limits, Patience, Reason, Request, Response, Wait, is_header_of_the_host};
 use wasmtime_wasi_http::{Error as WasiError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::web::{Received, Web, WebRefusal, field};
+use super::counted_client::{Received, Web, WebRefusal, field};
 use crate::capability::Charge;
 
 /// How many failed requests of one collection are logged: a guest that asks in this way often has
@@ -249,7 +249,7 @@ mod tests {
     use pattoo_fetch::{Cap, Error, Limits};
 
     use super::{Failure, whole};
-    use crate::capability::{Account, http::web::WebRefusal};
+    use crate::capability::{Account, http::counted_client::WebRefusal};
 
     #[tokio::test]
     async fn an_endless_request_body_is_not_read_beyond_its_limit() {

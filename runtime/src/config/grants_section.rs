@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use pattoo_sandbox::capability::{Grants, ROOMS};
+use pattoo_sandbox::capability::{CAPABILITIES, Grants};
 use pattoo_settings::{ConfigError, Fields, Reported, all, read};
 
 use super::{
@@ -28,8 +28,8 @@ fn grants_in(source: &Source) -> Result<Grants, ConfigError> {
 /// Reads grants; files of secrets are relative to `folder`.
 pub(super) fn grants(fields: Fields<'_>, folder: &Path) -> Result<Grants, Reported> {
     let mut grants = Grants::default();
-    let rooms = ROOMS.iter().filter_map(|room| room.grant);
-    all(rooms.map(|grant| (grant.read)(fields, folder, &mut grants)))?;
+    let capabilities = CAPABILITIES.iter().filter_map(|capability| capability.grant);
+    all(capabilities.map(|grant| (grant.read)(fields, folder, &mut grants)))?;
     Ok(grants)
 }
 

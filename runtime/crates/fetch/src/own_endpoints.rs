@@ -9,7 +9,7 @@ use std::{
 use reqwest::Url;
 
 use super::{
-    address::{AddressClass, readings},
+    address_class::{AddressClass, readings},
     origin::Origin,
 };
 

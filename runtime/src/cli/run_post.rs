@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use pattoo_base::{invariant::Invariant as _, secret::Secret};
 use pattoo_measurement::Program;
 use pattoo_output::{
-    DeliverySettings, NamedOutput, Output, Room as _, ServerUrl, deliver_now,
+    DeliverySettings, NamedOutput, Output, OutputSettings as _, ServerUrl, deliver_now,
     pattoo::{self, Body},
 };
 use pattoo_spool::{Spool, SpoolLimits, StoredId};

@@ -12,7 +12,7 @@ use pattoo_settings::{
 };
 
 use super::DeviceGrant;
-use crate::capability::room::own;
+use crate::capability::definition::own;
 
 const UNIT: Kind = Kind::Integer(0, 255);
 const UNITS: Kind = Kind::List(&UNIT);

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use pattoo_base::text::one_line;
 use pattoo_modbus::{Endpoint, ReadError, Span, Table, Words};
 
-use super::{DEFAULT_UNIT, DeviceGrant, DeviceName, requested};
+use super::{DEFAULT_UNIT, DeviceGrant, DeviceName, requested_devices};
 use crate::capability::{Denial, Host, LimitReached, bindings::pattoo::agent::modbus as wit};
 
 /// What a span of a call takes in the host's memory beside its device's name and its values:
@@ -32,12 +32,12 @@ impl Host {
             return self.quota(LimitReached { what, value: at_once.to_string(), setting: "concurrent_spans" });
         }
         let limit = limits.modbus.spans;
-        let spans = self.rooms.modbus.spans.saturating_add(more);
+        let spans = self.capabilities.modbus.spans.saturating_add(more);
         if spans > limit {
             let what = "Modbus spans of one collection";
             return self.quota(LimitReached { what, value: limit.to_string(), setting: "spans" });
         }
-        self.rooms.modbus.spans = spans;
+        self.capabilities.modbus.spans = spans;
         Ok(())
     }
 
@@ -54,7 +54,7 @@ impl Host {
             if let (Some(recorder), Some(name)) = (&self.context.assignment.recorder, &name) {
                 let unit = span.unit.unwrap_or(DEFAULT_UNIT);
                 if let Ok(wanted) = Span::new(unit, span.table.into(), span.address, span.count) {
-                    requested::span(recorder, name, None, wanted, true);
+                    requested_devices::span(recorder, name, None, wanted, true);
                 }
             }
             self.context.denials.add(Denial {
@@ -72,7 +72,7 @@ impl Host {
             .map_err(|error| wit::Error::Invalid(error.to_string()))?;
         let checked = grant.check(wanted);
         if let Some(recorder) = &self.context.assignment.recorder {
-            requested::span(recorder, &grant.name, Some(grant), wanted, checked.is_err());
+            requested_devices::span(recorder, &grant.name, Some(grant), wanted, checked.is_err());
         }
         if let Err(refusal) = checked {
             let text = format!("{} is not granted", refusal.what);
@@ -133,10 +133,10 @@ impl Host {
         let mut read: HashMap<usize, Result<Words, ReadError>> = HashMap::with_capacity(spans.len());
         for (name, indices, results) in join_all(reads).await {
             let failed = results.iter().filter(|result| result.is_err()).count();
-            self.rooms.modbus.calls.count(name.to_string(), results.len() as u64, failed as u64);
+            self.capabilities.modbus.calls.count(name.to_string(), results.len() as u64, failed as u64);
             read.extend(indices.iter().copied().zip(results));
         }
-        self.rooms.modbus.calls.time = self.rooms.modbus.calls.time.saturating_add(began.elapsed());
+        self.capabilities.modbus.calls.time = self.capabilities.modbus.calls.time.saturating_add(began.elapsed());
         admitted
             .into_iter()
             .enumerate()

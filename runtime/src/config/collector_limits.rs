@@ -2,7 +2,7 @@
 
 use pattoo_sandbox::{
     CompileLimits,
-    capability::{self, COLLECTION_LIMITS, ROOMS},
+    capability::{self, CAPABILITIES, COLLECTION_LIMITS},
 };
 use pattoo_settings::{
     Fields, GIB, HOUR, KIB, Key, MIB, Quantity, QuantityError, Reported, SECOND, Unit,
@@ -70,7 +70,7 @@ static MODULE: &[Quantity<CompileLimits>] = &[
 
 /// Those on a collection, by what they belong to.
 fn of_collections() -> impl Iterator<Item = &'static [Quantity<capability::CollectionLimits>]> {
-    [COLLECTION_LIMITS].into_iter().chain(ROOMS.iter().map(|room| room.limits))
+    [COLLECTION_LIMITS].into_iter().chain(CAPABILITIES.iter().map(|capability| capability.limits))
 }
 
 /// Every limit that can be set.

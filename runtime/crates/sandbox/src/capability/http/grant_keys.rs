@@ -9,7 +9,7 @@ use pattoo_settings::{
     yaml::{Entry, Node},
 };
 
-use crate::capability::room::own;
+use crate::capability::definition::own;
 
 const TEXTS: Kind = Kind::List(&Kind::Text);
 
