@@ -13,7 +13,8 @@ use tokio::time::timeout;
 
 use super::{
     body,
-    error::{Denied, Error, Fault, Reason, Wait},
+    denied::{Denied, Reason},
+    error::{Error, Fault, Wait},
     fetch_limits::Limits,
     grant::OriginGrant,
     headers,

@@ -53,6 +53,7 @@
 mod address_class;
 mod body;
 mod client;
+mod denied;
 mod error;
 mod fetch_limits;
 mod grant;
@@ -67,7 +68,8 @@ mod resolver;
 
 pub use address_class::{AddressClass, Reach};
 pub use client::{Client, Setup, SetupError, Visit, Watch};
-pub use error::{Cap, Denied, Error, GrantHint, Reason, Wait};
+pub use denied::{Denied, GrantHint, Reason};
+pub use error::{Cap, Error, Wait};
 pub use fetch_limits::Limits;
 pub use grant::OriginGrant;
 pub use headers::is_ours as is_header_of_the_host;

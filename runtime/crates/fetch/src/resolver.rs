@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     address_class::{AddressClass, Reach},
-    error::Reason,
+    denied::Reason,
     origin::Origin,
     own_endpoints::OwnEndpoints,
 };

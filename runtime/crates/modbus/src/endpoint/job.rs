@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use pattoo_base::invariant;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::Caller;
+use super::{Caller, retry::Retries};
 use crate::{
     endpoint_settings::EndpointSettings,
     error::ReadError,
@@ -28,12 +28,7 @@ pub(super) struct PendingRequest {
     /// Its index in the job.
     index: usize,
     pub(super) span: Span,
-    /// How often it was sent again after an error.
-    pub(super) retries: u32,
-    /// How often it was sent again because the device was busy.
-    pub(super) busy_retries: u32,
-    /// Whether it was sent again after an error of which it was not the cause.
-    pub(super) was_resent: bool,
+    pub(super) retries: Retries,
     pub(super) not_before: Option<Instant>,
 }
 
@@ -50,9 +45,7 @@ impl JobProgress {
         let pending = job.requests.iter().enumerate().map(|(index, span)| PendingRequest {
             index,
             span: *span,
-            retries: 0,
-            busy_retries: 0,
-            was_resent: false,
+            retries: Retries::default(),
             not_before: None,
         });
         Self { id, pending: pending.collect(), replies: vec![None; job.requests.len()], job }

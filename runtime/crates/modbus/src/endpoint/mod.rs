@@ -5,6 +5,7 @@ mod fairness;
 mod handle;
 mod job;
 mod request_queue;
+mod retry;
 
 use std::{
     collections::HashMap,

@@ -269,9 +269,7 @@ impl RequestQueue {
                 } else {
                     self.breakers.replied(unit);
                 }
-                let is_busy = code == ExceptionCode::ACKNOWLEDGE || code == ExceptionCode::SERVER_DEVICE_BUSY;
-                if is_busy && pending.busy_retries < settings.busy_retries {
-                    pending.busy_retries = pending.busy_retries.saturating_add(1);
+                if pending.retries.after_exception(code, &settings) {
                     pending.not_before = Some(after(now, settings.busy_delay));
                 } else {
                     reply = Some(Err(ReadError::Exception(code)));
@@ -285,12 +283,10 @@ impl RequestQueue {
                     self.breakers.hold(unit, after(started, settings.request_timeout.saturating_mul(late)));
                     slot.discard_late = true;
                 }
-                if resend != Resend::No && !pending.was_resent {
+                if pending.retries.after_foreign_fault(resend) {
                     tracing::debug!(endpoint = %self.address, %error, "sending the request again");
-                    pending.was_resent = true;
-                } else if pending.retries < settings.retries && !is_probe {
+                } else if pending.retries.after_fault(&settings, is_probe) {
                     tracing::debug!(endpoint = %self.address, span = %pending.span, %error, "retrying");
-                    pending.retries = pending.retries.saturating_add(1);
                 } else {
                     tracing::debug!(endpoint = %self.address, span = %pending.span, %error, "connection closed");
                     if matches!(error, ReadError::Timeout(_) | ReadError::Connection(_)) {

@@ -13,77 +13,17 @@ use pattoo_base::{secret::Secret, text::one_line, tls::Trust};
 use pattoo_spool::{AgentKey, Clocks, QueueId};
 use reqwest::header;
 
-use super::{CONTENT_TYPE, ServerUrl, split};
-use crate::output_type::{Client, Encoded, SendError, Verdict};
+use super::{
+    CONTENT_TYPE, ServerUrl,
+    answer::{PostError, retry_after},
+    split,
+};
+use crate::output_type::{Client, Encoded, SendError};
 
 /// How long the connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of the server's answer is read for the message about a refusal, in bytes.
 const MAX_ANSWER: usize = 1000;
-
-/// Why a body was not delivered.
-#[derive(Debug, thiserror::Error)]
-pub enum PostError {
-    /// The server answered, and not with success.
-    #[error("{server} answered {status}{}", if answer.is_empty() { String::new() } else { format!(": {answer}") })]
-    Refused {
-        /// The base URL of the server.
-        server: String,
-        /// The HTTP status.
-        status: u16,
-        /// The beginning of its answer, on one line.
-        answer: String,
-        /// How long it wants to be left alone.
-        retry_after: Option<Duration>,
-    },
-    /// No client for it can be made.
-    #[error("{server} cannot be posted to: {detail}")]
-    Unusable {
-        /// The base URL of the server.
-        server: String,
-        /// Why.
-        detail: String,
-    },
-    /// No connection could be made, so that nothing of the body was sent.
-    #[error("{server} cannot be reached: {detail}")]
-    Unreachable {
-        /// The base URL of the server.
-        server: String,
-        /// What happened.
-        detail: String,
-    },
-    /// There was a connection, and no answer to the body.
-    #[error("{server} gave no answer: {detail}")]
-    NoAnswer {
-        /// The base URL of the server.
-        server: String,
-        /// What happened.
-        detail: String,
-    },
-}
-
-impl PostError {
-    /// What it can mean.
-    pub fn verdict(&self) -> Verdict {
-        match self {
-            Self::Unusable { .. } | Self::Unreachable { .. } => Verdict::Unavailable,
-            Self::Refused { status: 401 | 403, .. } => Verdict::Unauthorised,
-            Self::Refused { status: 408 | 429 | 502 | 503 | 504, .. } | Self::NoAnswer { .. } => Verdict::Busy,
-            Self::Refused { status: 413, .. } => Verdict::TooLarge,
-            // Pattoo answers 404 or 500 to a bad body, and to a good one when it has a problem of its own: which of the two is
-            // not to be seen from one answer.
-            Self::Refused { .. } => Verdict::Refused,
-        }
-    }
-
-    /// How long the server asked to be left alone.
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Refused { retry_after, .. } => *retry_after,
-            Self::Unusable { .. } | Self::Unreachable { .. } | Self::NoAnswer { .. } => None,
-        }
-    }
-}
 
 /// A client of one pattoo server, which keeps its connections.
 ///
@@ -171,22 +111,6 @@ impl Client for Poster {
     }
 }
 
-impl From<PostError> for SendError {
-    fn from(error: PostError) -> Self {
-        Self { verdict: error.verdict(), retry_after: error.retry_after(), text: error.to_string() }
-    }
-}
-
-/// How long the server wants to be left alone: seconds, or a date (RFC 9110, section 10.2.3), where its clock shows `now`.
-fn retry_after(value: &header::HeaderValue, now: SystemTime) -> Option<Duration> {
-    let text = value.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
-}
-
 /// The first bytes of an answer, on one line.
 async fn beginning(mut response: reqwest::Response) -> String {
     let mut bytes = Vec::new();
@@ -214,21 +138,4 @@ fn chain(error: &reqwest::Error) -> String {
     }
     causes.dedup();
     one_line(&causes.join(": "), MAX_ANSWER)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, SystemTime};
-
-    use super::retry_after;
-
-    #[test]
-    fn a_server_says_in_seconds_or_by_date_how_long_it_wants_to_be_left_alone() {
-        let parse = |text: &str| retry_after(&text.parse().unwrap(), SystemTime::now());
-        assert_eq!(parse("120"), Some(Duration::from_mins(2)));
-        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_hours(1));
-        assert!(parse(&date).is_some_and(|wait| wait > Duration::from_mins(59) && wait <= Duration::from_hours(1)));
-        assert_eq!(parse("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
-        assert_eq!((parse("soon"), parse("-1")), (None, None));
-    }
 }

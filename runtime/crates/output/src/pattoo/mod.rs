@@ -9,6 +9,7 @@
 //! of the checksum), `converter.py` (how bodies are built and read), and the server's schema (what
 //! fits).
 
+mod answer;
 mod batch;
 mod body;
 mod checksum;
@@ -27,9 +28,10 @@ mod value;
 mod tests;
 
 pub use self::{
+    answer::PostError,
     batch::{Batch, PattooJson},
     body::Body,
-    client::{PostError, Poster},
+    client::Poster,
     python_backlog::{Takeover, take_over},
     server_url::{ServerUrl, ServerUrlError},
     settings::{Settings, form},

@@ -1,13 +1,6 @@
-//! How much one collection may use of what does not belong to any interface, and what is said when
-//! a limit is reached.
+//! The limits of one collection: the defaults and ranges of those that do not belong to any
+//! capability.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-};
-
-use pattoo_base::lock::lock;
-use pattoo_measurement::Program;
 use pattoo_settings::{
     GIB, HOUR, KIB, MIB, Quantity,
     convert::{duration, millis, narrow, widen},
@@ -16,7 +9,7 @@ use pattoo_settings::{
 
 use super::CollectionLimits;
 
-/// The rows of those limits that do not belong to any interface.
+/// The ranges of those limits that do not belong to any capability.
 pub static COLLECTION_LIMITS: &[Quantity<CollectionLimits>] = &[
     quantity!(
         "timeout",
@@ -64,55 +57,59 @@ pub static COLLECTION_LIMITS: &[Quantity<CollectionLimits>] = &[
     quantity!("error_bytes", "bytes of its error text", Size, 64, MIB, error_bytes, widen, narrow),
 ];
 
-/// A limit that a collection reached.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the limit of {value} on {what} is reached (limit {setting})")]
-pub struct LimitReached {
-    /// What is limited, in words: `memory`.
-    pub what: &'static str,
-    /// Its value with its unit: `64.0 MiB`.
-    pub value: String,
-    /// The setting that raises it, under `limits:` of the collector.
-    pub setting: &'static str,
-}
-
-impl LimitReached {
-    /// A limit on bytes.
-    pub(crate) fn of_bytes(what: &'static str, limit: impl TryInto<u64>, setting: &'static str) -> Self {
-        let bytes = bytesize::ByteSize(limit.try_into().unwrap_or(u64::MAX));
-        Self { what, value: bytes.display().iec().to_string(), setting }
-    }
-}
-
-/// The limits that a collection reached and went on. Clones are the same.
-#[derive(Debug, Clone)]
-pub(super) struct Reached {
-    program: Program,
-    said: Arc<Mutex<BTreeSet<&'static str>>>,
-}
-
-impl Reached {
-    pub(super) fn new(program: &Program) -> Self {
-        Self { program: program.clone(), said: Arc::default() }
-    }
-
-    /// Says to the operator that a limit was reached, the first time; and in the same words to the
-    /// guest.
-    pub(super) fn say(&self, reached: LimitReached) -> LimitReached {
-        if self.is_first(&reached) {
-            tracing::warn!("{}: {reached}", self.program);
+/// Makes the type of all limits. Each capability has a field with its own.
+macro_rules! collection_limits {
+    ($($capability:ident: $state:ty,)*) => {
+        /// How much one collection may use.
+        ///
+        /// Reaching a limit either ends the collection or is an error that the guest can handle;
+        /// either way the message names the limit, its value and the setting that raises it.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct CollectionLimits {
+            /// Wall-clock time for the whole collection: guest time, host waiting and
+            /// instantiation.
+            pub timeout: Duration,
+            /// Bytes of linear memory, all memories of the instance together.
+            pub memory: usize,
+            /// Bytes of the host's own memory that are kept for the collection: see [`Account`].
+            pub host_memory: usize,
+            /// Elements of tables, all tables of the instance together. A table element is a
+            /// pointer of the host's memory.
+            pub table_elements: usize,
+            /// Core instances, memories and tables of one component, each: language toolchains
+            /// compose a component out of several core modules, Python's out of about twenty.
+            pub instances: usize,
+            /// Bytes that the guest may hand to the host in one call, in all strings and lists
+            /// together.
+            pub call_bytes: usize,
+            /// Handles of resources that are open at the same time: those of WASI, and those that a
+            /// guest defines for itself.
+            pub resources: usize,
+            /// Bytes of the text with which the guest fails that are kept.
+            pub error_bytes: usize,
+            $(
+                #[doc = concat!("Of [`", stringify!($capability), "`].")]
+                pub $capability: <$state as Capability>::Limits,
+            )*
         }
-        reached
-    }
 
-    /// Says so in passing: the guest goes on as if there was no limit.
-    pub(super) fn note(&self, reached: &LimitReached) {
-        if self.is_first(reached) {
-            tracing::debug!("{}: {reached}; what is beyond it waits", self.program);
+        impl Default for CollectionLimits {
+            fn default() -> Self {
+                const MIB: usize = 1 << 20;
+                Self {
+                    timeout: Duration::from_secs(10),
+                    memory: 64 * MIB,
+                    host_memory: 128 * MIB,
+                    table_elements: 100_000,
+                    instances: 50,
+                    call_bytes: 16 * MIB,
+                    resources: 1_000,
+                    error_bytes: 4_096,
+                    $($capability: Default::default(),)*
+                }
+            }
         }
-    }
-
-    fn is_first(&self, reached: &LimitReached) -> bool {
-        lock(&self.said).insert(reached.setting)
-    }
+    };
 }
+
+pub(super) use collection_limits;

@@ -14,9 +14,7 @@ use pattoo_settings::{Fields, Key, Kind, Quantity, Reported};
 use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 
-use super::{
-    AssignmentBuilder, Calls, CollectionLimits, Context, Family, Grants, HostView, Interface, RequestedAccess,
-};
+use super::{AssignmentBuilder, Calls, CollectionLimits, Context, Grants, HostView, Interface, RequestedAccess};
 
 /// What a capability says about itself.
 #[derive(Debug)]
@@ -84,6 +82,21 @@ pub struct Counters {
     pub requests: Family,
     /// Those of them that failed.
     pub failures: Family,
+}
+
+/// One metric: its name, its type, its labels, and its meaning.
+#[derive(Debug, Clone, Copy)]
+pub struct Family {
+    /// Its name.
+    pub name: &'static str,
+    /// `counter`, `gauge`, `summary` or `histogram`.
+    pub kind: &'static str,
+    /// The labels of its samples.
+    pub labels: &'static [&'static str],
+    /// Its meaning, with its unit.
+    pub help: &'static str,
+    /// Its name in the previous release, under which it is exposed as well.
+    pub previous_name: Option<&'static str>,
 }
 
 /// A grant that cannot be used.
@@ -210,55 +223,7 @@ macro_rules! capabilities {
             )*
         }
 
-        /// How much one collection may use.
-        ///
-        /// Reaching a limit either ends the collection or is an error that the guest can handle;
-        /// either way the message names the limit, its value and the setting that raises it.
-        #[derive(Debug, Clone, PartialEq, Eq)]
-        pub struct CollectionLimits {
-            /// Wall-clock time for the whole collection: guest time, host waiting and
-            /// instantiation.
-            pub timeout: Duration,
-            /// Bytes of linear memory, all memories of the instance together.
-            pub memory: usize,
-            /// Bytes of the host's own memory that are kept for the collection: see [`Account`].
-            pub host_memory: usize,
-            /// Elements of tables, all tables of the instance together. A table element is a
-            /// pointer of the host's memory.
-            pub table_elements: usize,
-            /// Core instances, memories and tables of one component, each: language toolchains
-            /// compose a component out of several core modules, Python's out of about twenty.
-            pub instances: usize,
-            /// Bytes that the guest may hand to the host in one call, in all strings and lists
-            /// together.
-            pub call_bytes: usize,
-            /// Handles of resources that are open at the same time: those of WASI, and those that a
-            /// guest defines for itself.
-            pub resources: usize,
-            /// Bytes of the text with which the guest fails that are kept.
-            pub error_bytes: usize,
-            $(
-                #[doc = concat!("Of [`", stringify!($capability), "`].")]
-                pub $capability: <$state as Capability>::Limits,
-            )*
-        }
-
-        impl Default for CollectionLimits {
-            fn default() -> Self {
-                const MIB: usize = 1 << 20;
-                Self {
-                    timeout: Duration::from_secs(10),
-                    memory: 64 * MIB,
-                    host_memory: 128 * MIB,
-                    table_elements: 100_000,
-                    instances: 50,
-                    call_bytes: 16 * MIB,
-                    resources: 1_000,
-                    error_bytes: 4_096,
-                    $($capability: Default::default(),)*
-                }
-            }
-        }
+        collection_limits::collection_limits! { $($capability: $state,)* }
 
         /// What a collection asked for, granted or not, by capability.
         #[derive(Debug, Clone, Default)]

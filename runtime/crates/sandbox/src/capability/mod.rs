@@ -20,6 +20,7 @@ mod definition;
 mod host;
 mod host_memory;
 mod interface_versions;
+mod limit_reached;
 mod recorded_denials;
 mod requested_access;
 #[cfg(test)]
@@ -45,24 +46,25 @@ use wasmtime_wasi::WasiView;
 
 pub use self::{
     assignment::{Assignment, AssignmentBuilder},
-    collection_limits::{COLLECTION_LIMITS, LimitReached},
+    collection_limits::COLLECTION_LIMITS,
     datapoints::Emission,
-    definition::{Capability, CapabilityDefinition, Counters, GrantError, Granting, Power, Request, Ungranted},
+    definition::{Capability, CapabilityDefinition, Counters, Family, GrantError, Granting, Power, Request, Ungranted},
     host::{Context, Finished, Host, HostView},
     host_memory::{Account, Charge},
     interface_versions::{Interface, draft_interfaces, interfaces, our_interfaces},
+    limit_reached::LimitReached,
     log::{GUEST_LOG, GuestLog, log_for_guest},
     recorded_denials::Denial,
     requested_access::{Recorder, RequestedAccess},
     state::{STATE_ENTRY, StateChanges},
-    usage::{Calls, Family, Usage},
+    usage::{Calls, Usage},
 };
 pub(crate) use self::{
     bindings::{COMPONENT_TYPE, CollectorPre},
     log::Attributed,
     recorded_denials::Denials,
 };
-use self::{collection_limits::Reached, definition::capabilities};
+use self::{definition::capabilities, limit_reached::Reached};
 
 capabilities! {
     http: http::Http,

@@ -16,21 +16,6 @@ pub struct Calls {
     pub by_peer: BTreeMap<String, (u64, u64)>,
 }
 
-/// One metric: its name, its type, its labels, and its meaning.
-#[derive(Debug, Clone, Copy)]
-pub struct Family {
-    /// Its name.
-    pub name: &'static str,
-    /// `counter`, `gauge`, `summary` or `histogram`.
-    pub kind: &'static str,
-    /// The labels of its samples.
-    pub labels: &'static [&'static str],
-    /// Its meaning, with its unit.
-    pub help: &'static str,
-    /// Its name in the previous release, under which it is exposed as well.
-    pub previous_name: Option<&'static str>,
-}
-
 impl Usage {
     pub(super) fn insert(&mut self, capability: &'static str, calls: Calls) {
         self.0.insert(capability, calls);

@@ -7,11 +7,11 @@ use std::{
 };
 
 use pattoo_base::lock::lock;
-use pattoo_fetch::{Cap, Denied, Error, Exhausted, Limits, Meter, Request, Response, Wait};
+use pattoo_fetch::{Cap, Error, Exhausted, Limits, Meter, Request, Response, Wait};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::requested_origins;
-use crate::capability::{Account, Calls, Charge, Context, Denial, LimitReached};
+use super::{denied::denial_of, requested_origins};
+use crate::capability::{Account, Calls, Charge, Context, LimitReached};
 
 /// What a fetch takes while it is under way, beside the texts of its request and its response: the
 /// HTTP library's buffer for one connection, at its largest, and what it keeps of one request.
@@ -214,7 +214,7 @@ impl Web {
                     if let Some(recorder) = recorder {
                         requested_origins::denied(recorder, denied);
                     }
-                    self.0.context.denials.add(denial(denied));
+                    self.0.context.denials.add(denial_of(denied));
                 }
                 Err(self.refused(error).into())
             }
@@ -282,15 +282,4 @@ fn time_of(wait: Wait) -> &'static str {
         Wait::Connect => "the time of one connection",
         Wait::Idle => "the silence of a site",
     }
-}
-
-/// What would have to be granted, for the operator's eyes.
-fn denial(denied: &Denied) -> Denial {
-    let hint = denied.grant_hint();
-    // Its lines as one flow mapping: `- { origin: …, methods: [POST] }`.
-    let line = hint.as_ref().map(|hint| {
-        let entries: Vec<&str> = hint.yaml.trim_start_matches("- ").lines().map(str::trim).collect();
-        format!("http: [{{ {} }}]", entries.join(", "))
-    });
-    Denial { what: denied.to_string(), flag: hint.and_then(|hint| hint.flag), line }
 }

@@ -25,8 +25,8 @@ impl Default for HttpLimits {
     }
 }
 
-/// The rows of [`HttpLimits`].
-pub(super) static ROWS: &[Quantity<crate::capability::CollectionLimits>] = &[
+/// The ranges of [`HttpLimits`].
+pub(super) static RANGES: &[Quantity<crate::capability::CollectionLimits>] = &[
     quantity!("fetches", "HTTP requests", Count, 0, 1_000_000, http.count, u64::from, narrow),
     quantity!("concurrent_fetches", "HTTP requests at the same time", Count, 1, 1_000, http.concurrent, widen, narrow),
     quantity!(

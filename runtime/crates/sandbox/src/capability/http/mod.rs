@@ -7,6 +7,7 @@
 //! counts.
 
 mod counted_client;
+mod denied;
 mod grant_keys;
 mod http_limits;
 mod pattoo_http;
@@ -35,7 +36,7 @@ pub(super) static POWER: Power = Power { what: "web", does: "fetches from the we
 /// The capability.
 pub static DEFINITION: CapabilityDefinition = CapabilityDefinition {
     power: Some(&POWER),
-    limits: http_limits::ROWS,
+    limits: http_limits::RANGES,
     grant: Some(&GRANTING),
     counters: Some(&COUNTERS),
     ..CapabilityDefinition::new(

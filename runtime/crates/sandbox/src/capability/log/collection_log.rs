@@ -14,7 +14,7 @@ use pattoo_base::text::one_line;
 use pattoo_measurement::Program;
 
 use super::LogLimits;
-use crate::capability::{LimitReached, bindings::pattoo::agent::log, collection_limits::Reached};
+use crate::capability::{LimitReached, bindings::pattoo::agent::log, limit_reached::Reached};
 
 /// Under which target what guests say is logged.
 pub const GUEST_LOG: &str = "guest";

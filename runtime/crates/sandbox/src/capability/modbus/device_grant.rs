@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use pattoo_modbus::{DeviceUrl, EndpointAddress, EndpointSettings, Readable, Span, Unit};
 
+use super::denied::SpanRefusal;
+
 /// The unit of a device whose grant names none.
 pub const DEFAULT_UNIT: u8 = 1;
 /// The longest name of a device, in bytes.
@@ -105,31 +107,13 @@ impl DeviceGrant {
     pub(super) fn check(&self, span: Span) -> Result<(), SpanRefusal> {
         let unit = span.unit().get();
         if !self.units.contains(&unit) {
-            let units: Vec<String> = self.units.iter().chain([&unit]).map(u8::to_string).collect();
-            return Err(SpanRefusal {
-                what: format!("unit {unit} of `{}`", self.name),
-                line: format!("`units: [{}]` under `{}`", units.join(", "), self.name),
-            });
+            Err(SpanRefusal::of_unit(self, unit))
+        } else if !self.readable.contains(&span) {
+            Err(SpanRefusal::of_addresses(self, span))
+        } else {
+            Ok(())
         }
-        if !self.readable.contains(&span) {
-            let table = super::grant_key(span.table());
-            let (first, last) = (span.address(), span.last());
-            return Err(SpanRefusal {
-                what: format!("{span} of `{}`", self.name),
-                line: format!("\"{first}-{last}\" in `{table}:` under `{}`", self.name),
-            });
-        }
-        Ok(())
     }
-}
-
-/// A read that the grant does not allow.
-pub(super) struct SpanRefusal {
-    /// What was asked for.
-    pub(super) what: String,
-    /// What to write in the grants file. (A flag grants all tables of one unit: what falls short of
-    /// that is beyond flags.)
-    pub(super) line: String,
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use pattoo_base::text::one_line;
 use pattoo_modbus::{Endpoint, ReadError, Span, Table, Words};
 
-use super::{DEFAULT_UNIT, DeviceGrant, DeviceName, requested_devices};
-use crate::capability::{Denial, Host, LimitReached, bindings::pattoo::agent::modbus as wit};
+use super::{DEFAULT_UNIT, DeviceGrant, DeviceName, denied::denial_of_device, requested_devices};
+use crate::capability::{Host, LimitReached, bindings::pattoo::agent::modbus as wit};
 
 /// What a span of a call takes in the host's memory beside its device's name and its values:
 /// itself, its place in the plan, its result with the text of an error.
@@ -57,11 +57,7 @@ impl Host {
                     requested_devices::span(recorder, name, None, wanted, true);
                 }
             }
-            self.context.denials.add(Denial {
-                what: format!("the Modbus device `{shown}` is not granted"),
-                flag: name.as_ref().map(|name| format!("--modbus {name}=tcp://HOST:502")),
-                line: name.map(|name| format!("modbus: {{ {name}: {{ url: \"tcp://HOST:502\" }} }}")),
-            });
+            self.context.denials.add(denial_of_device(&shown, name.as_ref()));
             return Err(wit::Error::UnknownDevice);
         };
         let Some((grant, _)) = self.context.assignment.resources.modbus.granted.get(place) else {
@@ -75,8 +71,9 @@ impl Host {
             requested_devices::span(recorder, &grant.name, Some(grant), wanted, checked.is_err());
         }
         if let Err(refusal) = checked {
-            let text = format!("{} is not granted", refusal.what);
-            self.context.denials.add(Denial { what: text.clone(), flag: None, line: Some(refusal.line) });
+            let denial = refusal.denial();
+            let text = denial.what.clone();
+            self.context.denials.add(denial);
             return Err(wit::Error::Denied(text));
         }
         Ok((place, wanted))

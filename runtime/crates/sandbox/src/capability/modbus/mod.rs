@@ -3,20 +3,22 @@
 //! A guest names a device; the grant says where that is, which units it has and what may be read
 //! there. What lies outside is refused before anything is sent.
 
+mod denied;
 mod device_grant;
 mod grant_keys;
 mod granted_devices;
 mod host_functions;
+mod modbus_limits;
 mod requested_devices;
 
 use pattoo_modbus::{Endpoints, Table};
-use pattoo_settings::{Quantity, convert::narrow, quantity};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
 pub use self::{
     device_grant::{DEFAULT_UNIT, DeviceGrant, DeviceName, DeviceNameError},
     granted_devices::{Devices, OwnDevice},
+    modbus_limits::ModbusLimits,
     requested_devices::{DeviceRequested, DevicesRequested},
 };
 use super::{
@@ -30,7 +32,7 @@ static POWER: Power = Power { what: "modbus", does: "reads the Modbus devices th
 /// The capability.
 pub static DEFINITION: CapabilityDefinition = CapabilityDefinition {
     power: Some(&POWER),
-    limits: LIMITS,
+    limits: modbus_limits::RANGES,
     grant: Some(&GRANTING),
     counters: Some(&COUNTERS),
     ..CapabilityDefinition::new(
@@ -75,35 +77,6 @@ static COUNTERS: Counters = Counters {
         previous_name: None,
     },
 };
-
-/// How much one collection may read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModbusLimits {
-    /// Spans read.
-    pub spans: u32,
-    /// Spans in one call, which are read at the same time.
-    pub concurrent_spans: u32,
-}
-
-impl Default for ModbusLimits {
-    fn default() -> Self {
-        Self { spans: 10_000, concurrent_spans: 1_000 }
-    }
-}
-
-static LIMITS: &[Quantity<super::CollectionLimits>] = &[
-    quantity!("spans", "Modbus spans", Count, 0, 1_000_000, modbus.spans, u64::from, narrow),
-    quantity!(
-        "concurrent_spans",
-        "Modbus spans in one call, which are read at the same time",
-        Count,
-        1,
-        1_000_000,
-        modbus.concurrent_spans,
-        u64::from,
-        narrow
-    ),
-];
 
 /// How much of the field one collection has used.
 #[derive(Debug, Default)]

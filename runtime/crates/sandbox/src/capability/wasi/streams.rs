@@ -133,9 +133,7 @@ mod tests {
     use wasmtime_wasi::p2::{OutputStream as _, StreamError};
 
     use super::LogLines;
-    use crate::capability::{
-        GuestLog, bindings::pattoo::agent::log::Level, collection_limits::Reached, log::LogLimits,
-    };
+    use crate::capability::{GuestLog, bindings::pattoo::agent::log::Level, limit_reached::Reached, log::LogLimits};
 
     #[test]
     fn write_that_is_longer_than_permitted_is_a_trap_and_writes_nothing() {

@@ -26,7 +26,7 @@ use super::{
     counted_client::{Web, field},
     wasi_http::{PIECE, field_size_limit},
 };
-use crate::capability::{Account, Host, HostView, LimitReached, collection_limits::Reached, host_memory::Handles};
+use crate::capability::{Account, Host, HostView, LimitReached, host_memory::Handles, limit_reached::Reached};
 
 /// What a body that is written holds: a piece that is not read yet, and one that is being written.
 const WRITTEN: usize = 2 * PIECE;

@@ -1,0 +1,62 @@
+//! What is said when a collection reaches a limit.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use pattoo_base::lock::lock;
+use pattoo_measurement::Program;
+
+/// A limit that a collection reached.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the limit of {value} on {what} is reached (limit {setting})")]
+pub struct LimitReached {
+    /// What is limited, in words: `memory`.
+    pub what: &'static str,
+    /// Its value with its unit: `64.0 MiB`.
+    pub value: String,
+    /// The setting that raises it, under `limits:` of the collector.
+    pub setting: &'static str,
+}
+
+impl LimitReached {
+    /// A limit on bytes.
+    pub(crate) fn of_bytes(what: &'static str, limit: impl TryInto<u64>, setting: &'static str) -> Self {
+        let bytes = bytesize::ByteSize(limit.try_into().unwrap_or(u64::MAX));
+        Self { what, value: bytes.display().iec().to_string(), setting }
+    }
+}
+
+/// The limits that a collection reached and went on. Clones are the same.
+#[derive(Debug, Clone)]
+pub(super) struct Reached {
+    program: Program,
+    said: Arc<Mutex<BTreeSet<&'static str>>>,
+}
+
+impl Reached {
+    pub(super) fn new(program: &Program) -> Self {
+        Self { program: program.clone(), said: Arc::default() }
+    }
+
+    /// Says to the operator that a limit was reached, the first time; and in the same words to the
+    /// guest.
+    pub(super) fn say(&self, reached: LimitReached) -> LimitReached {
+        if self.is_first(&reached) {
+            tracing::warn!("{}: {reached}", self.program);
+        }
+        reached
+    }
+
+    /// Says so in passing: the guest goes on as if there was no limit.
+    pub(super) fn note(&self, reached: &LimitReached) {
+        if self.is_first(reached) {
+            tracing::debug!("{}: {reached}; what is beyond it waits", self.program);
+        }
+    }
+
+    fn is_first(&self, reached: &LimitReached) -> bool {
+        lock(&self.said).insert(reached.setting)
+    }
+}
