@@ -139,18 +139,18 @@ pub async fn plan(
                 polling_interval: settings.polling_interval,
             };
             let outputs = chosen(&configuration.outputs, &settings.outputs);
-            desired(settings, agent, &outputs, resources, &own)
+            let collector = desired(settings, agent, &outputs, resources, &own)?;
+            Ok((collector, outputs))
         })
         .collect::<Result<Vec<_>, _>>()?;
     if let Some(cache) = &configuration.directories.cache {
-        for (collector, settings) in collectors.iter().zip(&configuration.collectors) {
-            let outputs = chosen(&configuration.outputs, &settings.outputs);
-            resources.take_over(cache, &collector.assignment.agent, &outputs).await;
+        for (collector, outputs) in &collectors {
+            resources.take_over(cache, &collector.assignment.agent, outputs).await;
         }
     }
     resources.deliver_to(&configuration.outputs);
     resources.endpoints.deny_addresses(move |address| own.has_address(address.ip(), address.port()));
-    Ok(collectors)
+    Ok(collectors.into_iter().map(|(collector, _)| collector).collect())
 }
 
 /// The outputs with these names.
