@@ -15,7 +15,7 @@ use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::AgentId;
 use pattoo_output::NamedOutput;
 use pattoo_sandbox::{
-    CompileLimits, LoadError, Module, Sandbox,
+    CompileLimits, LoadError, Module, ModuleDigest, Sandbox,
     capability::{CAPABILITIES, GrantError},
 };
 use pattoo_settings::{Place, Problem, Severity};
@@ -214,7 +214,7 @@ struct Modules<'a> {
 /// What is checked of a module that can be loaded.
 #[derive(Clone)]
 struct LoadedModule {
-    sha256: String,
+    sha256: ModuleDigest,
     imports: Vec<String>,
 }
 
@@ -234,12 +234,12 @@ impl Modules<'_> {
 
 fn load(sandbox: &Sandbox, path: &Path, limits: &CompileLimits) -> Result<LoadedModule, LoadError> {
     let collector = sandbox.load_within(&Module::read_within(path, limits)?, limits)?;
-    Ok(LoadedModule { sha256: collector.sha256().to_owned(), imports: collector.imports() })
+    Ok(LoadedModule { sha256: collector.sha256(), imports: collector.imports() })
 }
 
 /// A module whose digest is not the pinned one.
 fn digest(collector: &CollectorSettings, loaded: &LoadedModule, at: &impl Fn(&[PathStep]) -> Place) -> Option<Problem> {
-    let pinned = collector.sha256.filter(|pinned| pinned.to_string() != loaded.sha256)?;
+    let pinned = collector.sha256.filter(|pinned| *pinned != loaded.sha256)?;
     let what = format!("{} has another digest than {pinned}", collector.module.display());
     let help = format!("replace the file, or write `sha256: {}` if this file is right", loaded.sha256);
     Some(Problem::error(what, at(&[PathStep::Key("sha256")]), help))

@@ -4,12 +4,12 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use pattoo_measurement::{Hostname, PollingInterval, Program};
 use pattoo_output::{NamedOutput, OutputName};
-use pattoo_sandbox::capability::Grants;
+use pattoo_sandbox::{ModuleDigest, capability::Grants};
 use pattoo_spool::SpoolLimits;
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
-use super::{CollectorLimits, DataDirectory, Digest, LogBounds};
+use super::{CollectorLimits, DataDirectory, LogBounds};
 
 /// The configuration as a whole: pattoo's own files and ours.
 ///
@@ -89,7 +89,7 @@ pub struct CollectorSettings {
     /// Its module. A path in the file is relative to that file.
     pub module: PathBuf,
     /// The digest that the module must have.
-    pub sha256: Option<Digest>,
+    pub sha256: Option<ModuleDigest>,
     /// How often it collects.
     pub polling_interval: PollingInterval,
     /// Its settings: a JSON object as text.

@@ -10,7 +10,6 @@
 
 mod collector_limits;
 mod configuration;
-mod digest;
 mod directories;
 mod effective;
 mod exposed_files;
@@ -38,7 +37,6 @@ use pattoo_settings::{Fields, Reported};
 pub use self::{
     collector_limits::{CollectorLimits, Limit, known_limits, limit_named},
     configuration::{CollectorSettings, Configuration, Directories},
-    digest::{Digest, DigestError},
     directories::{ConfigDirectory, DataDirectory},
     grants_section::read_grants,
     hostname::{HostnameError, fully_qualified_hostname},

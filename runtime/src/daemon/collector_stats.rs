@@ -7,7 +7,7 @@ use std::{sync::Mutex, time::Duration};
 
 use pattoo_base::{clock::unix_millis, invariant::Invariant as _, lock::lock};
 use pattoo_measurement::PollingInterval;
-use pattoo_sandbox::capability::Usage;
+use pattoo_sandbox::{ModuleDigest, capability::Usage};
 
 /// Why a collection ended, for counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +145,7 @@ pub struct StatsSnapshot {
     /// Whether a module for it is being loaded.
     pub loading: bool,
     /// The digest of the module that runs; none if no module was loaded.
-    pub sha256: Option<String>,
+    pub sha256: Option<ModuleDigest>,
     /// How often it collects.
     pub interval: PollingInterval,
 }

@@ -12,11 +12,11 @@ use std::{
 
 use pattoo_base::{lock::lock, turns::Turns};
 use pattoo_sandbox::{
-    Collector, CompileLimits, LoadError, Module, Sandbox, StopReason, TRIALS, Termination, capability::Assignment,
+    Collector, CompileLimits, LoadError, Module, ModuleDigest, Sandbox, StopReason, TRIALS, Termination,
+    capability::Assignment,
 };
 
 use super::collection::termination_of;
-use crate::config::Digest;
 
 /// How many modules are read at the same time.
 const READS: usize = 4;
@@ -39,7 +39,7 @@ pub struct DesiredCollector {
     /// Its module.
     pub module: PathBuf,
     /// The only content that the module may have.
-    pub pin: Option<Digest>,
+    pub pin: Option<ModuleDigest>,
     /// What the module may be and what its compilation may use.
     pub compile: CompileLimits,
     /// Its identity, grants and limits.
@@ -58,9 +58,9 @@ pub enum CollectorLoadError {
         /// The file.
         module: PathBuf,
         /// The digest of the file.
-        found: String,
+        found: ModuleDigest,
         /// The configured digest.
-        pinned: Digest,
+        pinned: ModuleDigest,
     },
     /// It cannot be instantiated.
     #[error("{} cannot be instantiated: {message}", module.display())]
@@ -122,7 +122,7 @@ pub struct PreparedCollector {
 /// the same way on a smaller scale.
 pub struct Loader {
     sandbox: Arc<Sandbox>,
-    by_digest: Mutex<HashMap<String, Arc<SharedCode>>>,
+    by_digest: Mutex<HashMap<ModuleDigest, Arc<SharedCode>>>,
     reads: Turns,
     quick: Turns,
     slow: Turns,
@@ -170,16 +170,16 @@ impl Loader {
     async fn load(&self, desired: &DesiredCollector) -> Result<Arc<Collector>, CollectorLoadError> {
         let (digest, size) = self.digest(desired).await?;
         if let Some(pinned) = &desired.pin
-            && pinned.to_string() != digest
+            && *pinned != digest
         {
             return Err(CollectorLoadError::Pin { module: desired.module.clone(), found: digest, pinned: *pinned });
         }
-        let shared = Arc::clone(lock(&self.by_digest).entry(digest.clone()).or_default());
+        let shared = Arc::clone(lock(&self.by_digest).entry(digest).or_default());
         // No content is compiled twice.
         let mut shared = shared.lock().await;
         let code = match shared.upgrade() {
             Some(code) => code,
-            None => Arc::new(self.compile(desired, &digest, size).await?),
+            None => Arc::new(self.compile(desired, digest, size).await?),
         };
         *shared = Arc::downgrade(&code);
         drop(shared);
@@ -189,11 +189,10 @@ impl Loader {
 
     /// Reads the module for its digest and size. It is not kept in memory while it waits to be
     /// compiled.
-    async fn digest(&self, desired: &DesiredCollector) -> Result<(String, u64), CollectorLoadError> {
+    async fn digest(&self, desired: &DesiredCollector) -> Result<(ModuleDigest, u64), CollectorLoadError> {
         let _turn = self.reads.wait(0).await;
         let (path, limits) = (desired.module.clone(), desired.compile);
-        let read =
-            move || Module::read_within(&path, &limits).map(|module| (module.sha256().to_owned(), module.size()));
+        let read = move || Module::read_within(&path, &limits).map(|module| (module.sha256(), module.size()));
         Ok(blocking(desired, read).await??)
     }
 
@@ -201,7 +200,7 @@ impl Loader {
     async fn compile(
         &self,
         desired: &DesiredCollector,
-        digest: &str,
+        digest: ModuleDigest,
         size: u64,
     ) -> Result<Collector, CollectorLoadError> {
         let limits = desired.compile;
@@ -242,11 +241,11 @@ impl Loader {
     async fn with_module<T: Send + 'static>(
         &self,
         desired: &DesiredCollector,
-        digest: &str,
+        digest: ModuleDigest,
         what: impl FnOnce(&Sandbox, &Module) -> Result<T, LoadError> + Send + 'static,
     ) -> Result<T, CollectorLoadError> {
         let (path, limits) = (desired.module.clone(), desired.compile);
-        let (sandbox, digest) = (Arc::clone(&self.sandbox), digest.to_owned());
+        let sandbox = Arc::clone(&self.sandbox);
         let done = blocking(desired, move || {
             let module = Module::read_within(&path, &limits)?;
             if module.sha256() != digest {

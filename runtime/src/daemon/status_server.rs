@@ -16,6 +16,7 @@ use axum::{
     routing::get,
 };
 use pattoo_measurement::Program;
+use pattoo_sandbox::ModuleDigest;
 use pattoo_spool::Spool;
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -179,7 +180,7 @@ struct CollectorPage {
     program: String,
     state: &'static str,
     interval_seconds: u32,
-    sha256: Option<String>,
+    sha256: Option<ModuleDigest>,
     /// Why it does not run as configured.
     load_error: Option<String>,
     /// The previous name of `load_error`.

@@ -393,7 +393,7 @@ impl Supervisor {
 impl SupervisedCollector {
     /// Runs a module from now on.
     fn run_module(&mut self, desired: DesiredCollector, code: Arc<Collector>) {
-        let sha256 = code.sha256().to_owned();
+        let sha256 = code.sha256();
         let interval = desired.assignment.agent.polling_interval;
         let previous = self.loaded.replace(LoadedModule { code, assignment: desired.assignment });
         if previous.is_none_or(|previous| previous.code.sha256() != sha256) {

@@ -193,7 +193,7 @@ async fn pinned_module_is_loaded_when_it_appears_and_only_with_its_digest() {
     let mut fixture = Fixture::new();
     let good = fixture.module("good.wat", GOOD);
     let mut wanted = fixture.wanted("a", &fixture.path("a.wat"), Duration::from_secs(1));
-    wanted.pin = Some(Module::read(&good).unwrap().sha256().parse().unwrap());
+    wanted.pin = Some(Module::read(&good).unwrap().sha256());
     fixture.adopt(vec![wanted]).await;
     assert_eq!(fixture.stats("a").sha256, None);
     fixture.module("a.wat", TRAPS);

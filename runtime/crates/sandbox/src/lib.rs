@@ -56,7 +56,10 @@ pub mod state_store;
 pub use self::{
     collection::{HostMemory, Outcome, StopReason, Termination},
     engine::{EngineError, Sandbox, TRIALS},
-    load::{Cache, Collector, Compilation, CompileError, CompileLimits, Compiler, Kind, LoadError, Module, serve},
+    load::{
+        Cache, Collector, Compilation, CompileError, CompileLimits, Compiler, DigestError, Kind, LoadError, Module,
+        ModuleDigest, serve,
+    },
     process_memory::{Memory, return_freed_memory},
 };
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use pattoo_base::text::one_line;
 use pattoo_sandbox::{
-    Collector, Kind, Outcome,
+    Collector, Kind, ModuleDigest, Outcome,
     capability::{CAPABILITIES, Interface, Power, Request, RequestedAccess, interfaces},
 };
 use serde::Serialize;
@@ -23,7 +23,7 @@ pub(super) struct Report {
     /// The size of what is compiled, in bytes: the file, or the binary form of its text.
     pub(super) size: u64,
     /// Its digest, as it is pinned in a configuration.
-    pub(super) sha256: String,
+    pub(super) sha256: ModuleDigest,
     pub(super) compilation: Compilation,
     pub(super) exports: Vec<String>,
     pub(super) imports: Vec<Import>,
@@ -106,7 +106,7 @@ impl Report {
             module: path.display().to_string(),
             kind,
             size,
-            sha256: collector.sha256().to_owned(),
+            sha256: collector.sha256(),
             compilation: Compilation {
                 cached: collector.compilation().cached,
                 milliseconds: u64::try_from(collector.compilation().time.as_millis()).unwrap_or(u64::MAX),

@@ -30,7 +30,7 @@ use pattoo_base::files;
 use sha2::{Digest as _, Sha256};
 use wasmtime::{Engine, component::Component};
 
-use super::failed_compilations::CompileFailure;
+use super::{ModuleDigest, failed_compilations::CompileFailure};
 
 /// How long an unused entry is kept.
 const KEPT: Duration = Duration::from_hours(30 * 24);
@@ -84,12 +84,12 @@ impl Cache {
     }
 
     /// The compiled code of the module with this digest for this engine, if there is an authentic entry.
-    pub(super) fn get(&self, engine: &Engine, sha256: &str) -> Option<CacheEntry> {
+    pub(super) fn get(&self, engine: &Engine, sha256: &ModuleDigest) -> Option<CacheEntry> {
         self.entry(&name(engine, sha256, ENTRY))
     }
 
     /// The recorded failure of compiling this module for this engine, if there is one.
-    pub(super) fn failure(&self, engine: &Engine, sha256: &str) -> Option<CompileFailure> {
+    pub(super) fn failure(&self, engine: &Engine, sha256: &ModuleDigest) -> Option<CompileFailure> {
         let entry = self.entry(&name(engine, sha256, FAILURE)).filter(|entry| entry.length <= MAX_FAILURE)?;
         serde_json::from_slice(&entry.bytes().ok()?).ok()
     }
@@ -125,7 +125,7 @@ impl Cache {
     /// # Errors
     ///
     /// When it cannot be written. No partial entry is left then.
-    pub(super) fn put(&self, engine: &Engine, sha256: &str, code: &[u8]) -> io::Result<()> {
+    pub(super) fn put(&self, engine: &Engine, sha256: &ModuleDigest, code: &[u8]) -> io::Result<()> {
         self.remove_unused();
         self.write(&name(engine, sha256, ENTRY), code)
     }
@@ -135,7 +135,12 @@ impl Cache {
     /// # Errors
     ///
     /// When it cannot be written. No partial entry is left then.
-    pub(super) fn put_failure(&self, engine: &Engine, sha256: &str, failure: &CompileFailure) -> io::Result<()> {
+    pub(super) fn put_failure(
+        &self,
+        engine: &Engine,
+        sha256: &ModuleDigest,
+        failure: &CompileFailure,
+    ) -> io::Result<()> {
         self.remove_unused();
         self.write(&name(engine, sha256, FAILURE), &serde_json::to_vec(failure)?)
     }
@@ -246,7 +251,7 @@ impl CacheEntry {
 }
 
 /// The file name of an entry: what it was compiled from, and for which engine.
-fn name(engine: &Engine, sha256: &str, ending: &str) -> String {
+fn name(engine: &Engine, sha256: &ModuleDigest, ending: &str) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     format!("{sha256}-{:016x}.{ending}", hasher.finish())

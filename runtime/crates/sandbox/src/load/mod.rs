@@ -7,6 +7,7 @@ mod componentize;
 mod contract_hints;
 mod failed_compilations;
 mod module;
+mod module_digest;
 mod preview1;
 
 use std::{
@@ -24,6 +25,7 @@ pub use self::{
     cache::Cache,
     compile::{CompileError, CompileLimits, Compiler, serve},
     module::{Kind, Module},
+    module_digest::{DigestError, ModuleDigest},
 };
 use crate::{
     Sandbox,
@@ -37,7 +39,7 @@ const MAX_DETAIL: usize = 1000;
 /// A collector that is compiled and whose imports are all available.
 pub struct Collector {
     pub(super) pre: CollectorPre<Cell>,
-    sha256: String,
+    sha256: ModuleDigest,
     compilation: Compilation,
     /// The most memory, its own and the host's, that its last collection had.
     pub(super) last_peak: AtomicUsize,
@@ -186,9 +188,9 @@ fn list(names: &[String]) -> String {
 }
 
 impl Collector {
-    /// The digest of the module it was made from, in lower-case hex.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
+    /// The digest of the module it was made from.
+    pub fn sha256(&self) -> ModuleDigest {
+        self.sha256
     }
 
     /// The full names of the interfaces that it imports: `pattoo:agent/http@0.1.0`.
@@ -241,12 +243,12 @@ impl Sandbox {
     pub fn known(&self, module: &Module, limits: &CompileLimits) -> Result<Option<Collector>, LoadError> {
         let Some(cache) = &self.cache else { return Ok(None) };
         let began = Instant::now();
-        if let Some(entry) = cache.get(&self.engine, module.sha256()) {
+        if let Some(entry) = cache.get(&self.engine, &module.sha256()) {
             let component = entry.load(&self.engine);
             let compilation = Compilation { cached: true, time: began.elapsed() };
             return self.collector(module, component, compilation).map(Some);
         }
-        let failure = cache.failure(&self.engine, module.sha256());
+        let failure = cache.failure(&self.engine, &module.sha256());
         match failure.and_then(|failure| self.compiler.known_failure(failure, limits)) {
             Some(error) => Err(not_compiled(module, error)),
             None => Ok(None),
@@ -280,13 +282,13 @@ impl Sandbox {
         };
         let compilation = || Compilation { cached: false, time: began.elapsed() };
         if let Some(cache) = &self.cache {
-            match cache.put(&self.engine, module.sha256(), &code) {
+            match cache.put(&self.engine, &module.sha256(), &code) {
                 Err(error) => {
                     tracing::warn!("{}: its compiled form is not kept: {error}", module.path().display());
                 }
                 // What is mapped from the file takes no memory that the system could not have back.
                 Ok(()) => {
-                    if let Some(entry) = cache.get(&self.engine, module.sha256()) {
+                    if let Some(entry) = cache.get(&self.engine, &module.sha256()) {
                         drop(code);
                         let component = entry.load(&self.engine);
                         return self.collector(module, component, compilation()).map(Some);
@@ -310,7 +312,7 @@ impl Sandbox {
     fn keep_failure(&self, module: &Module, error: &CompileError, limits: &CompileLimits) {
         if let Some(cache) = &self.cache
             && let Some(failure) = self.compiler.failure(error, limits)
-            && let Err(error) = cache.put_failure(&self.engine, module.sha256(), &failure)
+            && let Err(error) = cache.put_failure(&self.engine, &module.sha256(), &failure)
         {
             tracing::warn!("{}: that it was refused is not kept: {error}", module.path().display());
         }
@@ -338,7 +340,7 @@ impl Sandbox {
         self.check_world(path, &component)?;
         let pre = self.linker.instantiate_pre(&component).map_err(wrong_type)?;
         let pre = CollectorPre::new(pre).map_err(wrong_type)?;
-        Ok(Collector { pre, sha256: module.sha256().to_owned(), compilation, last_peak: AtomicUsize::new(0) })
+        Ok(Collector { pre, sha256: module.sha256(), compilation, last_peak: AtomicUsize::new(0) })
     }
 
     /// Names the first import that does not exist here, or the export that is missing.

@@ -15,7 +15,7 @@ use std::{
 use pattoo_base::{files, text::one_line};
 use sha2::{Digest as _, Sha256};
 
-use super::{CompileLimits, LoadError, compile::is_core_module};
+use super::{CompileLimits, LoadError, ModuleDigest, compile::is_core_module};
 
 /// The largest module in the text format, in bytes. The parser takes a hundred times as much memory and runs in this process, where it
 /// cannot be stopped; text that a person writes is shorter.
@@ -34,7 +34,7 @@ pub struct Module {
     path: PathBuf,
     kind: Kind,
     size: u64,
-    sha256: String,
+    sha256: ModuleDigest,
     bytes: Bytes,
 }
 
@@ -87,7 +87,8 @@ impl Module {
         if bytes.len() == MAX_HELD && bytes.starts_with(MAGIC) {
             let mut digest = BufWriter::with_capacity(PIECE, Sha256::new_with_prefix(&bytes));
             let size = within(io::copy(&mut rest, &mut digest).map_err(unreadable)?.saturating_add(MAX_HELD as u64))?;
-            let sha256 = hex(digest.into_inner().map_err(|error| unreadable(error.into_error()))?);
+            let digest = digest.into_inner().map_err(|error| unreadable(error.into_error()))?;
+            let sha256 = ModuleDigest(digest.finalize().into());
             return Ok(Self { path: path.to_owned(), kind: Kind::of(&bytes), size, sha256, bytes: Bytes::In(file) });
         }
         rest.read_to_end(&mut bytes).map_err(unreadable)?;
@@ -121,7 +122,7 @@ impl Module {
             return Err(not_wasm("it is cut off within its first 8 bytes".to_owned()));
         }
         let (kind, size) = (Kind::of(&bytes), bytes.len() as u64);
-        Ok(Self { path, kind, size, sha256: hex(Sha256::new_with_prefix(&bytes)), bytes: Bytes::Held(bytes) })
+        Ok(Self { path, kind, size, sha256: ModuleDigest::of(&bytes), bytes: Bytes::Held(bytes) })
     }
 
     /// The file that it was read from.
@@ -139,9 +140,9 @@ impl Module {
         self.size
     }
 
-    /// The SHA-256 digest of the bytes that are compiled, in lower-case hex.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
+    /// The SHA-256 digest of the bytes that are compiled.
+    pub fn sha256(&self) -> ModuleDigest {
+        self.sha256
     }
 
     /// What is compiled.
@@ -157,7 +158,7 @@ impl Module {
         let again = || {
             let mut bytes = vec![0; usize::try_from(self.size).map_err(io::Error::other)?];
             file.read_exact_at(&mut bytes, 0)?;
-            if hex(Sha256::new_with_prefix(&bytes)) == self.sha256 {
+            if ModuleDigest::of(&bytes) == self.sha256 {
                 Ok(Cow::Owned(bytes))
             } else {
                 Err(io::Error::new(ErrorKind::InvalidData, "it was changed while it was being loaded"))
@@ -179,18 +180,11 @@ fn wat_fault(error: &wat::Error) -> String {
     }
 }
 
-/// A digest in lower-case hexadecimal.
-fn hex(digest: Sha256) -> String {
-    digest.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs, os::unix::fs::FileExt as _, path::PathBuf};
 
-    use sha2::{Digest as _, Sha256};
-
-    use super::{Bytes, CompileLimits, LoadError, MAGIC, MAX_HELD, Module, hex};
+    use super::{Bytes, CompileLimits, LoadError, MAGIC, MAX_HELD, Module, ModuleDigest};
 
     /// A file that begins like a component and has this many bytes.
     fn binary(folder: &tempfile::TempDir, length: usize) -> (PathBuf, Vec<u8>) {
@@ -207,7 +201,7 @@ mod tests {
         for length in [8, MAX_HELD.strict_sub(1), MAX_HELD, MAX_HELD.strict_add(1), MAX_HELD.strict_mul(3)] {
             let (path, bytes) = binary(&folder, length);
             let module = Module::read(&path).unwrap();
-            assert_eq!(module.sha256(), hex(Sha256::new_with_prefix(&bytes)), "{length} bytes");
+            assert_eq!(module.sha256(), ModuleDigest::of(&bytes), "{length} bytes");
             assert_eq!(module.size(), length as u64);
             assert_eq!(matches!(module.bytes, Bytes::Held(_)), length < MAX_HELD, "{length} bytes");
             // Twice: a module that is not held is read from the file each time.

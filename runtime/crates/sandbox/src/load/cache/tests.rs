@@ -2,13 +2,13 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use wasmtime::Engine;
 
-use super::{CHUNK, Cache, CompileFailure, ENTRY, FAILURE, FAILURES, PIECE};
+use super::{CHUNK, Cache, CompileFailure, ENTRY, FAILURE, FAILURES, ModuleDigest, PIECE};
 use crate::{CompileError, CompileLimits, engine::compiler_config};
 
-const MODULE: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+const MODULE: &ModuleDigest = &ModuleDigest([0x9f; 32]);
 
 /// The file name of a compiled form.
-fn name(engine: &Engine, sha256: &str) -> String {
+fn name(engine: &Engine, sha256: &ModuleDigest) -> String {
     super::name(engine, sha256, ENTRY)
 }
 
@@ -140,7 +140,7 @@ fn an_entry_of_another_module_or_another_engine_is_not_taken() {
     let (folder, engine) = (Folder::new(), engine());
     let cache = folder.cache();
     cache.put(&engine, MODULE, b"code").unwrap();
-    let other = MODULE.replace('9', "8");
+    let other = ModuleDigest([0x8f; 32]);
     fs::rename(folder.path().join(name(&engine, MODULE)), folder.path().join(name(&engine, &other))).unwrap();
     assert!(cache.get(&engine, &other).is_none());
     let mut config = compiler_config();
@@ -185,7 +185,7 @@ fn an_entry_that_is_a_link_is_not_followed() {
 }
 
 /// A failure that counts, and whether what is kept says so.
-fn is_refused(cache: &Cache, engine: &Engine, sha256: &str) -> bool {
+fn is_refused(cache: &Cache, engine: &Engine, sha256: &ModuleDigest) -> bool {
     let now = std::time::Duration::from_secs(1);
     let failure = cache.failure(engine, sha256);
     failure.is_some_and(|failure| failure.counts("this", &CompileLimits::default(), 0, now).is_some())
@@ -216,7 +216,7 @@ fn a_failed_compilation_is_kept_and_thrown_away_when_it_was_changed() {
 fn of_failed_compilations_only_the_last_ones_are_kept() {
     let (folder, engine) = (Folder::new(), engine());
     let cache = folder.cache();
-    let digest = |number: usize| format!("{number:064}");
+    let digest = |number: usize| format!("{number:064}").parse::<ModuleDigest>().unwrap();
     for number in 0..FAILURES + 5 {
         cache.put_failure(&engine, &digest(number), &failure()).unwrap();
     }

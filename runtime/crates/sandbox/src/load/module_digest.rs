@@ -1,10 +1,19 @@
-//! The SHA-256 digest that pins a module.
+//! The SHA-256 digest by which a module is known and pinned.
 
 use std::{fmt, str::FromStr};
 
-/// A SHA-256 digest, written as 64 hex digits.
+use sha2::{Digest as _, Sha256};
+
+/// The SHA-256 digest of the bytes of a module, written as 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Digest([u8; 32]);
+pub struct ModuleDigest(pub(super) [u8; 32]);
+
+impl ModuleDigest {
+    /// That of these bytes.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
 
 /// Why a string is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +26,7 @@ pub enum DigestError {
     Character(char),
 }
 
-impl FromStr for Digest {
+impl FromStr for ModuleDigest {
     type Err = DigestError;
 
     /// Parses 64 hex digits, upper or lower case.
@@ -38,32 +47,38 @@ impl FromStr for Digest {
     }
 }
 
-impl fmt::Display for Digest {
+impl fmt::Display for ModuleDigest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
     }
 }
 
-impl fmt::Debug for Digest {
+impl fmt::Debug for ModuleDigest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
 }
 
+impl serde::Serialize for ModuleDigest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Digest, DigestError};
+    use super::{DigestError, ModuleDigest};
 
     #[test]
     fn digest_is_shown_in_lower_case_as_tools_print_it() {
         let text = "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08";
-        assert_eq!(text.parse::<Digest>().unwrap().to_string(), text.to_lowercase());
+        assert_eq!(text.parse::<ModuleDigest>().unwrap().to_string(), text.to_lowercase());
     }
 
     #[test]
     fn wrong_length_or_character_is_named() {
-        assert_eq!("9f86".parse::<Digest>(), Err(DigestError::Length(4)));
-        assert_eq!("ß".repeat(64).parse::<Digest>(), Err(DigestError::Character('ß')));
-        assert_eq!("sha256:9f86".parse::<Digest>(), Err(DigestError::Character('s')));
+        assert_eq!("9f86".parse::<ModuleDigest>(), Err(DigestError::Length(4)));
+        assert_eq!("ß".repeat(64).parse::<ModuleDigest>(), Err(DigestError::Character('ß')));
+        assert_eq!("sha256:9f86".parse::<ModuleDigest>(), Err(DigestError::Character('s')));
     }
 }
