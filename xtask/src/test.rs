@@ -231,4 +231,19 @@ mod tests {
             assert!(PARTS.iter().any(|part| part.name == program && part.by_default), "{program} is not run");
         }
     }
+
+    #[test]
+    fn crates_for_other_programs_build_no_more_than_they_use() {
+        for (package, unused) in
+            [("pattoo-modbus", &["rusqlite", "rustls", "reqwest"][..]), ("pattoo-fetch", &["rusqlite"])]
+        {
+            let arguments = ["tree", "--locked", "--package", package, "--edges", "normal", "--prefix", "none"];
+            let tree = tools::cargo(&arguments).output().unwrap();
+            let tree = String::from_utf8(tree.stdout).unwrap();
+            assert!(tree.contains("pattoo-base"), "{package}: {tree}");
+            for name in unused {
+                assert!(!tree.contains(&format!("{name} v")), "{package} builds {name}");
+            }
+        }
+    }
 }

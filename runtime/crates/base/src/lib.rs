@@ -9,6 +9,8 @@
 //! - [`lock`] locks mutexes whose holder may have panicked, and [`invariant`] reports bugs of this
 //!   program.
 //!
+//! [`database`], [`secret`] and [`tls`] are features: what a crate does not use is not built for it.
+//!
 //! Nothing in this crate depends on what a collector, a device or a payload is.
 //!
 //! ```
@@ -20,11 +22,14 @@
 
 pub mod backoff;
 pub mod clock;
+#[cfg(feature = "database")]
 pub mod database;
 pub mod files;
 pub mod invariant;
 pub mod lock;
+#[cfg(feature = "secret")]
 pub mod secret;
 pub mod text;
+#[cfg(feature = "tls")]
 pub mod tls;
 pub mod turns;

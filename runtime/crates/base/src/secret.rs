@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use reqwest::header::HeaderValue;
+use http::HeaderValue;
 use thiserror::Error;
 
 use crate::{
