@@ -7,16 +7,11 @@ use std::{
 };
 
 use bytesize::ByteSize;
-use pattoo_fetch::{self as http, OriginGrant};
 use pattoo_measurement::{Agent, AgentId, AgentIdError, Hostname, PollingInterval, Program};
-use pattoo_modbus::DeviceUrl;
-use pattoo_sandbox::{
-    Collector, CompileLimits, Module, Sandbox,
-    capability::{Grants, modbus::DeviceGrant},
-};
+use pattoo_sandbox::{Collector, CompileLimits, Module, Sandbox, capability::Grants};
 use serde_json::Map;
 
-use super::Failure;
+use super::{Failure, grant_flags::GrantFlags};
 use crate::config::{self, CollectorLimits, DataDirectory, Limit};
 
 /// The time after which a compilation is announced, on a terminal.
@@ -43,13 +38,8 @@ pub(super) struct CollectionFlags {
     #[arg(long = "settings", value_name = "FILE")]
     settings_file: Option<PathBuf>,
 
-    /// Grant a web origin: scheme, host and port; GET and HEAD, every path (repeatable)
-    #[arg(long = "http", value_name = "ORIGIN")]
-    origins: Vec<http::Origin>,
-
-    /// Grant a Modbus device under a name: all four tables of one unit (repeatable)
-    #[arg(long = "modbus", value_name = "NAME=URL", value_parser = parse_device)]
-    devices: Vec<DeviceGrant>,
+    #[command(flatten)]
+    granted: GrantFlags,
 
     /// Grant what a YAML file lists, as under `grants:` in `pattoo_wasm.yaml`
     #[arg(long, value_name = "FILE")]
@@ -77,13 +67,6 @@ fn parse_interval(text: &str) -> Result<PollingInterval, String> {
     PollingInterval::from_seconds(seconds).map_err(|error| error.to_string())
 }
 
-fn parse_device(text: &str) -> Result<DeviceGrant, String> {
-    let (name, url) = text.split_once('=').ok_or("write it as NAME=URL, for example plc1=tcp://192.0.2.10:502")?;
-    let name = name.parse().map_err(|error| format!("{error}"))?;
-    let url: DeviceUrl = url.parse().map_err(|error| format!("{error}"))?;
-    Ok(DeviceGrant::new(name, &url))
-}
-
 fn parse_limit(text: &str) -> Result<(Limit, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, for example datapoints=20000")?;
     let limit = config::limit_named(name).ok_or_else(|| config::unknown_limit(name))?;
@@ -104,15 +87,7 @@ impl CollectionFlags {
     /// The grants.
     pub(super) fn grants(&self) -> Result<Grants, Failure> {
         let mut grants = self.grants.as_deref().map_or_else(|| Ok(Grants::default()), config::read_grants)?;
-        grants.http.extend(self.origins.iter().cloned().map(OriginGrant::new));
-        for device in &self.devices {
-            if grants.modbus.iter().any(|other| other.name == device.name) {
-                return Err(Failure::usage(format!("the device `{}` is granted twice", device.name)).help(
-                    "name each device differently; list several units of one device in a --grants file: `units: [1, 7]`",
-                ));
-            }
-            grants.modbus.push(device.clone());
-        }
+        self.granted.add_to(&mut grants)?;
         Ok(grants)
     }
 

@@ -4,7 +4,6 @@ use std::{path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use pattoo_base::text::counted;
-use pattoo_modbus::Endpoints;
 use pattoo_sandbox::{Sandbox, state_store::StateStore};
 use pattoo_settings::ConfigError;
 use pattoo_spool::Spool;
@@ -72,8 +71,7 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
         None => None,
     };
     let state = StateStore::at(&configuration.directories.daemon.state());
-    let resources =
-        DaemonResources::new(spool.clone(), state, Endpoints::new(), server.as_ref().map(StatusServer::address));
+    let resources = DaemonResources::new(spool.clone(), state, server.as_ref().map(StatusServer::address));
     let resources = Arc::new(resources);
     let first = plan(&resources, &configuration).await.map_err(Failure::usage)?;
 

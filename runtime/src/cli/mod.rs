@@ -11,6 +11,7 @@ mod completions;
 mod daemon;
 mod demo;
 mod exit;
+mod grant_flags;
 mod inspect;
 mod languages;
 mod logging;

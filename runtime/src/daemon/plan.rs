@@ -10,10 +10,9 @@ use std::{
 use pattoo_base::lock::lock;
 use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::{Agent, AgentId, AgentIdError, Program};
-use pattoo_modbus::Endpoints;
 use pattoo_output::{Delivery, DeliverySettings, Encodings, NamedOutput, OutputName};
 use pattoo_sandbox::{
-    capability::{Assignment, GrantError},
+    capability::{Assignment, GrantError, SharedResources},
     state_store::StateStore,
 };
 use pattoo_spool::Spool;
@@ -50,11 +49,11 @@ pub enum PlanError {
     },
 }
 
-/// What outlives a reload: the spool, the connections to devices, the state of collectors, and the
+/// What outlives a reload: the spool, the connections that collectors share, their state, and the
 /// delivery.
 pub struct DaemonResources {
     spool: Spool,
-    endpoints: Endpoints,
+    shared: SharedResources,
     state: StateStore,
     status: Option<SocketAddr>,
     delivery: Mutex<Option<Delivery>>,
@@ -62,8 +61,8 @@ pub struct DaemonResources {
 
 impl DaemonResources {
     /// Resources that deliver nothing yet. `status` is our own address, which no collector may reach.
-    pub fn new(spool: Spool, state: StateStore, endpoints: Endpoints, status: Option<SocketAddr>) -> Self {
-        Self { spool, endpoints, state, status, delivery: Mutex::new(None) }
+    pub fn new(spool: Spool, state: StateStore, status: Option<SocketAddr>) -> Self {
+        Self { spool, shared: SharedResources::default(), state, status, delivery: Mutex::new(None) }
     }
 
     /// Sends what is in the spool to `outputs` from now on, and at once. Outputs that did not change are not disturbed.
@@ -149,7 +148,7 @@ pub async fn plan(
         }
     }
     resources.deliver_to(&configuration.outputs);
-    resources.endpoints.deny_addresses(move |address| own.has_address(address.ip(), address.port()));
+    resources.shared.deny_own(&own);
     Ok(collectors.into_iter().map(|(collector, _)| collector).collect())
 }
 
@@ -170,7 +169,7 @@ fn desired(
         .settings(settings.settings.clone())
         .grants(settings.grants.clone())
         .limits(settings.limits.collection.clone())
-        .endpoints(resources.endpoints.clone())
+        .shared(resources.shared.clone())
         .own(own.clone())
         .state(resources.state.clone())
         .sinks(Arc::new(Encodings::new(outputs.iter().copied())))

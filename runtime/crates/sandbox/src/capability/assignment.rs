@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::{Agent, Collected, SinkFactory};
-use pattoo_modbus::Endpoints;
 
-use super::{CollectionLimits, GrantError, Grants, Recorder, Resources};
+use super::{CollectionLimits, GrantError, Grants, Recorder, Resources, SharedResources};
 use crate::state_store::StateStore;
 
 /// Who a collector is, what it was granted and how much it may use: everything about it that
@@ -39,9 +38,9 @@ pub struct AssignmentBuilder {
     pub(in crate::capability) settings: String,
     pub(in crate::capability) grants: Grants,
     pub(in crate::capability) limits: CollectionLimits,
-    pub(in crate::capability) endpoints: Option<Endpoints>,
     pub(in crate::capability) own: OwnEndpoints,
     pub(in crate::capability) state: StateStore,
+    shared: Option<SharedResources>,
     sinks: Arc<dyn SinkFactory>,
     recorder: Option<Recorder>,
 }
@@ -54,9 +53,9 @@ impl Assignment {
             settings: "{}".to_owned(),
             grants: Grants::default(),
             limits: CollectionLimits::default(),
-            endpoints: None,
             own: OwnEndpoints::default(),
             state: StateStore::forgetful(),
+            shared: None,
             sinks: Arc::new(Collected::default()),
             recorder: None,
         }
@@ -82,11 +81,11 @@ impl AssignmentBuilder {
         Self { limits, ..self }
     }
 
-    /// With connections to devices that it shares with other collectors. Without, it has its own,
-    /// which lead to none of our [`own`](Self::own) endpoints.
+    /// With connections that it shares with other collectors. Without, it has its own, which lead
+    /// to none of our [`own`](Self::own) endpoints.
     #[must_use]
-    pub fn endpoints(self, endpoints: Endpoints) -> Self {
-        Self { endpoints: Some(endpoints), ..self }
+    pub fn shared(self, shared: SharedResources) -> Self {
+        Self { shared: Some(shared), ..self }
     }
 
     /// With endpoints of this program that no collector may use, unless a grant says `own: true`.
@@ -119,7 +118,12 @@ impl AssignmentBuilder {
     ///
     /// When something that is granted cannot be used.
     pub fn build(self) -> Result<Assignment, GrantError> {
-        let resources = Resources::new(&self)?;
+        let shared = self.shared.clone().unwrap_or_else(|| {
+            let shared = SharedResources::default();
+            shared.deny_own(&self.own);
+            shared
+        });
+        let resources = Resources::new(&self, &shared)?;
         let Self { agent, settings, limits, sinks, recorder, .. } = self;
         Ok(Assignment { agent, settings, limits, sinks, recorder, resources })
     }

@@ -57,10 +57,39 @@ pub struct Granting {
     pub secrets: fn(&Grants) -> Vec<&Secret>,
     /// A grant as it is written under `grants:`, for a help.
     pub example: &'static str,
+    /// The flag of a command line that grants it.
+    pub flag: &'static GrantFlag,
     /// What a collection asked for, each once.
     pub requests: fn(&RequestedAccess) -> Vec<Request>,
     /// The lines under `grants:` that allow just that; empty if there is nothing to allow.
     pub narrowest: fn(&RequestedAccess) -> String,
+}
+
+/// A flag of a command line that grants something. It has the name of the capability.
+#[derive(Debug)]
+pub struct GrantFlag {
+    /// The name of its value in the help: `ORIGIN`.
+    pub value_name: &'static str,
+    /// What it grants, for the help.
+    pub help: &'static str,
+    /// Adds to the grants what a value says.
+    pub grant: fn(&str, &mut Grants) -> Result<(), GrantFlagError>,
+}
+
+/// Why a value of a [`GrantFlag`] grants nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrantFlagError {
+    /// It is not such a value.
+    #[error("{0}")]
+    Invalid(String),
+    /// It is granted already.
+    #[error("{what}")]
+    Twice {
+        /// What is.
+        what: String,
+        /// What to do.
+        help: &'static str,
+    },
 }
 
 /// Something that a collection asked for.
@@ -147,6 +176,8 @@ pub trait Capability: Sized + Send {
     type Grant: std::fmt::Debug + Clone + Default + PartialEq + Eq;
     /// How much one collection may use.
     type Limits: std::fmt::Debug + Clone + Default + PartialEq + Eq;
+    /// What all collectors of the process share, such as connections.
+    type Shared: std::fmt::Debug + Clone + Default;
     /// What all collections of a collector use: made of the grant, once.
     type Resource: std::fmt::Debug + Send + Sync;
     /// What a collection asked for, granted or not.
@@ -157,7 +188,11 @@ pub trait Capability: Sized + Send {
     /// # Errors
     ///
     /// When something that is granted cannot be used.
-    fn resource(assignment: &AssignmentBuilder) -> Result<Self::Resource, GrantError>;
+    fn resource(assignment: &AssignmentBuilder, shared: &Self::Shared) -> Result<Self::Resource, GrantError>;
+
+    /// From now on what is shared leads to none of our own endpoints, but for grants that say
+    /// `own: true`.
+    fn deny_own(_: &Self::Shared, _: &OwnEndpoints) {}
 
     /// The state at the beginning of a collection.
     fn begin(context: &Context) -> Self;
@@ -192,10 +227,11 @@ pub trait Ungranted: Sized + Send {
 impl<S: Ungranted> Capability for S {
     type Grant = ();
     type Limits = ();
+    type Shared = ();
     type Resource = ();
     type Requested = ();
 
-    fn resource(_: &AssignmentBuilder) -> Result<(), GrantError> {
+    fn resource(_: &AssignmentBuilder, (): &()) -> Result<(), GrantError> {
         Ok(())
     }
 
@@ -234,6 +270,21 @@ macro_rules! capabilities {
             )*
         }
 
+        /// What all collectors of a process share, by capability. Clones share the same.
+        #[derive(Debug, Clone, Default)]
+        #[allow(dead_code, reason = "of a capability that shares nothing it holds nothing")]
+        pub struct SharedResources {
+            $($capability: <$state as Capability>::Shared,)*
+        }
+
+        impl SharedResources {
+            /// From now on they lead to none of our own endpoints, but for grants that say
+            /// `own: true`.
+            pub fn deny_own(&self, own: &OwnEndpoints) {
+                $(<$state as Capability>::deny_own(&self.$capability, own);)*
+            }
+        }
+
         /// What all collections of a collector use, by capability.
         #[derive(Debug)]
         #[allow(dead_code, reason = "of a capability without resources it holds nothing")]
@@ -243,8 +294,8 @@ macro_rules! capabilities {
 
         impl Resources {
             /// Makes them of what was granted.
-            fn new(assignment: &AssignmentBuilder) -> Result<Self, GrantError> {
-                Ok(Self { $($capability: <$state as Capability>::resource(assignment)?,)* })
+            fn new(assignment: &AssignmentBuilder, shared: &SharedResources) -> Result<Self, GrantError> {
+                Ok(Self { $($capability: <$state as Capability>::resource(assignment, &shared.$capability)?,)* })
             }
         }
 

@@ -41,6 +41,7 @@ pub mod wasi_logging;
 
 use std::time::Duration;
 
+use pattoo_fetch::OwnEndpoints;
 use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 
@@ -48,7 +49,10 @@ pub use self::{
     assignment::{Assignment, AssignmentBuilder},
     collection_limits::COLLECTION_LIMITS,
     datapoints::Emission,
-    definition::{Capability, CapabilityDefinition, Counters, Family, GrantError, Granting, Power, Request, Ungranted},
+    definition::{
+        Capability, CapabilityDefinition, Counters, Family, GrantError, GrantFlag, GrantFlagError, Granting, Power,
+        Request, Ungranted,
+    },
     host::{Context, Finished, Host, HostView},
     host_memory::{Account, Charge},
     interface_versions::{Interface, draft_interfaces, interfaces, our_interfaces},
@@ -92,7 +96,7 @@ impl Grants {
     /// # Errors
     ///
     /// The first of each capability that cannot.
-    pub fn check(&self, limits: &CollectionLimits, own: &pattoo_fetch::OwnEndpoints) -> Vec<GrantError> {
+    pub fn check(&self, limits: &CollectionLimits, own: &OwnEndpoints) -> Vec<GrantError> {
         let grants = CAPABILITIES.iter().filter_map(|capability| capability.grant);
         grants.filter_map(|grant| (grant.check)(self, limits, own).err()).collect()
     }

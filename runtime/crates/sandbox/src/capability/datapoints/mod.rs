@@ -113,9 +113,10 @@ impl Capability for Emission {
     type Grant = ();
     type Limits = DatapointLimits;
     type Resource = ();
+    type Shared = ();
     type Requested = ();
 
-    fn resource(_: &AssignmentBuilder) -> Result<(), GrantError> {
+    fn resource(_: &AssignmentBuilder, (): &()) -> Result<(), GrantError> {
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 
 mod counted_client;
 mod denied;
+mod grant_flag;
 mod grant_keys;
 mod http_limits;
 mod pattoo_http;
@@ -71,6 +72,7 @@ static GRANTING: Granting = Granting {
     },
     secrets: |grants| grants.http.iter().flat_map(OriginGrant::attached).map(|(_, secret)| secret).collect(),
     example: "http: [{ origin: \"https://site-a.example.org\" }]",
+    flag: &grant_flag::FLAG,
     requests: requested_origins::requests,
     narrowest: requested_origins::narrowest,
 };
@@ -104,9 +106,10 @@ impl Capability for Http {
     type Grant = Vec<OriginGrant>;
     type Limits = HttpLimits;
     type Resource = Client;
+    type Shared = ();
     type Requested = OriginsRequested;
 
-    fn resource(assignment: &AssignmentBuilder) -> Result<Client, GrantError> {
+    fn resource(assignment: &AssignmentBuilder, (): &()) -> Result<Client, GrantError> {
         let (grants, own) = (assignment.grants.http.clone(), assignment.own.clone());
         Client::new(grants, assignment.limits.http.fetch, own).map_err(|error| GrantError::new(&DEFINITION, error))
     }

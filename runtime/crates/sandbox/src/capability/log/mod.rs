@@ -80,9 +80,10 @@ impl Capability for Log {
     type Grant = ();
     type Limits = LogLimits;
     type Resource = ();
+    type Shared = ();
     type Requested = ();
 
-    fn resource(_: &AssignmentBuilder) -> Result<(), GrantError> {
+    fn resource(_: &AssignmentBuilder, (): &()) -> Result<(), GrantError> {
         Ok(())
     }
 

@@ -5,12 +5,14 @@
 
 mod denied;
 mod device_grant;
+mod grant_flag;
 mod grant_keys;
 mod granted_devices;
 mod host_functions;
 mod modbus_limits;
 mod requested_devices;
 
+use pattoo_fetch::OwnEndpoints;
 use pattoo_modbus::{Endpoints, Table};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
@@ -56,6 +58,7 @@ static GRANTING: Granting = Granting {
     check: |grants, _, own| Devices::check(&grants.modbus, own).map_err(|error| GrantError::new(&DEFINITION, error)),
     secrets: |_| Vec::new(),
     example: "modbus: { plc1: { url: \"tcp://192.0.2.10:502\" } }",
+    flag: &grant_flag::FLAG,
     requests: requested_devices::requests,
     narrowest: requested_devices::narrowest,
 };
@@ -89,17 +92,18 @@ impl Capability for Modbus {
     type Grant = Vec<DeviceGrant>;
     type Limits = ModbusLimits;
     type Resource = Devices;
+    type Shared = Endpoints;
     type Requested = DevicesRequested;
 
-    fn resource(assignment: &AssignmentBuilder) -> Result<Devices, GrantError> {
+    fn resource(assignment: &AssignmentBuilder, endpoints: &Endpoints) -> Result<Devices, GrantError> {
         let (grants, own) = (assignment.grants.modbus.clone(), &assignment.own);
         Devices::check(&grants, own).map_err(|error| GrantError::new(&DEFINITION, error))?;
-        let endpoints = assignment.endpoints.clone().unwrap_or_else(|| {
-            let (endpoints, own) = (Endpoints::new(), own.clone());
-            endpoints.deny_addresses(move |address| own.has_address(address.ip(), address.port()));
-            endpoints
-        });
-        Ok(Devices::new(grants, &endpoints))
+        Ok(Devices::new(grants, endpoints))
+    }
+
+    fn deny_own(endpoints: &Endpoints, own: &OwnEndpoints) {
+        let own = own.clone();
+        endpoints.deny_addresses(move |address| own.has_address(address.ip(), address.port()));
     }
 
     fn begin(_: &Context) -> Self {

@@ -132,9 +132,10 @@ impl Capability for State {
     type Grant = ();
     type Limits = StateLimits;
     type Resource = StateStore;
+    type Shared = ();
     type Requested = ();
 
-    fn resource(assignment: &AssignmentBuilder) -> Result<StateStore, GrantError> {
+    fn resource(assignment: &AssignmentBuilder, (): &()) -> Result<StateStore, GrantError> {
         Ok(assignment.state.clone())
     }
 

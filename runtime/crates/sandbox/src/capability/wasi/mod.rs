@@ -80,9 +80,10 @@ impl Capability for Wasi {
     type Grant = ();
     type Limits = WasiLimits;
     type Resource = ();
+    type Shared = ();
     type Requested = ();
 
-    fn resource(_: &AssignmentBuilder) -> Result<(), GrantError> {
+    fn resource(_: &AssignmentBuilder, (): &()) -> Result<(), GrantError> {
         Ok(())
     }
 
