@@ -21,7 +21,7 @@ use pattoo_sandbox::{
 use pattoo_settings::{Place, Problem, Severity};
 
 use super::{Exit, Failure, exit::Finding, stdout::print_line};
-use crate::config::{CollectorSettings, ConfigDirectory, Loaded, PathStep, schema};
+use crate::config::{CollectorSettings, ConfigDirectory, Loaded, OURS, PathStep, schema};
 
 /// The time for reaching an output.
 const REACHABLE_WITHIN: Duration = Duration::from_secs(3);
@@ -84,8 +84,6 @@ pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
     Ok(if errors == 0 { Exit::Success } else { Exit::Usage })
 }
 
-const OURS: PathStep = PathStep::Key("pattoo_wasm");
-
 /// The place of something below the collector with this index.
 fn place(loaded: &Loaded, index: usize, path: &[PathStep]) -> Place {
     let path: Vec<_> =
@@ -103,20 +101,9 @@ async fn reachable(loaded: &Loaded) -> Vec<Problem> {
     let probe = async |output: &NamedOutput| {
         let what = output.output.settings().probe(REACHABLE_WITHIN).await.err()?;
         let help = "start it, or correct its address; until then payloads wait in the spool".to_owned();
-        Some(Problem { severity: Severity::Warning, what, place: place_of_outputs(loaded), help })
+        Some(Problem { severity: Severity::Warning, what, place: loaded.place_of_outputs(), help })
     };
     futures_util::future::join_all(outputs.iter().map(probe)).await.into_iter().flatten().collect()
-}
-
-/// The place where outputs are configured.
-fn place_of_outputs(loaded: &Loaded) -> Option<Place> {
-    let named = [OURS, PathStep::Key("outputs")];
-    let server = [OURS, PathStep::Key("server"), PathStep::Key("url")];
-    if let Some(path) = [&named[..], &server[..]].into_iter().find(|path| loaded.has(path)) {
-        return Some(loaded.place(path));
-    }
-    let keys = |section| [PathStep::Key(section), PathStep::Key("ip_address")];
-    loaded.place_in_pattoos(&[&keys("pattoo_agent_api"), &keys("polling")])
 }
 
 /// Checks everything but the outputs. It takes the time of compiling all modules.

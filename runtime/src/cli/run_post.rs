@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use pattoo_base::{invariant::Invariant as _, secret::Secret};
 use pattoo_measurement::Program;
 use pattoo_output::{
-    DeliverySettings, NamedOutput, Output, OutputSettings as _, ServerUrl, deliver_now,
+    DeliverySettings, OutputSettings as _, ServerUrl, deliver_now,
     pattoo::{self, Body},
 };
 use pattoo_spool::{Spool, SpoolLimits, StoredId};
@@ -107,8 +107,7 @@ impl Destination {
         let ids = spool.store(payloads).await.map_err(|error| not_stored(&error))?;
         // The last one is delivered after all others.
         let id = ids.last().copied().or_broken("a body has at least one payload", StoredId(0));
-        let name = "pattoo".parse().map_err(|error| not_stored(&error))?;
-        let output = NamedOutput { name, output: Output::Pattoo(server.clone()) };
+        let output = pattoo::short_form(server.clone()).ok_or_else(|| not_stored(&"the server has no name"))?;
         let (output_id, settings) =
             (output.id(), DeliverySettings { outputs: vec![output], ..DeliverySettings::default() });
         deliver_now(spool, settings, body.agent_id(), &output_id, id, POST_WITHIN).await.map_err(|error| {

@@ -21,12 +21,7 @@ impl Loaded {
         let configuration = &self.configuration;
         let written = self.ours.document.root.entry("pattoo_wasm").map(|entry| &entry.node);
         let mut ours = filled(&forms::pattoo_wasm(), written);
-        if !ours.contains_key("outputs")
-            && let Some(url) = configuration.outputs.iter().find_map(|output| output.output.settings().url())
-        {
-            let entry = ours.entry("server").or_insert_with(|| json!({}));
-            set(entry, "url", url.as_str().trim_end_matches('/'));
-        }
+        pattoo_output::add_defaults(&mut ours, &configuration.outputs);
         ours.insert("hostname".to_owned(), configuration.hostname.as_str().into());
         let entries = ours.get_mut("collectors").and_then(Value::as_array_mut).into_iter().flatten();
         for (entry, collector) in entries.zip(&configuration.collectors) {

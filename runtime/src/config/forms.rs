@@ -1,7 +1,6 @@
 //! The forms of our files, and of the parts of pattoo's files that we read.
 
 use pattoo_measurement::PollingInterval;
-use pattoo_output::pattoo;
 use pattoo_sandbox::capability::CAPABILITIES;
 use pattoo_settings::{Form, GIB, Key, Kind, MIB, Unit};
 use pattoo_spool::SpoolLimits;
@@ -34,21 +33,9 @@ pub(super) fn pattoo_wasm_yaml() -> Form {
 }
 
 pub(super) fn pattoo_wasm() -> Form {
-    Form::new(
+    let mut form = Form::new(
         "`pattoo_wasm`",
         vec![
-            Key::new(
-                "server",
-                Kind::Form(pattoo::form),
-                "the pattoo server, short for `outputs` with one output `pattoo`; by default the server of `ip_address` and `ip_bind_port` in pattoo's own files",
-                "{ url: \"https://pattoo.example.org\" }",
-            ),
-            Key::new(
-                "outputs",
-                Kind::Named(pattoo_output::form),
-                "the outputs of datapoints by their names: 1 to 64 letters, digits, `_` and `-`; not together with `server`",
-                "{ archive: { type: file, path: archive/values.jsonl } }",
-            ),
             Key::new(
                 "hostname",
                 Kind::Text,
@@ -78,7 +65,9 @@ pub(super) fn pattoo_wasm() -> Form {
                 "[{ program: LAVA_SCRIPT, module: collectors/lava_script.wasm }]",
             ),
         ],
-    )
+    );
+    form.keys.splice(0..0, pattoo_output::keys());
+    form
 }
 
 pub(super) fn spool() -> Form {

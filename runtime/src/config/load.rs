@@ -7,7 +7,7 @@ use std::{
 };
 
 use pattoo_measurement::{Hostname, PollingInterval};
-use pattoo_output::{Folders, NamedOutput, Output, OutputSettings as _, ServerUrl, pattoo, read_choice, read_outputs};
+use pattoo_output::{Folders, NamedOutput, PLACES, read_choice, read_outputs};
 use pattoo_settings::{ConfigError, Fields, Place, Problem, Reported, all, read, shown, yaml::Node};
 use pattoo_spool::SpoolLimits;
 use serde_json::Value;
@@ -19,11 +19,13 @@ use super::{
     grants_section::grants,
     interval,
     log_section::{LOG, LogBounds},
-    pattoo_files::PattooFiles,
+    pattoo_files::{PattooFiles, SERVER},
     source::{DEFAULT_STATUS, FILE, PathStep, Source},
     spool_section::SPOOL,
 };
 
+/// The section of our file.
+pub(crate) const OURS: PathStep = PathStep::Key("pattoo_wasm");
 /// How many collections run at once, unless the file sets another number.
 pub(super) const DEFAULT_CONCURRENT: u32 = 256;
 /// A configuration, and the files that it came from.
@@ -89,8 +91,8 @@ impl Loaded {
                 Problem::without_place(error.to_string(), format!("set the name in {FILE}: `hostname: gateway-7`"))
             })?,
         };
-        let urls = read.outputs.iter().filter_map(|output| output.output.settings().url());
-        let mut output_urls: Vec<_> = urls.chain(pattoo.server.iter().map(ServerUrl::url)).cloned().collect();
+        let outputs = read.outputs.iter().cloned().chain(pattoo.output());
+        let mut output_urls: Vec<_> = outputs.filter_map(|output| output.output.settings().url().cloned()).collect();
         output_urls.sort_unstable();
         output_urls.dedup();
         let configuration = Configuration {
@@ -126,6 +128,15 @@ impl Loaded {
         paths.iter().find_map(|path| self.pattoos.iter().find_map(|source| there(source, path)))
     }
 
+    /// The place where outputs are configured.
+    pub(crate) fn place_of_outputs(&self) -> Option<Place> {
+        let ours = PLACES
+            .iter()
+            .map(|keys| [OURS].into_iter().chain(keys.iter().copied().map(PathStep::Key)).collect::<Vec<_>>());
+        let ours = ours.filter(|path| self.has(path)).map(|path| self.place(&path)).next();
+        ours.or_else(|| self.place_in_pattoos(&SERVER.each_ref().map(<[PathStep; 2]>::as_slice)))
+    }
+
     fn read_ours(source: &Source, pattoo: &PattooFiles, data: &Path) -> Result<Ours, Vec<Problem>> {
         read(&source.file, &source.document, &forms::pattoo_wasm_yaml(), |fields| {
             let (form, node) = (forms::pattoo_wasm(), fields.node("pattoo_wasm").ok_or(Reported)?);
@@ -147,7 +158,7 @@ struct Ours {
 }
 
 fn ours(fields: Fields<'_>, folders: Folders<'_>, pattoo: &PattooFiles) -> Result<Ours, Reported> {
-    let outputs = outputs(fields, folders, pattoo);
+    let outputs = read_outputs(fields, folders, pattoo.output());
     let hostname = fields.optional("hostname");
     let status = status(fields);
     let concurrent = fields.integer("concurrent");
@@ -175,28 +186,6 @@ fn ours(fields: Fields<'_>, folders: Folders<'_>, pattoo: &PattooFiles) -> Resul
         log,
         collectors: read?,
     })
-}
-
-/// The name of the output that `server:` and pattoo's own files configure.
-pub(super) const PATTOO: &str = "pattoo";
-
-/// The outputs: those of `outputs:`, or the pattoo server of `server:` or of pattoo's own files.
-fn outputs(fields: Fields<'_>, folders: Folders<'_>, pattoo: &PattooFiles) -> Result<Vec<NamedOutput>, Reported> {
-    let server =
-        |settings| Ok(NamedOutput { name: PATTOO.parse().map_err(|_| Reported)?, output: Output::Pattoo(settings) });
-    match (fields.node("server"), fields.entry("outputs")) {
-        (Some(_), Some(entry)) => Err(fields.wrong_key(
-            entry,
-            "`server` and `outputs` cannot be set together",
-            "move the server below `outputs:`, as `pattoo: { type: pattoo, url: … }`, and remove `server:`",
-        )),
-        (Some(node), None) => {
-            let form = pattoo::form();
-            Ok(vec![server(pattoo::Settings::read(fields.of(&form, node), folders)?)?])
-        }
-        (None, Some(_)) => read_outputs(fields, fields.map("outputs"), folders),
-        (None, None) => pattoo.server.iter().map(|url| server(pattoo::Settings::new(url.clone()))).collect(),
-    }
 }
 
 /// The status address: an address, or `none`.

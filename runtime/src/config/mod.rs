@@ -46,7 +46,11 @@ pub use self::{
     post_settings::Posting,
     settings_section::{SettingsError, check_yaml, merge_setting, read_settings, to_json},
 };
-pub(crate) use self::{forms::unknown_limit, load::Loaded, source::PathStep};
+pub(crate) use self::{
+    forms::unknown_limit,
+    load::{Loaded, OURS},
+    source::PathStep,
+};
 
 /// The value of a key that is a number of seconds.
 fn interval(fields: Fields<'_>, name: &str) -> Result<Option<PollingInterval>, Reported> {

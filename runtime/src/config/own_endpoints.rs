@@ -1,16 +1,14 @@
 //! The endpoints of a configuration that no collector may reach, for commands that need nothing
 //! else of it.
 
-use std::{net::SocketAddr, str::FromStr};
+use std::net::SocketAddr;
 
-use pattoo_output::{OutputName, ServerUrl};
-use pattoo_settings::yaml::Node;
+use pattoo_output::{NamedOutput, OutputName, output_sections, url_of};
 use pattoo_spool::OutputId;
 use url::Url;
 
 use super::{
     directories::ConfigDirectory,
-    load::PATTOO,
     pattoo_files::PattooFiles,
     source::{DEFAULT_STATUS, FILE, Source},
 };
@@ -28,17 +26,12 @@ pub struct OwnAddresses {
 /// Blocks while it reads.
 pub fn own_addresses(directory: &ConfigDirectory) -> OwnAddresses {
     let mut own = OwnAddresses {
-        outputs: PattooFiles::read(directory)
-            .ok()
-            .and_then(|files| files.server)
-            .map(|server| server.url().clone())
-            .into_iter()
-            .collect(),
+        outputs: installed(directory).iter().filter_map(|output| output.output.settings().url().cloned()).collect(),
         status: None,
     };
     let Ok(source) = Source::read(&directory.path().join(FILE)) else { return own };
     let ours = source.document.root.entry("pattoo_wasm");
-    own.outputs.extend(ours.into_iter().flat_map(|ours| output_nodes(&ours.node)).filter_map(url_of::<Url>));
+    own.outputs.extend(ours.into_iter().flat_map(|ours| output_sections(&ours.node)).filter_map(url_of::<Url>));
     own.status = match ours.and_then(|ours| ours.node.entry("status")?.node.text()) {
         Some("none") => None,
         Some(address) => address.parse().ok(),
@@ -47,31 +40,16 @@ pub fn own_addresses(directory: &ConfigDirectory) -> OwnAddresses {
     own
 }
 
-/// The outputs below `pattoo_wasm:`, that of `server:` first.
-pub(super) fn output_nodes(ours: &Node) -> impl Iterator<Item = &Node> {
-    let outputs = ours.entry("outputs").and_then(|outputs| outputs.node.map()).unwrap_or_default();
-    ours.entry("server").into_iter().chain(outputs).map(|entry| &entry.node)
+/// The output that pattoo's own files configure.
+fn installed(directory: &ConfigDirectory) -> Option<NamedOutput> {
+    PattooFiles::read(directory).ok()?.output()
 }
 
-/// The URL of an output, if it has one that is valid.
-pub(super) fn url_of<U: FromStr>(output: &Node) -> Option<U> {
-    output.entry("url")?.node.text()?.parse().ok()
-}
-
-/// The name of an output's queues in the spool: of a pattoo server its URL, of any other output its
-/// own name. An output that the configuration does not name has its own name. Blocks while it reads.
+/// What names the queues of an output in the spool. Blocks while it reads.
 pub fn queues_of(directory: &ConfigDirectory, name: &OutputName) -> OutputId {
     let source = Source::read(&directory.path().join(FILE)).ok();
     let ours = source.as_ref().and_then(|source| source.document.root.entry("pattoo_wasm"));
-    let output = ours.and_then(|ours| ours.node.entry("outputs")?.node.entry(name.as_str())).map(|entry| &entry.node);
-    let is_pattoo = |node: &&Node| node.entry("type").and_then(|entry| entry.node.text()) == Some("pattoo");
-    let short = || {
-        let server = ours.and_then(|ours| url_of::<ServerUrl>(&ours.node.entry("server")?.node));
-        let server = server.or_else(|| PattooFiles::read(directory).ok()?.server);
-        server.filter(|_| name.as_str() == PATTOO)
-    };
-    let server = output.filter(is_pattoo).and_then(url_of).or_else(|| if output.is_none() { short() } else { None });
-    server.map_or_else(|| name.id(), |server| server.id().clone())
+    pattoo_output::queues_of(ours.map(|ours| &ours.node), name, || installed(directory))
 }
 
 #[cfg(test)]

@@ -8,20 +8,26 @@
 use std::path::{Path, PathBuf};
 
 use pattoo_measurement::PollingInterval;
-use pattoo_output::ServerUrl;
+use pattoo_output::{NamedOutput, ServerUrl, pattoo};
 use pattoo_settings::{Fields, Problem, Reported, read, shown};
 use tracing::level_filters::LevelFilter;
 
 use super::{
     directories::{ConfigDirectory, expand_home},
     forms, interval,
-    source::Source,
+    source::{PathStep, Source},
 };
 
 /// The host of the server if only its port is set.
 const DEFAULT_ADDRESS: &str = "localhost";
 /// The port of the server if only its host is set.
 const DEFAULT_PORT: u64 = 20_201;
+
+/// Where the server is configured.
+pub(super) const SERVER: [[PathStep; 2]; 2] = [
+    [PathStep::Key("pattoo_agent_api"), PathStep::Key("ip_address")],
+    [PathStep::Key("polling"), PathStep::Key("ip_address")],
+];
 
 /// The content of pattoo's files.
 #[derive(Debug, Default)]
@@ -75,6 +81,11 @@ impl PattooFiles {
             Err(error) => return Err(vec![error.into_problem()]),
         };
         Self::of(main, agent)
+    }
+
+    /// The output that they configure: their server.
+    pub(super) fn output(&self) -> Option<NamedOutput> {
+        pattoo::short_form(pattoo::Settings::new(self.server.clone()?))
     }
 
     /// Reads the content of the files that were found.

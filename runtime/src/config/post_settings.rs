@@ -3,13 +3,12 @@
 
 use std::path::Path;
 
-use pattoo_output::{Folders, OutputSettings as _, ServerUrl, pattoo};
+use pattoo_output::{Folders, OutputSettings as _, ServerUrl, output_sections, pattoo, url_of};
 use pattoo_settings::{ConfigError, Fields, Reported, read, yaml::Node};
 use pattoo_spool::SpoolLimits;
 
 use super::{
     ConfigDirectory, forms,
-    own_endpoints::{output_nodes, url_of},
     source::{FILE, Source},
     spool_section::SPOOL,
 };
@@ -60,7 +59,7 @@ fn settings(
 ) -> Result<Option<pattoo::Settings>, Reported> {
     let folders = Folders { configuration: source.folder(), data: Path::new("") };
     let form = pattoo::form();
-    let configured = output_nodes(ours).find(|output| url_of(output).as_ref() == Some(server));
+    let configured = output_sections(ours).find(|output| url_of(output).as_ref() == Some(server));
     configured.map(|node| pattoo::Settings::read(fields.of(&form, node), folders)).transpose()
 }
 

@@ -54,7 +54,7 @@ mod outputs_section;
 pub mod pattoo;
 
 use pattoo_measurement::AgentId;
-use pattoo_settings::{Fields, Reported, Variant};
+use pattoo_settings::{Fields, Reported, Variant, yaml::Node};
 use pattoo_spool::{AgentKey, InvalidName, OutputId};
 
 pub use self::{
@@ -62,7 +62,9 @@ pub use self::{
     encoders::{Encoders, Encodings},
     output_name::{InvalidOutputName, OutputName},
     output_type::{Client, ClientOptions, Encoded, Encoder, Encoding, Folders, OutputSettings, SendError, Verdict},
-    outputs_section::{NamedOutput, form, read_choice, read_outputs},
+    outputs_section::{
+        NamedOutput, PLACES, add_defaults, form, keys, output_sections, queues_of, read_choice, read_outputs, url_of,
+    },
     pattoo::{ServerUrl, ServerUrlError},
 };
 
@@ -91,6 +93,14 @@ macro_rules! outputs {
             fn read(kind: &str, fields: Fields<'_>, folders: Folders<'_>) -> Option<Result<Self, Reported>> {
                 match kind {
                     $($name => Some($module::Settings::read(fields, folders).map(Self::$variant)),)*
+                    _ => None,
+                }
+            }
+
+            /// What names the queues of an output of this type, if its section does.
+            fn id_in(kind: &str, section: &Node) -> Option<OutputId> {
+                match kind {
+                    $($name => $module::Settings::id_in(section),)*
                     _ => None,
                 }
             }

@@ -5,7 +5,7 @@ use std::{fmt::Debug, path::Path, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use pattoo_base::{secret::Secret, tls::Trust};
 use pattoo_measurement::{Agent, AgentId, Bounds, Program, Sink};
-use pattoo_settings::{Fields, KIB, MIB, Quantity, Reported, Unit};
+use pattoo_settings::{Fields, KIB, MIB, Quantity, Reported, Unit, yaml::Node};
 use pattoo_spool::{OutputId, QueueId, Spool, SpoolError};
 use url::Url;
 
@@ -21,6 +21,15 @@ pub trait OutputSettings: Debug + Send + Sync {
     fn read(fields: Fields<'_>, folders: Folders<'_>) -> Result<Self, Reported>
     where
         Self: Sized;
+
+    /// What names the queues of an output with this section, which may be wrong elsewhere; none if
+    /// the name of the output does.
+    fn id_in(_section: &Node) -> Option<OutputId>
+    where
+        Self: Sized,
+    {
+        None
+    }
 
     /// What names its queues in the spool.
     fn id(&self, name: &OutputName) -> OutputId {

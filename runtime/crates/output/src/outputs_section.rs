@@ -1,12 +1,26 @@
-//! The outputs of a configuration: their section, and what is the same for each of them.
+//! The outputs of a configuration: `outputs:`, and the short form of a single one.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, str::FromStr};
 
 use pattoo_base::text::shown;
-use pattoo_settings::{Fields, Form, Key, Kind, Reported, all, closest, yaml::Entry};
+use pattoo_settings::{
+    Fields, Form, Key, Kind, Reported, all, closest,
+    yaml::{Entry, Node},
+};
 use pattoo_spool::OutputId;
+use serde_json::{Map, Value};
 
-use crate::{Output, OutputName, output_type::Folders};
+use crate::{
+    Output, OutputName,
+    output_type::{Folders, OutputSettings as _},
+    pattoo::{self, short_form},
+};
+
+/// The key of the outputs by their names.
+const OUTPUTS: &str = "outputs";
+
+/// Where outputs are configured, as paths of keys: of those that are there the first is meant.
+pub const PLACES: [&[&str]; 2] = [&[OUTPUTS], &[short_form::KEY, "url"]];
 
 /// An output under the name that the configuration gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +44,76 @@ pub fn form() -> Form {
     Form::tagged("an output", tag, Output::VARIANTS)
 }
 
-/// Reads the entries of `outputs:`.
+/// The keys of a configuration that say where datapoints go.
+pub fn keys() -> Vec<Key> {
+    let outputs = Key::new(
+        OUTPUTS,
+        Kind::Named(form),
+        "the outputs of datapoints by their names: 1 to 64 letters, digits, `_` and `-`; not together with `server`",
+        "{ archive: { type: file, path: archive/values.jsonl } }",
+    );
+    vec![short_form::key(), outputs]
+}
+
+/// Reads the outputs of a configuration; the one that is `installed` if it has none.
 ///
 /// # Errors
 ///
 /// When something in them is wrong, which is reported then.
-pub fn read_outputs(fields: Fields<'_>, entries: &[Entry], folders: Folders<'_>) -> Result<Vec<NamedOutput>, Reported> {
+pub fn read_outputs(
+    fields: Fields<'_>,
+    folders: Folders<'_>,
+    installed: Option<NamedOutput>,
+) -> Result<Vec<NamedOutput>, Reported> {
+    match (fields.node(short_form::KEY), fields.entry(OUTPUTS)) {
+        (Some(_), Some(entry)) => {
+            let what = format!("`{}` and `{OUTPUTS}` cannot be set together", short_form::KEY);
+            Err(fields.wrong_key(entry, what, short_form::INSTEAD))
+        }
+        (Some(node), None) => short_form::read(fields, node, folders).map(|output| vec![output]),
+        (None, Some(_)) => read_named(fields, fields.map(OUTPUTS), folders),
+        (None, None) => Ok(installed.into_iter().collect()),
+    }
+}
+
+/// The sections of the outputs of a configuration, valid or not.
+pub fn output_sections(configuration: &Node) -> impl Iterator<Item = &Node> {
+    let named = configuration.entry(OUTPUTS).and_then(|outputs| outputs.node.map()).unwrap_or_default();
+    configuration.entry(short_form::KEY).into_iter().chain(named).map(|entry| &entry.node)
+}
+
+/// The URL in the section of an output, if it has one that is valid.
+pub fn url_of<U: FromStr>(section: &Node) -> Option<U> {
+    section.entry("url")?.node.text()?.parse().ok()
+}
+
+/// What names the queues of an output in a configuration, which may be wrong; `installed` is the
+/// one that is meant if it has none. An output that is not configured has its own name.
+pub fn queues_of(
+    configuration: Option<&Node>,
+    name: &OutputName,
+    installed: impl FnOnce() -> Option<NamedOutput>,
+) -> OutputId {
+    let named = configuration.and_then(|node| node.entry(OUTPUTS)?.node.entry(name.as_str()));
+    let id = if let Some(Entry { node, .. }) = named {
+        let kind = node.entry("type").and_then(|entry| entry.node.text());
+        kind.and_then(|kind| Output::id_in(kind, node))
+    } else {
+        let short = configuration.and_then(|node| pattoo::Settings::id_in(&node.entry(short_form::KEY)?.node));
+        let short = short.filter(|_| short_form::is_name(name.as_str()));
+        short.or_else(|| installed().filter(|output| output.name == *name).map(|output| output.id()))
+    };
+    id.unwrap_or_else(|| name.id())
+}
+
+/// Adds to the values of a configuration the outputs in use that it leaves to a default.
+pub fn add_defaults(configuration: &mut Map<String, Value>, outputs: &[NamedOutput]) {
+    if !configuration.contains_key(OUTPUTS) {
+        short_form::add_to(configuration, outputs);
+    }
+}
+
+fn read_named(fields: Fields<'_>, entries: &[Entry], folders: Folders<'_>) -> Result<Vec<NamedOutput>, Reported> {
     let outputs = all(entries.iter().map(|entry| named(fields, entry, folders)))?;
     let mut places: HashMap<String, &NamedOutput> = HashMap::new();
     let mut unique = Ok(());

@@ -21,6 +21,7 @@ mod python_backlog;
 mod python_text;
 mod server_url;
 mod settings;
+pub(crate) mod short_form;
 mod split;
 mod value;
 
@@ -35,6 +36,7 @@ pub use self::{
     python_backlog::{Takeover, take_over},
     server_url::{ServerUrl, ServerUrlError},
     settings::{Settings, form},
+    short_form::short_form,
     value::DataType,
 };
 

@@ -9,6 +9,7 @@ use pattoo_settings::{
     Fields, Form, Key, Kind, Quantity, Reported,
     convert::{narrow, widen},
     secret,
+    yaml::Node,
 };
 use pattoo_spool::{OutputId, Spool, SpoolError};
 use tokio::net::TcpStream;
@@ -18,6 +19,7 @@ use super::{PattooJson, Poster, ServerUrl, take_over};
 use crate::{
     OutputName,
     output_type::{Client, ClientOptions, Encoding, Folders, OutputSettings, max_payload},
+    outputs_section::url_of,
 };
 
 /// A pattoo server, as it was configured.
@@ -94,6 +96,10 @@ impl OutputSettings for Settings {
         let token = token.transpose();
         read?;
         Ok(Self { url: url?, token: token?, sizes })
+    }
+
+    fn id_in(section: &Node) -> Option<OutputId> {
+        url_of::<ServerUrl>(section).map(|url| url.id().clone())
     }
 
     /// Its URL, whatever the configuration calls it: what waits for a server stays its own when the output gets another name.
