@@ -51,6 +51,7 @@ mod error;
 mod eviction;
 mod id;
 mod payload;
+mod quarantine;
 mod queue;
 mod queue_lock;
 mod recovery;
@@ -71,7 +72,7 @@ pub use self::{
     error::SpoolError,
     id::{AgentKey, InvalidName, OutputId, QueueId, StoredId},
     payload::{NewPayload, QueuedPayload},
-    queue::{Judgement, Refusal},
+    quarantine::{Judgement, Refusal},
     queue_lock::QueueLock,
     spool::Spool,
     spool_limits::SpoolLimits,

@@ -13,7 +13,8 @@ use crate::{
     NewPayload, QueueId, Spool, SpoolError, StoredId,
     digest::{Digest, queue_number},
     eviction::{self, Evicted},
-    queue::{DIGEST, MAX_REFUSAL, first, to_sql, unix_millis},
+    quarantine::MAX_REFUSAL,
+    queue::{DIGEST, first, to_sql, unix_millis},
     row,
 };
 
