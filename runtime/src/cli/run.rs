@@ -87,7 +87,7 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     let directory = directory.map_or_else(DataDirectory::find, Ok)?;
     let plan = args.post.plan()?;
     let grants = args.collection.grants()?;
-    let own = own_endpoints(args.post.server()).await;
+    let own = own_endpoints(args.post.server()).await?;
     if let Some(error) = grants.check(&limits.collection, &own).into_iter().next() {
         return Err(Failure::usage(error));
     }
@@ -111,11 +111,13 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
 
 /// The endpoints that no collector may reach: the server that is posted to, and those of the
 /// configuration.
-pub(super) async fn own_endpoints(server: Option<&ServerUrl>) -> OwnEndpoints {
-    let found =
-        tokio::task::spawn_blocking(|| config::own_addresses(&ConfigDirectory::find())).await.unwrap_or_default();
+pub(super) async fn own_endpoints(server: Option<&ServerUrl>) -> Result<OwnEndpoints, Failure> {
+    // Without them, a grant of one of ours would not be refused.
+    let found = tokio::task::spawn_blocking(|| config::own_addresses(&ConfigDirectory::find()))
+        .await
+        .map_err(|error| Failure::internal(format!("internal error while reading the configuration: {error}")))?;
     let urls = server.map(ServerUrl::url).into_iter().chain(&found.outputs);
-    OwnEndpoints::of_all(urls, found.status).await
+    Ok(OwnEndpoints::of_all(urls, found.status).await)
 }
 
 impl Job {

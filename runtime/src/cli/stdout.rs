@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Write as _};
 
+use pattoo_base::invariant::Invariant as _;
+
 use super::Failure;
 
 /// Writes `line` and a line end to stdout. A closed pipe is not an error: its reader needs no more.
@@ -56,7 +58,7 @@ pub(super) fn indented(json: &str) -> String {
                 }
             }
             '}' | ']' => {
-                depth = depth.saturating_sub(1);
+                depth = depth.checked_sub(1).or_broken("brackets of our JSON are in pairs", 0);
                 if open.pop() == Some(true) {
                     line(&mut text, depth);
                 }

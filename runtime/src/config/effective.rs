@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use pattoo_base::invariant::Invariant as _;
 use pattoo_settings::{
     Form, Kind, SourceFile,
     yaml::{Document, Node},
@@ -42,8 +43,7 @@ impl Loaded {
         }
         pattoo.insert("log_level".to_owned(), level(configuration.log_level).into());
         let all = json!({ "pattoo": pattoo, "pattoo_wasm": ours });
-        // Keys are strings and numbers are finite, so YAML can represent everything.
-        serde_yaml::to_string(&all).unwrap_or_default()
+        serde_yaml::to_string(&all).or_broken("YAML has all that JSON has", String::new())
     }
 }
 
@@ -98,7 +98,7 @@ fn value(kind: Kind, node: &Node) -> Value {
             Value::Object(map.iter().map(member).collect())
         }
         Kind::Text => node.text().map_or(Value::Null, Value::from),
-        _ => node.to_json().unwrap_or_default(),
+        _ => node.to_json().ok().or_broken("a value that was read is one of JSON", Value::Null),
     }
 }
 

@@ -15,10 +15,12 @@
 
 use std::fmt::Write as _;
 
+use crate::invariant::Invariant as _;
+
 /// At most `limit` bytes of `text` on one line. Control characters, line separators and characters
 /// that change the direction of writing become `\n`, `\t` or `\u{…}`.
 pub fn one_line(text: &str, limit: usize) -> String {
-    let kept = text.get(..text.floor_char_boundary(limit)).unwrap_or_default();
+    let kept = text.get(..text.floor_char_boundary(limit)).or_broken("a boundary is within its text", "");
     let mut line = String::with_capacity(kept.len());
     for character in kept.chars() {
         match character {

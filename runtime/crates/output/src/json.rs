@@ -1,5 +1,7 @@
 //! JSON as every output writes it.
 
+use pattoo_base::invariant::Invariant as _;
+
 /// Appends `text` as a JSON string.
 ///
 /// It escapes what JSON requires, and what could deceive a person who reads a payload in a
@@ -59,7 +61,8 @@ fn push_json_char(out: &mut Vec<u8>, c: char) {
             let code = u32::from(c);
             out.extend_from_slice(b"\\u");
             for shift in [12, 8, 4, 0] {
-                out.push(hex_digit(u8::try_from(code.wrapping_shr(shift) & 0xf).unwrap_or_default()));
+                let nibble = u8::try_from(code.wrapping_shr(shift) & 0xf);
+                out.push(hex_digit(nibble.or_broken("four bits are a byte", 0)));
             }
         }
         _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),

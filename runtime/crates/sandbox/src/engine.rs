@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use pattoo_base::invariant::Invariant as _;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm, component::Linker,
 };
@@ -76,7 +77,7 @@ impl Sandbox {
     ///
     /// As [`new`](Self::new).
     pub fn with_trials(concurrent: u32, compiler: Compiler, cache: Option<Cache>) -> Result<Self, EngineError> {
-        let trials = u32::try_from(TRIALS.saturating_mul(2)).unwrap_or_default();
+        let trials = u32::try_from(TRIALS.saturating_mul(2)).or_broken("there are few trials", 0);
         Self::new(concurrent.saturating_add(trials), compiler, cache)
     }
 

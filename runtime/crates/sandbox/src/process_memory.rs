@@ -18,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pattoo_base::invariant::Invariant as _;
 use tokio::sync::{Notify, watch};
 
 use super::control_group;
@@ -96,7 +97,7 @@ impl CompilerRoom {
 impl Drop for CompilerRoom {
     fn drop(&mut self) {
         let mut compilers = self.memory.compilers();
-        *compilers = compilers.saturating_sub(self.bytes);
+        *compilers = compilers.checked_sub(self.bytes).or_broken("the memory of a compiler was counted", 0);
         self.memory.0.compiler_ended.notify_all();
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt::Display, str::FromStr, sync::Arc};
 
+use pattoo_base::invariant::{Invariant as _, broken};
+
 use super::{
     form::{Form, Key},
     quantity::{Quantity, Unit},
@@ -38,9 +40,11 @@ pub fn read<T>(
     let result = read(Fields { report: &report, form, node: &document.root });
     let problems = report.into_problems();
     match result {
-        Ok(value) if problems.is_empty() => Ok(value),
-        _ => Err(problems),
+        Ok(value) if problems.is_empty() => return Ok(value),
+        Err(Reported) if problems.is_empty() => broken("what is wrong with a file was reported"),
+        _ => {}
     }
+    Err(problems)
 }
 
 /// All of a list, or that something in it was wrong; everything in it is looked at either way.
@@ -86,7 +90,7 @@ impl<'a> Fields<'a> {
 
     /// Reports that a value is wrong, with the help of its key.
     pub fn wrong(self, name: &str, node: &Node, what: impl Display) -> Reported {
-        let help = self.form.key(name).map(Key::help).unwrap_or_default();
+        let help = self.form.key(name).map(Key::help).or_broken("a key that is read is in its form", String::new());
         self.report.error(node.span.clone(), what.to_string(), help);
         Reported
     }

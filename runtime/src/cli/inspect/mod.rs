@@ -87,7 +87,7 @@ async fn collect(args: &Args, sandbox: &Sandbox, collector: &Collector) -> Resul
         .settings(flags.settings()?)
         .grants(flags.grants()?)
         .limits(flags.limits()?.collection)
-        .own(own_endpoints(None).await)
+        .own(own_endpoints(None).await?)
         .sinks(Arc::new(PattooJson))
         .recorder(recorder.clone())
         .build()

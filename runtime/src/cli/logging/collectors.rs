@@ -1,5 +1,6 @@
 //! Lines that libraries log during a collection.
 
+use pattoo_base::invariant::Invariant as _;
 use pattoo_sandbox::capability;
 use tracing::Subscriber;
 use tracing_subscriber::{Layer, layer::Context};
@@ -41,7 +42,7 @@ impl tracing::field::Visit for Message {
 impl std::fmt::Write for Message {
     /// Takes text up to the limit, and ends the formatting then.
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let kept = text.get(..text.floor_char_boundary(self.room)).unwrap_or_default();
+        let kept = text.get(..text.floor_char_boundary(self.room)).or_broken("a boundary is within its text", "");
         self.text.push_str(kept);
         self.room = self.room.saturating_sub(kept.len());
         if kept.len() < text.len() { Err(std::fmt::Error) } else { Ok(()) }

@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use pattoo_base::invariant::Invariant as _;
+
 /// A serial line with its parameters: `/dev/ttyUSB0?baud=19200&parity=even&stop=1`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SerialLine {
@@ -84,7 +86,8 @@ impl SerialLine {
         let parity = u64::from(self.parity != Parity::None);
         let stop = if self.stop == StopBits::Two { 2 } else { 1 };
         let bits = 9_u64.saturating_add(parity).saturating_add(stop);
-        let micros = bits.saturating_mul(3_500_000).checked_div(u64::from(self.baud)).unwrap_or(0);
+        let micros =
+            bits.saturating_mul(3_500_000).checked_div(u64::from(self.baud)).or_broken("a speed is positive", 0);
         Duration::from_micros(micros).max(fixed)
     }
 }

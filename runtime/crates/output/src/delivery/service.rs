@@ -11,6 +11,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+use pattoo_base::invariant::Invariant as _;
 use pattoo_spool::{Clocks, OutputId, PayloadAges, QueueId, Spool, SpoolError};
 
 use super::{
@@ -201,9 +202,8 @@ impl Service {
             Err(error) => (error.id(), Turn::of(End::Failed { text: error.to_string() })),
         };
         if let Some(queue) = self.running.remove(&id) {
-            if let Some(running) = self.slots.get_mut(&queue.output) {
-                *running = running.saturating_sub(1);
-            }
+            let running = self.slots.entry(queue.output.clone()).or_default();
+            *running = running.checked_sub(1).or_broken("a turn that ended was counted", 0);
             let concern = self.scheduler.ended(queue.clone(), &turn, Instant::now());
             self.log(&queue, &turn, concern);
         }

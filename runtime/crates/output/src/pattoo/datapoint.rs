@@ -6,7 +6,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use pattoo_base::text::shown;
+use pattoo_base::{invariant::Invariant as _, text::shown};
 use pattoo_measurement::{Candidate, Metadatum, Program, Reason, Value};
 
 use super::{
@@ -145,7 +145,7 @@ fn keep_first(metadata: &mut Vec<Metadatum>) {
         let mut seen = HashSet::with_capacity(metadata.len());
         let first: Vec<bool> = metadata.iter().map(|m| seen.insert(m.key.as_str())).collect();
         let mut first = first.into_iter();
-        metadata.retain(|_| first.next().unwrap_or(false));
+        metadata.retain(|_| first.next().or_broken("each metadatum was looked at", true));
         return;
     }
     let mut index = 0_usize;

@@ -6,6 +6,8 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
+use pattoo_base::invariant::Invariant as _;
+
 use super::{checksum::Checksum, place_table::PlaceTable, value::Scalar};
 use crate::json::make_room;
 
@@ -128,11 +130,11 @@ impl Pairs {
     fn end(&mut self, before: usize, start: usize, value: Scalar<'_>, hash: u64) -> usize {
         value.push_json(&mut self.text);
         self.text.push(b']');
-        let (listed, pair) = self.text.split_at_checked(start).unwrap_or_default();
+        let (listed, pair) = self.text.split_at_checked(start).or_broken("a pair begins within the text", (&[], &[]));
         // A JSON array ends where its bracket closes, so no other pair can start with it.
         let same = |place: usize| listed.get(place..).is_some_and(|stored| stored.starts_with(pair));
         if let Some(place) = self.table.find(hash, same) {
-            let id = listed.get(..place).map_or(0, id_before);
+            let id = listed.get(..place).map(id_before).or_broken("a listed pair is in the text", 0);
             self.text.truncate(before);
             return id;
         }

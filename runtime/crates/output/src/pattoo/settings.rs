@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use pattoo_base::secret::Secret;
+use pattoo_base::{invariant::Invariant as _, secret::Secret};
 use pattoo_measurement::{AgentId, Program};
 use pattoo_settings::{
     Fields, Form, Key, Kind, Quantity, Reported,
@@ -134,7 +134,7 @@ impl OutputSettings for Settings {
 
     fn probe(&self, bound: Duration) -> BoxFuture<'_, Result<(), String>> {
         let url = self.url.url();
-        let port = url.port_or_known_default().unwrap_or_default();
+        let port = url.port_or_known_default().or_broken("the URL of a server has a port", 0);
         let connecting = async move {
             match url.host() {
                 Some(Host::Domain(name)) => TcpStream::connect((name, port)).await,

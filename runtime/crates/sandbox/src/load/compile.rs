@@ -19,7 +19,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use pattoo_base::text::one_line;
+use pattoo_base::{invariant::Invariant as _, text::one_line};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use wasmparser::{Parser, Payload};
 use wasmtime::Engine;
@@ -379,8 +379,7 @@ fn run(mut command: Command, module: &[u8], limits: &CompileLimits, most: u64) -
         let exchanged = exchange(child, module, most);
         drop(ended);
         let (sent, answer, said, status) = exchanged?;
-        // It does nothing that could panic.
-        let was_killed_by_us = watch.join().unwrap_or_default();
+        let was_killed_by_us = watch.join().ok().or_broken("the watch over a compiler does not panic", false);
         Ok(Ended { sent, answer, said, status, was_killed_by_us })
     })
 }

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use pattoo_base::lock::lock;
+use pattoo_base::{invariant::Invariant as _, lock::lock};
 use pattoo_fetch::{Cap, Error, Exhausted, Limits, Meter, Request, Response, Wait};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -163,8 +163,8 @@ impl Web {
             return Some(place);
         }
         self.wait();
-        // It is never closed.
-        self.0.places.acquire().await.ok()
+        let place = self.0.places.acquire().await;
+        place.map(Some).or_broken("the places of requests are never closed", None)
     }
 
     /// Says that there are more requests than may be under way. Nothing is lost by that, so it is

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use pattoo_base::invariant::Invariant as _;
 use pattoo_modbus::{DeviceUrl, EndpointAddress, EndpointSettings, Readable, Span, Unit};
 
 use super::denied::SpanRefusal;
@@ -100,7 +101,7 @@ impl DeviceGrant {
 
     /// The unit that is read when a guest names none.
     pub fn default_unit(&self) -> u8 {
-        self.units.first().copied().unwrap_or(DEFAULT_UNIT)
+        self.units.first().copied().or_broken("a grant has a unit", DEFAULT_UNIT)
     }
 
     /// Whether `span` may be read; if not, what the grant would have to say.

@@ -3,7 +3,10 @@
 use std::{collections::HashMap, time::Instant};
 
 use futures_util::future::join_all;
-use pattoo_base::text::one_line;
+use pattoo_base::{
+    invariant::{Invariant as _, broken},
+    text::one_line,
+};
 use pattoo_modbus::{Endpoint, ReadError, Span, Table, Words};
 
 use super::{DEFAULT_UNIT, DeviceGrant, DeviceName, denied::denial_of_device, requested_devices};
@@ -61,6 +64,7 @@ impl Host {
             return Err(wit::Error::UnknownDevice);
         };
         let Some((grant, _)) = self.context.assignment.resources.modbus.granted.get(place) else {
+            broken("a device that was found is granted");
             return Err(wit::Error::UnknownDevice);
         };
         let unit = span.unit.unwrap_or_else(|| grant.default_unit());
@@ -142,14 +146,18 @@ impl Host {
                 match read.remove(&index) {
                     Some(Ok(words)) => Ok(words.into()),
                     Some(Err(error)) => Err(error.into()),
-                    None => Err(wit::Error::Other("the device task ended".to_owned())),
+                    None => {
+                        broken("each span that was read has a result");
+                        Err(wit::Error::Other("the device task ended".to_owned()))
+                    }
                 }
             })
             .collect()
     }
 
     async fn read_one(&mut self, span: wit::Span) -> wasmtime::Result<Result<wit::Words, wit::Error>> {
-        Ok(self.read_spans(vec![span]).await?.pop().unwrap_or(Err(wit::Error::UnknownDevice)))
+        let result = self.read_spans(vec![span]).await?.pop();
+        Ok(result.or_broken("one span has one result", Err(wit::Error::UnknownDevice)))
     }
 
     async fn read_bits(&mut self, span: wit::Span) -> wasmtime::Result<Result<Vec<bool>, wit::Error>> {
