@@ -230,7 +230,7 @@ async fn refused_unpinned_module_is_loaded_only_by_the_next_reload() {
     fixture.module("a.wat", TRAPS);
     // Long enough for the supervisor to check the file.
     fixture.until(|fixture| fixture.stats("a").ended() >= 4).await;
-    assert_eq!((fixture.stats("a").sha256, fixture.stats("a").load_error.is_some()), (before.clone(), true));
+    assert_eq!((fixture.stats("a").sha256, fixture.stats("a").load_error.is_some()), (before, true));
     fixture.adopt(vec![wanted]).await;
     assert!(fixture.stats("a").sha256 != before && fixture.stats("a").load_error.is_none());
 }
