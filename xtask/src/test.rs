@@ -150,6 +150,11 @@ fn lints(steps: &mut Steps) -> Result<()> {
         "lints",
         &mut tools::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]),
     )?;
+    // The fuzz targets are a workspace of their own. To compile them here would take as long as the runtime does.
+    steps.run(
+        "lock file of the fuzz targets",
+        &mut tools::cargo(&["fetch", "--locked", "--manifest-path", "fuzz/Cargo.toml"]),
+    )?;
     tools::install_target(steps)?;
     steps.run(
         "lints of the collectors",
