@@ -37,14 +37,15 @@
 //! The steps of a request, each in the file of its name:
 //!
 //! 1. `message` parses the request, which is text, and refuses what is not a valid request (`headers`).
-//! 2. `grant` and `path_prefix` decide whether origin, method and path were granted, before any name is resolved: a lookup is
-//!    a channel to the outside too.
-//! 3. `resolver` resolves the name, `address_class` classifies every address found, and the connection is made to an address that
-//!    was checked. Literal addresses take the same path.
+//! 2. `grant` and `path_prefix` decide whether origin, method and path were granted, before any name is resolved: a
+//!    lookup is a channel to the outside too.
+//! 3. `resolver` resolves the name, `address_class` classifies every address found, and the connection is made to an
+//!    address that was checked. Literal addresses take the same path.
 //! 4. `client` sends the request over a connection that no other collector and no other origin shares, with the secrets that the
 //!    grant attaches.
 //! 5. `redirect` determines the next hop; steps 2 to 4 are repeated for it.
-//! 6. `body` reads the response under limits on both sides of decompression (`fetch_limits`), and tells a `meter` of each piece.
+//! 6. `body` reads the response under limits on both sides of decompression (`fetch_limits`), and tells a `meter` of each
+//!    piece.
 //!
 //! The client never shows a secret, stores no cookies, uses no proxy, speaks HTTP/1.1 only, and knows
 //! nothing of WebAssembly. A fetch that is dropped closes its connection; only a name lookup, which the C library cannot

@@ -3,8 +3,8 @@
 //! Of each queue the oldest payload goes first; queues do not wait for each other, and outputs share nothing.
 //!
 //! - `sender` sends the payloads of one queue, one after the other, and decides what an answer means.
-//! - `scheduler` decides when: which queue is next, how long an output that is unavailable is left alone; `doubtful_answers` is what it knows
-//!   of an output whose answers are doubtful.
+//! - `scheduler` decides when: which queue is next, how long an output that is unavailable is left alone; `doubtful_answers`
+//!   is what it knows of an output whose answers are doubtful.
 //! - `log_throttling` decides what of that is worth a line of the log.
 //! - [`Delivery`] is them at work, in a daemon; [`deliver_now`] is one queue's turn, for a command.
 //!

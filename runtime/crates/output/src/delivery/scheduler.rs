@@ -3,9 +3,9 @@
 //! *Whom does an answer concern?* An answer that is no success can concern the payload or all of them: a firewall answers 403 to
 //! a text that it dislikes, a proxy answers 502 when a payload makes the server behind it fail, a server that is busy answers 503
 //! to all. One answer does not tell, so another queue asks: when an output gives a doubtful answer it is *in doubt*, and its
-//! queues have their turns one at a time ([`super::doubtful_answers`]). As soon as it accepts a payload of another queue the doubt is over,
-//! and the queues that it refused back off on their own. While the others get the same answer, the output is left alone for
-//! longer and longer. Where no connection can be made there is no doubt: nothing of a payload was seen. Where an answer does
+//! queues have their turns one at a time ([`super::doubtful_answers`]). As soon as it accepts a payload of another queue the
+//! doubt is over, and the queues that it refused back off on their own. While the others get the same answer, the output is left
+//! alone for longer and longer. Where no connection can be made there is no doubt: nothing of a payload was seen. Where an answer does
 //! not come within a second, the next queue asks beside. So whatever some queues are answered, and whatever `Retry-After` comes
 //! with it, queues without a problem are held up for moments.
 //!

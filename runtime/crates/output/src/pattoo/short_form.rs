@@ -5,7 +5,10 @@ use pattoo_settings::{Fields, Key, Kind, Reported, yaml::Node};
 use serde_json::{Map, Value, json};
 
 use super::{Settings, form};
-use crate::{NamedOutput, Output, output_type::Folders, output_type::OutputSettings as _};
+use crate::{
+    NamedOutput, Output,
+    output_type::{Folders, OutputSettings as _},
+};
 
 /// The key.
 pub(crate) const KEY: &str = "server";

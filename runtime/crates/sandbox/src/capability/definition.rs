@@ -210,8 +210,8 @@ pub trait Capability: Sized + Send {
     fn add_to_linker<T: WasiView + HostView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()>;
 }
 
-/// What a capability does that is always there: it grants nothing, limits nothing, and keeps nothing from
-/// one collection to the next.
+/// What a capability does that is always there: it grants nothing, limits nothing, and keeps nothing
+/// from one collection to the next.
 pub trait Ungranted: Sized + Send {
     /// The state at the beginning of a collection.
     fn begin(context: &Context) -> Self;

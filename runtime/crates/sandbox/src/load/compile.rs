@@ -3,7 +3,7 @@
 //! The compiler cannot be cancelled, and a hostile module can make it use minutes and gigabytes. So it runs in a child process (this
 //! program, under a hidden command) that has limits on its processor time and memory, an empty environment, and no input
 //! but the module; the system kills the child when it exceeds a limit. The child also componentizes core modules, because that reads
-//! untrusted bytes too. Before it reads the module, it gives up every other privilege: see [`compiler_confinement`](super::compiler_confinement).
+//! untrusted bytes too. Before it reads the module, it gives up every other privilege: see [`super::compiler_confinement`].
 //!
 //! The child's standard input stays open until its answer was read, and a thread of the child waits for its end. So the child
 //! ends with the process that started it, even if that process is killed.

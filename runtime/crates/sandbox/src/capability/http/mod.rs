@@ -3,8 +3,8 @@
 //! The policy itself is that of [`pattoo_fetch`], which knows nothing of wasm; here is how a guest
 //! asks, and how much it may. There are two ways to ask: our own interface, in `pattoo_http`, and in
 //! `wasi_http` the one that the standard libraries of some languages use (whose handles are in
-//! `resources`). Both end in `counted_client`, so that there is no difference in what they reach and what it
-//! counts.
+//! `resources`). Both end in `counted_client`, so that there is no difference in what they reach and
+//! what it counts.
 
 mod counted_client;
 mod denied;
