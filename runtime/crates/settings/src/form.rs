@@ -113,7 +113,7 @@ impl Key {
 
     /// How to fix an invalid value.
     pub fn help(&self) -> String {
-        format!("write for example `{}: {}`: {}", self.name, self.example, self.doc)
+        format!("write for example `{}: {}` ({})", self.name, self.example, self.doc)
     }
 }
 
@@ -134,9 +134,14 @@ impl Kind {
             Self::Object => "a map".to_owned(),
             Self::List(kind) => format!("a list, each item {}", kind.words()),
             Self::Form(form) => form().what.to_owned(),
-            Self::Named(form) => format!("a map of names, each to {}", form().what),
+            Self::Named(form) => format!("a map, each value {}", form().what),
         }
     }
+}
+
+/// What stands in a place where something else was expected: its text, or its kind.
+fn found(node: &Node) -> String {
+    node.text().map_or_else(|| node.kind().to_owned(), |text| format!("`{}`", shown(text)))
 }
 
 fn quoted(texts: &[&str]) -> String {
@@ -207,8 +212,11 @@ impl Form {
             Some(entries) => entries,
             None if node.is_null() => &nothing,
             None => {
-                let help = format!("write the keys of {}: {}", self.what, self.names());
-                report.error(node.span.clone(), format!("{} is a map, and this is {}", self.what, node.kind()), help);
+                let what = match entry {
+                    Some(entry) => format!("invalid `{}`: expected a map, found {}", shown(&entry.key), found(node)),
+                    None => format!("expected a map with the keys of {}, found {}", self.what, found(node)),
+                };
+                report.error(node.span.clone(), what, format!("write the keys of {}: {}", self.what, self.names()));
                 return;
             }
         };
@@ -218,7 +226,11 @@ impl Form {
                     let before = entries.iter().take(index).find(|before| key.is_called(&before.key));
                     if let Some(before) = before.filter(|before| before.key != entry.key) {
                         let what = format!("`{}` and `{}` are the same key", shown(&before.key), shown(&entry.key));
-                        report.error(entry.key_span.clone(), what, format!("keep `{}`", key.name));
+                        report.error(
+                            entry.key_span.clone(),
+                            what,
+                            format!("keep `{}`, and remove the other one", key.name),
+                        );
                     }
                     key.check(report, entry);
                 }
@@ -233,12 +245,13 @@ impl Form {
         }
         let given = |key: &&Key| entries.iter().any(|entry| key.is_called(&entry.key) && !entry.node.is_null());
         for key in self.keys.iter().filter(|key| key.required && !given(key)) {
-            let help = format!("add `{}: {}`: {}", key.name, key.example, key.doc);
+            let help = format!("add `{}: {}` ({})", key.name, key.example, key.doc);
             report.error(span.clone(), format!("`{}` is missing in {}", key.name, self.what), help);
         }
-        if self.one_of && self.keys.iter().filter(given).count() != 1 {
-            let help = format!("keep one of {}", self.names());
-            report.error(span.clone(), format!("{} has exactly one key", self.what), help);
+        let count = self.keys.iter().filter(given).count();
+        if self.one_of && count != 1 {
+            let help = format!("write exactly one of {}", self.names());
+            report.error(span.clone(), format!("expected one key in {}, found {count}", self.what), help);
         }
     }
 
@@ -251,7 +264,7 @@ impl Form {
     pub fn suggestion(&self, unknown: &str) -> String {
         match closest(unknown, self.keys.iter().map(|key| key.name)) {
             Some(name) => format!("did you mean `{name}`? the keys here are {}", self.names()),
-            None => format!("leave it out; the keys here are {}", self.names()),
+            None => format!("remove it; the keys here are {}", self.names()),
         }
     }
 }
@@ -315,7 +328,8 @@ impl Key {
                 Ok(_) if node.map().is_some() => true,
                 Ok(_) => false,
                 Err(number) => {
-                    let what = format!("JSON has no number `{}`", shown(number.text().unwrap_or_default()));
+                    let text = shown(number.text().unwrap_or_default());
+                    let what = format!("invalid number `{text}`: JSON cannot represent it");
                     report.error(number.span.clone(), what, "put it in quotes to make it a string".to_owned());
                     return;
                 }
@@ -335,8 +349,8 @@ impl Key {
             }
         };
         if !fits {
-            let found = node.text().map_or_else(|| node.kind().to_owned(), |text| format!("`{}`", shown(text)));
-            report.error(node.span.clone(), format!("`{}` is {}, not {found}", self.name, kind.words()), self.help());
+            let what = format!("invalid `{}`: expected {}, found {}", self.name, kind.words(), found(node));
+            report.error(node.span.clone(), what, self.help());
         }
     }
 }

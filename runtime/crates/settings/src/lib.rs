@@ -21,7 +21,7 @@
 //!
 //! assert_eq!(settings("speed: 7"), Ok(Some(7)));
 //! let error = ConfigError::from(settings("speed: 70").unwrap_err());
-//! assert_eq!(error.to_string(), "pump.yaml:1:8: `speed` is an integer from 0 to 9, not `70`");
+//! assert_eq!(error.to_string(), "pump.yaml:1:8: invalid `speed`: expected an integer from 0 to 9, found `70`");
 //! ```
 
 mod form;

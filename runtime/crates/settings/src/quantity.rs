@@ -39,7 +39,7 @@ pub struct Quantity<T> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
     /// It is not written in its unit.
-    #[error("`{text}` is not {}", unit.words())]
+    #[error("expected {}, found `{text}`", unit.words())]
     NotInUnit {
         /// What was written.
         text: String,
@@ -47,7 +47,7 @@ pub enum QuantityError {
         unit: Unit,
     },
     /// It is out of range.
-    #[error("`{name}` is {min} to {max}, not {text}")]
+    #[error("invalid `{name}`: expected {min} to {max}, found {text}")]
     OutOfRange {
         /// Its name.
         name: &'static str,

@@ -42,7 +42,8 @@ pub fn read(fields: Fields<'_>, folder: &Path) -> Result<Secret, Reported> {
     let path = folder.join(node.text().ok_or(Reported)?);
     Secret::from_file(&path).map_err(|error| {
         let help = error.help().unwrap_or_else(|| {
-            "write the secret into that file, readable for the user that runs this, and nothing else".to_owned()
+            "write only the secret into that file, and make the file readable for the user that runs this command"
+                .to_owned()
         });
         fields.wrong_with(node, error, help)
     })

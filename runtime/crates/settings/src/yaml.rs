@@ -40,7 +40,7 @@ pub struct Node {
 /// What a node is.
 #[derive(Debug, Clone)]
 pub enum Value {
-    /// A text, or what is written like one: `plain` scalars may mean a number, a truth value or nothing.
+    /// A text, or what is written like one: `plain` scalars may mean a number, a boolean or nothing.
     Scalar {
         /// Its text, without quotes.
         text: String,
@@ -124,7 +124,7 @@ impl Node {
         }
     }
 
-    /// Its text, if it is a scalar and not nothing: numbers and truth values as they are written.
+    /// Its text, if it is a scalar and not nothing: numbers and booleans as they are written.
     pub fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar { text, .. } if !self.is_null() => Some(text),
@@ -132,7 +132,7 @@ impl Node {
         }
     }
 
-    /// Its truth value, if it is one.
+    /// Its value, if it is a boolean.
     pub fn flag(&self) -> Option<bool> {
         if let Some(Meaning::Bool(truth)) = self.meaning() { Some(truth) } else { None }
     }
@@ -157,8 +157,8 @@ impl Node {
         match self.meaning() {
             None if self.list().is_some() => "a list",
             None => "a map",
-            Some(Meaning::Null) => "nothing",
-            Some(Meaning::Bool(_)) => "a truth value",
+            Some(Meaning::Null) => "an empty value",
+            Some(Meaning::Bool(_)) => "a boolean",
             Some(Meaning::Number(_) | Meaning::Unholdable) => "a number",
             Some(Meaning::Text) => "a string",
         }
@@ -239,7 +239,11 @@ impl<'a> Builder<'a> {
             }
             Some(Err(error)) => {
                 let start = self.byte(*error.marker());
-                Err(self.problem(start..start, one_line(error.info(), MAX_SHOWN), SYNTAX_HELP))
+                Err(self.problem(
+                    start..start,
+                    format!("invalid YAML: {}", one_line(error.info(), MAX_SHOWN)),
+                    SYNTAX_HELP,
+                ))
             }
             None => Ok((Event::StreamEnd, self.file.text.len()..self.file.text.len())),
         }
@@ -254,8 +258,8 @@ impl<'a> Builder<'a> {
                 Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
                 event if root.is_none() => root = Some(self.node(event, span, 0)?),
                 _ => {
-                    let help = "keep one document: leave out the `---` before it and what follows";
-                    return Err(self.problem(span, "a second document begins here", help).into());
+                    let help = "keep one document: remove this `---` and everything after it";
+                    return Err(self.problem(span, "a second document begins here: a file has only one", help).into());
                 }
             }
         }
@@ -265,8 +269,9 @@ impl<'a> Builder<'a> {
 
     fn node(&mut self, event: Event<'a>, span: Range<usize>, depth: usize) -> Result<Node, YamlRefusal> {
         if depth > MAX_DEPTH {
-            let help = "write it flatter";
-            let problem = self.problem(span, format!("this is nested more than {MAX_DEPTH} deep"), help);
+            let help = "use fewer levels of lists and maps";
+            let problem =
+                self.problem(span, format!("the file has more than {MAX_DEPTH} levels of lists and maps"), help);
             return Err(YamlRefusal::Content(problem));
         }
         self.count(Size { nodes: 1, text: 0 }, &span)?;
@@ -276,8 +281,10 @@ impl<'a> Builder<'a> {
                 let known = self.anchors.get(&anchor).map(Size::of);
                 self.count(known.unwrap_or_default(), &span)?;
                 let Some(node) = self.anchors.get(&anchor) else {
-                    let help = "an anchor is known after the end of what it names";
-                    return Err(self.problem(span, "this refers to an anchor that is not known here", help).into());
+                    let help = "define the anchor (`&name`) before the alias (`*name`)";
+                    return Err(self
+                        .problem(span, "unknown anchor: nothing before this alias defines it", help)
+                        .into());
                 };
                 return Ok(Node { span, value: node.value.clone() });
             }
@@ -309,13 +316,13 @@ impl<'a> Builder<'a> {
         self.nodes = self.nodes.saturating_add(more.nodes);
         self.text = self.text.saturating_add(more.text);
         let what = if self.nodes > MAX_NODES {
-            format!("with this, the file has more than {MAX_NODES} values")
+            format!("the file is too large: it has more than {MAX_NODES} values")
         } else if self.text > MAX_TEXT {
-            format!("with this, the file has more than {MAX_TEXT} bytes of text")
+            format!("the file is too large: it has more than {MAX_TEXT} bytes of text")
         } else {
             return Ok(());
         };
-        let help = "split it, or leave out what repeats a lot: an alias counts as all that it repeats";
+        let help = "split the file, or use fewer aliases: an alias counts as everything that it repeats";
         Err(YamlRefusal::Content(self.problem(span.clone(), what, help)))
     }
 
@@ -352,19 +359,19 @@ impl<'a> Builder<'a> {
     fn wrong_tag(&self, tag: &Tag, span: &Range<usize>) -> YamlRefusal {
         if !tag.is_yaml_core_schema() {
             let shown = one_line(&format!("{tag}"), MAX_SHOWN);
-            let what = format!("the tag `{shown}` has no meaning here");
-            return self.problem(span.clone(), what, "leave it out").into();
+            let what = format!("unsupported tag `{shown}`");
+            return self.problem(span.clone(), what, "remove the tag").into();
         }
         let shown = one_line(&tag.suffix, MAX_SHOWN);
         let (what, help) = match shown.as_str() {
             "binary" => (
-                "`!!binary` is not text, and there are no bytes here".to_owned(),
-                "leave the tag out and put the text in quotes, encoded as its reader expects",
+                "unsupported tag `!!binary`: a value is text and not bytes".to_owned(),
+                "remove the tag, and write the value as a string in quotes",
             ),
             "str" | "null" | "bool" | "int" | "float" | "seq" | "map" => {
-                (format!("the value is not what its tag `!!{shown}` says"), "leave the tag out, or correct the value")
+                (format!("the value does not match its tag `!!{shown}`"), "remove the tag, or correct the value")
             }
-            _ => (format!("the tag `!!{shown}` has no meaning here"), "leave it out"),
+            _ => (format!("unsupported tag `!!{shown}`"), "remove the tag"),
         };
         YamlRefusal::Content(self.problem(span.clone(), what, help))
     }
@@ -406,7 +413,7 @@ impl<'a> Builder<'a> {
                 }
                 _ => {
                     let help = "give each entry a name: `name: value`";
-                    let what = format!("a key is {}, not a name", describe(&key.value));
+                    let what = format!("invalid key: expected a name, found {}", describe(&key.value));
                     return Err(self.problem(key.span, what, help).into());
                 }
             }
@@ -423,7 +430,7 @@ impl<'a> Builder<'a> {
         }
         let place = Place { file: Arc::clone(self.file), span: first.key_span.clone() };
         let what = format!("`{}` is given twice", one_line(&second.key, MAX_SHOWN));
-        let help = format!("keep one of them; the other is in line {}", place.line_and_column().0);
+        let help = format!("remove one of them; the other is in line {}", place.line_and_column().0);
         let problem = self.problem(second.key_span.clone(), what, &help);
         self.duplicates.push(problem);
     }
@@ -451,7 +458,11 @@ impl<'a> Builder<'a> {
     }
 
     fn not_mergeable(&self, span: Range<usize>) -> Problem {
-        self.problem(span, "`<<` merges a map, and this is none", "write `<<: *name`, where `&name` marks a map")
+        self.problem(
+            span,
+            "invalid `<<`: expected a map or a list of maps",
+            "write `<<: *name`, where `&name` marks a map",
+        )
     }
 }
 
@@ -459,7 +470,7 @@ fn describe(value: &Value) -> &'static str {
     match value {
         Value::List(_) => "a list",
         Value::Map(_) => "a map",
-        Value::Scalar { .. } => "empty",
+        Value::Scalar { .. } => "nothing",
     }
 }
 

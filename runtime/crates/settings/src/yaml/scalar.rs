@@ -41,7 +41,7 @@ impl Meaning {
         }
         if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
             if digits.len() > 1 && digits.starts_with('0') {
-                // Numbers of a post office or a telephone: keeping the zero is what their writer wants.
+                // Postal codes and telephone numbers: the zero has to stay.
                 return Meaning::Text;
             }
             return digits.parse().map_or(Meaning::Unholdable, |number| integer(negative, number));

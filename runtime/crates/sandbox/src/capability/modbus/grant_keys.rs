@@ -105,7 +105,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
     ),
     quantity!(
         "connections",
-        "connections at once; of all grants of the endpoint the fewest",
+        "connections at once; of all grants of the endpoint, the smallest value applies",
         Count,
         1,
         MAX_CONNECTIONS as u64,
@@ -115,7 +115,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
     ),
     quantity!(
         "min_gap",
-        "pause between a reply and the next request; of all grants of the endpoint the longest",
+        "pause between a reply and the next request; of all grants of the endpoint, the longest value applies",
         Time,
         0,
         MINUTE,
@@ -125,7 +125,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
     ),
     quantity!(
         "pause_after_connect",
-        "pause between connecting and the first request; of all grants of the endpoint the longest",
+        "pause between connecting and the first request; of all grants of the endpoint, the longest value applies",
         Time,
         0,
         MINUTE,
@@ -135,7 +135,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
     ),
     quantity!(
         "idle_close",
-        "time after which an unused connection is closed; of all grants of the endpoint the shortest",
+        "time after which an unused connection is closed; of all grants of the endpoint, the shortest value applies",
         Time,
         0,
         24 * HOUR,
@@ -204,7 +204,8 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Vec<DeviceGrant>, Reported> {
 
 /// Reads a device: `fields` are those of its form, `entry` is the name and the mapping.
 fn device(fields: Fields<'_>, entry: &Entry) -> Result<DeviceGrant, Reported> {
-    let name = entry.key.parse().map_err(|error| fields.wrong_key(entry, &error, "name it for example `plc1`"));
+    let name =
+        entry.key.parse().map_err(|error| fields.wrong_key(entry, &error, "choose another name, for example `plc1`"));
     let url = fields.required::<DeviceUrl>("url");
     let units = units(fields, url.as_ref().ok());
     let readable = readable(fields);
@@ -229,8 +230,8 @@ fn units(fields: Fields<'_>, url: Option<&DeviceUrl>) -> Result<Vec<u8>, Reporte
     if let (Some(node), Some(unit), Some(in_url)) = (fields.node("unit"), default, in_url)
         && unit != in_url
     {
-        let what = format!("the unit is {unit} here and {in_url} in the url");
-        return Err(fields.wrong_with(node, what, "keep one of the two".to_owned()));
+        let what = format!("`unit` is {unit}, but `url` has unit {in_url}");
+        return Err(fields.wrong_with(node, what, "remove one of them".to_owned()));
     }
     Ok(default.or(in_url).into_iter().chain(more?).map(Unit::get).collect())
 }
