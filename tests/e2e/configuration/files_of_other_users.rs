@@ -108,7 +108,7 @@ fn named_pipe_in_place_of_a_module_or_secret_blocks_no_reload() {
     let daemon = site.start();
     pipe(&b);
     daemon.signal("HUP");
-    daemon.wait_for("B: not run as configured: ");
+    daemon.wait_for("B: the collector does not run: ");
     assert!(daemon.log_lines().iter().any(|line| line.contains("it is a named pipe, not a regular file")));
     // The next reload works as well, and one with a pipe as a secret is refused.
     site.file("c.wat", &module);
@@ -206,7 +206,7 @@ fn backlog_that_other_users_can_write_is_not_delivered() {
         mode(&path, closed);
     }
     daemon.signal("HUP");
-    daemon.wait_for("1 bodies were taken over");
+    daemon.wait_for("imported 1 payload from");
     daemon.wait_until("the backlog", |_| planted(&cli) == 1);
     assert!(daemon.end("TERM").success());
 }
@@ -246,10 +246,10 @@ fn check_and_daemon_refuse_a_spool_that_others_can_write() {
     let (status, said) = Daemon::start(&mut site.command()).wait();
     let said = said.join(" ");
     assert_eq!(status.code(), Some(2), "{said}");
-    assert!(said.contains("can be written by others than its owner"), "{said}");
+    assert!(said.contains("can be written by other users than its owner"), "{said}");
     let run = checked(&site);
     assert_eq!(run.code, Some(2), "{run:#?}");
-    assert_says(&run, &["spool.sqlite3", "can be written by others than its owner"]);
+    assert_says(&run, &["spool.sqlite3", "can be written by other users than its owner"]);
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn full_disk_loses_no_collection_that_was_reported_complete() {
     daemon.wait_until("two bodies in the spool", |daemon| daemon.metrics()["pattoo_wasm_spool_payloads"] >= 2.0);
     let ballast = seen_by(&daemon, &disk.join("ballast"));
     fill_up(&ballast);
-    let said = daemon.wait_for("not durable yet, trying again");
+    let said = daemon.wait_for("cannot store datapoints yet, trying again");
     assert!(said.contains("there is no space left"), "{said}");
     let lost =
         |daemon: &Daemon| daemon.metrics()["pattoo_wasm_collections_total{program=\"A\",outcome=\"not_stored\"}"];
@@ -119,7 +119,7 @@ fn full_disk_loses_no_collection_that_was_reported_complete() {
             assert!(*count == last || *count == last + 1, "{program}: {counts:?}");
             last = *count;
         }
-        let done = format!("{program}: completed, 1 datapoints taken");
+        let done = format!("{program}: completed, 1 datapoints accepted");
         let finished = heard.iter().filter(|line| line.ends_with(&done)).count();
         assert!(counts.len() >= finished, "{program}: {finished} finished, {counts:?}");
         let unkept =
@@ -284,7 +284,7 @@ fn intact_payloads_of_a_randomly_damaged_spool_are_delivered_in_order() {
         let aside = fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
         let aside: Vec<_> = aside.filter(|path| path.to_string_lossy().contains("damaged-")).collect();
         if round % 2 == 0 || format!("{}", missing.len()) != quarantined.to_string() {
-            assert!(heard.contains("is damaged") && heard.contains("intact payloads were taken over"), "{heard}");
+            assert!(heard.contains("is damaged") && heard.contains("intact payloads were recovered"), "{heard}");
             assert_eq!(aside.len(), 1, "{aside:?}");
             // Except counters in its header, which opening the file changes.
             assert!(

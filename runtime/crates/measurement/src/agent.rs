@@ -75,10 +75,10 @@ impl fmt::Display for Program {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProgramError {
     /// An empty name.
-    #[error("a program needs a name")]
+    #[error("the program name is empty")]
     Empty,
     /// A character outside the set.
-    #[error("the program name {name} has {character:?} in it; letters, digits, `_`, `.` and `-` are allowed")]
+    #[error("invalid program name {name}: expected letters, digits, `_`, `.` and `-`, found {character:?}")]
     Character {
         /// The name, quoted.
         name: String,
@@ -86,7 +86,7 @@ pub enum ProgramError {
         character: char,
     },
     /// A first character that is allowed only later.
-    #[error("the program name {name} starts with {character:?}; it must start with a letter, a digit or `_`")]
+    #[error("invalid program name {name}: expected a letter, a digit or `_` at its start, found {character:?}")]
     First {
         /// The name, quoted.
         name: String,
@@ -94,7 +94,7 @@ pub enum ProgramError {
         character: char,
     },
     /// More than [`Program::MAX_LENGTH`] characters.
-    #[error("the program name {name} has {length} characters; {} are the most", Program::MAX_LENGTH)]
+    #[error("invalid program name {name}: expected at most {} characters, found {length}", Program::MAX_LENGTH)]
     TooLong {
         /// The name, quoted.
         name: String,
@@ -154,7 +154,7 @@ impl TryFrom<u32> for PollingInterval {
 
 /// An interval that the server cannot store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a polling interval of {seconds} s is out of range; it is 1 to {} whole seconds", PollingInterval::MAX_SECONDS)]
+#[error("invalid polling interval: expected 1 to {} seconds, found {seconds}", PollingInterval::MAX_SECONDS)]
 pub struct PollingIntervalError {
     /// The requested interval.
     pub seconds: u32,
@@ -207,13 +207,13 @@ pub enum HostnameError {
     #[error("the host name is empty")]
     Empty,
     /// More than [`Hostname::MAX_BYTES`].
-    #[error("the host name takes {bytes} bytes; the server has room for {}", Hostname::MAX_BYTES)]
+    #[error("invalid host name: expected at most {} bytes, found {bytes}", Hostname::MAX_BYTES)]
     TooLong {
         /// Its length.
         bytes: usize,
     },
     /// A control character inside.
-    #[error("the host name {name} has the control character {character:?} in it")]
+    #[error("invalid host name {name}: it contains the control character {character:?}")]
     Control {
         /// The name, quoted.
         name: String,
@@ -236,7 +236,7 @@ mod tests {
         }
         assert_eq!(
             "a/b".parse::<Program>().unwrap_err().to_string(),
-            r#"the program name "a/b" has '/' in it; letters, digits, `_`, `.` and `-` are allowed"#
+            r#"invalid program name "a/b": expected letters, digits, `_`, `.` and `-`, found '/'"#
         );
     }
 

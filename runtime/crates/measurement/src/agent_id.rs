@@ -173,7 +173,7 @@ impl Drop for Draft {
 
 /// Text that is not an agent id.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{text} is not an agent id, which is 64 hexadecimal digits")]
+#[error("invalid agent id {text}: expected 64 hexadecimal digits")]
 pub struct InvalidAgentId {
     /// The text, quoted and cut.
     text: String,
@@ -209,7 +209,7 @@ pub enum AgentIdError {
         help: String,
     },
     /// The system returned no random bytes for a new id.
-    #[error("no random bytes for a new agent id: {0}")]
+    #[error("cannot create an agent id: the system has no random bytes: {0}")]
     Random(getrandom::Error),
 }
 
@@ -226,7 +226,7 @@ impl AgentIdError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Damaged { path, .. } => Some(format!(
-                "restore {0} from a backup, so that the server continues the same series. Only if there is no backup, \
+                "restore {0} from a backup, so that the server continues the same series; if there is no backup, \
                  remove the file (rm {0}): the next start creates a new id, and every series starts again",
                 path.display()
             )),

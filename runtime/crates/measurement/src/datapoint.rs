@@ -58,10 +58,10 @@ pub enum Reason {
     Timestamp(String),
     /// The target already has a datapoint with this key, type and identifying metadata, or one with
     /// the same checksum, because its parts are hashed without separators.
-    #[error("duplicate: the target has a datapoint of the same checksum already in this collection")]
+    #[error("duplicate: the target already has a datapoint with the same key, type and identifying metadata")]
     Duplicate,
     /// The datapoints of the collection would exceed their limit in bytes.
-    #[error("size: there is no room for it among what the collection may emit")]
+    #[error("size: the datapoints of the collection would be too large")]
     Room,
 }
 
@@ -78,7 +78,8 @@ pub struct Rejection {
 impl Candidate {
     /// Why it is too large for every output. Reads lengths only.
     pub fn oversize(&self) -> Option<Reason> {
-        let long = |what: &str, bytes: usize, most: usize| format!("{what} has {bytes} bytes, and may have {most}");
+        let long =
+            |what: &str, bytes: usize, most: usize| format!("{what} has {bytes} bytes, and at most {most} are allowed");
         if self.key.len() > MAX_NAME {
             return Some(Reason::Key(long("a key", self.key.len(), MAX_NAME)));
         }
@@ -89,14 +90,14 @@ impl Candidate {
         }
         if self.metadata.len() > METADATA {
             let count = self.metadata.len();
-            return Some(Reason::Metadata(format!("there are {count} of them, and there may be {METADATA}")));
+            return Some(Reason::Metadata(format!("there are {count} entries, and at most {METADATA} are allowed")));
         }
         if let Some(key) = self.metadata.iter().map(|metadatum| metadatum.key.len()).find(|bytes| *bytes > MAX_NAME) {
             return Some(Reason::Metadata(long("a key", key, MAX_NAME)));
         }
         let texts = self.metadata.iter().flat_map(|metadatum| [&metadatum.key, &metadatum.value]);
         let bytes = texts.map(String::len).fold(0_usize, usize::saturating_add);
-        (bytes > METADATA_BYTES).then(|| Reason::Metadata(long("all of it", bytes, METADATA_BYTES)))
+        (bytes > METADATA_BYTES).then(|| Reason::Metadata(long("the metadata", bytes, METADATA_BYTES)))
     }
 
     /// The approximate work to encode it, in blocks of a hash function.

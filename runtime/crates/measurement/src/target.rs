@@ -29,10 +29,10 @@ pub fn target_name(target: &str) -> Result<&str, TargetError> {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TargetError {
     /// Nothing but white space.
-    #[error("the target is empty; it names the device or site that was polled")]
+    #[error("the target is empty: expected the name of the polled device or site")]
     Empty,
     /// More than [`MAX_TARGET`] bytes.
-    #[error("the target {target} takes {bytes} bytes; at most {MAX_TARGET} are allowed")]
+    #[error("the target {target} has {bytes} bytes, and at most {MAX_TARGET} are allowed")]
     TooLong {
         /// The target, quoted and cut.
         target: String,

@@ -14,7 +14,7 @@ pub struct OutputName {
 
 /// A text that names no output.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} cannot name an output: a name has 1 to {MAX_LENGTH} letters, digits, `_` and `-`")]
+#[error("invalid output name {0}: expected 1 to {MAX_LENGTH} letters, digits, `_` and `-`")]
 pub struct InvalidOutputName(String);
 
 /// The longest name, in characters.

@@ -13,7 +13,7 @@ pub enum SpoolError {
     #[error("the spool {0}")]
     Database(#[from] DatabaseError),
     /// A text cannot name a queue.
-    #[error("a queue cannot be named: {0}")]
+    #[error("invalid name of a queue: {0}")]
     InvalidName(#[from] InvalidName),
     /// The file is damaged and cannot be replaced, because another process has it open.
     #[error("the spool {} is damaged ({detail}), and another process uses it", path.display())]
@@ -38,7 +38,7 @@ pub enum SpoolError {
         limit: u64,
     },
     /// Other agents hold so many bytes, none more than its share, that the payload does not fit beside them.
-    #[error("a payload of {bytes} bytes does not fit into the {left} bytes that other agents leave of the spool")]
+    #[error("a payload of {bytes} bytes does not fit into the spool: other agents leave {left} bytes")]
     NoRoom {
         /// The size of the payload, or of all that are stored together.
         bytes: u64,
@@ -51,8 +51,8 @@ impl SpoolError {
     /// How to fix it.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Self::Database(DatabaseError::Full { .. }) => Some("make room on its file system"),
-            Self::Database(DatabaseError::Io { .. }) => Some("this user must be able to write the file and its folder"),
+            Self::Database(DatabaseError::Full { .. }) => Some("free space on the file system of that file"),
+            Self::Database(DatabaseError::Io { .. }) => Some("make the file and its folder writable for this user"),
             Self::Database(DatabaseError::Foreign { .. }) => {
                 Some("move the file away, or use the version that made it")
             }

@@ -12,7 +12,7 @@ pub enum InvalidName {
     #[error("the name is empty")]
     Empty,
     /// It is too long.
-    #[error("the name has {0} bytes, more than {MAX_NAME}")]
+    #[error("the name has {0} bytes, and at most {MAX_NAME} are allowed")]
     TooLong(usize),
     /// It contains a control character.
     #[error("the name contains a control character")]

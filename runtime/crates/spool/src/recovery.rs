@@ -67,7 +67,7 @@ pub(crate) fn replace(path: &Path) -> Result<Database, DatabaseError> {
     fs::rename(&complete, path).map_err(failed)?;
     sync_folder(path).map_err(failed)?;
     tracing::error!(
-        "{count} intact payloads were taken over into a new spool; what is left of the damaged one is {}",
+        "{count} intact payloads were recovered into a new spool; the damaged one is kept as {}",
         aside.display()
     );
     Database::open(path, SCHEMA)

@@ -82,7 +82,7 @@ impl Spool {
             let path = &spool.0.path;
             tracing::error!("files that belong to the spool {} were removed; it is opened again", path.display());
             if !open.close() {
-                tracing::warn!("{}: not all that was in its log could be moved into it", path.display());
+                tracing::warn!("{}: its log could not be moved into it completely", path.display());
             }
             *write(&spool.0.database) = Database::open(path, SCHEMA)?;
             Ok(())

@@ -74,7 +74,7 @@ impl FileConnection {
                     let exclusive = connect(&self.path, true, true).map_err(|_| error)?;
                     if self.exclusive_since.replace(Instant::now()).is_none() {
                         tracing::warn!(
-                            "{}: no space for the index that processes share: one process at a time uses the file until there is",
+                            "{}: no space for the index that processes share: until there is space, only one process at a time uses the file",
                             self.path.display()
                         );
                     }

@@ -8,7 +8,7 @@ use std::{
 use rusqlite::{ErrorCode, ffi};
 
 /// The help text for [`DatabaseError::Exposed`].
-pub const EXPOSED_HELP: &str = "make sure that nobody put anything there, then give it to this user alone (chown, chmod 0700 the folder, 0600 the file)";
+pub const EXPOSED_HELP: &str = "make sure that nobody changed anything there, then make it accessible to this user only (chown; chmod 0700 for the folder, 0600 for the file)";
 
 /// Why a database could not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +36,7 @@ pub enum DatabaseError {
         detail: String,
     },
     /// It is a file of another program, or of another version of this one.
-    #[error("{} is not for this version: {detail}", path.display())]
+    #[error("{} cannot be used by this version: {detail}", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,

@@ -23,7 +23,7 @@ pub fn refuse_unless_private(path: &Path) -> Result<(), DatabaseError> {
         let why = if !is_kind(&found) {
             "is a symbolic link, or not the expected kind of file"
         } else if found.mode() & 0o022 != 0 {
-            "can be written by others than its owner"
+            "can be written by other users than its owner"
         } else if found.uid() != user.as_raw() && !user.is_root() {
             "belongs to another user"
         } else {

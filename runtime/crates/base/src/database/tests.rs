@@ -67,7 +67,7 @@ fn file_that_others_could_have_written_is_not_opened() {
     for (what, mode, usual) in [(&path, 0o620, 0o600), (&own, 0o702, 0o700)] {
         let set = |mode| std::fs::set_permissions(what, std::fs::Permissions::from_mode(mode)).unwrap();
         set(mode);
-        assert_eq!(refused(), (what.clone(), "can be written by others than its owner"));
+        assert_eq!(refused(), (what.clone(), "can be written by other users than its owner"));
         set(usual);
     }
     Database::open_private(&path, SCHEMA).unwrap().close();

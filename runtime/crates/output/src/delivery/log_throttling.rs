@@ -43,21 +43,21 @@ pub(super) enum Line {
 impl LogThrottle {
     /// A queue had its turn, and it is known whom its last answer concerns: what is to be logged.
     pub(super) fn of(&mut self, queue: &QueueId, turn: &Turn, concern: Concern) -> Option<Line> {
-        let of_body = |program: &str, text: &str| {
+        let of_payload = |program: &str, text: &str| {
             Line::Warning(format!("a payload of {program} is not accepted, and stays in the spool: {text}"))
         };
         let kept = |text: &str| Line::Warning(format!("not delivered, and kept in the spool: {text}"));
         match &turn.end {
             End::Locked => None,
             End::Empty | End::More => self.accepted(queue, turn.accepted),
-            End::Refused { program, text, .. } => self.held_up(queue, text, of_body(program, text)),
+            End::Refused { program, text, .. } => self.held_up(queue, text, of_payload(program, text)),
             End::Doubtful { program, text, .. } if concern == Concern::Payload => {
-                self.held_up(queue, text, of_body(program, text))
+                self.held_up(queue, text, of_payload(program, text))
             }
             End::Doubtful { what: Doubt::Unauthorised, text, .. } => self.unavailable(
                 queue,
                 text,
-                Line::Error(format!("its queue is held until its token is right: {text}")),
+                Line::Error(format!("not delivered, and the queue waits until the token is corrected: {text}")),
             ),
             End::Doubtful { what: Doubt::Busy, text, .. } | End::Unavailable { text } => {
                 self.unavailable(queue, text, kept(text))

@@ -144,7 +144,7 @@ impl Sender {
         let locked = match self.spool.lock(queue) {
             Ok(Some(locked)) => locked,
             Ok(None) => return Ok(End::Locked),
-            Err(error) => return Ok(End::Failed { text: format!("a queue cannot be locked: {error}") }),
+            Err(error) => return Ok(End::Failed { text: format!("cannot lock a queue: {error}") }),
         };
         let client = match self.client(&queue.output) {
             Ok(client) => client,
@@ -159,7 +159,7 @@ impl Sender {
         while let Some(payload) = rest.next() {
             if !payload.is_intact(queue) {
                 tracing::error!("{}: payload {} is damaged on disk and in quarantine", payload.program, payload.id);
-                self.spool.quarantine(payload.id, "damaged on disk: it is not what was stored").await?;
+                self.spool.quarantine(payload.id, "damaged on disk: the content differs from what was stored").await?;
                 continue;
             }
             match self.send(&*client, queue, &payload, false, turn).await? {
@@ -207,7 +207,7 @@ impl Sender {
             // What was accepted must not be sent again, so nothing else happens until it is gone.
             while let Err(error) = self.spool.delivered(payload.id, &queue.output).await {
                 tracing::error!(
-                    "{}: payload {} was delivered and cannot be deleted: {error}",
+                    "{}: cannot delete payload {}, which was delivered: {error}",
                     payload.program,
                     payload.id
                 );
@@ -371,7 +371,7 @@ pub enum NotDelivered {
     #[error("payload {0} is in quarantine: {1}")]
     Quarantined(StoredId, String),
     /// There was not enough time for all that was stored before it.
-    #[error("there was no time left for it, behind what was stored before")]
+    #[error("there was not enough time to send all payloads that were stored before it")]
     Time,
     /// The agent has no queue.
     #[error(transparent)]

@@ -258,7 +258,9 @@ impl Service {
         };
         match swept.await {
             Ok(0) => {}
-            Ok(dropped) => tracing::error!("{dropped} payloads were in the spool for too long and were deleted"),
+            Ok(dropped) => {
+                tracing::error!("{dropped} payloads were deleted: they were in the spool longer than the limit `age`")
+            }
             Err(error) => tracing::error!("{error}"),
         }
     }
@@ -272,7 +274,7 @@ impl Service {
             let by = Duration::from_secs(ahead.unsigned_abs().div_euclid(1000));
             let side = if ahead > 0 { "ahead of" } else { "behind" };
             tracing::warn!(
-                "this machine's clock is {} {side} that of the server: timestamps of datapoints are wrong if the server's is right",
+                "the clock of this machine is {} {side} the clock of the server: if the server is right, timestamps of datapoints are wrong",
                 humantime::format_duration(by)
             );
         }
@@ -283,7 +285,7 @@ impl Service {
         let ended = async { while self.turns.join_next().await.is_some() {} };
         if tokio::time::timeout(bound, ended).await.is_err() {
             tracing::warn!(
-                "{} attempts to send were given up; what they carry is still in the spool",
+                "{} attempts to send were abandoned; their payloads are still in the spool",
                 self.turns.len()
             );
         }

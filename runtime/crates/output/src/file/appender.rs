@@ -57,7 +57,7 @@ impl Appender {
             });
             written.await.map_err(|error| error.to_string())?;
         }
-        result.await.map_err(|_| "writing was given up".to_owned())?
+        result.await.map_err(|_| "writing was abandoned".to_owned())?
     }
 }
 
@@ -128,7 +128,7 @@ impl Writer {
     }
 
     fn failed(&self, error: &io::Error) -> String {
-        format!("{} cannot be written to: {error}", self.path.display())
+        format!("cannot write to {}: {error}", self.path.display())
     }
 
     /// Writes a payload; whether the file was rotated, and so synced, before that.
@@ -181,7 +181,7 @@ impl Writer {
         let whole = last_line_end(&mut file, size)?;
         if whole < size {
             let cut = size.saturating_sub(whole);
-            tracing::warn!("{}: {cut} bytes of an unfinished line are cut off", self.path.display());
+            tracing::warn!("{}: removed an incomplete line of {cut} bytes at its end", self.path.display());
             file.set_len(whole)?;
         }
         if is_new {

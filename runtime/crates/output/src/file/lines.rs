@@ -69,7 +69,7 @@ impl Lines {
             return Err(reason);
         }
         if strip(&candidate.key).is_empty() {
-            return Err(Reason::Key("a key must have a character other than white space".to_owned()));
+            return Err(Reason::Key("a key needs a character that is not white space".to_owned()));
         }
         let start = self.text.len();
         make_room(&mut self.text, 512);
@@ -110,7 +110,7 @@ fn push_value(out: &mut Vec<u8>, value: &Value) -> Result<(), Reason> {
             "integer"
         }
         Value::Scaled(number) | Value::Float(number) if !number.is_finite() => {
-            return Err(Reason::Value(format!("{number} cannot be written as a number of JSON")));
+            return Err(Reason::Value(format!("JSON cannot represent the number {number}")));
         }
         Value::Scaled(number) => {
             out.extend_from_slice(zmij::Buffer::new().format_finite(*number).as_bytes());

@@ -88,7 +88,7 @@ impl OutputSettings for Settings {
     fn probe(&self, _: Duration) -> BoxFuture<'_, Result<(), String>> {
         async {
             let folder = self.path.parent().unwrap_or(Path::new("."));
-            files::check_writable(folder).map_err(|why| format!("{} cannot be written to: {why}", self.path.display()))
+            files::check_writable(folder).map_err(|why| format!("cannot write to {}: {why}", self.path.display()))
         }
         .boxed()
     }

@@ -134,7 +134,7 @@ fn chain(error: &reqwest::Error) -> String {
         next = cause.source();
     }
     if error.is_timeout() {
-        causes.insert(0, "it took too long".to_owned());
+        causes.insert(0, "timeout".to_owned());
     }
     causes.dedup();
     one_line(&causes.join(": "), MAX_ANSWER)

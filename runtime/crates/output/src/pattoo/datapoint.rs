@@ -95,16 +95,19 @@ impl Datapoint {
 
 fn key_fault(key: &str, program: &Program) -> Option<String> {
     if key.is_empty() {
-        return Some("a key must have a character other than white space".to_owned());
+        return Some("a key needs a character that is not white space".to_owned());
     }
     if key.contains("pattoo") {
-        return Some(format!("{} has `pattoo` in it, which marks pattoo's own keys", shown(key)));
+        return Some(format!("{} contains `pattoo`, which only pattoo's own keys may contain", shown(key)));
     }
     // The server stores `<program>_<key>` (`make_key` in its `ingest/get.py`).
     let room = COLUMN.saturating_sub(program.as_str().len()).saturating_sub(1);
     (key.len() > room).then(|| {
         let length = key.len();
-        format!("{} takes {length} bytes; with {program}_ before it the server has room for {room}", shown(key))
+        format!(
+            "{} has {length} bytes, and at most {room} are allowed: the server stores it after `{program}_`",
+            shown(key)
+        )
     })
 }
 
@@ -116,7 +119,7 @@ fn metadata_value_fault(key: &str, value: &str) -> Option<String> {
     let kept: usize = value.chars().take(COLUMN).map(char::len_utf8).sum();
     (kept > COLUMN).then(|| {
         format!(
-            "the value of {} is too long: its first {COLUMN} characters take {kept} bytes, {COLUMN} are the most",
+            "the value of {} is too long: its first {COLUMN} characters have {kept} bytes, and at most {COLUMN} are allowed",
             shown(key)
         )
     })
@@ -124,14 +127,14 @@ fn metadata_value_fault(key: &str, value: &str) -> Option<String> {
 
 fn timestamp_fault(timestamp: u64, rules: Rules<'_>) -> Option<String> {
     if timestamp < EARLIEST {
-        return Some(format!("{timestamp} ms lies before anything that pattoo stores; give none for the current time"));
+        return Some(format!("{timestamp} ms is too early for pattoo; omit the timestamp to use the current time"));
     }
     (timestamp > rules.latest).then(|| {
         let ahead = timestamp.saturating_sub(rules.now);
         let bound = Duration::from_millis(rules.latest.saturating_sub(rules.now));
         format!(
-            "{timestamp} ms lies {ahead} ms ahead, and {} are allowed (limit timestamp_ahead); \
-             pattoo would ignore everything measured before that moment comes",
+            "{timestamp} ms is {ahead} ms in the future, and at most {} are allowed (limit timestamp_ahead): \
+             pattoo would ignore all earlier datapoints of the series",
             humantime::format_duration(bound)
         )
     })

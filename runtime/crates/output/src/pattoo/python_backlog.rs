@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pattoo_base::{files, text::one_line};
+use pattoo_base::{
+    files,
+    text::{counted, one_line},
+};
 use pattoo_measurement::{AgentId, Program};
 use pattoo_spool::{NewPayload, QueueId, Spool, SpoolError};
 use serde::Deserialize;
@@ -67,7 +70,7 @@ pub async fn take_over(
     let files = match found(&folder, agent) {
         Ok(files) => files,
         Err(error) => {
-            tracing::error!("{program}: the backlog in {} is left there: {error}", folder.display());
+            tracing::error!("{program}: cannot import the backlog of {}: {error}", folder.display());
             takeover.left.push((folder, error.to_string()));
             return Ok(takeover);
         }
@@ -87,20 +90,26 @@ pub async fn take_over(
                 };
                 // Once: a process that was killed before it removed the file finds the body in the spool.
                 spool.store_once(payload).await?;
-                fs::remove_file(&path).err().map(|error| format!("it is in the spool and cannot be removed: {error}"))
+                fs::remove_file(&path)
+                    .err()
+                    .map(|error| format!("it was imported, but the file cannot be removed: {error}"))
             }
             Err(reason) => Some(reason),
         };
         match leave {
             None => takeover.taken = takeover.taken.saturating_add(1),
             Some(reason) => {
-                tracing::warn!("{program}: {} is left there: {reason}", path.display());
+                tracing::warn!("{program}: {} is not imported: {reason}", path.display());
                 takeover.left.push((path, reason));
             }
         }
     }
     if takeover.taken > 0 {
-        tracing::info!("{program}: {} bodies were taken over from {}", takeover.taken, folder.display());
+        tracing::info!(
+            "{program}: imported {} from {}",
+            counted(takeover.taken as u64, "payload", "payloads"),
+            folder.display()
+        );
     }
     Ok(takeover)
 }
@@ -133,14 +142,14 @@ fn read(path: &Path, agent: &AgentId) -> Result<(Vec<u8>, Foreign), String> {
     files::refuse_exposed(path).map_err(|exposure| format!("{exposure}; {}", exposure.help()))?;
     let json = files::read_open(&file, MAX_FILE).map_err(|error| error.to_string())?;
     let body: Foreign =
-        serde_json::from_slice(&json).map_err(|error| one_line(&format!("it is not a body: {error}"), 300))?;
+        serde_json::from_slice(&json).map_err(|error| one_line(&format!("it is not a payload: {error}"), 300))?;
     if body.pattoo_agent_id != agent.as_str() {
-        return Err("it is a body of another agent".to_owned());
+        return Err("it is a payload of another agent".to_owned());
     }
     let pairs = &body.pattoo_datapoints.key_value_pairs;
     let ids = body.pattoo_datapoints.datapoint_pairs.iter().flatten();
     match ids.copied().find(|id| !pairs.contains_key(&id.to_string())) {
-        Some(id) => Err(format!("it refers to the id {id}, which is not in it")),
+        Some(id) => Err(format!("it refers to the id {id}, which it does not define")),
         None => Ok((json, body)),
     }
 }

@@ -18,17 +18,10 @@ pub struct ServerUrl {
 /// Why a text is no server URL.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerUrlError {
-    /// It is no absolute URL.
-    #[error("`{url}` is not a URL: {error}")]
-    NotAUrl {
-        /// What was given.
-        url: String,
-        /// What is wrong with it.
-        error: url::ParseError,
-    },
-    /// It is a URL of another kind.
+    /// It is no absolute URL, or one of another kind.
     #[error(
-        "`{0}` is not the base URL of a server: it must be http:// or https://, a host and a port, without user, query or fragment"
+        "invalid base URL `{0}`: expected http:// or https://, a host and a port, for example http://192.0.2.5:20201, without user, \
+         query or fragment"
     )]
     NotAServer(String),
 }
@@ -37,7 +30,7 @@ impl FromStr for ServerUrl {
     type Err = ServerUrlError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut url = Url::parse(text).map_err(|error| ServerUrlError::NotAUrl { url: text.to_owned(), error })?;
+        let mut url = Url::parse(text).map_err(|_| ServerUrlError::NotAServer(text.to_owned()))?;
         let plain = matches!(url.scheme(), "http" | "https")
             && url.has_host()
             && url.username().is_empty()

@@ -147,7 +147,7 @@ impl OutputSettings for Settings {
             match tokio::time::timeout(bound, connecting).await {
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err(error)) => Err(format!("{} cannot be reached: {error}", self.url)),
-                Err(_) => Err(format!("{} cannot be reached: no answer within {} s", self.url, bound.as_secs())),
+                Err(_) => Err(format!("{} cannot be reached: no connection within {} s", self.url, bound.as_secs())),
             }
         }
         .boxed()

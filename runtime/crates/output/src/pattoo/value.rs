@@ -12,10 +12,10 @@ pub(super) fn value_fault(value: &Value) -> Option<String> {
     const BOUND: f64 = 1e30;
     match *value {
         Value::Scaled(v) | Value::Float(v) if !v.is_finite() => {
-            Some(format!("{v} is not a number that pattoo can store"))
+            Some(format!("pattoo cannot store {v}: expected a finite number"))
         }
         Value::Scaled(v) | Value::Float(v) if v.abs() >= BOUND => {
-            Some(format!("{v:e} is too large: pattoo stores values between -1e30 and 1e30, both excluded"))
+            Some(format!("pattoo cannot store {v:e}: expected a number greater than -1e30 and less than 1e30"))
         }
         _ => None,
     }

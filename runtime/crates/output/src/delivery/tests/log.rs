@@ -86,5 +86,8 @@ fn a_token_that_is_wrong_is_an_error() {
     let (what, program) = (Doubt::Unauthorised, "P".to_owned());
     let end = End::Doubtful { what, program, retry_after: None, text: "401".to_owned() };
     let line = LogThrottle::default().of(&queue('a'), &turn(end), Concern::Output);
-    assert_eq!(line, Some(Line::Error("its queue is held until its token is right: 401".to_owned())));
+    assert_eq!(
+        line,
+        Some(Line::Error("not delivered, and the queue waits until the token is corrected: 401".to_owned()))
+    );
 }

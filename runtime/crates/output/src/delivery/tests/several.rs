@@ -195,6 +195,6 @@ async fn backlog_of_an_output_that_is_not_configured_any_more_is_kept() {
     let queue = QueueId { output: "archive".parse().unwrap(), agent: agent_key(&agent('a')).unwrap() };
     spool.store(vec![payload(queue.clone(), "{}\n")]).await.unwrap();
     let end = Sender::new(spool.clone(), settings()).work(&queue).await.end;
-    assert!(matches!(&end, End::Unavailable { text } if text.contains("`archive` is not configured")), "{end:?}");
+    assert!(matches!(&end, End::Unavailable { text } if text.contains("`archive` is no longer configured")), "{end:?}");
     assert_eq!(spool.stats().await.unwrap().queued, 1);
 }
