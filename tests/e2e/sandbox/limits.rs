@@ -120,7 +120,7 @@ fn log_of_a_collection_is_limited_in_lines_and_bytes() {
         assert_says(&few, &["43 log lines left out after the first 7", "limit log_lines"]);
         let short = run(&cli, &text, &["log_bytes=1000"]);
         assert_eq!((short.code, lines(&short)), (Some(0), 10), "{short:#?}");
-        assert_says(&short, &["40 log lines left out after the first 10", "1000 B in all (limit log_bytes)"]);
+        assert_says(&short, &["40 log lines left out after the first 10", "1000 B (limit log_bytes)"]);
     }
 }
 

@@ -55,15 +55,14 @@ impl Default for Setup {
 pub enum SetupError {
     /// The origin is ours.
     #[error(
-        "the grant of {origin} names an endpoint of pattoo-wasm or its pattoo server, which no guest may talk to unless the grant says \
-         `own: true`"
+        "the grant of {origin} is an endpoint of pattoo-wasm itself or its pattoo server, and it does not say `own: true`"
     )]
     Own {
         /// The origin granted.
         origin: Origin,
     },
     /// The origin is an address that is no host's.
-    #[error("the grant of {origin} can never be used: that is a {class} address")]
+    #[error("the grant of {origin} can never be used: it is a {class} address")]
     Unreachable {
         /// The origin granted.
         origin: Origin,
@@ -71,7 +70,7 @@ pub enum SetupError {
         class: super::AddressClass,
     },
     /// A method that is never sent.
-    #[error("the method {method} granted on {origin} is never sent")]
+    #[error("the grant of {origin} has the method {method}, which is never sent")]
     Method {
         /// The origin granted.
         origin: Origin,
@@ -79,13 +78,13 @@ pub enum SetupError {
         method: Method,
     },
     /// No method at all.
-    #[error("the grant of {origin} names no method, so it grants nothing")]
+    #[error("the grant of {origin} grants nothing: its `methods` are empty")]
     NoMethod {
         /// The origin granted.
         origin: Origin,
     },
     /// A header that cannot be attached.
-    #[error("the header {header} cannot be attached on {origin}: the host sets it itself")]
+    #[error("the grant of {origin} cannot attach the header {header}: pattoo-wasm sets it itself")]
     Header {
         /// The origin granted.
         origin: Origin,
@@ -241,7 +240,7 @@ impl Client {
             })?;
         // A guest cannot ask for another protocol, so what follows is not HTTP.
         if answer.status() == reqwest::StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Error::Connection(format!("{}: the site switched protocols without being asked", hop.origin)));
+            return Err(Error::Connection(format!("{}: the site switched protocols without a request", hop.origin)));
         }
         Ok((answer, asked_for_coding))
     }
@@ -370,7 +369,7 @@ fn prepared(hop: &Hop, grant: &OriginGrant) -> Result<(reqwest::Request, bool), 
 fn attach(headers: &mut HeaderMap, grant: &OriginGrant) -> Result<(), Error> {
     let attached = |seen: &str| grant.headers.iter().any(|(name, _)| headers::as_servers_see(name.as_str()) == seen);
     if let Some(set) = headers.keys().find(|set| attached(&headers::as_servers_see(set.as_str()))) {
-        return Err(Error::Invalid(format!("the header {set} comes from the grant, a guest cannot set it")));
+        return Err(Error::Invalid(format!("the header {set} is set by the grant, and a collector cannot change it")));
     }
     for (name, secret) in &grant.headers {
         headers.insert(name.clone(), secret.header());

@@ -6,7 +6,7 @@ use reqwest::Method;
 
 use super::{
     address_class::{AddressClass, Reach},
-    origin::{Origin, Scheme},
+    origin::Origin,
 };
 
 /// A request, or a redirect, that no grant allows.
@@ -53,7 +53,7 @@ impl fmt::Display for Reason {
             Self::Path => f.write_str("the path is not granted"),
             Self::Address { class, .. } => write!(f, "the host has a {class} address"),
             Self::Own => {
-                f.write_str("no guest may talk to pattoo-wasm or its pattoo server unless its grant says `own: true`")
+                f.write_str("it is pattoo-wasm itself or its pattoo server, and the grant does not say `own: true`")
             }
         }
     }
@@ -86,6 +86,10 @@ impl Denied {
     /// quotes.
     pub fn grant_hint(&self) -> Option<GrantHint> {
         let Self { origin, method, path, reason, .. } = self;
+        // A metadata service hands out credentials of the machine. No hint leads there.
+        if origin.address().is_some_and(|address| AddressClass::of(address).reach() >= Reach::Literal) {
+            return None;
+        }
         let standard = [Method::GET, Method::HEAD].contains(method);
         let methods = || {
             if standard { String::new() } else { format!("\n  methods: [GET, HEAD, {method}]") }
@@ -99,15 +103,8 @@ impl Denied {
             Reason::Method => (format!("- origin: {origin}\n  methods: [{method}]"), None),
             // A URL's path has neither `"` nor `\`.
             Reason::Path => (format!("- origin: {origin}{}\n  paths: [\"{path}\"]", methods()), None),
-            Reason::Address { address, class } => match class.reach() {
-                Reach::Never => return None,
-                Reach::Literal => {
-                    let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
-                    let own_port = if origin.scheme() == Scheme::Https { 443 } else { 80 };
-                    let port = if origin.port() == own_port { String::new() } else { format!(":{}", origin.port()) };
-                    let literal = format!("{}://{host}{port}", origin.scheme().as_str());
-                    (format!("- origin: {literal}{}", methods()), standard.then(|| format!("--http {literal}")))
-                }
+            Reason::Address { class, .. } => match class.reach() {
+                Reach::Never | Reach::Literal => return None,
                 Reach::Granted | Reach::Private => (format!("- origin: {origin}{}\n  private: true", methods()), None),
             },
         };

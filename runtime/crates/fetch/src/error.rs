@@ -21,7 +21,7 @@ pub enum Error {
     #[error("{0}")]
     Invalid(String),
     /// It took too long.
-    #[error("no answer within {after:?} ({wait})")]
+    #[error("no response within {after:?} ({wait})")]
     Timeout {
         /// Which time ran out.
         wait: Wait,
@@ -46,7 +46,7 @@ pub enum Error {
     #[error("more than {0} redirects (limit redirects)")]
     Redirects(u32),
     /// The caller accepts no more data: see [`Meter`](super::Meter), which has the reason.
-    #[error("no more of the response is taken")]
+    #[error("the rest of the response is not read")]
     Exhausted,
 }
 
@@ -131,7 +131,7 @@ impl Cap {
     pub fn words(self) -> &'static str {
         match self {
             Self::ResponseBody => "the bytes of the response body",
-            Self::CompressedBody => "the bytes of the response body as sent",
+            Self::CompressedBody => "the bytes of the compressed response body",
             Self::ResponseHeaders => "the header fields of the response",
             Self::ResponseHeaderBytes => "the bytes of the response's header fields",
             Self::RequestBody => "the bytes of the request body",

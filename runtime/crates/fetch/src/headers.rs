@@ -79,12 +79,14 @@ pub(super) fn vetted(fields: &[(String, String)], limits: &Limits) -> Result<Hea
     let mut map = HeaderMap::new();
     for (name, value) in fields {
         let parsed = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| Error::Invalid(format!("{name:?} is not the name of a header")))?;
+            .map_err(|_| Error::Invalid(format!("{name:?} is not a valid header name")))?;
         if is_ours(name) {
-            return Err(Error::Invalid(format!("the header {parsed} is set by the host, never by a guest")));
+            return Err(Error::Invalid(format!(
+                "the header {parsed} is set by pattoo-wasm, and a collector cannot change it"
+            )));
         }
         let value = HeaderValue::from_bytes(value.trim_matches([' ', '\t']).as_bytes()).map_err(|_| {
-            Error::Invalid(format!("the value of the header {parsed} holds a line end or another control character"))
+            Error::Invalid(format!("the value of the header {parsed} contains a line end or another control character"))
         })?;
         map.append(parsed, value);
     }

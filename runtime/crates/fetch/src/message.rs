@@ -82,13 +82,16 @@ pub const MAX_METHOD: usize = 64;
 /// A method name; methods are case-sensitive (RFC 9110 section 9.1), but `get` has only ever meant one thing.
 fn method(name: &str) -> Result<Method, Error> {
     if name.len() > MAX_METHOD {
-        return Err(Error::Invalid(format!("a method has at most {MAX_METHOD} bytes, and this one {}", name.len())));
+        return Err(Error::Invalid(format!(
+            "the method has {} bytes, and at most {MAX_METHOD} are allowed",
+            name.len()
+        )));
     }
     let upper = name.to_ascii_uppercase();
     let standard = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].contains(&upper.as_str());
     let name = if standard { &upper } else { name };
     let method = Method::from_bytes(name.as_bytes())
-        .map_err(|_| Error::Invalid(format!("{name:?} is not a method, like GET")))?;
+        .map_err(|_| Error::Invalid(format!("{name:?} is not a valid HTTP method, such as GET")))?;
     match method {
         Method::CONNECT | Method::TRACE => Err(Error::Invalid(format!("the method {method} is never sent"))),
         method => Ok(method),
@@ -117,19 +120,19 @@ pub(super) fn destination(text: &str, base: Option<&Url>, limits: &Limits) -> Re
         return Err(long());
     }
     if let Some(authority) = authority(text.trim_start()).filter(|authority| authority.len() > AUTHORITY) {
-        return Err(format!("the host of the URL has {} bytes, and may have {AUTHORITY}", authority.len()));
+        return Err(format!("the host of the URL has {} bytes, and at most {AUTHORITY} are allowed", authority.len()));
     }
     // The URL parser drops tabs and line ends and takes `\` for `/`; what needs that is no URL.
     let before_query = text.split(['?', '#']).next().unwrap_or_default();
     if text.chars().any(char::is_control) || before_query.contains('\\') {
-        return Err(format!("the URL {text:?} holds a control character or a backslash"));
+        return Err(format!("the URL {text:?} contains a control character or a backslash"));
     }
-    let mut url =
-        Url::options().base_url(base).parse(text).map_err(|error| format!("{text:?} is not a URL: {error}"))?;
+    let not_a_url = || format!("{text:?} is not a complete URL, such as https://site-a.example.org/values.json");
+    let mut url = Url::options().base_url(base).parse(text).map_err(|_| not_a_url())?;
     let origin = Origin::of(&url).map_err(|error| error.to_string())?;
     // One spelling of the host on the wire, in TLS and in the pool: the one that was compared with the grants.
     if url.host_str() != Some(origin.host().as_str()) {
-        url.set_host(Some(&origin.host())).map_err(|error| format!("{text:?} is not a URL: {error}"))?;
+        url.set_host(Some(&origin.host())).map_err(|_| not_a_url())?;
     }
     url.set_fragment(None);
     // Encoding what may not stand in a URL makes it longer.

@@ -47,7 +47,7 @@ pub struct Origin {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum OriginError {
     /// Not a URL at all.
-    #[error("{text:?} is not an origin ({why}): write it like https://site-a.example.org")]
+    #[error("invalid origin {text:?}: {why}; expected scheme, host and port, for example https://site-a.example.org")]
     Syntax {
         /// What was given.
         text: String,
@@ -55,34 +55,34 @@ pub enum OriginError {
         why: String,
     },
     /// Another scheme than http and https.
-    #[error("the scheme of {text:?} is neither http nor https")]
+    #[error("invalid origin {text:?}: expected http:// or https:// at its start")]
     Scheme {
         /// What was given.
         text: String,
     },
     /// A user name or password.
-    #[error("an origin has no user name or password: attach a header instead")]
+    #[error("invalid origin: it has a user name or a password; use `headers:` of the grant instead")]
     UserInfo,
     /// Something after the port.
-    #[error("an origin ends after host and port, {text:?} goes on: name paths under `paths`")]
+    #[error("invalid origin {text:?}: it has a path; use `paths:` of the grant instead")]
     Path {
         /// What was given.
         text: String,
     },
     /// A wildcard.
-    #[error("{text:?} has a wildcard: each origin is named in full")]
+    #[error("invalid origin {text:?}: wildcards are not supported; grant each origin with its full name")]
     Wildcard {
         /// What was given.
         text: String,
     },
     /// A host name with empty or overlong labels, or characters that no host name has.
-    #[error("{host:?} is not a host name")]
+    #[error("invalid host name {host:?}")]
     Host {
         /// The host as it was understood.
         host: String,
     },
     /// Port 0.
-    #[error("port 0 of {text:?} cannot be connected to")]
+    #[error("invalid origin {text:?}: expected a port from 1 to 65535")]
     Port {
         /// What was given.
         text: String,
@@ -166,7 +166,7 @@ impl FromStr for Origin {
         let syntax = |why: &str| OriginError::Syntax { text: owned(), why: why.to_owned() };
         // The URL parser is made for browsers: it drops tabs and line ends, takes `\` for `/`, and adds missing slashes.
         if text.bytes().any(|b| b <= b' ' || b == 0x7f) {
-            return Err(syntax("it holds a space or control character"));
+            return Err(syntax("it contains a space or a control character"));
         }
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(syntax("it has no scheme"));
@@ -189,12 +189,12 @@ impl FromStr for Origin {
         }
         if authority.contains('%') {
             return Err(syntax(if authority.starts_with('[') {
-                "an address has no zone here"
+                "an IPv6 address cannot have a zone"
             } else {
-                "a host has no %"
+                "a host cannot contain `%`"
             }));
         }
-        let url = Url::parse(text).map_err(|error| syntax(&error.to_string()))?;
+        let url = Url::parse(text).map_err(|_| syntax("its host or port is not valid"))?;
         Self::of(&url)
     }
 }

@@ -26,14 +26,15 @@ pub struct PathPrefix {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PathError {
     /// It does not begin at the root.
-    #[error("the path {0:?} does not begin with a slash")]
+    #[error("invalid path {0:?}: expected a slash at its start, for example /v1/")]
     Relative(String),
     /// It goes on after the path.
-    #[error("the path {0:?} has a query or fragment: a prefix covers any query")]
+    #[error("invalid path {0:?}: it has a query or a fragment; a path allows every query")]
     Query(String),
     /// It would match in one reading and not in another.
     #[error(
-        "the path {0:?} is ambiguous: no empty or dot segments, no encoded slashes or percent signs, no parameters, no control characters"
+        "invalid path {0:?}: sites could read it in different ways; it cannot have empty segments, `.`, `..`, `;`, an encoded `/` or `%`, or \
+         control characters"
     )]
     Ambiguous(String),
 }

@@ -53,7 +53,7 @@ impl Hop {
             return Ok(Onward::Stay(self));
         };
         let (url, origin) = destination(&text(location), Some(&self.url), limits)
-            .map_err(|why| Error::Connection(format!("{} redirected to a place that is none: {why}", self.origin)))?;
+            .map_err(|why| Error::Connection(format!("{} sent an invalid redirect: {why}", self.origin)))?;
         let abroad = !self.is_home() || origin != self.origin;
         let mut hop = Self { url, origin, from: Some(if abroad { Way::Abroad } else { Way::Home }), ..self };
         if rewrites {

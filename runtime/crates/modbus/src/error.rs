@@ -13,7 +13,7 @@ use crate::model::{ExceptionCode, Span};
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ReadError {
     /// The caller may not read the span; nothing was sent.
-    #[error("{0} may not be read")]
+    #[error("no grant allows reading {0}")]
     Denied(Span),
     /// The device replied with an exception.
     #[error("the device answered {0}")]

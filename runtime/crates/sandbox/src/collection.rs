@@ -90,7 +90,7 @@ pub enum Termination {
 #[derive(Debug, thiserror::Error)]
 pub enum StopReason {
     /// It ran into its own mistake: `unreachable`, a memory access out of bounds, a stack that is too deep.
-    #[error("the guest trapped: {what}")]
+    #[error("the collector trapped: {what}")]
     Trap {
         /// What happened.
         what: String,
@@ -98,16 +98,16 @@ pub enum StopReason {
         frames: Vec<String>,
     },
     /// It took longer than it may.
-    #[error("the guest was stopped at its deadline of {} (limit timeout)", humantime::format_duration(*.0))]
+    #[error("the collector was stopped at its deadline of {} (limit timeout)", humantime::format_duration(*.0))]
     Deadline(Duration),
     /// It wanted more than it may have.
-    #[error("the guest was stopped: {0}")]
+    #[error("the collector was stopped: {0}")]
     Limit(LimitReached),
     /// The caller asked for that.
-    #[error("the guest was stopped before its end")]
+    #[error("the collector was stopped before it ended")]
     Interrupted,
     /// It asked for what it kept, and that could not be read.
-    #[error("the guest was stopped: {0}")]
+    #[error("the collector was stopped: {0}")]
     State(StateError),
 }
 
@@ -233,7 +233,7 @@ fn ending_of(error: &wasmtime::Error, assignment: &Assignment) -> Termination {
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         return match exit.0 {
             0 => Termination::Completed,
-            status => Termination::Failed(format!("the guest exited with status {status}")),
+            status => Termination::Failed(format!("the collector exited with status {status}")),
         };
     }
     if let Some(limit) = error.downcast_ref::<LimitReached>() {
@@ -250,7 +250,7 @@ fn ending_of(error: &wasmtime::Error, assignment: &Assignment) -> Termination {
         |trap| match trap {
             Trap::StackOverflow => {
                 let stack = bytesize::ByteSize(WASM_STACK as u64).display().iec();
-                format!("call stack exhausted: it has {stack}, and no setting raises that")
+                format!("call stack exhausted: it has {stack}, and no setting raises this limit")
             }
             trap => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
         },

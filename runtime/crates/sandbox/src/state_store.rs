@@ -23,19 +23,19 @@ const SCHEMA: Schema = Schema {
 
 /// Why values could not be read or kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("what collectors keep: {0}")]
+#[error("cannot use the stored state of collectors: {0}")]
 pub struct StateError(#[from] DatabaseError);
 
 impl StateError {
     /// What to do about it.
     pub fn help(&self) -> &'static str {
         match self.0 {
-            DatabaseError::Full { .. } => "make room on its file system",
+            DatabaseError::Full { .. } => "free space on the file system of that file",
             DatabaseError::Exposed { .. } => pattoo_base::database::EXPOSED_HELP,
             DatabaseError::Damaged { .. } => {
                 "restore the file from a backup, or remove it: every collector then starts without its state"
             }
-            _ => "this user must be able to write the file and its folder",
+            _ => "make the file and its folder writable for this user",
         }
     }
 }

@@ -9,16 +9,18 @@ use crate::model::UnitError;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DeviceUrlError {
     /// There is no `scheme://`.
-    #[error("a device URL starts with its transport: write `tcp://{0}`, `rtu+tcp://{0}` or `rtu:///dev/…`")]
+    #[error(
+        "invalid device URL `{0}`: expected a transport at its start, as in `tcp://{0}`, `rtu+tcp://{0}` or `rtu:///dev/ttyUSB0`"
+    )]
     NoScheme(String),
     /// The scheme is not a Modbus transport.
     #[error(
-        "`{0}` is not a Modbus transport; a device URL looks like `tcp://192.0.2.10:502?unit=1`, `rtu+tcp://192.0.2.10:4001` or \
+        "`{0}` is not a Modbus transport: expected a URL such as `tcp://192.0.2.10:502?unit=1`, `rtu+tcp://192.0.2.10:4001` or \
          `rtu:///dev/ttyUSB0?baud=19200&parity=even&stop=1`"
     )]
     UnknownScheme(String),
     /// `tcp://` without a host, or `tcp://:502`.
-    #[error("the device URL has no host")]
+    #[error("the device URL has no host: write one, as in `tcp://192.0.2.10:502`")]
     NoHost,
     /// `rtu+tcp://` without a port: there is no default.
     #[error("`rtu+tcp` has no default port: write the port of the serial server, as in `rtu+tcp://{0}:4001`")]
@@ -36,10 +38,12 @@ pub enum DeviceUrlError {
     #[error("`{0}` is not a number of stop bits: write 1 or 2")]
     StopBits(String),
     /// `data` is not 8.
-    #[error("`{0}` data bits are not supported: RTU frames have 8 (7 is Modbus ASCII, which is not supported)")]
+    #[error(
+        "`{0}` data bits are not supported: RTU has 8 data bits (7 data bits are Modbus ASCII, which is not supported)"
+    )]
     DataBits(String),
     /// `baud`, `parity`, `stop` or `data` in a URL that opens no serial line.
-    #[error("`{0}` is a parameter of a serial line of this machine (`rtu:///dev/…`): leave it out")]
+    #[error("`{0}` is allowed only for a serial line of this machine (`rtu:///dev/…`): remove it")]
     NotHere(&'static str),
     /// The host is neither a name, nor an IPv4 address in four decimal parts, nor an IPv6 address
     /// in brackets.
@@ -49,7 +53,7 @@ pub enum DeviceUrlError {
     #[error("`{0}` is not a port: write a number from 1 to 65535")]
     Port(String),
     /// A path, a fragment or a user name: only `?unit=…` may follow the port.
-    #[error("`{0}` has no meaning in a device URL: only `?unit=` may follow the port")]
+    #[error("unexpected `{0}` in a device URL: after the port only `?unit=` is allowed")]
     Surplus(String),
     /// An unknown key in the query.
     #[error(
@@ -57,7 +61,7 @@ pub enum DeviceUrlError {
     )]
     UnknownKey(String),
     /// A key is given twice.
-    #[error("the device URL has `{0}` twice")]
+    #[error("the device URL has the parameter `{0}` twice: keep one")]
     Twice(&'static str),
     /// `unit` is not a unit that can be read there.
     #[error(transparent)]

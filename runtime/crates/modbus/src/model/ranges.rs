@@ -103,7 +103,7 @@ pub enum RangesError {
     #[error("address {0} does not exist: addresses are 0 to 65535")]
     Address(String),
     /// The first address is above the last.
-    #[error("the range {first}-{last} ends before it starts")]
+    #[error("invalid range {first}-{last}: the first address is greater than the last")]
     Backwards {
         /// The first address.
         first: u16,

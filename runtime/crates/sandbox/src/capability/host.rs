@@ -97,7 +97,7 @@ impl Host {
     pub(crate) fn last_words(&self, message: &str) -> String {
         let limit = self.context.assignment.limits.error_bytes;
         if message.len() > limit {
-            let reached = LimitReached::of_bytes("the text with which a collector fails", limit, "error_bytes");
+            let reached = LimitReached::of_bytes("the error text of a collector", limit, "error_bytes");
             self.context.reached.say(reached);
         }
         pattoo_base::text::one_line(message, limit)

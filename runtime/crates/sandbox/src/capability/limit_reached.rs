@@ -52,7 +52,7 @@ impl Reached {
     /// Says so in passing: the guest goes on as if there was no limit.
     pub(super) fn note(&self, reached: &LimitReached) {
         if self.is_first(reached) {
-            tracing::debug!("{}: {reached}; what is beyond it waits", self.program);
+            tracing::debug!("{}: {reached}; further requests wait", self.program);
         }
     }
 

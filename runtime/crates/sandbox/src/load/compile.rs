@@ -106,16 +106,16 @@ pub enum CompileError {
     Invalid(String),
     /// It took more processor time than it may.
     #[error(
-        "compiling it took more than {} of processor time (limit compile_time)",
+        "compilation took more than {} of processor time (limit compile_time)",
         humantime::format_duration(*.0)
     )]
     OutOfTime(Duration),
     /// It needed more memory than it may use.
-    #[error("compiling it needed more than {} of memory (limit compile_memory)", bytesize::ByteSize(*.0).display().iec())]
+    #[error("compilation needed more than {} of memory (limit compile_memory)", bytesize::ByteSize(*.0).display().iec())]
     OutOfMemory(u64),
     /// It needed more memory than it may use, and that is less than its limit here.
     #[error(
-        "compiling it needed more memory than it may use: {} of data, which is what this machine or control group \
+        "compilation needed more memory than allowed: {} of data, which is what this machine or control group \
          has, and {} of address space (limit compile_memory)",
         bytesize::ByteSize(*.ceiling).display().iec(),
         bytesize::ByteSize(*.limit).display().iec()
@@ -128,8 +128,8 @@ pub enum CompileError {
     },
     /// The system killed it, before it had reached a limit of ours.
     #[error(
-        "the system killed the compiler{} before it had used the {} of memory that it may (limit compile_memory)",
-        if *.for_memory { " since the control group had no memory left," } else { ", as it does when memory runs out," },
+        "the system killed the compiler{}; it had not reached its limit of {} (limit compile_memory)",
+        if *.for_memory { " because the control group had no memory left" } else { ", as it does when memory runs out" },
         bytesize::ByteSize(*.limit).display().iec()
     )]
     Killed {
@@ -139,11 +139,11 @@ pub enum CompileError {
         limit: u64,
     },
     /// It did not end.
-    #[error("the compiler had not ended after {}", humantime::format_duration(*.0))]
+    #[error("the compiler did not end within {}", humantime::format_duration(*.0))]
     Stuck(Duration),
     /// What it was compiled to is too large to be kept and loaded.
     #[error(
-        "its compiled form has more than {}, which is {} and {MAX_GROWTH} times the module; no setting raises that",
+        "its compiled form is larger than {} ({} plus {MAX_GROWTH} times the module), and no setting raises this limit",
         bytesize::ByteSize(*.0).display().iec(),
         bytesize::ByteSize(MAX_COMPILED).display().iec()
     )]
@@ -152,10 +152,10 @@ pub enum CompileError {
     #[error("it defines more than {0} functions (limit module_functions)")]
     TooManyFunctions(u32),
     /// The compiler failed, or the child is not our compiler.
-    #[error("the compiler failed at it: {0}")]
+    #[error("the compiler failed: {0}")]
     Fault(String),
     /// The same failed before, and is not tried again.
-    #[error("{error}; that was {} ago, and is not tried again as it is", humantime::format_duration(*.age))]
+    #[error("{error}; this was {} ago, and the module is not compiled again with the same limits", humantime::format_duration(*.age))]
     Before {
         /// How it failed.
         error: Box<CompileError>,
@@ -163,7 +163,7 @@ pub enum CompileError {
         age: Duration,
     },
     /// The child could not be started, or the pipes to it failed.
-    #[error("the compiler does not run: {0}")]
+    #[error("cannot start the compiler: {0}")]
     Child(io::Error),
 }
 
@@ -185,23 +185,23 @@ impl CompileError {
     pub(super) fn help(&self) -> &'static str {
         match self {
             Self::OutOfTime(_) | Self::OutOfMemory(_) => {
-                "a module that costs the compiler so much is broken or hostile; if you know that it is neither, raise the limit"
+                "raise the limit if you trust the module: usually only broken or hostile modules cost so much"
             }
             Self::OverCeiling { .. } | Self::Killed { .. } => {
                 "give this machine or control group more memory (`MemoryMax=` of the unit), or compile the module where there is more"
             }
-            Self::Outgrown(_) => "a module that grows so much is broken or hostile",
+            Self::Outgrown(_) => "use another build of the module: usually only broken or hostile modules grow so much",
             Self::TooManyFunctions(_) => {
-                "if this module may be so large, raise `module_functions` under `limits:` (`--limit` of `run`)"
+                "raise `module_functions` under `limits:` (`--limit` of `run`) if you trust the module"
             }
             Self::NotACollector(_) | Self::Invalid(_) => {
                 "build the module again; if it was copied, compare its size and digest"
             }
             Self::Fault(_) | Self::Stuck(_) => {
-                "the compiler is at fault, or the module is hostile: report it with the module"
+                "report this with the module: the compiler has a bug, or the module is hostile"
             }
             Self::Before { error, .. } => error.help(),
-            Self::Child(_) => "check that this program can start itself, and that memory is left",
+            Self::Child(_) => "check that this program can start itself, and that there is free memory",
         }
     }
 }
@@ -265,8 +265,8 @@ impl Compiler {
         };
         let why = one_line(&why, MAX_FAULT);
         Some(format!(
-            "modules are compiled without a filter of system calls (seccomp): {why}; a module that takes the compiler over could \
-             reach files and the network as this user can"
+            "modules are compiled without a filter of system calls (seccomp): {why}; a module that takes control of the compiler \
+             could use files and the network with the rights of this user"
         ))
     }
 

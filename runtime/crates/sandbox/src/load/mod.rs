@@ -66,7 +66,7 @@ pub enum LoadError {
         error: std::io::Error,
     },
     /// The file is larger than any module is taken to be.
-    #[error("{} has more than the {limit} bytes that a module may have (limit module_bytes)", path.display())]
+    #[error("{} is larger than {limit} bytes (limit module_bytes)", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -75,7 +75,7 @@ pub enum LoadError {
     },
     /// The file is text, and more of it than is read.
     #[error(
-        "{} is text of more than {}, and no setting raises that",
+        "{} is text of more than {}, and no setting raises this limit",
         path.display(),
         bytesize::ByteSize(MAX_TEXT as u64).display().iec()
     )]
@@ -92,7 +92,7 @@ pub enum LoadError {
         detail: String,
     },
     /// A core module that cannot be made a component with our contract.
-    #[error("{} is a core module that is no collector: {detail}", path.display())]
+    #[error("{} is a core module but not a collector: {detail}", path.display())]
     CoreModule {
         /// The file.
         path: PathBuf,
@@ -145,25 +145,25 @@ impl LoadError {
     /// What to do about it.
     pub fn help(&self) -> Cow<'static, str> {
         match self {
-            Self::Unreadable { .. } => "give the path of a .wasm or .wat file that this user may read".into(),
+            Self::Unreadable { .. } => "give the path of a .wasm or .wat file that this user can read".into(),
             Self::TooLarge { .. } => {
                 "build it without debug information (`wasm-tools strip`), or raise `module_bytes` under `limits:`"
                     .into()
             }
-            Self::TooMuchText { .. } => "give the binary form of it (`wasm-tools parse`)".into(),
+            Self::TooMuchText { .. } => "convert it to its binary form (`wasm-tools parse`)".into(),
             Self::NotWasm { .. } => {
                 "give a WebAssembly component or core module (.wasm), or the text format of either (.wat)".into()
             }
             Self::CoreModule { .. } => {
-                "what a core module imports and exports is on the page docs/guests/abi.md; or build a component".into()
+                "see docs/guests/abi.md for what a core module imports and exports, or build a component".into()
             }
             Self::NotCompiled { error, .. } => error.help().into(),
             Self::Invalid { .. } => "build the module again; if it was copied, compare its size and digest".into(),
             Self::UnknownImport { import, .. } if Interface::is_of_wasi(import) => {
                 let drafts = draft_interfaces().collect::<Vec<_>>().join(", ");
                 format!(
-                    "provided is WASI 0.2 (0.2.0 and later, not 0.3): wasi:cli, clocks, filesystem, http (outgoing only), io, \
-                     random and sockets, and {drafts}; build it for that"
+                    "build it for WASI 0.2 (0.2.0 and later, not 0.3); provided are wasi:cli, clocks, filesystem, http (outgoing only), \
+                     io, random and sockets, and {drafts}"
                 )
                 .into()
             }
@@ -284,7 +284,7 @@ impl Sandbox {
         if let Some(cache) = &self.cache {
             match cache.put(&self.engine, &module.sha256(), &code) {
                 Err(error) => {
-                    tracing::warn!("{}: its compiled form is not kept: {error}", module.path().display());
+                    tracing::warn!("{}: cannot cache the compiled module: {error}", module.path().display());
                 }
                 // What is mapped from the file takes no memory that the system could not have back.
                 Ok(()) => {
@@ -314,7 +314,7 @@ impl Sandbox {
             && let Some(failure) = self.compiler.failure(error, limits)
             && let Err(error) = cache.put_failure(&self.engine, &module.sha256(), &failure)
         {
-            tracing::warn!("{}: that it was refused is not kept: {error}", module.path().display());
+            tracing::warn!("{}: cannot store that its compilation failed: {error}", module.path().display());
         }
     }
 

@@ -110,16 +110,15 @@ impl Module {
         let bytes = if bytes.starts_with(MAGIC) {
             bytes
         } else {
-            let text = std::str::from_utf8(&bytes).map_err(|_| {
-                not_wasm("it begins neither with the bytes of a WebAssembly binary nor is it text".to_owned())
-            })?;
+            let text = std::str::from_utf8(&bytes)
+                .map_err(|_| not_wasm("it is neither a WebAssembly binary nor text".to_owned()))?;
             if text.len() > MAX_TEXT {
                 return Err(LoadError::TooMuchText { path });
             }
             wat::parse_str(text).map_err(|error| not_wasm(wat_fault(&error)))?
         };
         if bytes.len() < 8 {
-            return Err(not_wasm("it is cut off within its first 8 bytes".to_owned()));
+            return Err(not_wasm("it is cut off: it has fewer than 8 bytes".to_owned()));
         }
         let (kind, size) = (Kind::of(&bytes), bytes.len() as u64);
         Ok(Self { path, kind, size, sha256: ModuleDigest::of(&bytes), bytes: Bytes::Held(bytes) })
@@ -161,7 +160,7 @@ impl Module {
             if ModuleDigest::of(&bytes) == self.sha256 {
                 Ok(Cow::Owned(bytes))
             } else {
-                Err(io::Error::new(ErrorKind::InvalidData, "it was changed while it was being loaded"))
+                Err(io::Error::new(ErrorKind::InvalidData, "the file changed while it was loaded"))
             }
         };
         again().map_err(|error| LoadError::Unreadable { path: self.path.clone(), error })

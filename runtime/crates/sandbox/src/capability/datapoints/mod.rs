@@ -34,7 +34,7 @@ pub static DEFINITION: CapabilityDefinition = CapabilityDefinition {
             Interface::ours(
                 "pattoo:agent/types",
                 None,
-                "the types of the others",
+                "defines the types of the other interfaces",
                 include_str!("../../../../../../wit/types.wit"),
             ),
             Interface::ours(
@@ -96,7 +96,7 @@ const WORK_PER_TURN: usize = 4_096;
 pub struct Emission {
     /// The datapoints that stand.
     pub sink: Box<dyn Sink>,
-    /// How many were not taken.
+    /// How many were rejected.
     pub rejected: usize,
     /// How many log lines said why.
     logged: u32,
@@ -152,7 +152,7 @@ impl Emission {
         self.sink.held().saturating_add(self.targets.len().saturating_mul(PER_TARGET))
     }
 
-    /// Counts datapoints that were not taken, and says whether there is a line left to say why.
+    /// Counts datapoints that were rejected, and says whether there is a line left to say why.
     fn reject(&mut self, datapoints: usize) -> bool {
         self.rejected = self.rejected.saturating_add(datapoints);
         self.logged = self.logged.saturating_add(1);
@@ -218,7 +218,7 @@ impl datapoints::Host for Host {
         let count = points.len();
         if let Err(limit) = self.capabilities.datapoints.admit(&target, count, limits) {
             if self.capabilities.datapoints.reject(count) {
-                tracing::warn!("{program}: {count} datapoints not taken: {limit}");
+                tracing::warn!("{program}: {count} datapoints rejected: {limit}");
             }
             return Ok(Err(datapoints::Error::Quota(limit.to_string())));
         }
@@ -233,7 +233,7 @@ impl datapoints::Host for Host {
                 Ok(rejections) => rejections,
                 Err(error) => {
                     if self.capabilities.datapoints.reject(count) {
-                        tracing::warn!("{program}: {count} datapoints not taken: {error}");
+                        tracing::warn!("{program}: {count} datapoints rejected: {error}");
                     }
                     return Ok(Err(datapoints::Error::Target(error.to_string())));
                 }
@@ -252,7 +252,7 @@ impl datapoints::Host for Host {
                 if is_logged {
                     let target = one_line(&target, MAX_LOGGED_TARGET);
                     let why = limit.as_ref().map_or_else(String::new, |limit| format!(": {limit}"));
-                    tracing::warn!("{program}: of {count} datapoints of `{target}` not taken: {rejection}{why}");
+                    tracing::warn!("{program}: 1 of {count} datapoints of `{target}` rejected: {rejection}{why}");
                 }
                 rejected.push(to_guest(rejection, limit.as_ref()));
             }

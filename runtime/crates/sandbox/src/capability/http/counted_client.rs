@@ -280,6 +280,6 @@ fn time_of(wait: Wait) -> &'static str {
     match wait {
         Wait::Total | Wait::Guest => "the time of one fetch",
         Wait::Connect => "the time of one connection",
-        Wait::Idle => "the silence of a site",
+        Wait::Idle => "the time without data from a site",
     }
 }

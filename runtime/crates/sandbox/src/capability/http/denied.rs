@@ -4,6 +4,9 @@ use pattoo_fetch::Denied;
 
 use crate::capability::Denial;
 
+/// An origin and a path of at most so many bytes together are never left out of a [`Denial`].
+const MAX_SHORT: usize = 256;
+
 /// What would have to be granted, for the operator's eyes.
 pub(super) fn denial_of(denied: &Denied) -> Denial {
     let hint = denied.grant_hint();
@@ -12,5 +15,13 @@ pub(super) fn denial_of(denied: &Denied) -> Denial {
         let entries: Vec<&str> = hint.yaml.trim_start_matches("- ").lines().map(str::trim).collect();
         format!("http: [{{ {} }}]", entries.join(", "))
     });
-    Denial { what: denied.to_string(), flag: hint.and_then(|hint| hint.flag), line }
+    // The grant names the origin, which is not repeated before it.
+    let Denied { origin, method, path, reason, redirected } = denied;
+    let is_short = origin.to_string().len().saturating_add(path.len()) <= MAX_SHORT;
+    let what = if line.is_some() && is_short {
+        format!("{}{method} {path} is denied: {reason}", if *redirected { "a redirect to " } else { "" })
+    } else {
+        denied.to_string()
+    };
+    Denial { what, flag: hint.and_then(|hint| hint.flag), line }
 }

@@ -79,11 +79,11 @@ fn method(fields: Fields<'_>, node: &Node) -> Result<Method, Reported> {
 }
 
 fn header(fields: Fields<'_>, entry: &Entry, folder: &Path) -> Result<(HeaderName, Secret), Reported> {
-    let help = "name it for example `authorization`";
+    let help = "write a valid name, for example `authorization`";
     let name = entry
         .key
         .parse()
-        .map_err(|_| fields.wrong_key(entry, format!("`{}` is not the name of a header", shown(&entry.key)), help));
+        .map_err(|_| fields.wrong_key(entry, format!("`{}` is not a valid header name", shown(&entry.key)), help));
     let form = secret::form();
     let value = secret::read(fields.of(&form, &entry.node), folder);
     Ok((name?, value?))

@@ -54,7 +54,7 @@ pub static DEFINITION: CapabilityDefinition = CapabilityDefinition {
                 Some(&POWER),
                 "fetches from the web origins that are granted",
             ),
-            Interface::wasi("wasi:http/types", None, "the requests and responses of the web"),
+            Interface::wasi("wasi:http/types", None, "defines HTTP requests and responses"),
         ],
     )
 };

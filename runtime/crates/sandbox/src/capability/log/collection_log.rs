@@ -139,8 +139,8 @@ impl GuestLog {
             let (program, kept) = (&self.0.program, self.0.lines.load(Ordering::Relaxed));
             let bytes = bytesize::ByteSize(self.0.max_bytes as u64).display().iec();
             tracing::warn!(
-                "{program}: {left_out} log lines left out after the first {kept} of this collection: there may be {} of \
-                 them (limit log_lines) with {bytes} in all (limit log_bytes)",
+                "{program}: {left_out} log lines left out after the first {kept} of this collection: at most {} lines \
+                 (limit log_lines) and {bytes} (limit log_bytes) are logged",
                 self.0.max_lines
             );
         }

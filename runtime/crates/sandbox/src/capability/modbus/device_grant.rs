@@ -19,7 +19,7 @@ pub struct DeviceName(String);
 
 /// Why a text is no name of a device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a device name: it takes 1 to {MAX_NAME} letters, digits, `.`, `-`, `_` or `:`")]
+#[error("invalid device name `{0}`: expected 1 to {MAX_NAME} letters, digits, `.`, `-`, `_` or `:`")]
 pub struct DeviceNameError(String);
 
 impl FromStr for DeviceName {

@@ -14,8 +14,7 @@ pub struct Devices {
 /// A grant of a device that is an endpoint of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the grant of `{name}` names an endpoint of pattoo-wasm or its pattoo server, {endpoint}, which no guest may talk to unless the \
-     grant says `own: true`"
+    "the grant of `{name}` is an endpoint of pattoo-wasm itself or its pattoo server, {endpoint}, and it does not say `own: true`"
 )]
 pub struct OwnDevice {
     /// The name in the grant.

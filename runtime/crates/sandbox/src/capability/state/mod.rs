@@ -27,8 +27,7 @@ use super::{
 use crate::state_store::{Changes, StateError, StateStore};
 
 /// What is reached with it.
-pub(super) static POWER: Power =
-    Power { what: "state", does: "keeps values of its own from one collection to the next" };
+pub(super) static POWER: Power = Power { what: "state", does: "stores its own values for later collections" };
 
 /// The capability.
 pub static DEFINITION: CapabilityDefinition = CapabilityDefinition {
@@ -39,7 +38,7 @@ pub static DEFINITION: CapabilityDefinition = CapabilityDefinition {
         &[Interface::ours(
             "pattoo:agent/state",
             Some(&POWER),
-            "keeps values from one collection to the next",
+            "stores values for later collections",
             include_str!("../../../../../../wit/state.wit"),
         )],
     )
@@ -223,7 +222,7 @@ impl Host {
     /// Sets a value.
     pub(super) async fn set_state(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), Unset>> {
         if key.is_empty() || key.len() > MAX_KEY {
-            let why = format!("the key has {} bytes, and may have 1 to {MAX_KEY}", key.len());
+            let why = format!("the key has {} bytes, and 1 to {MAX_KEY} are allowed", key.len());
             return Ok(Err(Unset::Invalid(why)));
         }
         let limit = self.context.assignment.limits.state.bytes;
@@ -234,7 +233,7 @@ impl Host {
         let replaced = before.map_or(0, |before| size(&key, &before.value));
         let grown = self.capabilities.state.without(replaced).saturating_add(size(&key, &value));
         if grown > limit {
-            let reached = LimitReached::of_bytes("what a program keeps", limit, "state_bytes");
+            let reached = LimitReached::of_bytes("the state of a program", limit, "state_bytes");
             return Ok(Err(Unset::Quota(self.context.reached.say(reached))));
         }
         let state = &mut self.capabilities.state;

@@ -42,19 +42,14 @@ pub static DEFINITION: CapabilityDefinition = CapabilityDefinition {
                 "wasi:keyvalue/store",
                 VERSION,
                 Some(&state::POWER),
-                "keeps values from one collection to the next",
+                "stores values for later collections",
             ),
-            Interface::draft(
-                "wasi:keyvalue/atomics",
-                VERSION,
-                Some(&state::POWER),
-                "counts in the values that it keeps",
-            ),
+            Interface::draft("wasi:keyvalue/atomics", VERSION, Some(&state::POWER), "increments stored values"),
             Interface::draft(
                 "wasi:keyvalue/batch",
                 VERSION,
                 Some(&state::POWER),
-                "keeps several values from one collection to the next",
+                "stores several values for later collections",
             ),
         ],
     )
