@@ -164,13 +164,16 @@ impl Cli {
     }
 
     /// Starts `receive` on a free port, storing into `received.sqlite3`, with the scenario of
-    /// `scenario.yaml` if that exists.
+    /// `scenario.yaml`, which is created empty if there is none.
     pub fn receive(&self) -> Running {
         self.receive_at("127.0.0.1:0")
     }
 
     /// Starts `receive` at this address.
     pub fn receive_at(&self, address: &str) -> Running {
+        if !self.folder().join("scenario.yaml").exists() {
+            self.file("scenario.yaml", "");
+        }
         let mut command = self.command(&[
             "receive",
             "--listen",

@@ -36,13 +36,16 @@ pub(super) struct Args {
 
 /// Builds the project.
 pub(super) fn build(args: &Args) -> Result<Exit, Failure> {
-    let unusable = |error| Failure::usage(format!("{}: {error}", args.folder.display()));
+    let unusable =
+        |error| Failure::usage(format!("{}: {error}", args.folder.display())).help("name the folder of a collector");
     let folder = args.folder.canonicalize().map_err(unusable)?;
     let Some(language) = Language::of(&folder) else {
         let markers: Vec<_> =
             LANGUAGES.iter().map(|language| format!("{} ({})", language.marker, language.title)).collect();
-        return Err(Failure::usage(format!("{} is not the folder of a collector", folder.display()))
-            .help(format!("name a folder with one of {}, or create one with `pattoo-wasm new`", markers.join(", "))));
+        return Err(Failure::usage(format!("{} is not the folder of a collector", folder.display())).help(format!(
+            "name a folder that has one of {}, or create one with `pattoo-wasm new`",
+            markers.join(", ")
+        )));
     };
     let output = match &args.output {
         // The tools run in the project's folder; the path is relative to the current one.
@@ -53,7 +56,9 @@ pub(super) fn build(args: &Args) -> Result<Exit, Failure> {
     };
     (language.build)(&folder, &output)?;
     let size = fs::metadata(&output)
-        .map_err(|error| Failure::internal(format!("the tools wrote no module: {}: {error}", output.display())))?
+        .map_err(|error| {
+            Failure::internal(format!("the tools did not create the module: {}: {error}", output.display()))
+        })?
         .len();
     let shown = shown(&output);
     print_line(format!("{shown} ({}). Run it:\n\n  pattoo-wasm run {shown}", ByteSize(size).display().si()))?;

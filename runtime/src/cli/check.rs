@@ -18,10 +18,13 @@ use pattoo_sandbox::{
     CompileLimits, LoadError, Module, ModuleDigest, Sandbox,
     capability::{CAPABILITIES, GrantError},
 };
-use pattoo_settings::{Place, Problem, Severity};
+use pattoo_settings::{ConfigError, Place, Problem, Severity};
 
 use super::{Exit, Failure, exit::Finding, stdout::print_line};
-use crate::config::{CollectorSettings, ConfigDirectory, Loaded, OURS, PathStep, schema};
+use crate::{
+    config::{CollectorSettings, ConfigDirectory, Loaded, OURS, PathStep, modules, schema},
+    daemon::GRANT_HELP,
+};
 
 /// The time for reaching an output.
 const REACHABLE_WITHIN: Duration = Duration::from_secs(3);
@@ -45,7 +48,7 @@ It reads pattoo.yaml, pattoo_agent.yaml and pattoo_wasm.yaml in PATTOO_CONFIGDIR
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Print the effective settings as YAML; secrets by the name of their variable or file
+    /// Print the effective settings as YAML, with the variable or file of each secret
     #[arg(long)]
     effective: bool,
 
@@ -60,9 +63,12 @@ pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
         print_line(format!("{:#}", schema()))?;
         return Ok(Exit::Success);
     }
-    let loaded = tokio::task::spawn_blocking(|| Loaded::load(&ConfigDirectory::find()))
-        .await
-        .map_err(|error| Failure::internal(format!("internal error while reading the configuration: {error}")))??;
+    let loaded = tokio::task::spawn_blocking(|| {
+        let directory = ConfigDirectory::find();
+        Loaded::load(&directory).map_err(|error| with_missing_modules(&error, &directory))
+    })
+    .await
+    .map_err(|error| Failure::internal(format!("internal error while reading the configuration: {error}")))??;
     let reachable = reachable(&loaded).await;
     let own = OwnEndpoints::of_all(&loaded.configuration.output_urls, loaded.configuration.status).await;
     let mut problems = tokio::task::block_in_place(|| everything_else(&loaded, &own))?;
@@ -84,6 +90,16 @@ pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
     Ok(if errors == 0 { Exit::Success } else { Exit::Usage })
 }
 
+/// The same error, and the modules that cannot be read: they need no valid configuration.
+fn with_missing_modules(error: &ConfigError, directory: &ConfigDirectory) -> ConfigError {
+    let missing = modules(directory).into_iter().filter_map(|(path, place)| {
+        let error = Module::read_within(&path, &CompileLimits::default()).err()?;
+        let is_missing = matches!(error, LoadError::Unreadable { .. });
+        is_missing.then(|| Problem::error(error.to_string(), place, error.help()))
+    });
+    error.problems().iter().cloned().chain(missing).collect::<Vec<_>>().into()
+}
+
 /// The place of something below the collector with this index.
 fn place(loaded: &Loaded, index: usize, path: &[PathStep]) -> Place {
     let path: Vec<_> =
@@ -95,12 +111,13 @@ fn place(loaded: &Loaded, index: usize, path: &[PathStep]) -> Place {
 async fn reachable(loaded: &Loaded) -> Vec<Problem> {
     let outputs = &loaded.configuration.outputs;
     if outputs.is_empty() {
-        let help = "add `server: { url: \"https://pattoo.example.org\" }`; until then payloads wait in the spool";
-        return vec![Problem::error("no server is configured", loaded.place(&[OURS]), help).as_warning()];
+        let help = "add `server: { url: \"https://pattoo.example.org\" }` or `outputs:`; the daemon does not start without an output";
+        return vec![Problem::error("no output is configured", loaded.place(&[OURS]), help).as_warning()];
     }
     let probe = async |output: &NamedOutput| {
         let what = output.output.settings().probe(REACHABLE_WITHIN).await.err()?;
-        let help = "start it, or correct its address; until then payloads wait in the spool".to_owned();
+        let help =
+            "start the server, or correct its address; payloads wait in the spool until it can be reached".to_owned();
         Some(Problem { severity: Severity::Warning, what, place: loaded.place_of_outputs(), help })
     };
     futures_util::future::join_all(outputs.iter().map(probe)).await.into_iter().flatten().collect()
@@ -135,7 +152,7 @@ fn directories(loaded: &Loaded) -> Vec<Problem> {
         let why = files::check_writable(path).err()?;
         let keys = |section| [PathStep::Key(section), PathStep::Key(key)];
         let place = loaded.place_in_pattoos(&[&keys("pattoo"), &keys("main")]);
-        let what = format!("{} cannot be written to: {why}", path.display());
+        let what = format!("cannot write to {}: {why}", path.display());
         let help = format!("create it, owned by the user of the daemon, or set another `{key}`");
         Some(Problem { severity: Severity::Error, what, place, help })
     };
@@ -163,16 +180,15 @@ fn own_files(loaded: &Loaded) -> Vec<Problem> {
 /// A status address that other machines can reach.
 fn status(loaded: &Loaded) -> Option<Problem> {
     let status = loaded.configuration.status.filter(|status| !status.ip().is_loopback())?;
-    let what = format!("anyone who reaches {status} can read the status of the daemon");
-    let help = "write `status: \"127.0.0.1:20203\"`, unless everyone on that network may read it";
+    let what = format!("other machines can read the status of the daemon at {status}");
+    let help = "write `status: \"127.0.0.1:20203\"`, unless they are meant to read it";
     Some(Problem::error(what, loaded.place(&[OURS, PathStep::Key("status")]), help).as_warning())
 }
 
 /// Grants that can never be used.
 fn grants(collector: &CollectorSettings, own: &OwnEndpoints, at: &impl Fn(&[PathStep]) -> Place) -> Vec<Problem> {
     let problem = |error: GrantError| {
-        let help = "remove this grant, or correct it";
-        Problem::error(error.to_string(), at(&[PathStep::Key("grants"), PathStep::Key(error.capability)]), help)
+        Problem::error(error.to_string(), at(&[PathStep::Key("grants"), PathStep::Key(error.capability)]), GRANT_HELP)
     };
     collector.grants.check(&collector.limits.collection, own).into_iter().map(problem).collect()
 }
@@ -184,11 +200,11 @@ fn timeout(collector: &CollectorSettings, at: &impl Fn(&[PathStep]) -> Place) ->
         return None;
     }
     let what = format!(
-        "a collection of `{}` may take {timeout:?}, longer than the {} s from one to the next",
+        "a collection of `{}` may take {timeout:?}, which is longer than its interval of {} s",
         collector.program,
         interval.seconds()
     );
-    let help = "lower `timeout` or raise `polling_interval`; runs are skipped while a collection is running";
+    let help = "lower `timeout` or raise `polling_interval`; while a collection runs, scheduled runs are skipped";
     Some(Problem::error(what, at(&[PathStep::Key("limits"), PathStep::Key("timeout")]), help).as_warning())
 }
 
@@ -227,8 +243,8 @@ fn load(sandbox: &Sandbox, path: &Path, limits: &CompileLimits) -> Result<Loaded
 /// A module whose digest is not the pinned one.
 fn digest(collector: &CollectorSettings, loaded: &LoadedModule, at: &impl Fn(&[PathStep]) -> Place) -> Option<Problem> {
     let pinned = collector.sha256.filter(|pinned| *pinned != loaded.sha256)?;
-    let what = format!("{} has another digest than {pinned}", collector.module.display());
-    let help = format!("replace the file, or write `sha256: {}` if this file is right", loaded.sha256);
+    let what = format!("{} does not have the pinned digest {pinned}", collector.module.display());
+    let help = format!("replace the file, or write `sha256: {}` if you trust this file", loaded.sha256);
     Some(Problem::error(what, at(&[PathStep::Key("sha256")]), help))
 }
 
@@ -243,22 +259,25 @@ fn imports(collector: &CollectorSettings, loaded: &LoadedModule, at: &impl Fn(&[
         let is_used = loaded.imports.iter().any(|import| capability.is_reached_by(import));
         if !(grant.is_empty)(&collector.grants) {
             if !is_used {
-                let what = format!("`{}` is granted `{interface}`, which its module does not use", collector.program);
-                let help = "remove the grant, or name the right module";
+                let what = format!(
+                    "the grant of `{interface}` to `{}` has no use: its module does not import `{interface}`",
+                    collector.program
+                );
+                let help = "remove the grant, or correct `module:`";
                 problems.push(Problem::error(what, at(&path), help));
             }
         } else if imported(interface) {
             // Some languages always import `wasi:http`, so that a missing grant for it is not
             // reported.
-            let what = format!("the module of `{}` uses `{interface}`, and has no grant for it", collector.program);
-            let help = format!("add `grants: {{ {} }}`, unless it does not need it", grant.example);
+            let what = format!("`{}` has no grant of `{interface}`, which its module imports", collector.program);
+            let help = format!("add `grants: {{ {} }}`, unless the collector works without it", grant.example);
             problems.push(Problem::error(what, at(&path), help).as_warning());
         }
     }
     if !imported(DATAPOINTS) {
         let what =
-            format!("the module of `{}` cannot emit a datapoint: it does not use `{DATAPOINTS}`", collector.program);
-        let help = "name the module of a collector";
+            format!("`{}` cannot emit a datapoint: its module does not import `{DATAPOINTS}`", collector.program);
+        let help = "set `module:` to the module of a collector";
         problems.push(Problem::error(what, at(&[PathStep::Key("module")]), help).as_warning());
     }
     problems

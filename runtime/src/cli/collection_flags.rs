@@ -11,8 +11,8 @@ use pattoo_measurement::{Agent, AgentId, AgentIdError, Hostname, PollingInterval
 use pattoo_sandbox::{Collector, CompileLimits, Module, Sandbox, capability::Grants};
 use serde_json::Map;
 
-use super::{Failure, grant_flags::GrantFlags};
-use crate::config::{self, CollectorLimits, DataDirectory, Limit};
+use super::{Failure, grant_flags::GrantFlags, values};
+use crate::config::{self, CollectorLimits, DataDirectory, Limit, SettingsError};
 
 /// The time after which a compilation is announced, on a terminal.
 const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
@@ -46,11 +46,11 @@ pub(super) struct CollectionFlags {
     grants: Option<PathBuf>,
 
     /// Stop the collection after this time
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::duration)]
     timeout: Duration,
 
     /// Limit the memory of the collector
-    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = values::size)]
     memory: ByteSize,
 
     /// Set another limit, named as under `limits:` in `pattoo_wasm.yaml` (repeatable)
@@ -63,15 +63,20 @@ pub(super) struct CollectionFlags {
 }
 
 fn parse_interval(text: &str) -> Result<PollingInterval, String> {
-    let seconds: u32 = text.parse().map_err(|_| "it is not an integer of seconds".to_owned())?;
+    let seconds = values::integer::<u32>(1..=u64::from(PollingInterval::MAX_SECONDS), "300")(text)?;
     PollingInterval::from_seconds(seconds).map_err(|error| error.to_string())
 }
 
 fn parse_limit(text: &str) -> Result<(Limit, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, for example datapoints=20000")?;
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, for example datapoints=20000")?;
     let limit = config::limit_named(name).ok_or_else(|| config::unknown_limit(name))?;
     limit.set(&mut CollectorLimits::default(), value).map_err(|error| error.to_string())?;
     Ok((limit, value.to_owned()))
+}
+
+fn unusable_setting(error: SettingsError) -> Failure {
+    let help = error.help();
+    Failure::usage(error).help(help)
 }
 
 impl CollectionFlags {
@@ -79,9 +84,9 @@ impl CollectionFlags {
     pub(super) fn settings(&self) -> Result<String, Failure> {
         let mut settings = self.settings_file.as_deref().map_or_else(|| Ok(Map::new()), config::read_settings)?;
         for setting in &self.settings {
-            config::merge_setting(&mut settings, setting).map_err(Failure::usage)?;
+            config::merge_setting(&mut settings, setting).map_err(unusable_setting)?;
         }
-        config::to_json(settings).map_err(Failure::usage)
+        config::to_json(settings).map_err(unusable_setting)
     }
 
     /// The grants.
@@ -112,12 +117,13 @@ impl CollectionFlags {
             program.clone()
         } else {
             let stem = module.file_stem().unwrap_or_default().to_string_lossy();
-            stem.parse().map_err(|error| Failure::usage(error).help("name the program with --program NAME"))?
+            stem.parse()
+                .map_err(|error| Failure::usage(error).help("set the name of the program with --program NAME"))?
         };
         let hostname = match &self.hostname {
             Some(hostname) => hostname.clone(),
             None => config::fully_qualified_hostname()
-                .map_err(|error| Failure::internal(error).help("name this machine with --hostname NAME"))?,
+                .map_err(|error| Failure::internal(error).help("set the name of this machine with --hostname NAME"))?,
         };
         let id = id(&program)?;
         Ok(Agent { program, id, hostname, polling_interval: self.interval })
@@ -134,8 +140,9 @@ pub(super) async fn load(
     let compiled = directory.compiled().to_owned();
     let mut loading = tokio::task::spawn_blocking(move || {
         let sandbox = Sandbox::new(1, super::compiler()?, super::cache(&compiled)).map_err(|error| {
-            Failure::internal(error)
-                .help("raise the limit on address space (`ulimit -v`): 16 GiB are reserved, not used")
+            Failure::internal(error).help(
+                "raise the limit on address space (`ulimit -v`): a collection reserves 16 GiB, which it does not use",
+            )
         })?;
         let collector = sandbox.load_within(&module, &limits)?;
         Ok((sandbox, collector))

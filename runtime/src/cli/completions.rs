@@ -34,7 +34,7 @@ pub(super) fn print(args: &Args) -> Result<Exit, Failure> {
 
 pub(super) fn write_man_pages(args: &ManArgs) -> Result<Exit, Failure> {
     clap_mangen::generate_to(Cli::command(), &args.folder).map_err(|error| {
-        Failure::usage(format!("{}: {error}", args.folder.display())).help("name a folder that exists")
+        Failure::usage(format!("{}: {error}", args.folder.display())).help("name an existing folder")
     })?;
     Ok(Exit::Success)
 }

@@ -65,15 +65,15 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     let spool = open_spool(&configuration).await?;
     let server = match configuration.status {
         Some(address) => Some(StatusServer::bind(address).await.map_err(|error| {
-            Failure::usage(format!("cannot listen on {address} for status: {error}"))
-                .help("set another address under `pattoo_wasm: status:`, port 0 for any free port, or `none`")
+            Failure::usage(format!("cannot listen on the status address {address}: {error}"))
+                .help("set another `status:` in pattoo_wasm.yaml: an address with a free port, with port 0 for any free port, or `none`")
         })?),
         None => None,
     };
     let state = StateStore::at(&configuration.directories.daemon.state());
     let resources = DaemonResources::new(spool.clone(), state, server.as_ref().map(StatusServer::address));
     let resources = Arc::new(resources);
-    let first = plan(&resources, &configuration).await.map_err(Failure::usage)?;
+    let first = plan(&resources, &configuration).await?;
 
     let concurrent = configuration.concurrent;
     let compiled = configuration.directories.daemon.compiled().to_owned();
@@ -92,7 +92,7 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
             .map_err(|error| Failure::internal(format!("cannot start the engine: {error}")))?
             .map_err(|error| {
                 Failure::internal(error).help(
-                "raise the limit on address space: 8 GiB are reserved, not used, for each of `concurrent` collections",
+                "raise the limit on address space (`ulimit -v`), or lower `concurrent`: each collection reserves 8 GiB, which it does not use",
             )
             })?;
     if let Some(bytes) = configuration.collection_memory {
@@ -120,7 +120,7 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     tokio::select! {
         () = finish => {}
         () = stop_requested(&mut commands) => {
-            tracing::warn!("second signal to stop: running collections are abandoned");
+            tracing::warn!("received a second signal to stop: running collections are abandoned");
         }
     }
     if let Some(serving) = serving {
@@ -202,16 +202,19 @@ async fn reload(
         Ok(Ok(configuration)) => configuration,
         Ok(Err(error)) => {
             for problem in error.problems() {
-                tracing::error!("{problem}; {}", problem.help);
+                tracing::error!("{problem}; help: {}", problem.help);
             }
             return Err(format!("it has {}", counted(error.problems().len() as u64, "problem", "problems")));
         }
         Err(_) => return Err("it could not be read".to_owned()),
     };
     for key in configuration.keep_from_start(started) {
-        tracing::warn!("`{key}` changed, which needs a restart: until then the previous value stays in effect");
+        tracing::warn!("`{key}` changed: the previous value stays in effect until the daemon is restarted");
     }
-    plan(resources, &configuration).await.map_err(|error| error.to_string())
+    plan(resources, &configuration).await.map_err(|error| match error.help() {
+        Some(help) => format!("{error}; help: {help}"),
+        None => error.to_string(),
+    })
 }
 
 async fn open_spool(configuration: &Configuration) -> Result<Spool, Failure> {

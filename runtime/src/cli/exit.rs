@@ -9,6 +9,8 @@ use pattoo_sandbox::{LoadError, state_store::StateError};
 use pattoo_settings::{ConfigError, Place, Problem, Severity};
 use pattoo_spool::SpoolError;
 
+use crate::daemon::PlanError;
+
 /// How many problems of a configuration are shown at once.
 const MAX_SHOWN: usize = 20;
 
@@ -84,33 +86,23 @@ impl Failure {
         self
     }
 
+    /// What its first message says, and the help.
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> (String, String) {
+        let finding = &self.findings[0];
+        (finding.what.clone(), finding.help.clone().unwrap_or_default())
+    }
+
     /// Prints it to stderr.
     pub(crate) fn print(&self) {
         let left_out = self.findings.len().saturating_sub(MAX_SHOWN);
         self.findings.iter().take(MAX_SHOWN).for_each(Finding::print);
         if left_out > 0 {
-            Self::new(self.exit, format!("{left_out} more are not shown")).findings.iter().for_each(Finding::print);
+            Self::new(self.exit, format!("{left_out} more problems are not shown"))
+                .findings
+                .iter()
+                .for_each(Finding::print);
         }
-    }
-}
-
-impl From<clap::Error> for Failure {
-    /// Arguments that cannot be used.
-    fn from(error: clap::Error) -> Self {
-        // `error: WHAT`, then paragraphs with tips and the usage.
-        let text = error.render().to_string();
-        let text = text.strip_prefix("error: ").unwrap_or(&text);
-        let what = text.split("\n\n").next().unwrap_or(text);
-        let what: Vec<&str> = what.lines().map(str::trim).collect();
-        let tips: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).collect();
-        let help = if tips.is_empty() {
-            let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("pattoo-wasm");
-            let command: Vec<&str> = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
-            format!("see `{} --help`", command.join(" "))
-        } else {
-            tips.join("; ")
-        };
-        Self::usage(what.join(" ")).help(help)
     }
 }
 
@@ -132,6 +124,14 @@ impl From<LoadError> for Failure {
 impl From<SpoolError> for Failure {
     /// A spool that cannot be used.
     fn from(error: SpoolError) -> Self {
+        let help = error.help();
+        Self::usage(error).with_help(help)
+    }
+}
+
+impl From<PlanError> for Failure {
+    /// A configuration that cannot be run.
+    fn from(error: PlanError) -> Self {
         let help = error.help();
         Self::usage(error).with_help(help)
     }
@@ -192,8 +192,13 @@ impl Finding {
 }
 
 impl fmt::Display for Finding {
+    /// `error: what failed: cause`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&printable(&self.what))
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(formatter, "{severity}: {}", printable(&self.what))
     }
 }
 
@@ -217,20 +222,5 @@ impl Diagnostic for Finding {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         self.place.as_ref().map(|(_, label)| Box::new(std::iter::once(label.clone())) as _)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Failure;
-
-    #[test]
-    fn usage_error_is_what_failed_with_its_cause_and_a_help() {
-        let command = clap::Command::new("pattoo-wasm").arg(clap::Arg::new("count").long("count"));
-        let error = command.try_get_matches_from(["pattoo-wasm", "--cuont", "3"]).unwrap_err();
-        let failure = Failure::from(error);
-        let [finding] = &failure.findings[..] else { panic!("one finding") };
-        assert_eq!(finding.what, "unexpected argument '--cuont' found");
-        assert_eq!(finding.help.as_deref(), Some("a similar argument exists: '--count'"));
     }
 }

@@ -22,10 +22,12 @@ mod run_post;
 mod simulate;
 mod spool;
 mod stdout;
+mod usage;
+mod values;
 
 use std::{path::Path, process::ExitCode};
 
-use clap::{ArgAction, Parser, Subcommand, error::ErrorKind};
+use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use pattoo_sandbox::{Cache, CompileLimits, Compiler};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -61,7 +63,7 @@ Examples:
 Exit codes:
   0  collected, and with --post delivered
   1  internal error
-  2  wrong usage or configuration
+  2  invalid arguments or configuration
   3  the collector returned an error
   4  the collector was stopped: trap, deadline, memory or another limit
   5  collected, but not delivered";
@@ -102,7 +104,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if is_usage_error(&error) => {
-            let failure = Failure::from(error);
+            let failure = usage::failure(&error, &Cli::command(), std::env::args_os());
             failure.print();
             return failure.exit.into();
         }
@@ -241,7 +243,52 @@ impl StopSignals {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use std::ffi::OsString;
+
+    use clap::{CommandFactory as _, Parser as _};
+
+    /// The message and the help for arguments that cannot be used.
+    fn refusal(arguments: &str) -> (String, String) {
+        let arguments: Vec<OsString> = arguments.split(' ').map(OsString::from).collect();
+        let error = super::Cli::try_parse_from(&arguments).unwrap_err();
+        let failure = super::usage::failure(&error, &super::Cli::command(), arguments);
+        failure.message()
+    }
+
+    #[test]
+    fn usage_error_has_a_cause_and_names_the_help_of_its_subcommand() {
+        for (arguments, what, help) in [
+            (
+                "pattoo-wasm spool list --limit much",
+                "invalid value `much` for `--limit <COUNT>`: expected an integer, 0 or more, for example 100",
+                "see `pattoo-wasm spool list --help`",
+            ),
+            (
+                "pattoo-wasm spool list --limti 3",
+                "unknown argument `--limti`",
+                "did you mean `--limit`? see `pattoo-wasm spool list --help`",
+            ),
+            (
+                "pattoo-wasm simulate --sample=fault",
+                "invalid value `fault` for `--sample[=<WHICH>]`: expected one of `devices`, `faults`",
+                "did you mean `faults`? see `pattoo-wasm simulate --help`",
+            ),
+            ("pattoo-wasm -v spol", "unknown command `spol`", "did you mean `spool`? see `pattoo-wasm --help`"),
+            ("pattoo-wasm run", "missing argument: `<MODULE>`", "see `pattoo-wasm run --help`"),
+            (
+                "pattoo-wasm spool retry 3 --all",
+                "`[ID]...` cannot be used with `--all`",
+                "see `pattoo-wasm spool retry --help`",
+            ),
+            (
+                "pattoo-wasm new a --lang",
+                "missing value for `--lang <LANGUAGE>`: expected one of `rust`, `python`, `c`, `go`, `javascript`, `typescript`",
+                "see `pattoo-wasm new --help`",
+            ),
+        ] {
+            assert_eq!(refusal(arguments), (what.to_owned(), help.to_owned()), "{arguments}");
+        }
+    }
 
     #[test]
     fn command_line_is_consistent() {

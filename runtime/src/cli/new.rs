@@ -137,11 +137,11 @@ impl FromStr for ProjectName {
             || text.ends_with(['-', '_'])
         {
             return Err(
-                "a name has lower-case letters, digits, `-` and `_`, and starts with a letter: greenhouse-2".to_owned()
+                "expected lower-case letters, digits, `-` and `_`, with a letter first and no `-` or `_` last, for example greenhouse-2".to_owned()
             );
         }
         if RESERVED.contains(&text) {
-            return Err(format!("`{text}` is reserved in one of the languages; choose another name"));
+            return Err(format!("`{text}` is a reserved word in one of the languages; choose another name"));
         }
         Program::from_str(text).map_err(|error| error.to_string())?;
         Ok(Self(text.to_owned()))
@@ -155,7 +155,7 @@ pub(super) fn new(args: &Args) -> Result<Exit, Failure> {
     let folder = Path::new(name);
     // An existing file is never changed, a dangling link included.
     fs::create_dir(folder).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => Failure::usage(format!("{name} exists already"))
+        ErrorKind::AlreadyExists => Failure::usage(format!("{name} already exists"))
             .help("choose another name, or run the command in another folder"),
         _ => Failure::usage(format!("{name}: {error}")),
     })?;

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use axum::body::Bytes;
 use pattoo_base::text::one_line;
 
-use super::{Exit, Failure, interrupted, stdout::print_line};
+use super::{Exit, Failure, interrupted, stdout::print_line, values};
 use crate::receive::{PayloadHandler, ReceivedDatapoint, ReceivedPayload, Receiver, Scenario, ScenarioSource, Store};
 
 /// How much of a text from a payload is shown, in bytes.
@@ -22,7 +22,7 @@ Examples:
   pattoo-wasm receive --scenario scenario.yaml
       Simulate what the file says at each request, such as {answer: 500}, {delay: 2s},
       {hang: true}, {answer: 500, keep: true} or {answer: 400, only: POISON};
-      without a file, or with an empty one, the flags apply
+      while the file is empty, the flags apply
 
 Each datapoint is one line: timestamp, program, target, key, value, separated by tabs.";
 
@@ -31,7 +31,7 @@ Each datapoint is one line: timestamp, program, target, key, value, separated by
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// Listen on this address and port; port 0 means any free port
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:20201")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:20201", value_parser = values::address)]
     listen: SocketAddr,
 
     /// Store every payload and its datapoints in this SQLite file
@@ -39,15 +39,15 @@ pub(super) struct Args {
     store: Option<PathBuf>,
 
     /// Respond to valid payloads with this status; they are stored only if it is a success
-    #[arg(long, value_name = "STATUS", default_value = "200", value_parser = clap::value_parser!(u16).range(200..600))]
+    #[arg(long, value_name = "STATUS", default_value = "200", value_parser = values::integer::<u16>(200..=599, "503"))]
     answer: u16,
 
     /// Add `Retry-After` with this many seconds to responses that are not a success
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = values::integer::<u32>(0..=u64::from(u32::MAX), "60"))]
     retry_after: Option<u32>,
 
     /// Delay each response by this time
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = values::duration)]
     delay: Duration,
 
     /// Accept requests and never respond
@@ -58,7 +58,7 @@ pub(super) struct Args {
     #[arg(long)]
     keep: bool,
 
-    /// Apply all this only to payloads that contain this text
+    /// Apply these flags only to payloads that contain this text
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 
@@ -66,7 +66,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
 
-    /// Read all this from a YAML file instead, again at each request
+    /// Read the values of these flags from a YAML file instead, at each request again
     // words: keep, the flag's previous name
     #[arg(long, alias = "mood", value_name = "FILE")]
     scenario: Option<PathBuf>,
@@ -74,8 +74,7 @@ pub(super) struct Args {
 
 pub(super) async fn receive(args: Args) -> Result<Exit, Failure> {
     let store = args.store.as_deref().map(Store::open).transpose().map_err(|error| {
-        Failure::usage(error)
-            .help("name a file that does not exist yet, or that an earlier `receive` created, in a writable folder")
+        Failure::usage(error).help("name a new file in a writable folder, or a file that an earlier `receive` created")
     })?;
     let default = Scenario {
         answer: args.answer,
@@ -87,6 +86,12 @@ pub(super) async fn receive(args: Args) -> Result<Exit, Failure> {
         token: args.token,
     };
     let scenarios = ScenarioSource { default, file: args.scenario };
+    scenarios.check().map_err(|error| {
+        let keys = Scenario::KEYS.map(|key| format!("`{key}`")).join(", ");
+        Failure::usage(error).help(format!(
+            "write a scenario into that file, for example `answer: 503` or `delay: 2s`; the keys are {keys}"
+        ))
+    })?;
     let receiver = Receiver::bind(args.listen).await.map_err(|error| {
         Failure::usage(format!("cannot listen on {}: {error}", args.listen))
             .help("choose another address with --listen; port 0 means any free port")

@@ -19,8 +19,12 @@ use super::{
     collection_flags::{CollectionFlags, load},
     run_post::{Destination, PostArgs, Undelivered},
     stdout::{indented, print_datapoints},
+    values,
 };
-use crate::config::{self, ConfigDirectory, DataDirectory};
+use crate::{
+    config::{self, ConfigDirectory, DataDirectory},
+    daemon::GRANT_HELP,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,8 +55,8 @@ pub(super) struct Args {
     #[command(flatten)]
     post: PostArgs,
 
-    /// Collect every so many seconds, until interrupted
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Repeat the collection at this interval, until interrupted
+    #[arg(long, value_name = "SECONDS", value_parser = values::integer::<u64>(1..=u64::from(u32::MAX), "300"))]
     every: Option<u64>,
 
     /// Print the payload over several lines
@@ -89,7 +93,7 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     let grants = args.collection.grants()?;
     let own = own_endpoints(args.post.server()).await?;
     if let Some(error) = grants.check(&limits.collection, &own).into_iter().next() {
-        return Err(Failure::usage(error));
+        return Err(Failure::usage(error).help(GRANT_HELP));
     }
     let (sandbox, collector) = load(&args.module, module, limits.module, &directory).await?;
     // Files are created only now, when nothing else can fail.
@@ -104,7 +108,7 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
         .state(StateStore::at(&directory.state()))
         .sinks(Arc::new(PattooJson))
         .build()
-        .map_err(Failure::usage)?;
+        .map_err(|error| Failure::usage(error).help(GRANT_HELP))?;
     let assignment = Arc::new(assignment);
     Ok(Job { sandbox, collector, assignment, post, pretty: args.pretty })
 }
@@ -127,7 +131,7 @@ impl Job {
         let outcome = self.sandbox.collect_until(&self.collector, Arc::clone(&self.assignment), stop).await;
         self.report_denials(&outcome);
         tracing::debug!(
-            "{}: {} datapoints taken, {} rejected, in {:?}, with {} of memory",
+            "{}: {} datapoints accepted, {} rejected, in {:?}, with {} of memory",
             self.assignment.agent.program,
             outcome.emission.sink.datapoints(),
             outcome.emission.rejected,
@@ -141,7 +145,8 @@ impl Job {
             if let Some(body) = Batch::of(outcome.emission.sink).and_then(|batch| batch.into_body(unix_millis())) {
                 self.deliver(&body).await?
             } else {
-                tracing::info!("{}: no datapoint was emitted, so nothing is sent", self.assignment.agent.program);
+                let what = if outcome.emission.rejected > 0 { "accepted" } else { "emitted" };
+                tracing::info!("{}: no datapoint was {what}, so nothing is sent", self.assignment.agent.program);
                 Ok(())
             };
         if let Some(changes) = outcome.state {
@@ -199,7 +204,7 @@ impl Job {
         for Denial { what, flag, line } in &outcome.denials {
             let fix = match (flag, line) {
                 (Some(flag), _) => format!("; to grant it: {flag}"),
-                (None, Some(line)) => format!("; to grant it, write into a --grants file: {line}"),
+                (None, Some(line)) => format!("; to grant it, write in a --grants file: {line}"),
                 (None, None) => String::new(),
             };
             tracing::warn!("{program}: {what}{fix}");
@@ -236,13 +241,17 @@ fn stopped(stop: &pattoo_sandbox::StopReason) -> Failure {
     use pattoo_sandbox::StopReason;
     let help = match stop {
         StopReason::Trap { frames, .. } if frames.is_empty() => {
-            "fix the collector; datapoints that it emitted before are kept".to_owned()
+            "fix the collector; datapoints that it emitted earlier are kept".to_owned()
         }
         StopReason::Trap { frames, .. } => {
-            format!("fix the collector, in {}; datapoints that it emitted before are kept", frames.join(" ← "))
+            format!("fix the collector, in {}; datapoints that it emitted earlier are kept", frames.join(" ← "))
         }
-        StopReason::Interrupted => "datapoints that it emitted before are kept".to_owned(),
-        StopReason::Deadline(_) => "raise the time with --timeout, or see with -v what it waits for".to_owned(),
+        StopReason::Interrupted => {
+            "run it again to collect everything; datapoints that it emitted earlier are kept".to_owned()
+        }
+        StopReason::Deadline(_) => {
+            "raise the limit with --timeout, or add -v to see what the collector waits for".to_owned()
+        }
         StopReason::Limit(limit) if limit.setting == "memory" => "raise the limit with --memory".to_owned(),
         StopReason::Limit(limit) => format!("raise the limit with --limit {}=VALUE", limit.setting),
         StopReason::State(error) => error.help().to_owned(),

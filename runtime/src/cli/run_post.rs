@@ -59,7 +59,8 @@ impl PostArgs {
         let given = given.transpose().map_err(|error| {
             let help = error.help();
             let usual = || {
-                "write only the token into the file, or set the variable in the environment of this command".to_owned()
+                "write only the token into that file, or set that variable in the environment of this command"
+                    .to_owned()
             };
             Failure::usage(error).help(help.unwrap_or_else(usual))
         })?;
@@ -99,7 +100,7 @@ impl Destination {
     pub(super) async fn deliver(&self, body: &Body, program: &Program) -> Result<(), Undelivered> {
         let Self { server, spool } = self;
         let not_stored = |error: &dyn std::fmt::Display| {
-            let failure = Failure::new(Exit::NotDelivered, format!("not stored, so not sent: {error}"));
+            let failure = Failure::new(Exit::NotDelivered, format!("not sent, because it cannot be stored: {error}"));
             Undelivered::NotStored(failure.help("use the payload that is printed on stdout"))
         };
         let payloads = body.clone().into_payloads(program, &server.url, server.max_payload());
@@ -113,8 +114,8 @@ impl Destination {
         deliver_now(spool, settings, body.agent_id(), &output_id, id, POST_WITHIN).await.map_err(|error| {
             let failure = Failure::new(Exit::NotDelivered, format!("not delivered: {error}"));
             Undelivered::Queued(failure.help(format!(
-                "check the URL of --post and that the server runs; payload {id} stays in the spool, and is delivered by the \
-                 next run of {program} with --post, or by the daemon"
+                "check the URL of --post and that the server runs; payload {id} stays in the spool, and the next run of \
+                 {program} with --post, or the daemon, delivers it"
             )))
         })?;
         tracing::info!("{program}: {} datapoints delivered", body.datapoints());

@@ -48,7 +48,7 @@ pub(super) async fn simulate(args: Args) -> Result<Exit, Failure> {
     };
     let wrong = |what: String| {
         Failure::usage(format!("{}: {what}", path.display()))
-            .help("start from the file that `pattoo-wasm simulate --sample` prints")
+            .help("compare it with the file that `pattoo-wasm simulate --sample` prints")
     };
     let text = files::read_text(&path, MAX_FILE).map_err(|error| wrong(error.to_string()))?;
     // The size of its expanded aliases is limited before it is parsed.
@@ -57,7 +57,7 @@ pub(super) async fn simulate(args: Args) -> Result<Exit, Failure> {
     let bound = simulation.bind().await.map_err(|error| {
         let help = match error {
             BindError::Address { .. } => "choose another address for `listen:`",
-            BindError::Line { .. } => "choose another path for `pty:`, or `pty: true` for a line without a link",
+            BindError::Line { .. } => "choose another path for `pty:`, or write `pty: true` for a line without a link",
         };
         Failure::usage(format!("{}: {error}", path.display())).help(help)
     })?;

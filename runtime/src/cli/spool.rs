@@ -1,7 +1,11 @@
-//! `pattoo-wasm spool`: lists, retries and deletes payloads that wait for the server or are in
+//! `pattoo-wasm spool`: lists, retries and deletes payloads that wait for their output or are in
 //! quarantine.
 
-use std::{collections::HashSet, fmt::Write as _, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt::Write as _,
+    time::Duration,
+};
 
 use pattoo_base::{
     clock::unix_millis,
@@ -11,8 +15,8 @@ use pattoo_output::{OutputName, ServerUrl};
 use pattoo_spool::{PayloadInfo, Selection, Spool, SpoolLimits, SpoolStats, StoredId};
 use serde_json::json;
 
-use super::{Exit, Failure, stdout::print_line};
-use crate::config::{ConfigDirectory, DataDirectory, queues_of};
+use super::{Exit, Failure, stdout::print_line, values};
+use crate::config::{ConfigDirectory, DataDirectory, output_names, queues_of};
 
 /// How much of a refusal a list shows, in bytes.
 const MAX_SHOWN: usize = 100;
@@ -41,8 +45,8 @@ enum Command {
     List {
         #[command(flatten)]
         filter: PayloadFilter,
-        /// Show at most this many
-        #[arg(long, value_name = "COUNT", default_value = "1000")]
+        /// Show at most this number of payloads
+        #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = values::integer::<u32>(0..=u64::from(u32::MAX), "100"))]
         limit: u32,
         /// Print one JSON object for each payload
         #[arg(long)]
@@ -51,6 +55,7 @@ enum Command {
     /// Show one payload
     Show {
         /// Show the payload with this number in the list
+        #[arg(value_parser = number())]
         id: i64,
         /// Print only the payload itself
         // words: keep, the flag's previous name
@@ -67,6 +72,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// The number of a payload.
+fn number() -> impl Fn(&str) -> Result<i64, String> + Clone + Send + Sync + 'static {
+    values::integer(0..=i64::MAX as u64, "17")
 }
 
 /// A filter for payloads.
@@ -91,7 +101,7 @@ struct PayloadFilter {
 #[command(group = clap::ArgGroup::new("chosen").required(true).multiple(true).args(["ids", "all", "quarantined", "program", "server", "output"]))]
 struct SelectedPayloads {
     /// Select payloads by their numbers in the list
-    #[arg(value_name = "ID", conflicts_with = "all")]
+    #[arg(value_name = "ID", conflicts_with = "all", value_parser = number())]
     ids: Vec<i64>,
     /// Select all payloads
     #[arg(long)]
@@ -120,12 +130,13 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
     // A list must not create a spool that is owned by another user than the agent.
     if !path.exists() {
         return Err(Failure::usage(format!("there is no spool at {}", path.display())).help(
-            "set PATTOO_CONFIGDIR to the directory of the agent's pattoo.yaml, or run this as the agent's user",
+            "set PATTOO_CONFIGDIR to the directory of the pattoo.yaml of the daemon, or run this as the user of the daemon",
         ));
     }
     let spool = Spool::open(&path, SpoolLimits::default())?;
     match args.command {
         Command::List { filter, limit, json } => {
+            check_output(&spool, &filter).await?;
             let entries = spool.list(filter.selection(Vec::new()), limit).await?;
             let now = unix_millis();
             if !json {
@@ -145,6 +156,7 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
             }
         }
         Command::Retry(SelectedPayloads { ids, filter, .. }) => {
+            check_output(&spool, &filter).await?;
             let selection = filter.selection(ids);
             check_exist(&spool, &selection).await?;
             let retried = spool.retry(selection).await?;
@@ -152,13 +164,14 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
             if !retried.damaged.is_empty() {
                 let are = if retried.damaged.len() == 1 { "is" } else { "are" };
                 return Err(Failure::usage(format!(
-                    "{} {are} damaged on disk, and not retried",
+                    "{} {are} damaged on disk and cannot be retried",
                     named(&retried.damaged)
                 ))
-                .help("print what is left of one with `pattoo-wasm spool show ID --payload`, delete it with `pattoo-wasm spool drop ID`"));
+                .help("print what is left of a payload with `pattoo-wasm spool show ID --payload`, or delete it with `pattoo-wasm spool drop ID`"));
             }
         }
         Command::Drop(SelectedPayloads { ids, filter, .. }) => {
+            check_output(&spool, &filter).await?;
             let selection = filter.selection(ids);
             check_exist(&spool, &selection).await?;
             let count = spool.delete(selection).await?;
@@ -172,7 +185,7 @@ pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-const HEAD: &str = "    ID  STATUS         AGE  REFUSED  DATAPOINTS      BYTES  PROGRAM               SERVER                          REFUSAL";
+const HEAD: &str = "    ID  STATUS         AGE  REFUSED  DATAPOINTS      BYTES  PROGRAM               OUTPUT                          REFUSAL";
 
 fn status(entry: &PayloadInfo) -> &'static str {
     if entry.quarantined { "quarantined" } else { "queued" }
@@ -199,6 +212,8 @@ fn as_json(entry: &PayloadInfo) -> serde_json::Value {
     json!({
         "id": entry.id.0,
         "status": status(entry),
+        "output": entry.output,
+        // The previous name of `output`.
         "server": entry.output,
         "agent_id": entry.agent,
         "program": entry.program,
@@ -227,7 +242,7 @@ fn described(entry: &PayloadInfo, intact: bool) -> String {
     line("status", status(entry));
     line("program", &entry.program);
     line("agent id", &entry.agent);
-    line("server", &entry.output);
+    line("output", &entry.output);
     line("built", &time(entry.created));
     line("stored", &time(entry.stored));
     line("datapoints", &entry.count.to_string());
@@ -236,7 +251,7 @@ fn described(entry: &PayloadInfo, intact: bool) -> String {
     if let Some(refusal) = &entry.refusal {
         line("refusal", &one_line(refusal, usize::MAX));
     }
-    line("intact", if intact { "yes" } else { "no: it is not what was stored" });
+    line("intact", if intact { "yes" } else { "no: the content differs from what was stored" });
     text.trim_end().to_owned()
 }
 
@@ -279,6 +294,27 @@ fn named(ids: &[StoredId]) -> String {
     format!("{} {}", if ids.len() == 1 { "payload" } else { "payloads" }, numbers.join(", "))
 }
 
+/// Checks that the selected output is configured, or has payloads in the spool.
+async fn check_output(spool: &Spool, filter: &PayloadFilter) -> Result<(), Failure> {
+    let Some(output) = &filter.output else { return Ok(()) };
+    let directory = ConfigDirectory::find();
+    let names = output_names(&directory);
+    let of_output = Selection { output: Some(queues_of(&directory, output)), ..Selection::default() };
+    if names.iter().any(|name| name == output.as_str()) || !spool.list(of_output, 1).await?.is_empty() {
+        return Ok(());
+    }
+    let queued: BTreeSet<String> = spool.queues().await?.iter().map(|queue| queue.output.to_string()).collect();
+    let flag = |id: String| format!("`--{} {id}`", if id.contains("://") { "server" } else { "output" });
+    let known: BTreeSet<String> = names.into_iter().chain(queued).map(flag).collect();
+    let known: Vec<String> = known.into_iter().collect();
+    let help = if known.is_empty() {
+        "configure an output under `outputs:`, or leave out `--output`".to_owned()
+    } else {
+        format!("select one of the outputs: {}", known.join(", "))
+    };
+    Err(Failure::usage(format!("there is no output `{output}`")).help(help))
+}
+
 /// Checks that each selected number exists and matches the filter.
 async fn check_exist(spool: &Spool, selection: &Selection) -> Result<(), Failure> {
     if selection.ids.is_empty() {
@@ -294,7 +330,9 @@ fn missing_payloads(ids: &[StoredId], selection: &Selection) -> Failure {
     let narrowed = selection.quarantined.is_some() || selection.program.is_some() || selection.output.is_some();
     let of = if narrowed { " of this status, program and output" } else { "" };
     Failure::usage(format!("there {} no {}{of} in the spool", if ids.len() == 1 { "is" } else { "are" }, named(ids)))
-        .help("see `pattoo-wasm spool list`: a payload may have been delivered in the meantime")
+        .help(
+            "see `pattoo-wasm spool list` for the numbers of all payloads; a payload may have been delivered meanwhile",
+        )
 }
 
 /// An age in its largest unit, without a space.

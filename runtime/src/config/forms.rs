@@ -204,5 +204,5 @@ pub(super) fn polling() -> Form {
 
 /// The message about a name that no limit has.
 pub(crate) fn unknown_limit(name: &str) -> String {
-    format!("`{name}` is not a limit; {}", limits().suggestion(name))
+    format!("unknown limit `{name}`: {}", limits().suggestion(name))
 }

@@ -47,7 +47,7 @@ impl Configuration {
     pub fn load(directory: &ConfigDirectory) -> Result<Self, ConfigError> {
         let loaded = Loaded::load(directory)?;
         for problem in loaded.exposures() {
-            tracing::warn!("{problem}; {}", problem.help);
+            tracing::warn!("{problem}; help: {}", problem.help);
         }
         Ok(loaded.configuration)
     }
@@ -61,7 +61,7 @@ impl Loaded {
         let ours = Source::read_trusted(&path).map_err(|error| {
             let missing = error.is_missing();
             let problem = error.into_problem();
-            let help = "create it, with the collectors and their grants";
+            let help = "create it with the collectors and their grants";
             if missing { Problem { help: help.to_owned(), ..problem } } else { problem }
         });
         let (pattoo, ours) = match (pattoo, ours) {
@@ -250,7 +250,7 @@ fn unique_programs(fields: Fields<'_>, collectors: &[Node]) -> Result<(), Report
         let line = fields.report.line(entry.node.span.clone());
         if let Some(first) = seen.insert(program, line) {
             let help =
-                format!("rename one of them; the other is in line {first}. Several collectors may share a module");
+                format!("rename one of them; the other is in line {first}; several collectors may share a module");
             let what = format!("the program `{}` is named twice", shown(program));
             unique = Err(fields.wrong_with(&entry.node, what, help));
         }

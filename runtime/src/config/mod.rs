@@ -42,7 +42,7 @@ pub use self::{
     hostname::{HostnameError, fully_qualified_hostname},
     json_schema::schema,
     log_section::LogBounds,
-    own_endpoints::{OwnAddresses, own_addresses, queues_of},
+    own_endpoints::{OwnAddresses, modules, output_names, own_addresses, queues_of},
     post_settings::Posting,
     settings_section::{SettingsError, check_yaml, merge_setting, read_settings, to_json},
 };

@@ -1,9 +1,10 @@
-//! The endpoints of a configuration that no collector may reach, for commands that need nothing
-//! else of it.
+//! Parts of a configuration that commands need even if the rest of it is invalid: the endpoints that
+//! no collector may reach, the outputs, and the files of modules.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use pattoo_output::{NamedOutput, OutputName, output_sections, url_of};
+use pattoo_settings::{Place, yaml::Node};
 use pattoo_spool::OutputId;
 use url::Url;
 
@@ -50,6 +51,27 @@ pub fn queues_of(directory: &ConfigDirectory, name: &OutputName) -> OutputId {
     let source = Source::read(&directory.path().join(FILE)).ok();
     let ours = source.as_ref().and_then(|source| source.document.root.entry("pattoo_wasm"));
     pattoo_output::queues_of(ours.map(|ours| &ours.node), name, || installed(directory))
+}
+
+/// The names of the configured outputs. Blocks while it reads.
+pub fn output_names(directory: &ConfigDirectory) -> Vec<String> {
+    let source = Source::read(&directory.path().join(FILE)).ok();
+    let ours = source.as_ref().and_then(|source| source.document.root.entry("pattoo_wasm"));
+    pattoo_output::output_names(ours.map(|ours| &ours.node), || installed(directory))
+}
+
+/// The module of each collector, with its place in the file; none of a configuration that cannot be
+/// read. Blocks while it reads.
+pub fn modules(directory: &ConfigDirectory) -> Vec<(PathBuf, Place)> {
+    let Ok(source) = Source::read(&directory.path().join(FILE)) else { return Vec::new() };
+    let ours = source.document.root.entry("pattoo_wasm");
+    let collectors = ours.and_then(|ours| ours.node.entry("collectors")?.node.list()).unwrap_or_default();
+    let module = |collector: &Node| {
+        let node = &collector.entry("module")?.node;
+        let place = Place { file: Arc::clone(&source.file), span: node.span.clone() };
+        Some((source.folder().join(node.text()?), place))
+    };
+    collectors.iter().filter_map(module).collect()
 }
 
 #[cfg(test)]

@@ -125,7 +125,10 @@ impl PattooFiles {
         if address.is_some() || port.is_some() {
             let url = server_url(address.as_deref().unwrap_or(DEFAULT_ADDRESS), port.unwrap_or(DEFAULT_PORT));
             files.server = Some(url.map_err(|what| {
-                vec![Problem::without_place(what, "correct `ip_address`: an address such as 192.0.2.5, or a name")]
+                vec![Problem::without_place(
+                    what,
+                    "correct `ip_address`: write an address such as 192.0.2.5, or a name",
+                )]
             })?);
         }
         Ok(files)
@@ -157,7 +160,7 @@ fn pattoo_yaml(fields: Fields<'_>) -> Result<Vec<Section>, Reported> {
     if sections.iter().all(|section| section.daemon_directory.is_none()) {
         return Err(fields.missing(
             &["pattoo", "main"],
-            "`daemon_directory` is not set, neither under `pattoo` nor under `main`",
+            "`daemon_directory` is set neither under `pattoo` nor under `main`",
             "add `daemon_directory: /var/lib/pattoo` under `main:`: the directory of agent ids and our own data",
         ));
     }

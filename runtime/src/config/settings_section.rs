@@ -21,13 +21,13 @@ const MAX_SETTINGS: usize = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A setting on the command line has no name.
-    #[error("`{0}` is not a setting: write it as NAME=VALUE")]
+    #[error("invalid setting `{0}`: expected NAME=VALUE")]
     NoName(String),
     /// A setting on the command line is a number that JSON cannot hold, such as infinity.
-    #[error("`{0}` is a number that JSON cannot hold: put it in quotes to make it a string")]
+    #[error("invalid setting `{0}`: JSON cannot represent the number")]
     Unholdable(String),
     /// A setting on the command line is unsupported YAML, such as `!!binary`.
-    #[error("the setting `{}`: {what}", one_line(name, MAX_SHOWN))]
+    #[error("invalid setting `{}`: {what}", one_line(name, MAX_SHOWN))]
     Content {
         /// Its name.
         name: String,
@@ -35,8 +35,19 @@ pub enum SettingsError {
         what: String,
     },
     /// Together they are too large.
-    #[error("the settings have {0} bytes as JSON, and at most {MAX_SETTINGS} are allowed")]
+    #[error("the settings are too large: they have {0} bytes as JSON, and at most {MAX_SETTINGS} are allowed")]
     TooLarge(usize),
+}
+
+impl SettingsError {
+    /// What to do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::NoName(_) => "write a name before the `=`, for example `--setting count=3`",
+            Self::Unholdable(_) | Self::Content { .. } => "put the value in quotes to make it a string",
+            Self::TooLarge(_) => "pass fewer or shorter settings",
+        }
+    }
 }
 
 /// Reads settings from a YAML or JSON file.
@@ -59,12 +70,14 @@ pub fn read_settings(path: &Path) -> Result<Map<String, Value>, ConfigError> {
         Ok(Value::Null) => Ok(Map::new()),
         Ok(_) => Err(wrong(
             root,
-            format!("settings are a map of names to values, and this is {}", root.kind()),
+            format!("invalid settings: expected a map of names to values, found {}", root.kind()),
             "write `NAME: VALUE`, each on a line of its own",
         )),
-        Err(node) => {
-            Err(wrong(node, "JSON cannot hold this number".to_owned(), "put it in quotes to make it a string"))
-        }
+        Err(node) => Err(wrong(
+            node,
+            "invalid number: JSON cannot represent it".to_owned(),
+            "put it in quotes to make it a string",
+        )),
     }
 }
 

@@ -101,7 +101,7 @@ impl CollectionTask {
         let began = Instant::now();
         let lateness = self.due.elapsed();
         let _running = self.status.collection_began(lateness);
-        tracing::trace!("{}: begins", self.assignment.agent.program);
+        tracing::trace!("{}: collection begins", self.assignment.agent.program);
         let outcome = self
             .sandbox
             .collect_until(&self.code, Arc::clone(&self.assignment), stop_requested(self.stop.clone()))
@@ -113,13 +113,13 @@ impl CollectionTask {
     async fn finish(&self, outcome: Outcome, lateness: Duration) -> CollectionResult {
         let program = &self.assignment.agent.program;
         for Denial { what, line, .. } in &outcome.denials {
-            let fix = line.as_ref().map_or_else(String::new, |line| format!("; to grant it, under `grants:`: {line}"));
-            tracing::warn!("{program}: not granted: {what}{fix}");
+            let fix = |line: &String| format!("; to grant it, write under `grants:`: {line}");
+            tracing::warn!("{program}: {what}{}", line.as_ref().map_or_else(String::new, fix));
         }
         let (mut reason, mut message) = termination_of(&outcome.ending);
         let accepted = outcome.emission.sink.datapoints() as u64;
         let rejected = outcome.emission.rejected as u64;
-        message = format!("{message}, {accepted} datapoints taken");
+        message = format!("{message}, {accepted} datapoints accepted");
         if rejected > 0 {
             message = format!("{message}, {rejected} rejected");
         }
@@ -131,7 +131,7 @@ impl CollectionTask {
         };
         if let Err(error) = stored {
             reason = TerminationReason::NotStored;
-            message = format!("{message}, and lost: {error}");
+            message = format!("{message}, but they are lost: {error}");
         }
         // In this order a crash in between makes the next collection repeat this one. In the other
         // order it would be lost.
@@ -139,8 +139,8 @@ impl CollectionTask {
             && let Some(changes) = outcome.state
             && let Err(error) = changes.keep().await
         {
-            tracing::error!("{program}: its state is not stored: {error}");
-            message = format!("{message}, its state is not stored: {error}");
+            tracing::error!("{program}: cannot store its state: {error}");
+            message = format!("{message}, but its state is not stored: {error}");
         }
         let good = reason == TerminationReason::Completed;
         let totals = Totals {
@@ -178,7 +178,7 @@ impl CollectionTask {
                 return Err(error);
             }
             if !logged {
-                tracing::error!("{}: not durable yet, trying again: {error}", agent.program);
+                tracing::error!("{}: cannot store datapoints yet, trying again: {error}", agent.program);
                 logged = true;
             }
             tokio::time::sleep(STORE_RETRY).await;

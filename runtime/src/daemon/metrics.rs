@@ -40,7 +40,7 @@ macro_rules! families {
 families! {
     BUILD "pattoo_wasm_build_info" "gauge" ["version"] "Always 1; the label has the version.";
     STARTED "pattoo_wasm_start_time_seconds" "gauge" [] "When the daemon started, in Unix seconds.";
-    RELOADS "pattoo_wasm_reloads_total" "counter" ["result"] "Reloads: taken, or refused because the configuration could not be used.";
+    RELOADS "pattoo_wasm_reloads_total" "counter" ["result"] "Reloads: applied, or refused because the configuration was invalid.";
     JUMPS "pattoo_wasm_clock_jumps_total" "counter" [] "How often the wall clock jumped and all scheduled runs were aligned to it again.";
     RUNNING "pattoo_wasm_collections_running" was "pattoo_wasm_collections_under_way" "gauge" [] "Running collections.";
     LATE "pattoo_wasm_lateness_seconds" "histogram" [] "How long after their scheduled time collections began, of all collectors.";
@@ -50,20 +50,20 @@ families! {
     SKIPPED "pattoo_wasm_collections_skipped_total" was "pattoo_wasm_departures_skipped_total" "counter" ["program", "reason"] "Scheduled runs that were skipped: overrun (the previous collection was still running), backoff, not_loaded, missed (the daemon was delayed).";
     DURATION "pattoo_wasm_collection_duration_seconds" "summary" ["program"] "How long collections took.";
     LATENESS "pattoo_wasm_collection_lateness_seconds_total" "counter" ["program"] "The sum of the time by which collections began after their scheduled time.";
-    DATAPOINTS "pattoo_wasm_datapoints_total" "counter" ["program", "result"] "Datapoints emitted: taken or rejected.";
+    DATAPOINTS "pattoo_wasm_datapoints_total" "counter" ["program", "result"] "Datapoints emitted: accepted or rejected.";
     HOST_TIME "pattoo_wasm_host_call_seconds_total" "counter" ["program", "interface"] "How long collections waited for devices (modbus) and web sites (http).";
     MEMORY "pattoo_wasm_peak_memory_bytes" "gauge" ["program"] "The peak of linear memory in the last collection.";
     COMPLETED "pattoo_wasm_last_completed_timestamp_seconds" "gauge" ["program"] "When a collection last completed, in Unix seconds.";
     FAILURES "pattoo_wasm_consecutive_failures" "gauge" ["program"] "Collections that failed and emitted nothing, since the last one that emitted something.";
-    QUEUED "pattoo_wasm_spool_payloads" was "pattoo_wasm_spool_bodies" "gauge" [] "Payloads in the spool that wait for the server.";
+    QUEUED "pattoo_wasm_spool_payloads" was "pattoo_wasm_spool_bodies" "gauge" [] "Payloads in the spool that wait for their output.";
     QUEUED_BYTES "pattoo_wasm_spool_bytes" "gauge" [] "Their size.";
     QUEUED_AGE "pattoo_wasm_spool_oldest_seconds" "gauge" [] "The age of the oldest of them; 0 if there is none.";
     OUTPUT_QUEUED "pattoo_wasm_output_queued_payloads" "gauge" ["output"] "Payloads that wait for an output; a pattoo server has its URL as its name.";
     // words: keep, the previous name
-    QUARANTINED "pattoo_wasm_spool_quarantined_payloads" was "pattoo_wasm_spool_quarantined_bodies" "gauge" [] "Payloads in quarantine, which the server refused while it took others.";
+    QUARANTINED "pattoo_wasm_spool_quarantined_payloads" was "pattoo_wasm_spool_quarantined_bodies" "gauge" [] "Payloads in quarantine, which their output refused while it accepted others.";
     QUARANTINED_BYTES "pattoo_wasm_spool_quarantined_bytes" "gauge" [] "Their size.";
-    DELIVERED "pattoo_wasm_spool_delivered_total" "counter" [] "Payloads that the server took, over the life of the spool.";
-    REFUSED "pattoo_wasm_spool_refusals_total" "counter" [] "Responses of the server that refused a payload, over the life of the spool.";
+    DELIVERED "pattoo_wasm_spool_delivered_total" "counter" [] "Payloads that an output accepted, over the life of the spool.";
+    REFUSED "pattoo_wasm_spool_refusals_total" "counter" [] "Responses that refused a payload, over the life of the spool.";
     DROPPED "pattoo_wasm_spool_dropped_total" "counter" [] "Payloads that were evicted at a limit of size or age, or dropped by an operator, over the life of the spool.";
 }
 
@@ -112,7 +112,7 @@ impl Page {
         self.family(BUILD, |samples| samples.add("", &[("version", env!("CARGO_PKG_VERSION"))], &1));
         self.single(STARTED, seconds(Duration::from_millis(status.started)));
         self.family(RELOADS, |samples| {
-            for (result, counter) in [("taken", &status.reloads), ("refused", &status.refused_reloads)] {
+            for (result, counter) in [("applied", &status.reloads), ("refused", &status.refused_reloads)] {
                 samples.add("", &[("result", result)], &counter.load(Ordering::Relaxed));
             }
         });
@@ -158,7 +158,7 @@ impl Page {
             samples.add("", &[program], &seconds(stats.totals.lateness));
         });
         self.each(&all, DATAPOINTS, |samples, program, stats| {
-            samples.add("", &[program, ("result", "taken")], &stats.totals.accepted);
+            samples.add("", &[program, ("result", "accepted")], &stats.totals.accepted);
             samples.add("", &[program, ("result", "rejected")], &stats.totals.rejected);
         });
         self.each(&all, HOST_TIME, |samples, program, stats| {

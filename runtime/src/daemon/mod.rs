@@ -55,7 +55,7 @@ pub use self::{
     daemon_status::{DaemonStatus, LATENESS_BOUNDS, LatenessHistogram, RunningCollection},
     metrics::{CollectorState, FAMILIES, page as metrics_page},
     module_loader::{CollectorLoadError, DesiredCollector, FileStamp, Loader, PreparedCollector},
-    plan::{DaemonResources, PlanError, plan},
+    plan::{DaemonResources, GRANT_HELP, PlanError, plan},
     status_server::StatusServer,
     supervisor::Supervisor,
     systemd_notify::{Notifier, ServiceState},
@@ -119,7 +119,7 @@ impl Daemon {
                     Some(Command::Stop) | None => break,
                 },
                 Some(planned) = planning.join_next() => {
-                    let planned = planned.unwrap_or_else(|error| Err(format!("the reload ended: {error}")));
+                    let planned = planned.unwrap_or_else(|error| Err(format!("internal error: {error}")));
                     self.adopt(planned);
                     if std::mem::take(&mut again) {
                         self.reload(&mut planning, &make_plan);
@@ -138,11 +138,11 @@ impl Daemon {
     pub async fn finish(self) {
         self.notifier.send(ServiceState::Stopping, "finishing the running collections");
         let running = counted(self.status.running(), "collection", "collections");
-        tracing::info!("stopping: {running} running, with {STOP_WITHIN:?} to finish");
+        tracing::info!("stopping: {running} running, which may take {STOP_WITHIN:?} to finish");
         let stopped = self.supervisor.finish(STOP_WITHIN).await;
         if stopped > 0 {
             let stopped = counted(stopped as u64, "collection", "collections");
-            tracing::warn!("stopped before their end, after {STOP_WITHIN:?}: {stopped}");
+            tracing::warn!("{stopped} did not finish within {STOP_WITHIN:?} and stopped");
         }
     }
 
@@ -178,9 +178,9 @@ impl Daemon {
                 self.status.reloads.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => {
-                tracing::error!("the new configuration is refused, the previous one stays in effect: {error}");
+                tracing::error!("the new configuration is refused, and the previous one stays in effect: {error}");
                 self.status.refused_reloads.fetch_add(1, Ordering::Relaxed);
-                self.ready(", as configured before: the new configuration was refused");
+                self.ready(" with the previous configuration: the new one was refused");
             }
         }
     }

@@ -53,7 +53,7 @@ pub enum CollectorLoadError {
     #[error("{0}")]
     Load(#[from] LoadError),
     /// Its digest is not the pinned one.
-    #[error("{} has the SHA-256 digest {found}, and `sha256` is {pinned}", module.display())]
+    #[error("{} has the SHA-256 digest {found}, but `sha256` is {pinned}", module.display())]
     Pin {
         /// The file.
         module: PathBuf,
@@ -71,7 +71,7 @@ pub enum CollectorLoadError {
         message: String,
     },
     /// An internal error.
-    #[error("{}: the loading ended: {what}", module.display())]
+    #[error("{}: internal error: {what}", module.display())]
     Internal {
         /// The file.
         module: PathBuf,
@@ -228,13 +228,13 @@ impl Loader {
                 return Ok(compiled);
             }
             tracing::info!(
-                "{}: compiling {} takes long, so other modules go first",
+                "{}: compiling {} takes long, so other modules are compiled first",
                 desired.assignment.agent.program,
                 desired.module.display()
             );
         }
         // The last attempt has the configured limits, and reports when it exceeds them.
-        Err(internal(desired, "no attempt to compile it came to an end"))
+        Err(internal(desired, "the module was not compiled"))
     }
 
     /// Reads the module again, which must not have changed, and passes it to `what`.
@@ -249,7 +249,7 @@ impl Loader {
         let done = blocking(desired, move || {
             let module = Module::read_within(&path, &limits)?;
             if module.sha256() != digest {
-                let error = io::Error::new(ErrorKind::InvalidData, "it was changed while it was being loaded");
+                let error = io::Error::new(ErrorKind::InvalidData, "the file changed while it was loaded");
                 return Err(LoadError::Unreadable { path, error });
             }
             what(&sandbox, &module)

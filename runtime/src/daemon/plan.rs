@@ -27,9 +27,7 @@ const POST_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// No output is configured.
-    #[error(
-        "no output is configured; set `server: {{ url: \"http://192.0.2.5:20201\" }}` or `outputs:` in pattoo_wasm.yaml, or ip_address in pattoo.yaml"
-    )]
+    #[error("no output is configured")]
     NoOutput,
     /// A collector has no agent id.
     #[error("{program}: {error}")]
@@ -48,6 +46,23 @@ pub enum PlanError {
         error: GrantError,
     },
 }
+
+impl PlanError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::NoOutput => {
+                let server = "`server: { url: \"http://192.0.2.5:20201\" }`";
+                Some(format!("set {server} or `outputs:` in pattoo_wasm.yaml, or `ip_address` in pattoo.yaml"))
+            }
+            Self::AgentId { error, .. } => error.help(),
+            Self::Grant { .. } => Some(GRANT_HELP.to_owned()),
+        }
+    }
+}
+
+/// What to do about a grant that cannot be used.
+pub const GRANT_HELP: &str = "remove this grant, or correct it";
 
 /// What outlives a reload: the spool, the connections that collectors share, their state, and the
 /// delivery.
@@ -103,7 +118,7 @@ impl DaemonResources {
         if let Some(taking) = taking
             && let Err(error) = taking.await
         {
-            tracing::error!("{}: its backlog in {} is left there: {error}", agent.program, cache.display());
+            tracing::error!("{}: cannot import the backlog of {}: {error}", agent.program, cache.display());
         }
     }
 }

@@ -96,7 +96,7 @@ async fn only_for_us(State(address): State<SocketAddr>, request: Request, next: 
 async fn metrics_page(State(source): State<Source>) -> Response {
     let stats = source.spool.stats().await;
     if let Err(error) = &stats {
-        tracing::warn!("the state of the spool cannot be read: {error}");
+        tracing::warn!("cannot read the state of the spool: {error}");
     }
     let outputs = source.spool.queued_by_output().await.unwrap_or_default();
     let page = metrics::page(&source.status, stats.as_ref().ok(), &outputs);
@@ -107,7 +107,7 @@ async fn health_page(State(source): State<Source>) -> Response {
     if source.status.is_alive() {
         (StatusCode::OK, "ok\n").into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the schedule stands still\n").into_response()
+        (StatusCode::SERVICE_UNAVAILABLE, "the schedule has stopped\n").into_response()
     }
 }
 
@@ -181,7 +181,7 @@ struct CollectorPage {
     state: &'static str,
     interval_seconds: u32,
     sha256: Option<ModuleDigest>,
-    /// Why it does not run as configured.
+    /// Why its configured module does not run.
     load_error: Option<String>,
     /// The previous name of `load_error`.
     trouble: Option<String>,

@@ -140,7 +140,7 @@ impl Supervisor {
             if let Some(id) = self.by_program.remove(&program) {
                 self.schedule.remove(id);
                 self.by_id.remove(&id);
-                tracing::info!("{program}: no longer run");
+                tracing::info!("{program}: no longer runs, since it is no longer configured");
             }
         }
         for program in self.planned.difference(&programs) {
@@ -268,7 +268,7 @@ impl Supervisor {
         };
         if supervised.is_running {
             supervised.stats.skip(SkipReason::Overrun, 1);
-            tracing::debug!("{}: still running, so this run is skipped", supervised.program);
+            tracing::debug!("{}: the previous collection is still running, so this run is skipped", supervised.program);
             return;
         }
         if !supervised.backoff.permits_run() {
@@ -308,7 +308,7 @@ impl Supervisor {
         match output.map(|output| output.result) {
             Some(CollectionResult::Success) => {
                 if supervised.backoff.failures() >= BACKOFF_LOGGED {
-                    tracing::info!("{}: collects again", supervised.program);
+                    tracing::info!("{}: collects successfully again", supervised.program);
                 }
                 supervised.backoff.succeeded();
             }
@@ -411,8 +411,9 @@ impl SupervisedCollector {
 
     /// Logs why a module cannot be loaded, and awaits a change of its file if that may help.
     fn await_module(&mut self, desired: DesiredCollector, stamp: Option<FileStamp>, error: &CollectorLoadError) {
-        let previous = if self.loaded.is_some() { "; keeps running the previous module" } else { "" };
-        tracing::error!("{}: not run as configured: {error}{previous}", self.program);
+        let what =
+            if self.loaded.is_some() { "keeps running the previous module" } else { "the collector does not run" };
+        tracing::error!("{}: {what}: {error}", self.program);
         if let CollectorLoadError::Load(error) = error {
             tracing::info!("{}: {}", self.program, error.help());
         }

@@ -42,7 +42,7 @@ impl Notifier {
         let socket = text("NOTIFY_SOCKET").and_then(|name| match Self::open(&name) {
             Ok(socket) => Some(socket),
             Err(error) => {
-                tracing::warn!("the service manager cannot be notified: {name}: {error}");
+                tracing::warn!("cannot notify the service manager: {name}: {error}");
                 None
             }
         });
@@ -85,7 +85,7 @@ impl Notifier {
             ServiceState::Alive => "WATCHDOG=1".to_owned(),
         };
         if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
-            tracing::debug!("the service manager was not notified of {state:?}: {error}");
+            tracing::debug!("cannot notify the service manager of {state:?}: {error}");
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::process::Stdio;
 
 use pattoo_tests::{
-    Cli, IDLE, ReadyLine, Running, assert_refused, assert_says, component, faulty_site, guest, modbus_device,
-    pattoo_records, unused_address, web_site,
+    Cli, IDLE, ReadyLine, Running, assert_refused, assert_says, component, emits_and, faulty_site, guest,
+    modbus_device, pattoo_records, unused_address, web_site,
 };
 use serde_json::json;
 
@@ -22,7 +22,11 @@ fn file_that_is_not_a_module_is_refused_and_named() {
     assert_refused(&cli.run(&["run", "."]), 2, &["directory"]);
     assert_refused(&cli.run(&["run", "empty.wasm"]), 2, &["empty.wasm is not WebAssembly", "empty"]);
     assert_refused(&cli.run(&["run", "notes.wasm"]), 2, &["notes.wasm is not WebAssembly"]);
-    assert_refused(&cli.run(&["run", "photo.wasm"]), 2, &["photo.wasm is not WebAssembly", "nor is it text"]);
+    assert_refused(
+        &cli.run(&["run", "photo.wasm"]),
+        2,
+        &["photo.wasm is not WebAssembly", "neither a WebAssembly binary nor text"],
+    );
     assert_refused(&cli.run(&["run", "header.wasm"]), 2, &["header.wasm is not WebAssembly", "cut off"]);
     assert_refused(&cli.run(&["run", "broken.wat"]), 2, &["broken.wat is not WebAssembly"]);
     assert_refused(&cli.run(&["run", "cut.wasm"]), 2, &["cut.wasm does not compile"]);
@@ -66,14 +70,14 @@ fn malformed_arguments_are_refused_before_anything_runs() {
         (&["--http", "site-a.example.org"][..], &["--http", "site-a.example.org"][..]),
         (&["--http", "https://*.example.org"], &["--http"]),
         (&["--http", "https://a.example.org/path"], &["--http", "path"]),
-        (&["--modbus", "tcp://192.0.2.1"], &["--modbus", "NAME=URL"]),
+        (&["--modbus", "tcp://192.0.2.1"], &["--modbus", "expected NAME=URL"]),
         (&["--modbus", "plc1=http://192.0.2.1"], &["`http` is not a Modbus transport"]),
         (&["--modbus", "plc1=tcp://192.0.2.1?unit=250"], &["unit 250 does not exist"]),
         (&["--modbus", "plc1=tcp://192.0.2.1:99999"], &["99999", "not a port"]),
         (&["--modbus", "plc1=tcp://192.0.2.1", "--modbus", "plc1=tcp://192.0.2.2"], &["`plc1` is granted twice"]),
         (&["--program", "a/b"], &["--program"]),
         (&["--interval", "0"], &["--interval"]),
-        (&["--setting", "=3"], &["NAME=VALUE"]),
+        (&["--setting", "=3"], &["expected NAME=VALUE", "--setting count=3"]),
         (&["--settings", "missing.yaml"], &["missing.yaml", "No such file"]),
         (&["--grants", "missing.yaml"], &["missing.yaml", "No such file"]),
         (&["--timeout", "soon"], &["--timeout"]),
@@ -84,6 +88,83 @@ fn malformed_arguments_are_refused_before_anything_runs() {
     ] {
         let arguments: Vec<&str> = ["run", "idle.wat"].into_iter().chain(arguments.iter().copied()).collect();
         assert_refused(&cli.run(&arguments), 2, words);
+    }
+}
+
+#[test]
+fn usage_error_says_what_is_expected_and_names_the_help_of_its_command() {
+    let cli = Cli::new();
+    for (arguments, words) in [
+        (
+            &["spool", "list", "--limit", "much"][..],
+            &[
+                "error: invalid value `much` for `--limit <COUNT>`: expected an integer",
+                "`pattoo-wasm spool list --help`",
+            ][..],
+        ),
+        (
+            &["spool", "show", "x"],
+            &["invalid value `x` for `<ID>`: expected an integer", "`pattoo-wasm spool show --help`"],
+        ),
+        (&["receive", "--answer", "700"], &["expected an integer from 200 to 599, for example 503"]),
+        (&["receive", "--delay", "soon"], &["expected a duration, for example 30s", "`pattoo-wasm receive --help`"]),
+        (&["receive", "--listen", "20201"], &["expected an IP address and a port, for example 127.0.0.1:20201"]),
+        (&["run", "a.wat", "--timeout", "soon"], &["expected a duration, for example 30s", "`pattoo-wasm run --help`"]),
+        (&["run", "a.wat", "--memory", "much"], &["expected a size, for example 64MiB"]),
+        (&["run", "a.wat", "--interval", "0"], &["expected an integer from 1 to 4294967, for example 300"]),
+        (&["run", "a.wat", "--post", "pattoo"], &["invalid base URL `pattoo`", "for example http://192.0.2.5:20201"]),
+        (&["run", "a.wat", "--http", "http://a:b"], &["invalid origin", "for example https://site-a.example.org"]),
+        (&["run", "a.wat", "--limit", "datapoint=1"], &["unknown limit `datapoint`: did you mean `datapoints`?"]),
+    ] {
+        assert_refused(&cli.run(arguments), 2, words);
+    }
+}
+
+#[test]
+fn scenario_that_is_missing_or_invalid_is_refused_with_its_keys() {
+    let cli = Cli::new();
+    cli.file("wrong.yaml", "answers: 500\n");
+    let receive = |file: &str| cli.run(&["receive", "--listen", "127.0.0.1:0", "--scenario", file]);
+    let keys = "`answer`, `retry_after`, `delay`, `hang`, `keep`, `only`, `token`";
+    assert_refused(&receive("nope"), 2, &["error: cannot read the scenario nope: No such file", keys]);
+    assert_refused(&receive("wrong.yaml"), 2, &["error: invalid scenario wrong.yaml", "answers", keys]);
+}
+
+#[test]
+fn output_that_does_not_exist_is_refused_and_the_others_are_named() {
+    let cli = Cli::new();
+    cli.file("a.wat", emits_and("i32.const 512"));
+    let server = format!("http://{}", unused_address());
+    assert_eq!(cli.run(&["run", "a.wat", "--post", &server]).code, Some(5));
+    let other = format!("`--server {server}`");
+    for command in ["list", "retry", "drop"] {
+        let run = cli.run(&["spool", command, "--output", "nope"]);
+        assert_refused(&run, 2, &["error: there is no output `nope`", "`--output pattoo`", &other]);
+    }
+    assert_eq!(cli.run(&["spool", "list", "--server", &server]).stdout.lines().count(), 2);
+}
+
+#[test]
+fn denied_request_names_its_origin_once_and_metadata_addresses_are_never_recommended() {
+    let cli = Cli::new();
+    let module = guest("lava_script").display().to_string();
+    let denials = |origin: &str| {
+        let sources = json!([{"target": "SITE", "url": format!("{origin}/quotes.json"), "keys": ["ABC"]}]);
+        let run = cli.run(&["run", &module, "--setting", &format!("sources={sources}")]);
+        let denials = run.stderr.lines().filter(|line| line.contains("WARN") && line.contains("is denied"));
+        denials.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let named = denials("http://192.0.2.1:8080");
+    let [line] = &named[..] else { panic!("{named:#?}") };
+    assert!(
+        line.contains("GET /quotes.json is denied: the origin is not granted; to grant it: --http http://192"),
+        "{line}"
+    );
+    assert_eq!(line.matches("192.0.2.1").count(), 1, "{line}");
+    for metadata in ["http://169.254.169.254", "http://[fd00:ec2::254]", "http://100.100.100.200"] {
+        let named = denials(metadata);
+        let [line] = &named[..] else { panic!("{named:#?}") };
+        assert!(line.contains(metadata) && !line.contains("to grant it"), "{line}");
     }
 }
 
@@ -222,7 +303,7 @@ fn payload_that_cannot_be_stored_is_printed() {
     let run = cli.run(&post);
     assert_eq!(run.code, Some(5), "{run:#?}");
     assert_eq!(pattoo_records(&run.body()).len(), 1);
-    assert_says(&run, &["not stored", "no space left", "on stdout"]);
+    assert_says(&run, &["cannot be stored", "no space left", "on stdout"]);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn inspect_shows_that_only_imported_capabilities_can_be_used() {
     let page = inspect(&cli, &guest("lava_script"), &[]).stdout;
     for words in [
         "web     fetches from the web origins that are granted (pattoo:agent/http@0.1.0)",
-        "modbus  nothing, whatever is granted: it does not import `pattoo:agent/modbus`",
+        "modbus  nothing, whatever you grant: it does not import `pattoo:agent/modbus`",
         "wasi:cli/environment@0.2.",
         "the environment and the arguments: there are none",
     ] {

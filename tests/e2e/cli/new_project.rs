@@ -197,7 +197,7 @@ fn new_never_overwrites_existing_files() {
     for name in ["file", "empty", "link"] {
         let run = cli.run(&["new", name, "--lang", "go"]);
         assert_eq!(run.code, Some(2), "{run:#?}");
-        assert!(run.stderr.contains(&format!("{name} exists already")), "{run:#?}");
+        assert!(run.stderr.contains(&format!("{name} already exists")), "{run:#?}");
     }
     assert_eq!(fs::read(cli.folder().join("file")).expect("it is there"), b"mine");
     assert_eq!(fs::read_dir(cli.folder().join("empty")).expect("it is there").count(), 0);

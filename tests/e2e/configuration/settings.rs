@@ -170,12 +170,31 @@ fn check_compares_a_pinned_digest_with_the_file() {
     let right = said_of_wrong.split("write `sha256: ").nth(1).and_then(|rest| rest.split('`').next());
     let right = right.unwrap_or_else(|| panic!("no digest in {said_of_wrong}"));
     assert!(said_of_wrong.contains("exit code 2"), "{said_of_wrong}");
-    assert!(said_of_wrong.contains("uses `http`, and has no grant for it"), "{said_of_wrong}");
+    assert!(said_of_wrong.contains("has no grant of `http`, which its module imports"), "{said_of_wrong}");
     let said_of_right =
         said(&configured(PATTOO, &ours(right, "{ http: [{ origin: 'https://a.example.org' }] }")), &["check"]);
     assert!(said_of_right.contains("exit code 0"), "{said_of_right}");
     assert!(said_of_right.contains("collectors: 1, errors: 0, warnings: 1"), "{said_of_right}");
     assert!(said_of_right.contains("cannot be reached"), "{said_of_right}");
+}
+
+#[test]
+fn missing_secret_does_not_hide_a_missing_module() {
+    let ours = "pattoo_wasm:
+  hostname: gateway-7
+  server: { url: 'http://127.0.0.1:9', token: { secret: PATTOO_UNSET } }
+  collectors: [{ program: P, module: missing.wasm }]
+";
+    let said = said(&configured(PATTOO, ours), &["check"]);
+    for words in ["PATTOO_UNSET", "missing.wasm: No such file", "pattoo_wasm.yaml:4:39", "exit code 2"] {
+        assert!(said.contains(words), "{words} is not in {said}");
+    }
+}
+
+#[test]
+fn configuration_without_an_output_is_a_warning_about_the_output() {
+    let said = said(&configured(PATTOO, "pattoo_wasm: { hostname: h }\n"), &["check"]);
+    assert!(said.contains("warning: no output is configured") && said.contains("`outputs:`"), "{said}");
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn trapping_collector_affects_no_other_and_its_status_says_why() {
     let traps = daemon.status_of("TRAPS").expect("it is listed");
     assert_eq!((&traps["state"], &traps["last"]["outcome"]), (&"failing".into(), &"trap".into()));
     let words = traps["last"]["message"].as_str().expect("words");
-    assert!(words.starts_with("the guest trapped: wasm `unreachable` instruction executed"), "{words}");
+    assert!(words.starts_with("the collector trapped: wasm `unreachable` instruction executed"), "{words}");
     let gone = daemon.status_of("GONE").expect("it is listed");
     assert_eq!(gone["state"], "not_loaded");
     assert!(gone["load_error"].as_str().is_some_and(|trouble| trouble.contains("gone.wasm")), "{gone}");

@@ -49,13 +49,13 @@ fn sighup_adds_removes_and_replaces_collectors_without_loss() {
     // A configuration that cannot be used changes nothing.
     site.file("pattoo_wasm.yaml", "pattoo_wasm: { colectors: [] }");
     daemon.signal("HUP");
-    daemon.wait_for("the new configuration is refused, the previous one stays in effect: it has 1 problem");
-    daemon.wait_for("3 of 3 collectors run, as configured before: the new configuration was refused");
+    daemon.wait_for("the new configuration is refused, and the previous one stays in effect: it has 1 problem");
+    daemon.wait_for("3 of 3 collectors run with the previous configuration: the new one was refused");
     let before = counts(&cli, "A").len();
     let numbers = wait_for_counts(&daemon, &cli, "A", before + 2);
     assert!(numbers.iter().zip(1..).all(|((count, _), expected)| *count == expected), "{numbers:?}");
     let metrics = daemon.metrics();
-    assert_eq!(metrics["pattoo_wasm_reloads_total{result=\"taken\"}"], 2.0);
+    assert_eq!(metrics["pattoo_wasm_reloads_total{result=\"applied\"}"], 2.0);
     assert_eq!(metrics["pattoo_wasm_reloads_total{result=\"refused\"}"], 1.0);
 }
 
@@ -160,9 +160,7 @@ fn settings_that_need_a_restart_are_kept_and_named_at_a_reload() {
     site.configure(&json!([counter("A"), counter("B")]));
     daemon.signal("HUP");
     for key in ["status", "concurrent"] {
-        daemon.wait_for(&format!(
-            "`{key}` changed, which needs a restart: until then the previous value stays in effect"
-        ));
+        daemon.wait_for(&format!("`{key}` changed: the previous value stays in effect until the daemon is restarted"));
     }
     // The rest of the configuration is applied; a key with an equal value in another notation is no
     // change.

@@ -72,7 +72,7 @@ fn metrics_count_reads_fetches_and_errors() {
     let daemon = site.start();
     let value = |daemon: &Daemon, name: &str| daemon.metrics().get(name).copied().unwrap_or_default();
     daemon.wait_until("two collections", |daemon| {
-        value(daemon, "pattoo_wasm_datapoints_total{program=\"M\",result=\"taken\"}") >= 4.0
+        value(daemon, "pattoo_wasm_datapoints_total{program=\"M\",result=\"accepted\"}") >= 4.0
     });
     let metrics = daemon.metrics();
     let of = |name: &str, device: &str| metrics[&format!("pattoo_wasm_{name}{{program=\"M\",device=\"{device}\"}}")];

@@ -136,8 +136,8 @@ async fn failing_collector_does_not_affect_others() {
     assert_eq!(good.collections(TerminationReason::Completed), good.ended());
     assert_eq!((good.skipped(SkipReason::Overrun), good.skipped(SkipReason::Backoff)), (0, 0));
     let words = |program| fixture.stats(program).last.unwrap().message;
-    assert_eq!(words("good"), "completed, 0 datapoints taken");
-    assert!(words("traps").starts_with("the guest trapped: wasm `unreachable`"), "{}", words("traps"));
+    assert_eq!(words("good"), "completed, 0 datapoints accepted");
+    assert!(words("traps").starts_with("the collector trapped: wasm `unreachable`"), "{}", words("traps"));
     assert!(words("spins").contains("deadline of 300ms"), "{}", words("spins"));
     let gone = fixture.stats("gone");
     assert!(gone.load_error.unwrap().contains("gone.wasm"), "the file is named");
@@ -299,7 +299,7 @@ async fn storing_a_payload_is_retried_before_it_is_lost() {
     full.store(true, Ordering::SeqCst);
     fixture.until(|fixture| fixture.stats("counter").collections(TerminationReason::NotStored) >= 1).await;
     let words = fixture.stats("counter").last.unwrap().message;
-    assert_eq!(words, "completed, 1 datapoints taken, and lost: no space left");
+    assert_eq!(words, "completed, 1 datapoints accepted, but they are lost: no space left");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -104,7 +104,7 @@ fn log_of_collections(heard: &[String]) -> (BTreeMap<String, u64>, BTreeSet<Stri
         let program = words.get(1).map(|word| word.trim_end_matches(':').to_owned()).unwrap_or_default();
         if line.contains(": begins") {
             begun.insert(program);
-        } else if line.contains(": completed, 1 datapoints taken") {
+        } else if line.contains(": completed, 1 datapoints accepted") {
             begun.remove(&program);
             *finished.entry(program).or_default() += 1;
         }

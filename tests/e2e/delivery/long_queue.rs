@@ -175,6 +175,7 @@ fn long_queue_needs_little_memory_and_drains_at_the_speed_of_the_receiver() {
     let bodies: u64 = std::env::var("QUEUE_BODIES")
         .map_or(30_000, |text| text.parse().unwrap_or_else(|_| panic!("QUEUE_BODIES is a number")));
     let cli = Cli::new();
+    cli.file("scenario.yaml", "");
     let fast = pace(receiver(&cli).0.address());
     // A busy server: so slow that our processors are not the limit.
     cli.file("scenario.yaml", "delay: 120ms");

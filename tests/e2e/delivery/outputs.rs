@@ -93,7 +93,7 @@ fn two_servers_and_a_file_get_everything_beside_a_dead_server_and_through_kills(
         let killer = daemon.killer();
         killer.kill();
         let (_, lines) = daemon.wait();
-        completed += lines.iter().filter(|line| line.contains(": completed, 1 datapoints taken")).count();
+        completed += lines.iter().filter(|line| line.contains(": completed, 1 datapoints accepted")).count();
     }
     assert!(completed >= 5, "{completed} collections");
 

@@ -27,7 +27,7 @@ fn queued_payloads_can_be_listed_shown_retried_and_dropped() {
     };
     let list = good(&["spool", "list"]);
     let rows: Vec<Vec<&str>> = list.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(rows[0], ["ID", "STATUS", "AGE", "REFUSED", "DATAPOINTS", "BYTES", "PROGRAM", "SERVER", "REFUSAL"]);
+    assert_eq!(rows[0], ["ID", "STATUS", "AGE", "REFUSED", "DATAPOINTS", "BYTES", "PROGRAM", "OUTPUT", "REFUSAL"]);
     assert_eq!((rows[1][0], rows[1][1], rows[1][6], rows[1][7]), ("1", "queued", "ONE", &*server));
     assert_eq!((rows.len(), rows[2][6]), (3, "TWO"));
     let of_one = good(&["spool", "list", "--json", "--program", "TWO"]);

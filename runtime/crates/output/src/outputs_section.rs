@@ -106,6 +106,19 @@ pub fn queues_of(
     id.unwrap_or_else(|| name.id())
 }
 
+/// The names of the outputs of a configuration, which may be wrong; `installed` is the one that is
+/// meant if it has none.
+pub fn output_names(
+    configuration: Option<&Node>,
+    installed: impl FnOnce() -> Option<NamedOutput>,
+) -> Vec<String> {
+    if let Some(named) = configuration.and_then(|node| node.entry(OUTPUTS)?.node.map()) {
+        return named.iter().map(|entry| entry.key.clone()).collect();
+    }
+    let short = configuration.and_then(|node| node.entry(short_form::KEY)).map(|_| short_form::NAME.to_owned());
+    short.or_else(|| installed().map(|output| output.name.to_string())).into_iter().collect()
+}
+
 /// Adds to the values of a configuration the outputs in use that it leaves to a default.
 pub fn add_defaults(configuration: &mut Map<String, Value>, outputs: &[NamedOutput]) {
     if !configuration.contains_key(OUTPUTS) {

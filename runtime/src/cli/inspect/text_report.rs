@@ -23,9 +23,9 @@ pub(super) fn page(report: &Report) -> String {
     };
     let time = report.compilation.milliseconds;
     let compiled = if report.compilation.cached {
-        format!("before; the compiled form was read from the cache in {time} ms")
+        format!("earlier; read from the cache in {time} ms")
     } else {
-        format!("now, in {time} ms, and cached for the next start")
+        format!("now, in {time} ms; cached for the next start")
     };
     let size = ByteSize(report.size).display().iec();
     let _ = write!(
@@ -53,7 +53,7 @@ pub(super) fn page(report: &Report) -> String {
 fn could(capability: &ReachableCapability) -> String {
     if capability.by.is_empty() {
         let ways: Vec<_> = capability.ways.iter().map(|way| format!("`{way}`")).collect();
-        return format!("nothing, whatever is granted: it does not import {}", ways.join(" or "));
+        return format!("nothing, whatever you grant: it does not import {}", ways.join(" or "));
     }
     format!("{} ({})", capability.does, capability.by.join(", "))
 }
@@ -72,7 +72,7 @@ fn section<'a>(page: &mut String, title: &str, imports: impl Iterator<Item = (&'
 }
 
 fn ran(page: &mut String, run: &RunReport) {
-    let _ = write!(page, "\nOne collection: {}. {} datapoints taken", run.ending, run.datapoints);
+    let _ = write!(page, "\nOne collection: {}. {} datapoints accepted", run.ending, run.datapoints);
     if run.rejected > 0 {
         let _ = write!(page, ", {} rejected", run.rejected);
     }
@@ -90,7 +90,7 @@ fn ran(page: &mut String, run: &RunReport) {
         let _ = writeln!(page, "  and {more} more");
     }
     for what in &run.beyond {
-        let _ = writeln!(page, "  denied  {what}: not in the grant below");
+        let _ = writeln!(page, "  denied  {what}: never part of the grant below");
     }
     if run.left_out > 0 {
         let _ = writeln!(page, "  and {} more that were not recorded", run.left_out);
@@ -100,7 +100,7 @@ fn ran(page: &mut String, run: &RunReport) {
     }
     let denied = run.asked.iter().any(|request| !request.granted);
     let more = if denied {
-        "\nDenied access got no response; with one the collector may request more. Grant what you agree to, and inspect it again.\n"
+        "\nThe collector may request more when denied access is granted: grant what you agree to, and inspect it again.\n"
     } else {
         ""
     };

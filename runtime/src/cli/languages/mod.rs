@@ -101,7 +101,11 @@ impl Tool {
     fn run(mut self, install: impl fmt::Display) -> Result<(), Failure> {
         tracing::info!("{}", self.shown);
         let status = self.command.status().map_err(|error| self.missing(&error, install))?;
-        if status.success() { Ok(()) } else { Err(Failure::usage(format!("`{}` failed ({status})", self.shown))) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Failure::usage(format!("`{}` failed ({status})", self.shown)).help("correct what it reports above"))
+        }
     }
 
     /// Runs the command silently and returns its output.

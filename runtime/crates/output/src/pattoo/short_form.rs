@@ -13,7 +13,7 @@ use crate::{
 /// The key.
 pub(crate) const KEY: &str = "server";
 /// The name of the output.
-const NAME: &str = "pattoo";
+pub(crate) const NAME: &str = "pattoo";
 
 /// What to do when the key stands beside `outputs:`.
 pub(crate) const INSTEAD: &str =

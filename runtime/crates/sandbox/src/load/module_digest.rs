@@ -19,10 +19,10 @@ impl ModuleDigest {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
     /// It has another length.
-    #[error("a SHA-256 digest has 64 hex digits, this has {0} characters")]
+    #[error("invalid SHA-256 digest: expected 64 hex digits, found {0} characters")]
     Length(usize),
     /// It has a character that is not a hex digit.
-    #[error("{0:?} in a SHA-256 digest is not a hex digit")]
+    #[error("invalid SHA-256 digest: expected 64 hex digits, found {0:?}")]
     Character(char),
 }
 

@@ -14,7 +14,7 @@ pub(super) static FLAG: GrantFlag = GrantFlag {
         if grants.modbus.iter().any(|other| other.name == device.name) {
             return Err(GrantFlagError::Twice {
                 what: format!("the device `{}` is granted twice", device.name),
-                help: "name each device differently; list several units of one device in a --grants file: `units: [1, 7]`",
+                help: "choose another name; to read several units of one device, write `units: [1, 7]` in a --grants file",
             });
         }
         grants.modbus.push(device);
@@ -23,7 +23,7 @@ pub(super) static FLAG: GrantFlag = GrantFlag {
 };
 
 fn device(text: &str) -> Result<DeviceGrant, String> {
-    let (name, url) = text.split_once('=').ok_or("write it as NAME=URL, for example plc1=tcp://192.0.2.10:502")?;
+    let (name, url) = text.split_once('=').ok_or("expected NAME=URL, for example plc1=tcp://192.0.2.10:502")?;
     let name = name.parse().map_err(|error| format!("{error}"))?;
     let url: DeviceUrl = url.parse().map_err(|error| format!("{error}"))?;
     Ok(DeviceGrant::new(name, &url))
