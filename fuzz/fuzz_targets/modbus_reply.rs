@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use pattoo_modbus::{MAX_BITS, MAX_REGISTERS, Span, Table, Words};
+use pattoo_modbus::{Deviation, MAX_BITS, MAX_REGISTERS, Span, Table, Words};
 use pattoo_wasm::fuzzing::modbus_reply;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -26,6 +26,8 @@ fuzz_target!(|bytes: &[u8]| {
     let count = u16::from(*count) % maximum + 1;
     let Ok(span) = Span::new(*unit, table, 7, count) else { return };
     let serial = kind & 4 != 0;
+    let deviations = Deviation::ALL.into_iter().enumerate();
+    let tolerance = deviations.filter(|(place, _)| kind >> (place + 3) & 1 == 1).map(|(_, deviation)| deviation).collect();
     let reply = reply.to_vec();
     let answer = RUNTIME.block_on(async move {
         let (ours, mut theirs) = tokio::io::duplex(4096);
@@ -35,7 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
             theirs.read_exact(&mut request[..length]).await.expect("a request");
             theirs.write_all(&reply).await.ok();
         };
-        tokio::join!(modbus_reply(ours, serial, span), device).0
+        tokio::join!(modbus_reply(ours, serial, tolerance, span), device).0
     });
     match answer {
         Ok(Ok(Words::Bits(bits))) => assert!(table.is_bits() && bits.len() == usize::from(count)),

@@ -1,6 +1,6 @@
 //! The functions for the targets in `fuzz/`, only in builds for fuzzing.
 
-use pattoo_modbus::{ExceptionCode, ReadError, Span, Words};
+use pattoo_modbus::{ExceptionCode, ReadError, Span, Tolerance, Words};
 use pattoo_settings::ConfigError;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -30,7 +30,8 @@ pub fn configuration(pattoo: &str, agent: &str, ours: &str) -> Result<String, Co
 pub async fn modbus_reply(
     stream: impl AsyncRead + AsyncWrite + std::fmt::Debug + Unpin + Send + 'static,
     serial: bool,
+    tolerance: Tolerance,
     span: Span,
 ) -> Result<Result<Words, ExceptionCode>, ReadError> {
-    pattoo_modbus::read_stream(stream, serial, span).await
+    pattoo_modbus::read_stream(stream, serial, tolerance, span).await
 }

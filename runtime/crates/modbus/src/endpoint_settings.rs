@@ -7,6 +7,7 @@ use pattoo_base::backoff::doubled;
 use crate::{
     model::{MAX_BITS, MAX_REGISTERS},
     plan::RequestLimits,
+    tolerance::Tolerance,
 };
 
 /// The settings of a caller for an endpoint.
@@ -51,7 +52,8 @@ pub struct EndpointSettings {
     /// Connection: pause between a reply and the next request. Default 0; on a serial line at least
     /// 3.5 characters.
     pub min_gap: Duration,
-    /// Connection: pause between connecting and the first request. Default 0.
+    /// Connection: pause between connecting and the first request. What the device sends meanwhile
+    /// is discarded. Default 0.
     pub pause_after_connect: Duration,
     /// Connection: how long an idle connection stays open. Default 30 s.
     pub idle_close: Duration,
@@ -65,6 +67,8 @@ pub struct EndpointSettings {
     /// [`Endpoints::deny_addresses`](crate::Endpoints::deny_addresses) denies. Default no.
     /// Endpoints with and without it share no connection.
     pub own: bool,
+    /// In what the replies may differ from the specification. Default nothing.
+    pub tolerance: Tolerance,
 }
 
 /// The maximum number of connections to one endpoint.
@@ -90,6 +94,7 @@ impl Default for EndpointSettings {
             first_backoff: Duration::from_millis(500),
             max_backoff: Duration::from_secs(10),
             own: false,
+            tolerance: Tolerance::NONE,
         }
     }
 }

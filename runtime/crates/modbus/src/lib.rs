@@ -57,6 +57,7 @@ mod endpoint_settings;
 mod error;
 mod model;
 mod plan;
+mod tolerance;
 mod transport;
 
 pub use address::{DEFAULT_PORT, DeviceUrl, DeviceUrlError, EndpointAddress, HostPort, Parity, SerialLine, StopBits};
@@ -67,6 +68,7 @@ pub use model::{
     ExceptionCode, MAX_BITS, MAX_REGISTERS, ManualError, Ranges, RangesError, Readable, Span, SpanError, Table, Unit,
     UnitError, Words, manual_address,
 };
+pub use tolerance::{Deviation, Tolerance};
 #[cfg(fuzzing)]
 pub use transport::read_stream;
 

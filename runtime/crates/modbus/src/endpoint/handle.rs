@@ -35,7 +35,7 @@ use super::{
 use crate::{
     address::EndpointAddress,
     error::ReadError,
-    transport::{Connection, DeniedAddresses, after},
+    transport::{Connection, DeniedAddresses, Opening, after},
 };
 
 /// A request in progress. Either the caller or the task can complete it.
@@ -250,13 +250,14 @@ async fn send(
     let connection = if let Some(connection) = slot.connection.take() {
         Ok(connection)
     } else {
-        let denied = lock(&denied).clone();
-        let limit = settings.connect_timeout;
-        let opened = Connection::open(&address, limit, slot.discard_late, &mut slot.lock, denied.as_ref()).await;
-        if opened.is_ok() && !connection_settings.pause_after_connect.is_zero() {
-            tokio::time::sleep(connection_settings.pause_after_connect).await;
-        }
-        opened
+        let opening = Opening {
+            address: &address,
+            timeout: settings.connect_timeout,
+            pause: connection_settings.pause_after_connect,
+            discard_late: slot.discard_late,
+            denied: lock(&denied).clone(),
+        };
+        Connection::open(&opening, &mut slot.lock).await
     };
     let started = Instant::now();
     let connection = match connection {
@@ -264,7 +265,7 @@ async fn send(
         Err(error) => return FinishedRequest { request, started, outcome: Outcome::NoConnection(error) },
     };
     slot.discard_late = false;
-    let outcome = match connection.read(pending.span, settings.request_timeout).await {
+    let outcome = match connection.read(pending.span, settings.request_timeout, settings.tolerance).await {
         Ok((connection, reply)) => {
             slot.connection = Some(connection);
             Outcome::Reply(reply)

@@ -42,6 +42,7 @@ use crate::{
     endpoint_settings::{ConnectionSettings, EndpointSettings},
     error::ReadError,
     model::{ExceptionCode, Words},
+    tolerance::Deviation,
     transport::{Connection, LineLock, LostConnection, Resend, after},
 };
 
@@ -107,6 +108,8 @@ pub(super) struct RequestQueue {
     pub(super) failures: u32,
     /// The error of the last one, and until when there is no other attempt.
     backoff: Option<(ReadError, Instant)>,
+    /// Until when late replies may arrive that have no numbers.
+    late_until: Option<Instant>,
     /// Until when no further connection is tried while one is open.
     single_until: Option<Instant>,
     last_used: Instant,
@@ -125,6 +128,7 @@ impl RequestQueue {
             breakers: CircuitBreakers::default(),
             failures: 0,
             backoff: None,
+            late_until: None,
             single_until: None,
             last_used: Instant::now(),
         }
@@ -204,9 +208,11 @@ impl RequestQueue {
                 job.fail(|pending| breakers.open(pending.span.unit(), now));
             }
             let Some(mut job) = job.finish() else { continue };
+            // Without its unit, nothing tells the late reply of another unit from that of this one.
+            let late_until = self.late_until.filter(|_| job.job.settings.tolerance.contains(Deviation::WrongUnit));
             let mut chosen = None;
             for (index, pending) in job.pending.iter().enumerate() {
-                let free_at = pending.not_before.max(breakers.held_until(pending.span.unit()));
+                let free_at = pending.not_before.max(breakers.held_until(pending.span.unit())).max(late_until);
                 match free_at.filter(|free_at| now < *free_at) {
                     Some(free_at) => wake = Some(wake.map_or(free_at, |wake| wake.min(free_at))),
                     None if breakers.is_probing(pending.span.unit()) => {}
@@ -276,11 +282,14 @@ impl RequestQueue {
                 }
             }
             Outcome::Lost(LostConnection { error, resend }) => {
-                if self.address.is_rtu() && resend != Resend::NotSent {
+                let is_unnumbered = self.address.is_rtu() || settings.tolerance.contains(Deviation::WrongTransaction);
+                if is_unnumbered && resend != Resend::NotSent {
                     // Nothing in a frame tells a late reply from the next one: wait until it can no
                     // longer arrive.
                     let late = if matches!(error, ReadError::Timeout(_)) { 2 } else { 1 };
-                    self.breakers.hold(unit, after(started, settings.request_timeout.saturating_mul(late)));
+                    let until = after(started, settings.request_timeout.saturating_mul(late));
+                    self.breakers.hold(unit, until);
+                    self.late_until = self.late_until.max(Some(until));
                     slot.discard_late = true;
                 }
                 if pending.retries.after_foreign_fault(resend) {

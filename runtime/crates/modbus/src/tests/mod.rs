@@ -6,4 +6,5 @@ mod faults;
 mod raw;
 mod rtu;
 mod sharing;
+mod tolerance;
 mod values;

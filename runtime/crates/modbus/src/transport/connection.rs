@@ -3,21 +3,27 @@
 //! A connection is never used after a fault: [`Connection::read`] takes it, and returns it only
 //! with a complete and matching reply. After a timeout, a lost or a wrong reply it is closed, so
 //! that a late reply is never used for the next request. A serial line, and a serial server behind
-//! TCP, keep their bytes when the connection is opened again: there the next connection first
-//! discards late bytes, and the request queue holds the unit while its late reply may still arrive.
+//! TCP, keep their bytes when the connection is opened again: there, and where a device numbers its
+//! replies itself, the next connection first discards late bytes, and the request queue holds the
+//! unit while its late reply may still arrive.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
 use tokio_modbus::{
     Error, ProtocolError, Request, Response,
-    client::{Client as _, Context, rtu, tcp},
+    client::{Client as _, Context, tcp},
     slave::{Slave, SlaveContext as _},
 };
 
 use super::{
-    frame_filter::{Fault, FrameFilter},
-    open::{DeniedAddresses, LineLock, cannot_open, connect, discard_until_quiet, open_line},
+    fault::Fault,
+    frame_filter::{FrameFilter, HasWaiting, NextTolerance},
+    framing::Framing,
+    open::{DeniedAddresses, LineLock, cannot_open, connect, discard_for, discard_until_quiet, has_waiting, open_line},
     rtu::Rtu,
     tcp::Mbap,
     timeout::{LazyTimeout, after},
@@ -26,6 +32,7 @@ use crate::{
     address::EndpointAddress,
     error::ReadError,
     model::{ExceptionCode, Span, Table, Words},
+    tolerance::Tolerance,
 };
 
 /// The minimum silence before a line counts as quiet: USB adapters deliver what they received every
@@ -37,9 +44,24 @@ const SILENCE_OVER_TCP: Duration = Duration::from_millis(50);
 /// A connection on which every request so far got its reply.
 pub(crate) struct Connection {
     client: Context,
+    tolerance: NextTolerance,
     timeout: LazyTimeout,
     /// Whether it has delivered a reply before.
     used: bool,
+    /// Whether its frames have the transaction numbers of their requests.
+    is_numbered: bool,
+}
+
+/// How a connection is opened.
+pub(crate) struct Opening<'a> {
+    pub(crate) address: &'a EndpointAddress,
+    /// The timeout for resolving the name and connecting.
+    pub(crate) timeout: Duration,
+    /// How long to wait before the first request. What arrives meanwhile is discarded.
+    pub(crate) pause: Duration,
+    /// Whether late replies to earlier requests may still arrive, and are discarded first.
+    pub(crate) discard_late: bool,
+    pub(crate) denied: Option<DeniedAddresses>,
 }
 
 /// Why a connection was closed.
@@ -62,41 +84,43 @@ pub(crate) enum Resend {
 }
 
 impl Connection {
-    /// Connects to the endpoint, or opens the serial line. With `discard_late`, late replies to
-    /// earlier requests may still arrive on the line, and are discarded first.
+    /// Connects to the endpoint, or opens the serial line.
     ///
     /// # Errors
-    /// [`ReadError::Connection`], also when connecting takes longer than `limit`;
+    /// [`ReadError::Connection`], also when connecting takes longer than its timeout;
     /// [`ReadError::Protocol`] for a line that does not become silent.
-    pub(crate) async fn open(
-        address: &EndpointAddress,
-        limit: Duration,
-        discard_late: bool,
-        lock: &mut Option<LineLock>,
-        denied: Option<&DeniedAddresses>,
-    ) -> Result<Self, ReadError> {
-        let client = match address {
+    pub(crate) async fn open(opening: &Opening<'_>, lock: &mut Option<LineLock>) -> Result<Self, ReadError> {
+        let late = |silence| opening.discard_late.then_some(silence);
+        match opening.address {
             EndpointAddress::Tcp(host) => {
-                tcp::attach(FrameFilter::new(connect(host, limit, denied).await?, Mbap::default()))
+                let mut stream = connect(host, opening).await?;
+                discard(&mut stream, late(SILENCE_OVER_TCP), opening.pause).await?;
+                Ok(Self::over(stream, has_waiting, Mbap))
             }
             EndpointAddress::RtuOverTcp(host) => {
-                let mut stream = connect(host, limit, denied).await?;
-                if discard_late {
-                    discard_until_quiet(&mut stream, SILENCE_OVER_TCP).await?;
-                }
-                rtu::attach(FrameFilter::new(stream, Rtu::default()))
+                let mut stream = connect(host, opening).await?;
+                discard(&mut stream, late(SILENCE_OVER_TCP), opening.pause).await?;
+                Ok(Self::over(stream, has_waiting, Rtu))
             }
             EndpointAddress::Serial(line) => {
                 let mut port = open_line(line, lock)?;
-                if discard_late {
-                    discard_until_quiet(&mut port, line.silence().max(SILENCE)).await?;
-                }
+                discard(&mut port, late(line.silence().max(SILENCE)), opening.pause).await?;
                 // Bytes that arrived before the first request are noise.
                 port.discard_input_buffer().map_err(|error| cannot_open(&error))?;
-                rtu::attach(FrameFilter::new(port, Rtu::default()))
+                // A read of a line asks the system, unless the last one found nothing.
+                Ok(Self::over(port, |_| false, Rtu))
             }
-        };
-        Ok(Self { client, timeout: LazyTimeout::new(), used: false })
+        }
+    }
+
+    fn over<S, F>(stream: S, has_waiting: HasWaiting<S>, framing: F) -> Self
+    where
+        S: AsyncRead + AsyncWrite + fmt::Debug + Unpin + Send + 'static,
+        F: Framing + fmt::Debug + Unpin + Send + 'static,
+    {
+        let tolerance = NextTolerance::default();
+        let client = tcp::attach(FrameFilter::new(stream, has_waiting, framing, tolerance.clone()));
+        Self { client, tolerance, timeout: LazyTimeout::new(), used: false, is_numbered: F::IS_NUMBERED }
     }
 
     /// Sends the request for a span that fits into one request, and waits for the reply.
@@ -106,7 +130,9 @@ impl Connection {
         mut self,
         span: Span,
         limit: Duration,
+        tolerance: Tolerance,
     ) -> Result<(Self, Result<Words, ExceptionCode>), LostConnection> {
+        self.tolerance.set(tolerance);
         let (address, count) = (span.address(), span.count());
         let request = match span.table() {
             Table::Coils => Request::ReadCoils(address, count),
@@ -119,28 +145,68 @@ impl Connection {
         let reply = match self.timeout.until(due, self.client.call(request)).await {
             Some(Ok(Ok(response))) => Ok(words(response, span)?),
             Some(Ok(Err(exception))) => Err(ExceptionCode(exception.into())),
-            Some(Err(error)) => return Err(lost_by(error, self.used)),
+            Some(Err(error)) => return Err(self.lost_by(error)),
             None => return Err(LostConnection { error: ReadError::Timeout(limit), resend: Resend::No }),
         };
         self.used = true;
         Ok((self, reply))
     }
+
+    fn lost_by(&self, error: Error) -> LostConnection {
+        let error = match error {
+            Error::Protocol(ProtocolError::HeaderMismatch { message, .. }) => return protocol(message),
+            Error::Protocol(ProtocolError::FunctionCodeMismatch { .. }) => {
+                return protocol(Fault::OtherFunction.to_string());
+            }
+            Error::Transport(error) => error,
+        };
+        match error.downcast::<Fault>() {
+            Ok(fault) => LostConnection {
+                resend: match &fault {
+                    Fault::Unrequested if self.used => Resend::NotSent,
+                    Fault::OtherUnit { .. } if !self.is_numbered => Resend::MaybeSent,
+                    fault if self.used && fault.may_be_idle_close() => Resend::MaybeSent,
+                    _ => Resend::No,
+                },
+                error: if fault.is_protocol() {
+                    ReadError::Protocol(fault.to_string())
+                } else {
+                    ReadError::Connection(fault.to_string())
+                },
+            },
+            // Not an error of the stream, so one of the decoder.
+            Err(error) => protocol(format!("the device sent bytes that are not a Modbus reply: {error}")),
+        }
+    }
 }
 
-/// Reads a span over any stream.
+/// Discards late bytes until none has arrived for the `late` time, and then what arrives in the
+/// pause.
+async fn discard(
+    stream: &mut (impl AsyncRead + Unpin),
+    late: Option<Duration>,
+    pause: Duration,
+) -> Result<(), ReadError> {
+    if let Some(silence) = late {
+        discard_until_quiet(stream, silence).await?;
+    }
+    if !pause.is_zero() {
+        discard_for(stream, pause).await?;
+    }
+    Ok(())
+}
+
+/// Reads a span over any stream, with the frames of a serial line or of Modbus TCP.
 #[cfg(fuzzing)]
 pub async fn read_stream(
-    stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + std::fmt::Debug + Unpin + Send + 'static,
+    stream: impl AsyncRead + AsyncWrite + fmt::Debug + Unpin + Send + 'static,
     serial: bool,
+    tolerance: Tolerance,
     span: Span,
 ) -> Result<Result<Words, ExceptionCode>, ReadError> {
-    let client = if serial {
-        rtu::attach(FrameFilter::new(stream, Rtu::default()))
-    } else {
-        tcp::attach(FrameFilter::new(stream, Mbap::default()))
-    };
-    let connection = Connection { client, timeout: LazyTimeout::new(), used: false };
-    let read = connection.read(span, Duration::from_millis(50)).await;
+    let connection =
+        if serial { Connection::over(stream, |_| false, Rtu) } else { Connection::over(stream, |_| false, Mbap) };
+    let read = connection.read(span, Duration::from_millis(50), tolerance).await;
     read.map(|(_, reply)| reply).map_err(|lost| lost.error)
 }
 
@@ -175,34 +241,4 @@ fn wrong_size(found: usize, expected: usize, unit: &str) -> LostConnection {
 
 fn protocol(message: String) -> LostConnection {
     LostConnection { error: ReadError::Protocol(message), resend: Resend::No }
-}
-
-fn lost_by(error: Error, used: bool) -> LostConnection {
-    let error = match error {
-        Error::Protocol(ProtocolError::HeaderMismatch { message, .. }) => {
-            tracing::debug!(?message, "the reply has another transaction or unit");
-            return protocol("the device sent the reply to another request or of another unit".to_owned());
-        }
-        Error::Protocol(ProtocolError::FunctionCodeMismatch { .. }) => {
-            return protocol("the device replied with another function".to_owned());
-        }
-        Error::Transport(error) => error,
-    };
-    match error.downcast::<Fault>() {
-        Ok(fault) => LostConnection {
-            resend: match &fault {
-                Fault::Unrequested if used => Resend::NotSent,
-                Fault::OtherUnit => Resend::MaybeSent,
-                fault if used && fault.may_be_idle_close() => Resend::MaybeSent,
-                _ => Resend::No,
-            },
-            error: if fault.is_protocol() {
-                ReadError::Protocol(fault.to_string())
-            } else {
-                ReadError::Connection(fault.to_string())
-            },
-        },
-        // Not an error of the stream, so one of the decoder.
-        Err(error) => protocol(format!("the device sent bytes that are not a Modbus reply: {error}")),
-    }
 }

@@ -1,122 +1,221 @@
-//! A filter on the bytes of a connection that lets only well-formed replies through.
+//! A filter on the bytes of a connection that lets only the reply to the current request through.
 //!
-//! The client above it (tokio-modbus) cuts replies out of the stream and compares transaction, unit
-//! and function. The filter checks what the client does not: a reply has a valid form, nothing
-//! follows it, and it comes after a request. Anything else is a [`Fault`], and a connection with a
-//! fault is never used again. So no byte that belongs to one request is ever used as the reply to
-//! another.
+//! The client above it (tokio-modbus) writes and reads frames of Modbus TCP. The filter sends each
+//! request in the frame of the transport, compares the bytes that arrive with it, and passes the
+//! reply on as the frame that the client expects. Anything else is a [`Fault`], except for what the
+//! operator tolerates, and a connection with a fault is never used again. So no byte that belongs
+//! to one request is ever used as the reply to another.
 
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU16, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
-use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Why a connection cannot be used any more.
-#[derive(Debug, Error)]
-pub(super) enum Fault {
-    #[error("the device closed the connection")]
-    Closed,
-    #[error("the device closed the connection in the middle of a reply")]
-    ClosedWithin,
-    #[error("the connection broke: {0}")]
-    Broken(io::Error),
-    #[error("the device sent bytes without a request")]
-    Unrequested,
-    #[error("the device sent more than one reply to a request")]
-    Surplus,
-    #[error("the device announced a reply of {0} bytes, which is not a valid length")]
-    Length(u16),
-    #[error("the device sent a reply of another unit")]
-    OtherUnit,
-    #[error("the device replied with another function")]
-    OtherFunction,
-    #[error("the device replied with {found} bytes where {expected} were requested")]
-    Size { found: u8, expected: u8 },
-    #[error("the checksum of the reply is wrong")]
-    Checksum,
-}
+use super::{
+    fault::Fault,
+    framing::{Framing, Reply, RequestInProgress},
+    tcp,
+};
+use crate::tolerance::{Deviation, Tolerance};
 
-impl Fault {
-    /// Whether the device may have closed the connection because it was idle. There was no part of
-    /// a reply, so the request can be sent again over a new connection: reading changes nothing.
-    pub(super) fn may_be_idle_close(&self) -> bool {
-        matches!(self, Self::Closed | Self::Broken(_) | Self::Unrequested)
+/// The maximum number of bytes that are skipped before a reply, and behind it.
+const MAX_PADDING: usize = 16;
+
+/// The transaction number of the next request. All connections share the sequence, so that the late
+/// reply to a request of one connection does not have the number of a request of the next.
+static TRANSACTION: AtomicU16 = AtomicU16::new(1);
+
+/// What the next request tolerates. Set by the connection, above the client.
+#[derive(Debug, Clone, Default)]
+pub(super) struct NextTolerance(Arc<AtomicU8>);
+
+impl NextTolerance {
+    pub(super) fn set(&self, tolerance: Tolerance) {
+        self.0.store(tolerance.to_bits(), Ordering::Relaxed);
     }
 
-    /// Whether the device violated the protocol; otherwise the connection was lost.
-    pub(super) fn is_protocol(&self) -> bool {
-        !matches!(self, Self::Closed | Self::ClosedWithin | Self::Broken(_))
+    fn get(&self) -> Tolerance {
+        Tolerance::from_bits(self.0.load(Ordering::Relaxed))
     }
 }
 
-impl From<Fault> for io::Error {
-    fn from(fault: Fault) -> Self {
-        Self::other(fault)
-    }
-}
-
-/// The frames of a transport: checks the bytes of a reply as they arrive.
-pub(super) trait Framing {
-    /// A request that begins with these bytes goes out: from now on one reply is expected.
-    fn begin(&mut self, request: &[u8]);
-    /// Checks bytes that arrived.
-    fn take(&mut self, bytes: &[u8]) -> Result<(), Fault>;
-    /// Whether a reply is expected and not complete.
-    fn is_expecting(&self) -> bool;
-    /// Whether a part of a reply has arrived, but not all of it.
-    fn is_partial(&self) -> bool;
-}
+/// Whether bytes wait on a stream. The runtime may not have noticed them so far.
+pub(super) type HasWaiting<S> = fn(&S) -> bool;
 
 /// A stream that accepts one reply for each request. All its errors contain a [`Fault`].
 #[derive(Debug)]
 pub(super) struct FrameFilter<S, F> {
     stream: S,
+    has_waiting: HasWaiting<S>,
     framing: F,
+    tolerance: NextTolerance,
+    /// The request in progress, with its transaction number for the client.
+    request: Option<(RequestInProgress, u16)>,
+    /// The frame of the last request, and how much of it has been sent.
+    sent: Vec<u8>,
+    written: usize,
+    /// The bytes that arrived since then.
+    received: Vec<u8>,
+    /// The reply for the client, and how much of it the client has read.
+    reply: Vec<u8>,
+    read: usize,
 }
 
-impl<S: AsyncRead + Unpin, F> FrameFilter<S, F> {
-    pub(super) fn new(stream: S, framing: F) -> Self {
-        Self { stream, framing }
+impl<S: AsyncRead + Unpin, F: Framing> FrameFilter<S, F> {
+    pub(super) fn new(stream: S, has_waiting: HasWaiting<S>, framing: F, tolerance: NextTolerance) -> Self {
+        let (sent, received, reply) = Default::default();
+        Self { stream, has_waiting, framing, tolerance, request: None, sent, written: 0, received, reply, read: 0 }
     }
 
     /// Checks, before a request goes out, that the connection is open and contains no bytes.
-    fn check_quiet(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
-        let mut byte = [0];
-        let mut buf = ReadBuf::new(&mut byte);
-        match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
-            Poll::Pending => Ok(()),
-            Poll::Ready(Err(error)) => Err(Fault::Broken(error)),
-            Poll::Ready(Ok(())) if buf.filled().is_empty() => Err(Fault::Closed),
-            Poll::Ready(Ok(())) => Err(Fault::Unrequested),
+    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        let tolerance = self.tolerance.get();
+        let is_numbered = F::IS_NUMBERED && !tolerance.contains(Deviation::WrongTransaction);
+        let mut skipped: usize = 0;
+        loop {
+            let mut bytes = [0; MAX_PADDING];
+            let mut buf = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
+                Poll::Pending if !is_numbered && (self.has_waiting)(&self.stream) => return Poll::Pending,
+                Poll::Pending => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Fault::Broken(error))),
+                Poll::Ready(Ok(())) => {}
+            }
+            let found = buf.filled();
+            skipped = skipped.saturating_add(found.len());
+            let is_tolerated = tolerance.contains(Deviation::Padding) && skipped <= MAX_PADDING;
+            match found {
+                [] => return Poll::Ready(Err(Fault::Closed)),
+                found if is_tolerated && is_padding(found) => {}
+                _ if self.sent.is_empty() => return Poll::Ready(Err(Fault::Banner)),
+                _ => return Poll::Ready(Err(Fault::Unrequested)),
+            }
         }
     }
+
+    /// Makes the frame of the transport for a frame of the client.
+    fn begin(&mut self, frame: &[u8]) -> Result<(), Fault> {
+        let request = frame.split_first_chunk().and_then(|([high, low, _, _, _, _, unit], pdu)| {
+            let transaction = TRANSACTION.fetch_add(1, Ordering::Relaxed);
+            let request = RequestInProgress::new(transaction, *unit, pdu, self.tolerance.get())?;
+            Some((request, u16::from_be_bytes([*high, *low]), pdu))
+        });
+        let Some((request, transaction, pdu)) = request else {
+            return Err(Fault::Broken(io::Error::other("the client did not write a read request")));
+        };
+        self.sent = self.framing.encode(request, pdu);
+        self.request = Some((request, transaction));
+        self.written = 0;
+        self.received.clear();
+        Ok(())
+    }
+
+    /// Takes the reply from the bytes that arrived, if it is complete.
+    fn take_reply(&mut self) -> Result<(), Fault> {
+        let Some((request, transaction)) = self.request else { return Err(Fault::Surplus) };
+        let Some((Reply { pdu, .. }, rest)) = self.find_reply(request)? else { return Ok(()) };
+        match rest {
+            [] => {}
+            rest if is_padding(rest) && rest.len() <= MAX_PADDING => {
+                if !request.tolerates(Deviation::Padding) {
+                    return Err(Fault::Padding);
+                }
+            }
+            _ => return Err(Fault::Surplus),
+        }
+        // Where another unit is tolerated, the client expects that of its request nevertheless.
+        self.reply = tcp::frame(transaction, request.unit, pdu);
+        self.read = 0;
+        self.request = None;
+        Ok(())
+    }
+
+    /// The complete reply in the bytes that arrived, and what follows it.
+    fn find_reply(&self, request: RequestInProgress) -> Result<Option<(Reply<'_>, &[u8])>, Fault> {
+        let mut bytes = self.received.as_slice();
+        match bytes.strip_prefix(self.sent.as_slice()) {
+            Some(rest) if request.tolerates(Deviation::Echo) => bytes = rest,
+            Some(_) if !request.can_equal_its_reply() => return Err(Fault::Echo),
+            None if request.tolerates(Deviation::Echo) && self.sent.starts_with(bytes) => return Ok(None),
+            _ => {}
+        }
+        let found = self.decode_at(request, bytes, 0);
+        let Err(fault) = found else { return found };
+        if request.tolerates(Deviation::Padding) {
+            let padding = bytes.iter().take(MAX_PADDING).take_while(|byte| is_padding(&[**byte])).count();
+            if let Some(found) = (1..=padding).find_map(|start| self.decode_at(request, bytes, start).ok()) {
+                return Ok(found);
+            }
+        }
+        // It is an echo if the rest of the request follows.
+        if self.sent.starts_with(bytes) { Ok(None) } else { Err(fault) }
+    }
+
+    fn decode_at<'a>(
+        &self,
+        request: RequestInProgress,
+        bytes: &'a [u8],
+        start: usize,
+    ) -> Result<Option<(Reply<'a>, &'a [u8])>, Fault> {
+        let bytes = bytes.get(start..).unwrap_or_default();
+        let reply = self.framing.decode(request, bytes)?;
+        Ok(reply.and_then(|reply| bytes.get(reply.length..).map(|rest| (reply, rest))))
+    }
+}
+
+/// Whether these are bytes that devices send without a meaning: those of an idle line, and those
+/// with which packets are filled up.
+fn is_padding(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, 0 | 0xFF))
 }
 
 impl<S: AsyncRead + Unpin, F: Framing + Unpin> AsyncRead for FrameFilter<S, F> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf)).map_err(Fault::Broken)?;
-        let bytes = buf.filled().get(before..).unwrap_or_default();
-        if bytes.is_empty() {
-            let fault = if self.framing.is_partial() { Fault::ClosedWithin } else { Fault::Closed };
-            return Poll::Ready(Err(fault.into()));
+        let this = &mut *self;
+        loop {
+            let unread = this.reply.get(this.read..).unwrap_or_default();
+            let unread = unread.get(..buf.remaining()).unwrap_or(unread);
+            if !unread.is_empty() {
+                buf.put_slice(unread);
+                this.read = this.read.saturating_add(unread.len());
+                return Poll::Ready(Ok(()));
+            }
+            let mut bytes = [0; 512];
+            let mut arrived = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut arrived)).map_err(Fault::Broken)?;
+            if arrived.filled().is_empty() {
+                let fault = if this.received.is_empty() { Fault::Closed } else { Fault::ClosedWithin };
+                return Poll::Ready(Err(fault.into()));
+            }
+            this.received.extend(arrived.filled());
+            this.take_reply()?;
         }
-        self.framing.take(bytes)?;
-        Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing + Unpin> AsyncWrite for FrameFilter<S, F> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if !self.framing.is_expecting() {
-            self.check_quiet(cx)?;
-            self.framing.begin(buf);
+    /// Takes whole frames, as the client writes them.
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, frame: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.request.is_none() {
+            ready!(this.poll_quiet(cx))?;
+            this.begin(frame)?;
         }
-        Pin::new(&mut self.stream).poll_write(cx, buf).map_err(|error| Fault::Broken(error).into())
+        while let Some(unsent @ [_, ..]) = this.sent.get(this.written..) {
+            let written = ready!(Pin::new(&mut this.stream).poll_write(cx, unsent)).map_err(Fault::Broken)?;
+            if written == 0 {
+                return Poll::Ready(Err(Fault::Closed.into()));
+            }
+            this.written = this.written.saturating_add(written);
+        }
+        Poll::Ready(Ok(frame.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -142,28 +241,34 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         act(listener.accept().await.unwrap().0).await;
         stream.readable().await.unwrap();
-        FrameFilter::new(stream, Mbap::default())
+        FrameFilter::new(stream, |_| false, Mbap, NextTolerance::default())
     }
 
-    async fn write_fault(mut filter: FrameFilter<TcpStream, Mbap>) -> Fault {
-        let error = tokio::io::AsyncWriteExt::write(&mut filter, &[0; 12]).await.unwrap_err();
+    async fn write_fault(filter: &mut FrameFilter<TcpStream, Mbap>) -> Fault {
+        let error = tokio::io::AsyncWriteExt::write(filter, &[0; 12]).await.unwrap_err();
         error.downcast().unwrap()
     }
 
     #[tokio::test]
     async fn no_request_is_sent_on_a_connection_that_was_closed() {
-        let filter = after(async |stream| drop(stream)).await;
-        assert!(matches!(write_fault(filter).await, Fault::Closed));
+        let mut filter = after(async |stream| drop(stream)).await;
+        assert!(matches!(write_fault(&mut filter).await, Fault::Closed));
     }
 
     #[tokio::test]
     async fn no_request_is_sent_on_a_connection_with_unrequested_bytes() {
-        let filter = after(async |stream| {
+        let unrequested = async |stream: TcpStream| {
             stream.writable().await.unwrap();
             stream.try_write(&REPLY).unwrap();
             // Kept open: the test is about the bytes, not the end.
             std::mem::forget(stream);
-        });
-        assert!(matches!(write_fault(filter.await).await, Fault::Unrequested));
+        };
+        let mut unused = after(unrequested).await;
+        assert!(matches!(write_fault(&mut unused).await, Fault::Banner));
+        let mut used = after(unrequested).await;
+        used.sent = vec![0; 12];
+        // Padding is tolerated, a reply is not.
+        used.tolerance.set(Deviation::ALL.into_iter().collect());
+        assert!(matches!(write_fault(&mut used).await, Fault::Unrequested));
     }
 }

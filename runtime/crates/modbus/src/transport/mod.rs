@@ -1,7 +1,9 @@
 //! Connections to endpoints: TCP and serial lines, one request at a time, every reply checked.
 
 mod connection;
+mod fault;
 mod frame_filter;
+mod framing;
 mod open;
 mod rtu;
 mod tcp;
@@ -12,7 +14,7 @@ pub use self::connection::read_stream;
 #[cfg(test)]
 pub(crate) use self::rtu::with_checksum;
 pub(crate) use self::{
-    connection::{Connection, LostConnection, Resend},
+    connection::{Connection, LostConnection, Opening, Resend},
     open::{DeniedAddresses, LineLock},
     timeout::after,
 };

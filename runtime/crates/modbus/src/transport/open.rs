@@ -1,15 +1,23 @@
 //! Opening TCP connections and serial lines.
 
-use std::{fmt, fs::File, io, net::SocketAddr, os::unix::fs::OpenOptionsExt as _, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    fs::File,
+    io,
+    net::SocketAddr,
+    os::{fd::AsFd, unix::fs::OpenOptionsExt as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use serial2_tokio::{CharSize, FlowControl, SerialPort};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
     net::TcpStream,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 
-use super::frame_filter::Fault;
+use super::{connection::Opening, fault::Fault, timeout::after};
 use crate::{
     address::{HostPort, Parity, SerialLine, StopBits},
     error::ReadError,
@@ -17,6 +25,8 @@ use crate::{
 
 /// How long a noisy line is read before opening it fails.
 const MAX_NOISE: Duration = Duration::from_secs(1);
+/// The maximum number of bytes that are discarded in the pause after connecting.
+const MAX_BANNER: usize = 64 * 1024;
 
 /// The addresses to which no connection is opened.
 #[derive(Clone)]
@@ -46,12 +56,9 @@ pub(crate) struct LineLock {
 }
 
 /// Resolves the host and connects.
-pub(super) async fn connect(
-    host: &HostPort,
-    limit: Duration,
-    denied: Option<&DeniedAddresses>,
-) -> Result<TcpStream, ReadError> {
-    let stream = match timeout(limit, connect_any(host, denied)).await {
+pub(super) async fn connect(host: &HostPort, opening: &Opening<'_>) -> Result<TcpStream, ReadError> {
+    let limit = opening.timeout;
+    let stream = match timeout(limit, connect_any(host, opening.denied.as_ref())).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(ReadError::Connection(format!("cannot connect: {error}"))),
         Err(_) => {
@@ -142,6 +149,11 @@ fn lock_line(line: &SerialLine) -> Result<LineLock, ReadError> {
     }
 }
 
+/// Whether bytes have arrived that were not read.
+pub(super) fn has_waiting(stream: &impl AsFd) -> bool {
+    rustix::io::ioctl_fionread(stream).is_ok_and(|bytes| bytes > 0)
+}
+
 /// Reads and discards bytes until none has arrived for `quiet`.
 pub(super) async fn discard_until_quiet(
     stream: &mut (impl AsyncRead + Unpin),
@@ -156,6 +168,26 @@ pub(super) async fn discard_until_quiet(
             Ok(Ok(_)) if started.elapsed() < MAX_NOISE => {}
             Ok(Ok(_)) => return Err(ReadError::Protocol("the serial line does not become silent".to_owned())),
             Ok(Err(error)) => return Err(ReadError::Connection(Fault::Broken(error).to_string())),
+        }
+    }
+}
+
+/// Reads and discards bytes for this time.
+pub(super) async fn discard_for(stream: &mut (impl AsyncRead + Unpin), pause: Duration) -> Result<(), ReadError> {
+    let until = after(Instant::now(), pause);
+    let mut bytes = [0; 256];
+    let mut discarded: usize = 0;
+    loop {
+        match timeout_at(until, stream.read(&mut bytes)).await {
+            Err(_) => return Ok(()),
+            Ok(Ok(0)) => return Err(ReadError::Connection(Fault::Closed.to_string())),
+            Ok(Ok(read)) => discarded = discarded.saturating_add(read),
+            Ok(Err(error)) => return Err(ReadError::Connection(Fault::Broken(error).to_string())),
+        }
+        if discarded > MAX_BANNER {
+            return Err(ReadError::Protocol(
+                "the device does not stop sending after the connection is open".to_owned(),
+            ));
         }
     }
 }

@@ -2,7 +2,8 @@
 //! treated.
 
 use pattoo_modbus::{
-    DeviceUrl, EndpointSettings, MAX_BITS, MAX_CONNECTIONS, MAX_REGISTERS, Ranges, Readable, Table, Unit,
+    Deviation, DeviceUrl, EndpointSettings, MAX_BITS, MAX_CONNECTIONS, MAX_REGISTERS, Ranges, Readable, Table,
+    Tolerance, Unit,
 };
 use pattoo_settings::{
     Fields, Form, HOUR, Key, Kind, Quantity, Reported, all,
@@ -17,6 +18,7 @@ use crate::capability::definition::own;
 const UNIT: Kind = Kind::Integer(0, 255);
 const UNITS: Kind = Kind::List(&UNIT);
 const ADDRESSES: Kind = Kind::List(&Kind::Addresses);
+const DEVIATIONS: Kind = Kind::List(&Kind::Choice(&Deviation::NAMES));
 const MINUTE: u64 = 60_000;
 
 /// The settings of an endpoint.
@@ -125,7 +127,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
     ),
     quantity!(
         "pause_after_connect",
-        "pause between connecting and the first request; of all grants of the endpoint, the longest value applies",
+        "pause between connecting and the first request, in which what the device sends is discarded; of all grants of the endpoint, the longest value applies",
         Time,
         0,
         MINUTE,
@@ -185,6 +187,12 @@ fn form() -> Form {
         Key::new("discrete", ADDRESSES, "the discrete inputs that may be read", "[\"0-99\", 200]"),
         Key::new("holding", ADDRESSES, "the holding registers that may be read", "[\"0-99\", 200]"),
         Key::new("input", ADDRESSES, "the input registers that may be read", "[\"0-99\", 200]"),
+        Key::new(
+            "tolerate",
+            DEVIATIONS,
+            "what of its replies may differ from the specification: `wrong-unit`, `wrong-transaction`, `padding`, `echo`",
+            "[wrong-unit]",
+        ),
         own(),
     ];
     keys.extend(Key::of_quantities(ENDPOINT, &EndpointSettings::default()).into_iter().map(|key| match key.name {
@@ -209,11 +217,12 @@ fn device(fields: Fields<'_>, entry: &Entry) -> Result<DeviceGrant, Reported> {
     let url = fields.required::<DeviceUrl>("url");
     let units = units(fields, url.as_ref().ok());
     let readable = readable(fields);
+    let tolerance = tolerance(fields);
     let own = fields.node("own").map_or(Some(false), Node::flag).ok_or(Reported)?;
     let mut settings = EndpointSettings::default();
     fields.quantities(ENDPOINT, &mut settings)?;
     let mut grant = DeviceGrant::new(name?, &url?).units(units?).readable(readable?);
-    grant.settings = EndpointSettings { own, ..settings };
+    grant.settings = EndpointSettings { own, tolerance: tolerance?, ..settings };
     Ok(grant)
 }
 
@@ -234,6 +243,15 @@ fn units(fields: Fields<'_>, url: Option<&DeviceUrl>) -> Result<Vec<u8>, Reporte
         return Err(fields.wrong_with(node, what, "remove one of them".to_owned()));
     }
     Ok(default.or(in_url).into_iter().chain(more?).map(Unit::get).collect())
+}
+
+/// In what its replies may differ from the specification.
+fn tolerance(fields: Fields<'_>) -> Result<Tolerance, Reported> {
+    let deviations = fields.list("tolerate").iter().map(|node| {
+        // A value that is not one of the names was reported when the form was checked.
+        node.text().and_then(Deviation::named).ok_or(Reported)
+    });
+    Ok(all(deviations)?.into_iter().collect())
 }
 
 /// What may be read.

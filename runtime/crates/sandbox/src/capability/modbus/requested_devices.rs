@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
 };
 
-use pattoo_modbus::{EndpointSettings, Ranges, Span, Table, Unit};
+use pattoo_modbus::{EndpointSettings, Ranges, Span, Table, Tolerance, Unit};
 
 use super::{DEFAULT_UNIT, DeviceGrant, DeviceName, grant_key, grant_keys::ENDPOINT};
 use crate::capability::{
@@ -104,6 +104,9 @@ fn device_entry(text: &mut String, name: &str, requested: &DeviceRequested) {
     let Some(grant) = &requested.granted else { return };
     if grant.settings.own {
         let _ = writeln!(text, "    own: true    # it may be pattoo-wasm itself, or its pattoo server");
+    }
+    if grant.settings.tolerance != Tolerance::NONE {
+        let _ = writeln!(text, "    tolerate: {}", grant.settings.tolerance);
     }
     let usual = EndpointSettings::default();
     for quantity in ENDPOINT {
