@@ -31,7 +31,8 @@ pub struct EndpointSettings {
     /// request reads the spans on both sides; only where they may be read. Default 0.
     pub gap: u16,
     /// How often a request is sent again after no reply or a wrong one. Default 0. A noisy serial
-    /// line needs 1 or 2.
+    /// line needs 1 or 2. With at least 1, a device that refuses a connection after a reply on the
+    /// last one is tried again, at growing intervals, until `connect_timeout` is over.
     pub retries: u32,
     /// How often a request is sent again after exception 5 (acknowledge) or 6 (server device busy).
     /// Default 3. Other requests are sent meanwhile.

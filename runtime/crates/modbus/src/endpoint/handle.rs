@@ -255,9 +255,12 @@ async fn send(
             timeout: settings.connect_timeout,
             pause: connection_settings.pause_after_connect,
             discard_late: slot.discard_late,
+            retries_refused: slot.has_replied && settings.retries > 0,
             denied: lock(&denied).clone(),
         };
-        Connection::open(&opening, &mut slot.lock).await
+        let opened = Connection::open(&opening, &mut slot.lock).await;
+        slot.has_replied &= opened.is_ok();
+        opened
     };
     let started = Instant::now();
     let connection = match connection {
@@ -268,6 +271,7 @@ async fn send(
     let outcome = match connection.read(pending.span, settings.request_timeout, settings.tolerance).await {
         Ok((connection, reply)) => {
             slot.connection = Some(connection);
+            slot.has_replied = true;
             Outcome::Reply(reply)
         }
         Err(lost) => {

@@ -54,6 +54,9 @@ pub(super) struct ConnectionSlot {
     pub(super) ready_at: Option<Instant>,
     /// Whether the next connection has to discard late bytes that belong to this one.
     pub(super) discard_late: bool,
+    /// Whether the last connection that was opened here delivered a reply, as far as is known: a
+    /// device that refuses the next one may only need a moment.
+    pub(super) has_replied: bool,
     pub(super) lock: Option<LineLock>,
 }
 

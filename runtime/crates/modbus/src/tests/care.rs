@@ -64,6 +64,46 @@ async fn request_is_retried_as_often_as_the_settings_say() {
 }
 
 #[tokio::test]
+async fn device_that_refuses_connections_for_a_moment_after_each_reply_is_read_with_retries() {
+    let device = RawDevice::listen().await;
+    let port = device.port();
+    let endpoint = with(&device, EndpointSettings { retries: 1, ..settings() });
+    let spans = [holding(1, 0, 1), holding(1, 10, 1), holding(1, 20, 1)];
+    let serve = async {
+        let mut device = device;
+        for value in 1..=3 {
+            device.accept().await.answer(value).await;
+            drop(device);
+            // Longer than several attempts take.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            device = RawDevice::listen_on(port).await;
+        }
+    };
+    let (result, ()) = join!(read(&endpoint, spans), serve);
+    assert_eq!(result, [1, 2, 3].map(|value| registers(&[value])));
+}
+
+#[tokio::test]
+async fn device_that_keeps_refusing_connections_is_an_error_within_the_timeout_and_then_at_once() {
+    let device = RawDevice::listen().await;
+    let connect_timeout = Duration::from_millis(500);
+    let patient = EndpointSettings { retries: 1, connect_timeout, ..settings() };
+    let endpoint = with(&device, patient);
+    let one = [holding(1, 0, 1)];
+    let (result, ()) = join!(read(&endpoint, one), async {
+        device.accept().await.answer(1).await;
+        drop(device);
+    });
+    assert_eq!(result, [registers(&[1])]);
+    for longest in [connect_timeout, connect_timeout / 2] {
+        let since = Instant::now();
+        let result = read(&endpoint, one).await;
+        assert!(matches!(&result[..], [Err(ReadError::Connection(why))] if why.contains("refused")), "{result:?}");
+        assert!(since.elapsed() < longest, "{:?}", since.elapsed());
+    }
+}
+
+#[tokio::test]
 async fn circuit_breaker_of_a_silent_unit_opens_and_one_request_probes_it() {
     let device = RawDevice::listen().await;
     let breaker_duration = Duration::from_millis(400);

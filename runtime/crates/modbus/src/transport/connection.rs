@@ -61,6 +61,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) pause: Duration,
     /// Whether late replies to earlier requests may still arrive, and are discarded first.
     pub(crate) discard_late: bool,
+    /// Whether a refused connection is tried again until the timeout is over.
+    pub(crate) retries_refused: bool,
     pub(crate) denied: Option<DeniedAddresses>,
 }
 

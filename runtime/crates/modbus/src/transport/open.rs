@@ -14,7 +14,7 @@ use serial2_tokio::{CharSize, FlowControl, SerialPort};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
     net::TcpStream,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{connection::Opening, fault::Fault, timeout::after};
@@ -27,6 +27,11 @@ use crate::{
 const MAX_NOISE: Duration = Duration::from_secs(1);
 /// The maximum number of bytes that are discarded in the pause after connecting.
 const MAX_BANNER: usize = 64 * 1024;
+
+/// The pause after the first refused connection; doubled after each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The maximum of this pause.
+const MAX_PAUSE: Duration = Duration::from_millis(400);
 
 /// The addresses to which no connection is opened.
 #[derive(Clone)]
@@ -58,7 +63,7 @@ pub(crate) struct LineLock {
 /// Resolves the host and connects.
 pub(super) async fn connect(host: &HostPort, opening: &Opening<'_>) -> Result<TcpStream, ReadError> {
     let limit = opening.timeout;
-    let stream = match timeout(limit, connect_any(host, opening.denied.as_ref())).await {
+    let stream = match timeout(limit, connect_unless_refused(host, opening)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(ReadError::Connection(format!("cannot connect: {error}"))),
         Err(_) => {
@@ -70,6 +75,27 @@ pub(super) async fn connect(host: &HostPort, opening: &Opening<'_>) -> Result<Tc
     match stream.set_nodelay(true) {
         Ok(()) => Ok(stream),
         Err(error) => Err(ReadError::Connection(format!("cannot connect: {error}"))),
+    }
+}
+
+/// Connects, and where refused connections are to be retried, tries again until the timeout would be
+/// over before the next attempt.
+async fn connect_unless_refused(host: &HostPort, opening: &Opening<'_>) -> io::Result<TcpStream> {
+    let deadline = after(Instant::now(), opening.timeout);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match connect_any(host, opening.denied.as_ref()).await {
+            Err(error)
+                if error.kind() == io::ErrorKind::ConnectionRefused
+                    && opening.retries_refused
+                    && after(Instant::now(), pause) < deadline =>
+            {
+                tracing::debug!(%host, ?pause, "the connection was refused, trying again");
+                sleep(pause).await;
+                pause = pause.saturating_mul(2).min(MAX_PAUSE);
+            }
+            connected => return connected,
+        }
     }
 }
 

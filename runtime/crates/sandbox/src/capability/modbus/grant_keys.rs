@@ -66,7 +66,7 @@ pub(super) static ENDPOINT: &[Quantity<EndpointSettings>] = &[
     ),
     quantity!(
         "retries",
-        "how often a request is repeated after no reply or a wrong one",
+        "how often a request is repeated after no reply or a wrong one; with 1 or more, a device that refuses a connection right after a reply is tried again until `connect_timeout` is over",
         Count,
         0,
         10,
