@@ -49,6 +49,9 @@ pub enum DeviceUrlError {
     /// in brackets.
     #[error("`{0}` is neither a host name, nor an IPv4 address, nor an IPv6 address in brackets")]
     Host(String),
+    /// A zone behind an address that is valid on more than one link.
+    #[error("`%{0}` belongs behind a link-local address, which begins with fe80: leave it out")]
+    Zone(String),
     /// The port is not a number from 1 to 65535.
     #[error("`{0}` is not a port: write a number from 1 to 65535")]
     Port(String),

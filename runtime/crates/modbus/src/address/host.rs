@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use super::error::DeviceUrlError;
@@ -16,13 +16,27 @@ pub struct HostPort {
 
 impl HostPort {
     /// The host in the form that a resolver accepts: a name in lower case, or an IP address without
-    /// brackets.
+    /// brackets, with its zone if it has one.
     pub fn host(&self) -> String {
         match &self.host {
             Host::Name(name) => name.clone(),
             Host::V4(address) => address.to_string(),
-            Host::V6(address) => address.to_string(),
+            Host::V6(address, zone) => with_zone(*address, zone.as_deref()),
         }
+    }
+
+    /// The IP address, if the host is not a name; without its zone.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match &self.host {
+            Host::Name(_) => None,
+            Host::V4(address) => Some(IpAddr::V4(*address)),
+            Host::V6(address, _) => Some(IpAddr::V6(*address)),
+        }
+    }
+
+    /// The zone of an IPv6 address: the interface on whose link it is valid.
+    pub fn zone(&self) -> Option<&str> {
+        if let Host::V6(_, zone) = &self.host { zone.as_deref() } else { None }
     }
 
     /// The TCP port, 1 to 65535.
@@ -35,7 +49,12 @@ impl HostPort {
 enum Host {
     Name(String),
     V4(Ipv4Addr),
-    V6(Ipv6Addr),
+    /// With a zone, if it is valid on one link only.
+    V6(Ipv6Addr, Option<String>),
+}
+
+fn with_zone(address: Ipv6Addr, zone: Option<&str>) -> String {
+    zone.map_or_else(|| address.to_string(), |zone| format!("{address}%{zone}"))
 }
 
 impl fmt::Display for HostPort {
@@ -43,7 +62,7 @@ impl fmt::Display for HostPort {
         match &self.host {
             Host::Name(name) => write!(f, "{name}:{}", self.port),
             Host::V4(address) => write!(f, "{address}:{}", self.port),
-            Host::V6(address) => write!(f, "[{address}]:{}", self.port),
+            Host::V6(address, zone) => write!(f, "[{}]:{}", with_zone(*address, zone.as_deref()), self.port),
         }
     }
 }
@@ -67,13 +86,13 @@ fn parse_authority(authority: &str) -> Result<(Host, Option<u16>), DeviceUrlErro
         let Some((literal, after)) = rest.split_once(']') else {
             return Err(DeviceUrlError::Host(authority.to_owned()));
         };
-        let address = literal.parse().map_err(|_| DeviceUrlError::Host(format!("[{literal}]")))?;
+        let host = parse_v6(literal)?;
         let port = match after.strip_prefix(':') {
             Some(port) => Some(port),
             None if after.is_empty() => None,
             None => return Err(DeviceUrlError::Surplus(after.to_owned())),
         };
-        (Host::V6(address), port)
+        (host, port)
     } else {
         let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
         // Two colons: an IPv6 address without its brackets.
@@ -83,6 +102,21 @@ fn parse_authority(authority: &str) -> Result<(Host, Option<u16>), DeviceUrlErro
         (parse_host(host)?, port)
     };
     Ok((host, port.map(parse_port).transpose()?))
+}
+
+/// `fe80::1%eth0`: an IPv6 address, with a zone if it is link-local (RFC 4007, section 11).
+fn parse_v6(literal: &str) -> Result<Host, DeviceUrlError> {
+    let wrong = || DeviceUrlError::Host(format!("[{literal}]"));
+    let (address, zone) = literal.split_once('%').map_or((literal, None), |(address, zone)| (address, Some(zone)));
+    let address: Ipv6Addr = address.parse().map_err(|_| wrong())?;
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    // As long as the name of an interface can be (IFNAMSIZ of Linux).
+    let is_valid = |zone: &str| (1..=15).contains(&zone.len()) && zone.bytes().all(letter);
+    match zone {
+        Some(zone) if !address.is_unicast_link_local() => Err(DeviceUrlError::Zone(zone.to_owned())),
+        Some(zone) if !is_valid(zone) => Err(wrong()),
+        zone => Ok(Host::V6(address, zone.map(str::to_owned))),
+    }
 }
 
 fn parse_host(host: &str) -> Result<Host, DeviceUrlError> {

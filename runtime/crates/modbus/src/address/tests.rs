@@ -33,6 +33,16 @@ fn an_ipv6_host_has_brackets_in_the_url_and_none_for_the_resolver() {
 }
 
 #[test]
+fn link_local_address_has_the_interface_of_its_link() {
+    let device = parse("tcp://[FE80::1%eth0]").unwrap();
+    assert_eq!(device.to_string(), "tcp://[fe80::1%eth0]:502");
+    let EndpointAddress::Tcp(address) = device.endpoint() else { panic!("{device}") };
+    assert_eq!((address.host().as_str(), address.zone()), ("fe80::1%eth0", Some("eth0")));
+    assert_eq!(address.ip(), Some("fe80::1".parse().unwrap()));
+    assert_ne!(device.endpoint(), parse("tcp://[fe80::1%eth1]").unwrap().endpoint());
+}
+
+#[test]
 fn each_mistake_has_its_own_error() {
     use DeviceUrlError as E;
     let cases = [
@@ -61,7 +71,9 @@ fn each_mistake_has_its_own_error() {
         ("tcp://010.0.0.1", E::Host("010.0.0.1".into())),
         ("tcp://a..b", E::Host("a..b".into())),
         ("tcp://pl c", E::Host("pl c".into())),
-        ("tcp://[fe80::1%eth0]", E::Host("[fe80::1%eth0]".into())),
+        ("tcp://[fe80::1%]", E::Host("[fe80::1%]".into())),
+        ("tcp://[fe80::1%eth 0]", E::Host("[fe80::1%eth 0]".into())),
+        ("tcp://[2001:db8::1%eth0]", E::Zone("eth0".into())),
         ("tcp://plc:0", E::Port("0".into())),
         ("tcp://plc:+502", E::Port("+502".into())),
         ("tcp://plc:65536", E::Port("65536".into())),
@@ -101,7 +113,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn displayed_url_of_a_host_parses_to_the_same_url(text in "(rtu\\+)?tcp://[a-z0-9.:\\[\\]-]{0,20}(\\?unit=[0-9]{1,3})?") {
+    fn displayed_url_of_a_host_parses_to_the_same_url(text in "(rtu\\+)?tcp://[a-z0-9.:%\\[\\]-]{0,20}(\\?unit=[0-9]{1,3})?") {
         if let Ok(device) = parse(&text) {
             proptest::prop_assert_eq!(parse(&device.to_string()), Ok(device));
         }

@@ -268,3 +268,21 @@ async fn no_connection_is_opened_to_a_denied_address_unless_the_settings_say_own
     assert_eq!(result, [registers(&[7])]);
     assert!(read(&refused, [holding(1, 0, 1)]).await[0].is_err());
 }
+
+#[tokio::test]
+async fn denied_address_of_a_name_is_skipped_and_the_next_one_is_used() {
+    let device = RawDevice::listen().await;
+    // Usually `localhost` is this address too, and it comes first.
+    let denied = tokio::net::TcpListener::bind(("::1", device.port())).await;
+    let url: DeviceUrl = format!("tcp://localhost:{}", device.port()).parse().unwrap();
+    let endpoints = Endpoints::new();
+    endpoints.deny_addresses(|address| address.is_ipv6());
+    let endpoint = endpoints.endpoint(url.endpoint(), &settings());
+    let (result, ()) = join!(read(&endpoint, [holding(1, 0, 1)]), async {
+        device.accept().await.answer(7).await;
+    });
+    assert_eq!(result, [registers(&[7])]);
+    if let Ok(denied) = denied {
+        assert!(denied.accept().now_or_never().is_none(), "a connection was opened to a denied address");
+    }
+}

@@ -4,6 +4,7 @@ mod connection;
 mod fault;
 mod frame_filter;
 mod framing;
+mod happy_eyeballs;
 mod open;
 mod rtu;
 mod tcp;

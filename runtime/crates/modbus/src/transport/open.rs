@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 
-use super::{connection::Opening, fault::Fault, timeout::after};
+use super::{connection::Opening, fault::Fault, happy_eyeballs, timeout::after};
 use crate::{
     address::{HostPort, Parity, SerialLine, StopBits},
     error::ReadError,
@@ -99,24 +99,20 @@ async fn connect_unless_refused(host: &HostPort, opening: &Opening<'_>) -> io::R
     }
 }
 
-/// Connects to the first address of a host that is not denied and accepts the connection. The
-/// address that was checked is the one that is used, even if the name resolves to another one a
-/// moment later.
+/// Connects to an address of a host that is not denied and accepts the connection. The address that
+/// was checked is the one that is used, even if the name resolves to another one a moment later.
 async fn connect_any(host: &HostPort, denied: Option<&DeniedAddresses>) -> io::Result<TcpStream> {
-    let mut last = None;
-    for address in tokio::net::lookup_host((host.host(), host.port())).await? {
-        let connected = if denied.is_some_and(|denied| denied.contains(address)) {
-            let why = "the address is one of this program or its server, and the grant does not say `own: true`";
-            Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
-        } else {
+    happy_eyeballs::connect(host, |address| {
+        let is_denied = denied.is_some_and(|denied| denied.contains(address));
+        async move {
+            if is_denied {
+                let why = "the address is one of this program or its server, and the grant does not say `own: true`";
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+            }
             TcpStream::connect(address).await
-        };
-        match connected {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(error),
         }
-    }
-    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
+    })
+    .await
 }
 
 pub(super) fn cannot_open(error: &io::Error) -> ReadError {

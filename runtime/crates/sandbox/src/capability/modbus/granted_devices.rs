@@ -52,7 +52,11 @@ impl Devices {
                 EndpointAddress::Tcp(host) | EndpointAddress::RtuOverTcp(host) => host,
                 EndpointAddress::Serial(_) => return false,
             };
-            !grant.settings.own && own.has_host(&host.host(), host.port())
+            let is_ours = match host.ip() {
+                Some(address) => own.has_address(address, host.port()),
+                None => own.has_host(&host.host(), host.port()),
+            };
+            is_ours && !grant.settings.own
         };
         let refuse = |grant: &DeviceGrant| OwnDevice { name: grant.name.clone(), endpoint: grant.endpoint.clone() };
         grants.iter().find(is_ours).map_or(Ok(()), |grant| Err(refuse(grant)))
