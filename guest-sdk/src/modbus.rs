@@ -96,7 +96,7 @@ impl Device {
         Self { name: name.into(), unit: None }
     }
 
-    /// Another unit (server address) behind it, 0 to 247 or 255.
+    /// Another unit (server address) behind it, 0 to 255.
     #[must_use]
     pub fn unit(self, unit: u8) -> Self {
         Self { unit: Some(unit), ..self }
@@ -139,7 +139,7 @@ impl Device {
 pub struct Span {
     /// The name of a device in the grant.
     pub device: String,
-    /// The unit (server address) behind it, 0 to 247 or 255; `None` is the default unit of the grant.
+    /// The unit (server address) behind it, 0 to 255; `None` is the default unit of the grant.
     pub unit: Option<u8>,
     /// The table.
     pub table: Table,

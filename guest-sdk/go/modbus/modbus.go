@@ -77,7 +77,7 @@ type Device struct {
 // NewDevice is the device of that name in the grant, and the default unit of it.
 func NewDevice(name string) Device { return Device{name: name} }
 
-// Unit is another unit (server address) behind it, 0 to 247 or 255.
+// Unit is another unit (server address) behind it, 0 to 255.
 func (d Device) Unit(unit uint8) Device {
 	d.unit = &unit
 	return d

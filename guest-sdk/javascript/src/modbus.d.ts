@@ -17,7 +17,7 @@ export type Table = "coils" | "discrete-inputs" | "holding-registers" | "input-r
 export interface Span {
   /** The name of a device in the grant. */
   device: string;
-  /** The unit (server address) behind it, 0 to 247 or 255; the default unit of the grant unless given. */
+  /** The unit (server address) behind it, 0 to 255; the default unit of the grant unless given. */
   unit?: number;
   table: Table;
   /** The first address, from 0. */

@@ -58,7 +58,7 @@ class Span:
     count: int
     """How many, 1 or more; `address + count` is at most 65 536."""
     unit: int | None = None
-    """The unit (server address) behind it, 0 to 247 or 255; `None` is the default unit of the grant."""
+    """The unit (server address) behind it, 0 to 255; `None` is the default unit of the grant."""
 
     def __str__(self) -> str:
         unit = "" if self.unit is None else f", unit {self.unit}"
@@ -130,7 +130,7 @@ class Device:
     name: str
     """Its name in the grant."""
     unit: int | None = None
-    """The unit (server address) behind it, 0 to 247 or 255; `None` is the default unit of the grant."""
+    """The unit (server address) behind it, 0 to 255; `None` is the default unit of the grant."""
 
     def coils(self, address: int, count: int) -> list[bool]:
         """Reads coils: function 1. Like the three others it raises a `ModbusError`."""

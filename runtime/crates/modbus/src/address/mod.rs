@@ -43,11 +43,11 @@ impl EndpointAddress {
 
     /// Checks that a unit can be read at this endpoint.
     ///
-    /// On a serial line 0 is the broadcast address, which no unit answers, and 255 is reserved
-    /// (Modbus over Serial Line V1.02, sections 2.1 and 2.2).
+    /// On a serial line 0 is the broadcast address, which no unit answers, and 248 to 255 are
+    /// reserved (Modbus over Serial Line V1.02, sections 2.1 and 2.2).
     ///
     /// # Errors
-    /// [`UnitError::NotOnSerial`] for 0 and 255 on a serial line.
+    /// [`UnitError::NotOnSerial`] for 0 and 248 to 255 on a serial line.
     pub fn check_unit(&self, unit: Unit) -> Result<Unit, UnitError> {
         if self.is_rtu() && !unit.is_on_serial() { Err(UnitError::NotOnSerial(unit.get())) } else { Ok(unit) }
     }

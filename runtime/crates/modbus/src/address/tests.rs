@@ -12,6 +12,8 @@ fn default_port_is_502_and_there_is_no_default_unit() {
     assert_eq!(device.unit(), None);
     assert_eq!(parse("tcp://10.0.0.1:1502/?unit=0").unwrap().unit().map(Unit::get), Some(0));
     assert_eq!(parse("tcp://10.0.0.1?unit=255").unwrap().unit().map(Unit::get), Some(255));
+    // Reserved by the specification of serial lines, and used by devices over TCP.
+    assert_eq!(parse("tcp://10.0.0.1?unit=248").unwrap().unit().map(Unit::get), Some(248));
 }
 
 #[test]
@@ -84,8 +86,8 @@ fn each_mistake_has_its_own_error() {
         ("tcp://plc?unit=one", E::Unit(UnitError::Text("one".into()))),
         ("tcp://plc?unit=", E::Unit(UnitError::Text(String::new()))),
         ("tcp://plc?unit=1&unit=2", E::Twice("unit")),
-        ("tcp://plc?unit=248", E::Unit(UnitError::Reserved(248))),
-        ("tcp://plc?unit=256", E::Unit(UnitError::Reserved(256))),
+        ("tcp://plc?unit=256", E::Unit(UnitError::TooLarge(256))),
+        ("rtu:///dev/ttyUSB0?unit=248", E::Unit(UnitError::NotOnSerial(248))),
     ];
     for (text, error) in cases {
         assert_eq!(parse(text), Err(error), "{text}");

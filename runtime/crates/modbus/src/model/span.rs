@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::{Table, Unit, UnitError};
+use super::{Table, Unit};
 
 /// A range of addresses in one table of one unit: at least one address, the last one at most 65535.
 ///
@@ -22,10 +22,9 @@ impl Span {
     /// A span of `count` addresses, beginning at `address`.
     ///
     /// # Errors
-    /// [`SpanError`] when the unit is a reserved number, when the span is empty, and when it goes
-    /// beyond 65535.
+    /// [`SpanError`] when the span is empty, and when it goes beyond 65535.
     pub fn new(unit: u8, table: Table, address: u16, count: u16) -> Result<Self, SpanError> {
-        Self::of_unit(Unit::try_from(unit)?, table, address, count)
+        Self::of_unit(Unit::from(unit), table, address, count)
     }
 
     /// The same for a unit that was checked before.
@@ -92,9 +91,6 @@ pub enum SpanError {
         /// The number of addresses.
         count: u16,
     },
-    /// The unit is a reserved number.
-    #[error(transparent)]
-    Unit(#[from] UnitError),
 }
 
 /// The values of a span: one for each address, in order.
@@ -154,7 +150,6 @@ mod tests {
         assert_eq!(Span::new(1, table, 0, 65535).unwrap().last(), 65534);
         assert_eq!(Span::new(1, table, 65535, 2), Err(SpanError::PastTheEnd { address: 65535, count: 2 }));
         assert_eq!(Span::new(1, table, 3, 0), Err(SpanError::Empty));
-        assert_eq!(Span::new(248, table, 0, 1), Err(SpanError::Unit(UnitError::Reserved(248))));
     }
 
     #[test]

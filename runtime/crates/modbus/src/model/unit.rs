@@ -1,16 +1,17 @@
 //! The unit identifier: which device behind an endpoint a request is for.
 //!
 //! A serial line has units 1 to 247; 0 is its broadcast address and 248 to 255 are reserved (Modbus
-//! over Serial Line V1.02, section 2.2). A device that speaks TCP itself is identified by its IP
-//! address alone. Its unit identifier has no meaning: the Modbus Messaging on TCP/IP Implementation
-//! Guide V1.0b asks for 255 in this case and accepts 0. So 0 to 247 and 255 are valid, and the
-//! reserved numbers 248 to 254 are refused.
+//! over Serial Line V1.02, section 2.2). Over TCP a unit identifier is a byte like any other: the
+//! Modbus Messaging on TCP/IP Implementation Guide V1.0b recommends 255 for a device with an address
+//! of its own and accepts 0, and devices in the field have 248 to 254 as well. So every byte is a
+//! unit, and [`EndpointAddress::check_unit`](crate::EndpointAddress::check_unit) says which of them
+//! a line can have.
 
 use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 
-/// A Modbus unit identifier: 0 to 247, or 255.
+/// A Modbus unit identifier: 0 to 255; on a serial line 1 to 247.
 ///
 /// ```
 /// use pattoo_modbus::Unit;
@@ -18,8 +19,8 @@ use thiserror::Error;
 /// assert_eq!(Unit::new(7).map(Unit::get), Ok(7));
 /// assert_eq!("255".parse(), Unit::new(255));
 /// assert_eq!(
-///     Unit::new(250).unwrap_err().to_string(),
-///     "unit 250 does not exist: units are 0 to 247, or 255 for a device that ignores the unit",
+///     Unit::new(256).unwrap_err().to_string(),
+///     "unit 256 does not exist: units are 0 to 255, on a serial line 1 to 247",
 /// );
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,15 +30,12 @@ impl Unit {
     /// The unit with this number.
     ///
     /// # Errors
-    /// [`UnitError::Reserved`] for the reserved numbers 248 to 254 and for everything above 255.
+    /// [`UnitError::TooLarge`] for everything above 255.
     pub fn new(number: u64) -> Result<Self, UnitError> {
-        match u8::try_from(number) {
-            Ok(unit @ (0..=247 | 255)) => Ok(Self(unit)),
-            _ => Err(UnitError::Reserved(number)),
-        }
+        u8::try_from(number).map(Self).map_err(|_| UnitError::TooLarge(number))
     }
 
-    /// The number, as it is sent: 0 to 247, or 255.
+    /// The number, as it is sent: 0 to 255.
     pub const fn get(self) -> u8 {
         self.0
     }
@@ -54,11 +52,9 @@ impl From<Unit> for u8 {
     }
 }
 
-impl TryFrom<u8> for Unit {
-    type Error = UnitError;
-
-    fn try_from(number: u8) -> Result<Self, UnitError> {
-        Self::new(number.into())
+impl From<u8> for Unit {
+    fn from(number: u8) -> Self {
+        Self(number)
     }
 }
 
@@ -84,16 +80,17 @@ impl fmt::Display for Unit {
 /// Why a number or a text is not a unit.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UnitError {
-    /// No device can have this number.
-    #[error("unit {0} does not exist: units are 0 to 247, or 255 for a device that ignores the unit")]
-    Reserved(u64),
+    /// It is not a byte.
+    #[error("unit {0} does not exist: units are 0 to 255, on a serial line 1 to 247")]
+    TooLarge(u64),
     /// No device on a serial line can have this number and answer a read.
     #[error(
-        "unit {0} cannot be read on a serial line: units there are 1 to 247 (0 is the broadcast address, which no device answers)"
+        "unit {0} cannot be read on a serial line: units there are 1 to 247 (0 is the broadcast address, which no device answers; \
+         248 to 255 are reserved)"
     )]
     NotOnSerial(u8),
     /// It is not a decimal number.
-    #[error("`{0}` is not a unit: write a number from 0 to 247, or 255")]
+    #[error("`{0}` is not a unit: write a number from 0 to 255")]
     Text(String),
 }
 
@@ -102,12 +99,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reserved_numbers_and_numbers_above_255_are_no_units() {
-        for number in (0..=247).chain([255]) {
+    fn every_byte_is_a_unit_and_nothing_above() {
+        for number in 0..=255 {
             assert_eq!(Unit::new(number).map(|unit| unit.get().into()), Ok(number));
         }
-        for number in (248..=254).chain([256, u64::MAX]) {
-            assert_eq!(Unit::new(number), Err(UnitError::Reserved(number)));
+        for number in [256, u64::MAX] {
+            assert_eq!(Unit::new(number), Err(UnitError::TooLarge(number)));
         }
     }
 

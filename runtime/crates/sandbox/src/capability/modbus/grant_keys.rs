@@ -174,7 +174,7 @@ fn form() -> Form {
         Key::new(
             "unit",
             UNIT,
-            "the unit that is read if the collector names none: 0 to 247 or 255; by default the one in `url`, else the first of `units`, else 1",
+            "the unit that is read if the collector names none: 0 to 255, on a serial line 1 to 247; by default the one in `url`, else the first of `units`, else 1",
             "7",
         ),
         Key::new("units", UNITS, "further units that may be read", "[1, 2, 7]"),
