@@ -1,8 +1,8 @@
 //! The functions for the targets in `fuzz/`, only in builds for fuzzing.
 
-use pattoo_modbus::{ExceptionCode, ReadError, Span, Tolerance, Words};
+use pattoo_modbus::{ExceptionCode, LineMode, ReadError, Span, Tolerance, Words};
 use pattoo_settings::ConfigError;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::DuplexStream;
 
 /// Makes a component of a core module.
 ///
@@ -22,16 +22,16 @@ pub fn configuration(pattoo: &str, agent: &str, ours: &str) -> Result<String, Co
     crate::config::fuzzing::configuration(pattoo, agent, ours)
 }
 
-/// Asks the device at the other end of `stream` for `span`, on a serial line or as Modbus TCP does.
+/// Asks the device at the other end of `stream` for `span`, with the frames of a serial line in one of its modes or of Modbus TCP.
 ///
 /// # Errors
 ///
 /// What is wrong with the reply.
 pub async fn modbus_reply(
-    stream: impl AsyncRead + AsyncWrite + std::fmt::Debug + Unpin + Send + 'static,
-    serial: bool,
+    stream: DuplexStream,
+    line: Option<LineMode>,
     tolerance: Tolerance,
     span: Span,
 ) -> Result<Result<Words, ExceptionCode>, ReadError> {
-    pattoo_modbus::read_stream(stream, serial, tolerance, span).await
+    pattoo_modbus::read_stream(stream, line, tolerance, span).await
 }

@@ -1,8 +1,10 @@
 """A Modbus device out of pymodbus.
 
 Usage: modbus_device.py [TABLES]        (TABLES on standard input if it is not an argument)
-       modbus_device.py TABLES rtu+tcp  (frames of a serial line through TCP)
-       modbus_device.py TABLES DEVICE   (on a serial line, 19200 baud, no parity)
+       modbus_device.py TABLES rtu+tcp  (frames of a serial line through TCP; also ascii+tcp)
+       modbus_device.py TABLES udp
+       modbus_device.py TABLES tls:FOLDER  (with device.pem and device-key.pem; requires a certificate of ca.pem)
+       modbus_device.py TABLES DEVICE   (on a serial line, 19200 baud, no parity; ascii:DEVICE for Modbus ASCII)
 
 TABLES is JSON: unit -> table -> first address -> value or list of values, such as
 {"1": {"holding": {"0": 732, "1": [1, 2, 3]}, "coils": {"0": [true, false]}}}; tables are coils, discrete, holding, input.
@@ -14,11 +16,12 @@ Listens on a free port of 127.0.0.1 and says so: {"port": N}; on a serial line N
 
 import asyncio
 import json
+import ssl
 import sys
 
 from pymodbus.constants import ExcCodes
 from pymodbus.framer import FramerType
-from pymodbus.server import ModbusSerialServer, ModbusTcpServer
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer, ModbusTlsServer, ModbusUdpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 from pymodbus.simulator.simcore import SimCore
 
@@ -68,25 +71,46 @@ class Checked(SimCore):
         return await super().async_getValues(device_id, func_code, address, count)
 
 
+def port_of(transport):
+    """The port of a listening socket, or of one for datagrams."""
+    sockets = getattr(transport, "sockets", None) or [transport.get_extra_info("socket")]
+    return sockets[0].getsockname()[1]
+
+
 def trace(sending, pdu):
     if not sending:
         say([pdu.dev_id, pdu.function_code, pdu.address, pdu.count])
     return pdu
 
 
+def server_of(transport, placeholder):
+    """A server on this transport, and whether it has a port."""
+    network = {"address": ("127.0.0.1", 0), "trace_pdu": trace}
+    framers = {None: FramerType.SOCKET, "rtu+tcp": FramerType.RTU, "ascii+tcp": FramerType.ASCII}
+    if transport in framers:
+        return ModbusTcpServer(placeholder, framer=framers[transport], **network), True
+    if transport == "udp":
+        return ModbusUdpServer(placeholder, **network), True
+    if transport.startswith("tls:"):
+        folder = transport.removeprefix("tls:")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(f"{folder}/device.pem", f"{folder}/device-key.pem")
+        context.load_verify_locations(f"{folder}/ca.pem")
+        context.verify_mode = ssl.CERT_REQUIRED
+        return ModbusTlsServer(placeholder, sslctx=context, **network), True
+    framer = FramerType.ASCII if transport.startswith("ascii:") else FramerType.RTU
+    line = {"port": transport.removeprefix("ascii:"), "baudrate": 19200, "parity": "N"}
+    return ModbusSerialServer(placeholder, framer=framer, trace_pdu=trace, **line), False
+
+
 async def main():
     units = json.loads(sys.argv[1] if len(sys.argv) > 1 else sys.stdin.read())
     devices = Checked(units)
     placeholder = SimDevice(1, simdata=[SimData(0, datatype=DataType.REGISTERS)])
-    line = sys.argv[2] if len(sys.argv) > 2 else None
-    if line and line != "rtu+tcp":
-        server = ModbusSerialServer(placeholder, port=line, baudrate=19200, parity="N", trace_pdu=trace)
-    else:
-        framer = FramerType.RTU if line else FramerType.SOCKET
-        server = ModbusTcpServer(placeholder, framer=framer, address=("127.0.0.1", 0), trace_pdu=trace)
+    server, has_port = server_of(sys.argv[2] if len(sys.argv) > 2 else None, placeholder)
     server.context = devices
     await server.serve_forever(background=True)
-    say({"port": 0 if line and line != "rtu+tcp" else server.transport.sockets[0].getsockname()[1]})
+    say({"port": port_of(server.transport) if has_port else 0})
     await server.serving
 
 

@@ -304,7 +304,8 @@ pub fn modbus_device(tables: &Value) -> Running {
     Running::start(&mut command, ReadyLine::OnStdout, port)
 }
 
-/// A device of pymodbus on another transport: `rtu+tcp`, or the path of a serial line.
+/// A device of pymodbus on another transport, as its script names it: `rtu+tcp`, or the path of a
+/// serial line.
 pub fn modbus_device_on(tables: &Value, transport: &str) -> Running {
     let mut command = Command::new(python());
     command.arg(peer("modbus_device.py")).args([&tables.to_string(), transport]);

@@ -363,7 +363,7 @@ mod tests {
                 vec!["devices[0].limits", "1 to 127"],
             ),
             (error("devices: [{listen: 70000, units: {}}]"), vec!["devices[0].listen", "70000"]),
-            (error("devices: [{listen: 1, units: {250: {}}}]"), vec!["unit 250 does not exist"]),
+            (error("devices: [{listen: 1, units: {256: {}}}]"), vec!["unit 256 does not exist"]),
             (error("devices: [{listen: 1, units: {1: {}, 1: {}}}]"), vec!["unit 1 is given twice"]),
             (unit("holdings: {}"), vec!["line 5", "unknown field `holdings`", "`holding`"]),
             (unit("holding: {0: 65536}"), vec!["holding", "65536", "-32768 to 65535", "line 5"]),

@@ -28,7 +28,7 @@
 //!     faults:
 //!       - { fault: silence, units: [1], after: 3, times: 20 }
 //!     units:
-//!       1:                         # 0 to 247, or 255; the reply for another unit is exception 11 (RTU: no reply)
+//!       1:                         # 0 to 255 (on a line 1 to 247); the reply for another unit is exception 11 (RTU: no reply)
 //!         holding:                 # also: input, coils, discrete
 //!           0: 732                 # address, counted from 0: value of the register, -32768 to 65535
 //!           1: [1, 2, 3]           # addresses 1, 2 and 3

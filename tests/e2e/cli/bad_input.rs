@@ -72,7 +72,7 @@ fn malformed_arguments_are_refused_before_anything_runs() {
         (&["--http", "https://a.example.org/path"], &["--http", "path"]),
         (&["--modbus", "tcp://192.0.2.1"], &["--modbus", "expected NAME=URL"]),
         (&["--modbus", "plc1=http://192.0.2.1"], &["`http` is not a Modbus transport"]),
-        (&["--modbus", "plc1=tcp://192.0.2.1?unit=250"], &["unit 250 does not exist"]),
+        (&["--modbus", "plc1=tcp://192.0.2.1?unit=256"], &["unit 256 does not exist"]),
         (&["--modbus", "plc1=tcp://192.0.2.1:99999"], &["99999", "not a port"]),
         (&["--modbus", "plc1=tcp://192.0.2.1", "--modbus", "plc1=tcp://192.0.2.2"], &["`plc1` is granted twice"]),
         (&["--program", "a/b"], &["--program"]),
@@ -176,8 +176,8 @@ fn error_in_a_grants_file_names_line_and_column() {
         ("http: [", &["grants.yaml:1:"][..]),
         ("modbuss: {}\n", &["`modbuss` is not a key", "grants.yaml:1:1", "did you mean `modbus`?"]),
         (
-            "modbus:\n  plc1:\n    url: tcp://192.0.2.1\n    unit: 248\n",
-            &["unit 248 does not exist", "grants.yaml:4:11", "unit: 248", "write for example `unit: 7`"],
+            "modbus:\n  plc1:\n    url: tcp://192.0.2.1\n    unit: 256\n",
+            &["`unit` is an integer from 0 to 255", "grants.yaml:4:11", "unit: 256", "write for example `unit: 7`"],
         ),
         ("modbus:\n  plc1: { url: 'tcp://192.0.2.1', holding: ['0-70000'] }\n", &["grants.yaml:2:45", "70000"]),
         (

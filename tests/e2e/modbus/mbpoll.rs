@@ -123,6 +123,18 @@ fn units_on_a_serial_line_read_as_mbpoll_reads_them() {
 }
 
 #[test]
+fn units_in_ascii_mode_on_a_serial_line_are_read() {
+    let line = SerialPair::new();
+    let [theirs, ours] = line.ends();
+    let device = modbus_device_on(&tables(), &format!("ascii:{theirs}"));
+    let results = read(&format!("ascii://{ours}?parity=none&data=8"), &spans());
+    assert_eq!(requests(&device, 5), spans().map(as_logged));
+    let over_tcp = modbus_device(&tables());
+    assert_eq!(results, read(&format!("tcp://{}", over_tcp.address()), &spans()));
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+}
+
+#[test]
 fn units_behind_a_serial_server_read_as_mbpoll_reads_them() {
     let device = modbus_device_on(&tables(), "rtu+tcp");
     let results = read(&format!("rtu+tcp://{}", device.address()), &spans());

@@ -4,3 +4,4 @@ mod faults;
 mod mbpoll;
 mod pattoo_agent;
 mod reading;
+mod transports;

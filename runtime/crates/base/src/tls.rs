@@ -9,7 +9,7 @@ use rustls::{
     ClientConfig, RootCertStore,
     client::Resumption,
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use rustls_platform_verifier::Verifier;
 use thiserror::Error;
@@ -43,6 +43,9 @@ pub enum TrustError {
     /// The text contains no certificate, or an invalid one.
     #[error("cannot read certificates in PEM format: {0}")]
     Pem(String),
+    /// The certificate of the client, or its key, cannot be used.
+    #[error("cannot use the certificate of the client: {0}")]
+    Identity(String),
     /// There are no certificate authorities.
     #[error("cannot verify certificates of https origins: {0} (install the certificate authorities of the system)")]
     Roots(String),
@@ -63,16 +66,8 @@ impl Trust {
     /// The certificate authorities of the system and those in this PEM text, for sites with a
     /// private authority.
     pub fn with_roots(pem: &[u8]) -> Result<Self, TrustError> {
-        let added = CertificateDer::pem_slice_iter(pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| TrustError::Pem(error.to_string()))?;
-        if added.is_empty() {
-            return Err(TrustError::Pem("it has no CERTIFICATE section".to_owned()));
-        }
-        let mut store = RootCertStore::empty();
-        for certificate in &added {
-            store.add(certificate.clone()).map_err(|error| TrustError::Pem(error.to_string()))?;
-        }
+        let added = certificates(pem)?;
+        store(&added)?;
         Ok(Self { added, verifier: Arc::default() })
     }
 
@@ -102,6 +97,62 @@ impl Trust {
         config.resumption = Resumption::in_memory_sessions(origins.saturating_mul(2));
         Ok(config)
     }
+}
+
+/// The certificate with which a client identifies itself, and its private key, both in PEM format.
+#[derive(Clone, Copy)]
+pub struct ClientIdentity<'a> {
+    /// The certificate, followed by those of intermediate authorities if there are any.
+    pub certificates: &'a [u8],
+    /// The private key: PKCS #8, PKCS #1 or SEC1.
+    pub key: &'a [u8],
+}
+
+/// The TLS settings of a client of a server with a private authority.
+///
+/// It trusts the authorities in this PEM text and no others; without one, those of the system. With
+/// an identity it presents its certificate to a server that asks for one.
+///
+/// # Errors
+/// [`TrustError`] for a text that is not what it should be.
+pub fn private_client_config(
+    authorities: Option<&[u8]>,
+    identity: Option<ClientIdentity<'_>>,
+) -> Result<ClientConfig, TrustError> {
+    let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TrustError::Roots(error.to_string()))?;
+    let builder = if let Some(pem) = authorities {
+        builder.with_root_certificates(store(&certificates(pem)?)?)
+    } else {
+        let verifier = Verifier::new(provider).map_err(|error| TrustError::Roots(error.to_string()))?;
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+    };
+    let Some(ClientIdentity { certificates: chain, key }) = identity else { return Ok(builder.with_no_client_auth()) };
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|error| TrustError::Identity(format!("cannot read a private key in PEM format: {error}")))?;
+    builder.with_client_auth_cert(certificates(chain)?, key).map_err(|error| TrustError::Identity(error.to_string()))
+}
+
+/// The certificates in a PEM text, at least one.
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+    let found = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| TrustError::Pem(error.to_string()))?;
+    if found.is_empty() {
+        return Err(TrustError::Pem("it has no CERTIFICATE section".to_owned()));
+    }
+    Ok(found)
+}
+
+/// A store of these authorities.
+fn store(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, TrustError> {
+    let mut store = RootCertStore::empty();
+    for certificate in authorities {
+        store.add(certificate.clone()).map_err(|error| TrustError::Pem(error.to_string()))?;
+    }
+    Ok(store)
 }
 
 impl fmt::Debug for Trust {

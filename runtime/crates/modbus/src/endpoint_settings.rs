@@ -7,6 +7,7 @@ use pattoo_base::backoff::doubled;
 use crate::{
     model::{MAX_BITS, MAX_REGISTERS},
     plan::RequestLimits,
+    tls::TlsSettings,
     tolerance::Tolerance,
 };
 
@@ -70,6 +71,9 @@ pub struct EndpointSettings {
     pub own: bool,
     /// In what the replies may differ from the specification. Default nothing.
     pub tolerance: Tolerance,
+    /// How a device at a `tls` endpoint is verified. Endpoints with different settings share no
+    /// connection.
+    pub tls: TlsSettings,
 }
 
 /// The maximum number of connections to one endpoint.
@@ -96,6 +100,7 @@ impl Default for EndpointSettings {
             max_backoff: Duration::from_secs(10),
             own: false,
             tolerance: Tolerance::NONE,
+            tls: TlsSettings::default(),
         }
     }
 }

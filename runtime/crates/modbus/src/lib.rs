@@ -1,4 +1,4 @@
-//! Reads Modbus devices over TCP, RTU over TCP and serial lines, with the fewest requests.
+//! Reads Modbus devices over TCP, TLS, UDP and serial lines, with the fewest requests.
 //!
 //! An application lists the [`Span`]s that it needs, and gets values or typed errors. The crate
 //! plans the requests, shares one connection among all callers of an endpoint, checks every byte of
@@ -57,10 +57,14 @@ mod endpoint_settings;
 mod error;
 mod model;
 mod plan;
+mod tls;
 mod tolerance;
 mod transport;
 
-pub use address::{DEFAULT_PORT, DeviceUrl, DeviceUrlError, EndpointAddress, HostPort, Parity, SerialLine, StopBits};
+pub use address::{
+    DEFAULT_PORT, DataBits, DeviceUrl, DeviceUrlError, EndpointAddress, HostPort, LineMode, Parity, SECURE_PORT,
+    SerialLine, StopBits,
+};
 pub use endpoint::{Caller, Endpoint, Endpoints};
 pub use endpoint_settings::{EndpointSettings, MAX_CONNECTIONS};
 pub use error::ReadError;
@@ -68,6 +72,7 @@ pub use model::{
     ExceptionCode, MAX_BITS, MAX_REGISTERS, ManualError, Ranges, RangesError, Readable, Span, SpanError, Table, Unit,
     UnitError, Words, manual_address,
 };
+pub use tls::{TlsSettings, TlsSettingsError};
 pub use tolerance::{Deviation, Tolerance};
 #[cfg(fuzzing)]
 pub use transport::read_stream;

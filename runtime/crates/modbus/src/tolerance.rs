@@ -65,6 +65,11 @@ impl Tolerance {
         self.0 & deviation as u8 != 0
     }
 
+    /// The same without this deviation.
+    pub(crate) const fn without(self, deviation: Deviation) -> Self {
+        Self(self.0 & !(deviation as u8))
+    }
+
     /// The deviations, in the order of [`Deviation::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Deviation> {
         Deviation::ALL.into_iter().filter(move |deviation| self.contains(*deviation))

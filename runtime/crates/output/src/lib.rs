@@ -63,8 +63,8 @@ pub use self::{
     output_name::{InvalidOutputName, OutputName},
     output_type::{Client, ClientOptions, Encoded, Encoder, Encoding, Folders, OutputSettings, SendError, Verdict},
     outputs_section::{
-        NamedOutput, PLACES, add_defaults, form, keys, output_names, output_sections, queues_of, read_choice, read_outputs,
-        url_of,
+        NamedOutput, PLACES, add_defaults, form, keys, output_names, output_sections, queues_of, read_choice,
+        read_outputs, url_of,
     },
     pattoo::{ServerUrl, ServerUrlError},
 };

@@ -108,10 +108,7 @@ pub fn queues_of(
 
 /// The names of the outputs of a configuration, which may be wrong; `installed` is the one that is
 /// meant if it has none.
-pub fn output_names(
-    configuration: Option<&Node>,
-    installed: impl FnOnce() -> Option<NamedOutput>,
-) -> Vec<String> {
+pub fn output_names(configuration: Option<&Node>, installed: impl FnOnce() -> Option<NamedOutput>) -> Vec<String> {
     if let Some(named) = configuration.and_then(|node| node.entry(OUTPUTS)?.node.map()) {
         return named.iter().map(|entry| entry.key.clone()).collect();
     }

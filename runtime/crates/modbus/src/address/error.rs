@@ -15,17 +15,18 @@ pub enum DeviceUrlError {
     NoScheme(String),
     /// The scheme is not a Modbus transport.
     #[error(
-        "`{0}` is not a Modbus transport: expected a URL such as `tcp://192.0.2.10:502?unit=1`, `rtu+tcp://192.0.2.10:4001` or \
+        "`{0}` is not a Modbus transport (`tcp`, `tls`, `udp`, `rtu+tcp`, `ascii+tcp`, `rtu` or `ascii`): expected a URL such as \
+         `tcp://192.0.2.10:502?unit=1`, `rtu+tcp://192.0.2.10:4001` or \
          `rtu:///dev/ttyUSB0?baud=19200&parity=even&stop=1`"
     )]
     UnknownScheme(String),
     /// `tcp://` without a host, or `tcp://:502`.
     #[error("the device URL has no host: write one, as in `tcp://192.0.2.10:502`")]
     NoHost,
-    /// `rtu+tcp://` without a port: there is no default.
-    #[error("`rtu+tcp` has no default port: write the port of the serial server, as in `rtu+tcp://{0}:4001`")]
+    /// `rtu+tcp://` or `ascii+tcp://` without a port: there is no default.
+    #[error("a serial server has no default port: write its port, as in `rtu+tcp://{0}:4001`")]
     NoPort(String),
-    /// `rtu://` with something that is not the path of a device file.
+    /// `rtu://` or `ascii://` with something that is not the path of a device file.
     #[error("`{0}` is not the absolute path of a serial line: write it as in `rtu:///dev/ttyUSB0`")]
     LinePath(String),
     /// `baud` is not a speed.
@@ -37,10 +38,8 @@ pub enum DeviceUrlError {
     /// `stop` is neither 1 nor 2.
     #[error("`{0}` is not a number of stop bits: write 1 or 2")]
     StopBits(String),
-    /// `data` is not 8.
-    #[error(
-        "`{0}` data bits are not supported: RTU has 8 data bits (7 data bits are Modbus ASCII, which is not supported)"
-    )]
+    /// `data` is not 8, and not 7 in ASCII mode.
+    #[error("`{0}` data bits are not supported: RTU frames have 8, ASCII frames (`ascii://`) 7 or 8")]
     DataBits(String),
     /// `baud`, `parity`, `stop` or `data` in a URL that opens no serial line.
     #[error("`{0}` is allowed only for a serial line of this machine (`rtu:///dev/…`): remove it")]

@@ -1,4 +1,4 @@
-//! A host and a TCP port.
+//! A host and a port of TCP or UDP.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
 
 use super::error::DeviceUrlError;
 
-/// A host and a TCP port.
+/// A host and a port of TCP or UDP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostPort {
     host: Host,
@@ -25,6 +25,11 @@ impl HostPort {
         }
     }
 
+    /// The name, or the IP address without its zone.
+    pub fn name(&self) -> String {
+        self.ip().map_or_else(|| self.host(), |address| address.to_string())
+    }
+
     /// The IP address, if the host is not a name; without its zone.
     pub fn ip(&self) -> Option<IpAddr> {
         match &self.host {
@@ -39,7 +44,7 @@ impl HostPort {
         if let Host::V6(_, zone) = &self.host { zone.as_deref() } else { None }
     }
 
-    /// The TCP port, 1 to 65535.
+    /// The port, 1 to 65535.
     pub fn port(&self) -> u16 {
         self.port
     }

@@ -1,5 +1,5 @@
-//! Addresses of devices: `tcp://host[:port]`, `rtu+tcp://host:port` or `rtu:///dev/ttyUSB0`, each
-//! with `?unit=7`.
+//! Addresses of devices: `tcp://host[:port]`, `tls://…`, `udp://…`, `rtu+tcp://host:port`,
+//! `ascii+tcp://…`, `rtu:///dev/ttyUSB0` or `ascii://…`, each with `?unit=7`.
 //!
 //! Operators write these URLs in grants; collectors never see them. Parsing normalises them (lower
 //! case, canonical IP addresses), so that two spellings of one endpoint share one connection.
@@ -18,27 +18,59 @@ use std::{fmt, path::PathBuf};
 pub use self::{
     error::DeviceUrlError,
     host::HostPort,
-    serial_line::{Parity, SerialLine, StopBits},
-    url::{DEFAULT_PORT, DeviceUrl},
+    serial_line::{DataBits, LineMode, Parity, SerialLine, StopBits},
+    url::{DEFAULT_PORT, DeviceUrl, SECURE_PORT},
 };
 use crate::model::{Unit, UnitError};
 
-/// An endpoint: what one TCP connection or one serial line leads to. Devices with the same endpoint
+/// An endpoint: what one connection or one serial line leads to. Devices with the same endpoint
 /// share it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EndpointAddress {
     /// Modbus TCP.
     Tcp(HostPort),
-    /// The frames of a serial line over a TCP connection, as with transparent serial servers.
+    /// Modbus TCP over TLS: Modbus/TCP Security.
+    Tls(HostPort),
+    /// The frames of Modbus TCP over UDP, one in each datagram.
+    Udp(HostPort),
+    /// The frames of a serial line in RTU mode over a TCP connection, as with transparent serial
+    /// servers.
     RtuOverTcp(HostPort),
+    /// The same in ASCII mode.
+    AsciiOverTcp(HostPort),
     /// A serial line of this machine.
     Serial(SerialLine),
 }
 
 impl EndpointAddress {
     /// Whether the frames are those of a serial line: no transaction identifier, but a checksum.
-    pub fn is_rtu(&self) -> bool {
-        !matches!(self, Self::Tcp(_))
+    pub fn is_line(&self) -> bool {
+        matches!(self, Self::RtuOverTcp(_) | Self::AsciiOverTcp(_) | Self::Serial(_))
+    }
+
+    /// The host and port; a serial line of this machine has none.
+    pub fn host(&self) -> Option<&HostPort> {
+        match self {
+            Self::Tcp(host) | Self::Tls(host) | Self::Udp(host) | Self::RtuOverTcp(host) | Self::AsciiOverTcp(host) => {
+                Some(host)
+            }
+            Self::Serial(_) => None,
+        }
+    }
+
+    /// The transport, as the URL begins: `tcp`.
+    fn scheme(&self) -> &'static str {
+        match self {
+            Self::Tcp(_) => "tcp",
+            Self::Tls(_) => "tls",
+            Self::Udp(_) => "udp",
+            Self::RtuOverTcp(_) => "rtu+tcp",
+            Self::AsciiOverTcp(_) => "ascii+tcp",
+            Self::Serial(line) => match line.mode() {
+                LineMode::Rtu => "rtu",
+                LineMode::Ascii => "ascii",
+            },
+        }
     }
 
     /// Checks that a unit can be read at this endpoint.
@@ -49,15 +81,14 @@ impl EndpointAddress {
     /// # Errors
     /// [`UnitError::NotOnSerial`] for 0 and 248 to 255 on a serial line.
     pub fn check_unit(&self, unit: Unit) -> Result<Unit, UnitError> {
-        if self.is_rtu() && !unit.is_on_serial() { Err(UnitError::NotOnSerial(unit.get())) } else { Ok(unit) }
+        if self.is_line() && !unit.is_on_serial() { Err(UnitError::NotOnSerial(unit.get())) } else { Ok(unit) }
     }
 
     /// What identifies the endpoint: everything but the parameters of a serial line.
     pub(crate) fn key(&self) -> EndpointKey {
         match self {
-            Self::Tcp(host) => EndpointKey::Tcp(host.clone()),
-            Self::RtuOverTcp(host) => EndpointKey::RtuOverTcp(host.clone()),
-            Self::Serial(line) => EndpointKey::Serial(line.path().to_owned()),
+            Self::Serial(line) => EndpointKey::Line(line.path().to_owned()),
+            network => EndpointKey::Network(network.clone()),
         }
     }
 }
@@ -66,17 +97,18 @@ impl EndpointAddress {
 /// connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum EndpointKey {
-    Tcp(HostPort),
-    RtuOverTcp(HostPort),
-    Serial(PathBuf),
+    Network(EndpointAddress),
+    Line(PathBuf),
 }
 
 impl fmt::Display for EndpointAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = self.scheme();
         match self {
-            Self::Tcp(host) => write!(f, "tcp://{host}"),
-            Self::RtuOverTcp(host) => write!(f, "rtu+tcp://{host}"),
-            Self::Serial(line) => write!(f, "rtu://{line}"),
+            Self::Tcp(host) | Self::Tls(host) | Self::Udp(host) | Self::RtuOverTcp(host) | Self::AsciiOverTcp(host) => {
+                write!(f, "{scheme}://{host}")
+            }
+            Self::Serial(line) => write!(f, "{scheme}://{line}"),
         }
     }
 }

@@ -17,6 +17,24 @@ fn default_port_is_502_and_there_is_no_default_unit() {
 }
 
 #[test]
+fn each_transport_has_its_scheme_and_default_port() {
+    for (url, expected) in [
+        ("tls://plc", "tls://plc:802"),
+        ("udp://plc", "udp://plc:502"),
+        ("ascii+tcp://server:4001?unit=3", "ascii+tcp://server:4001?unit=3"),
+        ("ascii:///dev/ttyS1", "ascii:///dev/ttyS1?baud=19200&parity=even&stop=1&data=7"),
+        ("ascii:///dev/ttyS1?data=8&parity=none", "ascii:///dev/ttyS1?baud=19200&parity=none&stop=1&data=8"),
+    ] {
+        assert_eq!(parse(url).unwrap().to_string(), expected);
+    }
+    let places =
+        ["tcp", "tls", "udp", "rtu+tcp", "ascii+tcp"].map(|scheme| parse(&format!("{scheme}://plc:9")).unwrap());
+    for (at, place) in places.iter().enumerate() {
+        assert_eq!(places.iter().position(|other| other.endpoint().key() == place.endpoint().key()), Some(at));
+    }
+}
+
+#[test]
 fn two_spellings_of_one_endpoint_are_equal() {
     let same = |one: &str, other: &str| {
         assert_eq!(parse(one).unwrap().endpoint(), parse(other).unwrap().endpoint());
@@ -63,6 +81,10 @@ fn each_mistake_has_its_own_error() {
         ("rtu:///dev/ttyUSB0?data=7", E::DataBits("7".into())),
         ("rtu:///dev/ttyUSB0?baud=9600&baud=9600", E::Twice("baud")),
         ("rtu:///dev/ttyUSB0?unit=0", E::Unit(UnitError::NotOnSerial(0))),
+        ("ascii+tcp://gateway", E::NoPort("gateway".into())),
+        ("ascii:///dev/ttyUSB0?data=9", E::DataBits("9".into())),
+        ("ascii:///dev/ttyUSB0?unit=0", E::Unit(UnitError::NotOnSerial(0))),
+        ("ascii+tcp://gateway:4001?unit=250", E::Unit(UnitError::NotOnSerial(250))),
         ("rtu+tcp://gateway:4001?unit=255", E::Unit(UnitError::NotOnSerial(255))),
         ("http://plc", E::UnknownScheme("http".into())),
         ("tcp://", E::NoHost),
@@ -102,12 +124,13 @@ fn serial_line_has_the_defaults_of_the_specification() {
     assert_eq!(named.endpoint().to_string(), "rtu:///dev/ttyS1?baud=9600&parity=none&stop=2");
     assert_ne!(named.endpoint(), parse("rtu:///dev/ttyS1").unwrap().endpoint());
     assert_eq!(named.endpoint().key(), parse("rtu:///dev/ttyS1").unwrap().endpoint().key());
+    assert_eq!(named.endpoint().key(), parse("ascii:///dev/ttyS1").unwrap().endpoint().key());
 }
 
 proptest::proptest! {
     #[test]
     fn displayed_url_of_a_line_parses_to_the_same_url(
-        text in "rtu:///dev/[a-z0-9/.]{0,9}(\\?baud=[0-9]{2,5}(&parity=(none|odd|even))?(&stop=[12])?(&unit=[0-9]{1,2})?)?",
+        text in "(rtu|ascii):///dev/[a-z0-9/.]{0,9}(\\?baud=[0-9]{2,5}(&parity=(none|odd|even))?(&stop=[12])?(&unit=[0-9]{1,2})?)?",
     ) {
         if let Ok(device) = parse(&text) {
             proptest::prop_assert_eq!(parse(&device.to_string()), Ok(device));
@@ -115,7 +138,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn displayed_url_of_a_host_parses_to_the_same_url(text in "(rtu\\+)?tcp://[a-z0-9.:%\\[\\]-]{0,20}(\\?unit=[0-9]{1,3})?") {
+    fn displayed_url_of_a_host_parses_to_the_same_url(text in "((rtu\\+|ascii\\+)?tcp|tls|udp)://[a-z0-9.:%\\[\\]-]{0,20}(\\?unit=[0-9]{1,3})?") {
         if let Ok(device) = parse(&text) {
             proptest::prop_assert_eq!(parse(&device.to_string()), Ok(device));
         }

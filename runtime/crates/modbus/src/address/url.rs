@@ -6,12 +6,15 @@ use super::{
     EndpointAddress,
     error::DeviceUrlError,
     host::HostPort,
-    serial_line::{MAX_BAUD, MIN_BAUD, Parity, SerialLine, StopBits},
+    serial_line::{DataBits, LineMode, MAX_BAUD, MIN_BAUD, Parity, SerialLine, StopBits},
 };
 use crate::model::Unit;
 
 /// The port of Modbus TCP (Modbus Messaging on TCP/IP Implementation Guide V1.0b, section 4.3.2).
 pub const DEFAULT_PORT: u16 = 502;
+
+/// The port of Modbus/TCP Security (MODBUS/TCP Security Protocol Specification, section 6).
+pub const SECURE_PORT: u16 = 802;
 
 /// The URL of a device: its endpoint, and the unit that is read when a caller does not choose one.
 ///
@@ -60,8 +63,12 @@ impl FromStr for DeviceUrl {
         let query = Query::parse(query)?;
         let endpoint = match scheme.to_ascii_lowercase().as_str() {
             "tcp" => EndpointAddress::Tcp(HostPort::parse(place, Some(DEFAULT_PORT))?),
+            "tls" => EndpointAddress::Tls(HostPort::parse(place, Some(SECURE_PORT))?),
+            "udp" => EndpointAddress::Udp(HostPort::parse(place, Some(DEFAULT_PORT))?),
             "rtu+tcp" => EndpointAddress::RtuOverTcp(HostPort::parse(place, None)?),
-            "rtu" => EndpointAddress::Serial(query.line(place)?),
+            "ascii+tcp" => EndpointAddress::AsciiOverTcp(HostPort::parse(place, None)?),
+            "rtu" => EndpointAddress::Serial(query.line(place, LineMode::Rtu)?),
+            "ascii" => EndpointAddress::Serial(query.line(place, LineMode::Ascii)?),
             _ => return Err(DeviceUrlError::UnknownScheme(scheme.to_owned())),
         };
         if !matches!(endpoint, EndpointAddress::Serial(_)) {
@@ -107,13 +114,13 @@ impl<'a> Query<'a> {
     }
 
     /// The serial line at this path, with the parameters of the query.
-    fn line(&self, path: &str) -> Result<SerialLine, DeviceUrlError> {
+    fn line(&self, path: &str, mode: LineMode) -> Result<SerialLine, DeviceUrlError> {
         let part = |part: &str| !part.is_empty() && part != "." && part != "..";
         let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#' && byte != b'%');
         let Some(parts) = path.strip_prefix('/').filter(|parts| plain && parts.split('/').all(part)) else {
             return Err(DeviceUrlError::LinePath(path.to_owned()));
         };
-        let mut line = SerialLine::at(PathBuf::from(format!("/{parts}")));
+        let mut line = SerialLine::at(PathBuf::from(format!("/{parts}")), mode);
         if let Some(baud) = self.baud {
             let digits = baud.bytes().all(|byte| byte.is_ascii_digit());
             let number = baud.parse().ok().filter(|number| digits && (MIN_BAUD..=MAX_BAUD).contains(number));
@@ -131,9 +138,12 @@ impl<'a> Query<'a> {
             Some(other) => return Err(DeviceUrlError::StopBits(other.to_owned())),
         }
         match self.data {
-            None | Some("8") => Ok(line),
-            Some(other) => Err(DeviceUrlError::DataBits(other.to_owned())),
+            None => {}
+            Some("7") if mode == LineMode::Ascii => line.data = DataBits::Seven,
+            Some("8") => line.data = DataBits::Eight,
+            Some(other) => return Err(DeviceUrlError::DataBits(other.to_owned())),
         }
+        Ok(line)
     }
 
     fn refuse_line_parameters(&self) -> Result<(), DeviceUrlError> {

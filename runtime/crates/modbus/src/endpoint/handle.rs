@@ -257,6 +257,7 @@ async fn send(
             discard_late: slot.discard_late,
             retries_refused: slot.has_replied && settings.retries > 0,
             denied: lock(&denied).clone(),
+            tls: &settings.tls,
         };
         let opened = Connection::open(&opening, &mut slot.lock).await;
         slot.has_replied &= opened.is_ok();

@@ -25,6 +25,7 @@ use crate::{
     error::ReadError,
     model::{Readable, Span, Words},
     plan::{Learned, Reading},
+    tls::TlsSettings,
     transport::DeniedAddresses,
 };
 
@@ -39,8 +40,9 @@ pub struct Endpoints {
     denied: Arc<Mutex<Option<DeniedAddresses>>>,
 }
 
-/// Endpoints by key. Those that may connect to denied addresses are separate.
-type ByKey = HashMap<(EndpointKey, bool), Arc<Shared>>;
+/// Endpoints by key. Those that may connect to denied addresses are separate, and so are those with
+/// different settings of TLS.
+type ByKey = HashMap<(EndpointKey, bool, TlsSettings), Arc<Shared>>;
 
 /// The state that all users of an endpoint share.
 struct Shared {
@@ -125,7 +127,7 @@ impl Endpoints {
     pub fn endpoint(&self, address: &EndpointAddress, settings: &EndpointSettings) -> Endpoint {
         let mut by_key = lock(&self.by_key);
         let is_network = !matches!(address, EndpointAddress::Serial(_));
-        let key = (address.key(), is_network && settings.own);
+        let key = (address.key(), is_network && settings.own, settings.tls.clone());
         let known = by_key.get(&key);
         let conflict = known.filter(|known| known.address != *address && Arc::strong_count(known) > 1).map(|known| {
             tracing::warn!(line = %address, already = %known.address, "one serial line is granted with different parameters");
@@ -159,6 +161,12 @@ impl Endpoint {
     #[must_use]
     pub fn used_by(self, caller: Caller) -> Self {
         Self { caller, ..self }
+    }
+
+    /// Whether reads of both go over the same connections.
+    #[cfg(test)]
+    pub(crate) fn shares_connection_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// Reads spans with the fewest requests that the settings allow. Returns one result for each

@@ -49,7 +49,7 @@ use crate::{
 /// A place for one connection to the endpoint.
 #[derive(Default)]
 pub(super) struct ConnectionSlot {
-    pub(super) connection: Option<Connection>,
+    pub(super) connection: Option<Box<Connection>>,
     /// The earliest time of the next request.
     pub(super) ready_at: Option<Instant>,
     /// Whether the next connection has to discard late bytes that belong to this one.
@@ -285,7 +285,7 @@ impl RequestQueue {
                 }
             }
             Outcome::Lost(LostConnection { error, resend }) => {
-                let is_unnumbered = self.address.is_rtu() || settings.tolerance.contains(Deviation::WrongTransaction);
+                let is_unnumbered = self.address.is_line() || settings.tolerance.contains(Deviation::WrongTransaction);
                 if is_unnumbered && resend != Resend::NotSent {
                     // Nothing in a frame tells a late reply from the next one: wait until it can no
                     // longer arrive.

@@ -7,4 +7,5 @@ mod raw;
 mod rtu;
 mod sharing;
 mod tolerance;
+mod transports;
 mod values;

@@ -241,7 +241,7 @@ async fn rtu_over_tcp(
     let serve = async {
         let (stream, _) = listener.accept().await.unwrap();
         device(stream).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         result = read(&endpoint, spans) => result,

@@ -9,10 +9,7 @@
 
 use std::{fmt, time::Duration};
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::Instant,
-};
+use tokio::time::Instant;
 use tokio_modbus::{
     Error, ProtocolError, Request, Response,
     client::{Client as _, Context, tcp},
@@ -20,18 +17,22 @@ use tokio_modbus::{
 };
 
 use super::{
+    ascii::Ascii,
+    connect::{DeniedAddresses, connect, connect_tls, connect_udp},
     fault::Fault,
-    frame_filter::{FrameFilter, HasWaiting, NextTolerance},
+    frame_filter::{FrameFilter, NextTolerance},
     framing::Framing,
-    open::{DeniedAddresses, LineLock, cannot_open, connect, discard_for, discard_until_quiet, has_waiting, open_line},
+    link::Link,
     rtu::Rtu,
+    serial_port::{LineLock, cannot_open, discard_for, discard_until_quiet, open_line},
     tcp::Mbap,
     timeout::{LazyTimeout, after},
 };
 use crate::{
-    address::EndpointAddress,
+    address::{EndpointAddress, LineMode},
     error::ReadError,
     model::{ExceptionCode, Span, Table, Words},
+    tls::TlsSettings,
     tolerance::Tolerance,
 };
 
@@ -64,6 +65,7 @@ pub(crate) struct Opening<'a> {
     /// Whether a refused connection is tried again until the timeout is over.
     pub(crate) retries_refused: bool,
     pub(crate) denied: Option<DeniedAddresses>,
+    pub(crate) tls: &'a TlsSettings,
 }
 
 /// Why a connection was closed.
@@ -91,49 +93,53 @@ impl Connection {
     /// # Errors
     /// [`ReadError::Connection`], also when connecting takes longer than its timeout;
     /// [`ReadError::Protocol`] for a line that does not become silent.
-    pub(crate) async fn open(opening: &Opening<'_>, lock: &mut Option<LineLock>) -> Result<Self, ReadError> {
-        let late = |silence| opening.discard_late.then_some(silence);
+    pub(crate) async fn open(opening: &Opening<'_>, lock: &mut Option<LineLock>) -> Result<Box<Self>, ReadError> {
         match opening.address {
-            EndpointAddress::Tcp(host) => {
-                let mut stream = connect(host, opening).await?;
-                discard(&mut stream, late(SILENCE_OVER_TCP), opening.pause).await?;
-                Ok(Self::over(stream, has_waiting, Mbap))
-            }
-            EndpointAddress::RtuOverTcp(host) => {
-                let mut stream = connect(host, opening).await?;
-                discard(&mut stream, late(SILENCE_OVER_TCP), opening.pause).await?;
-                Ok(Self::over(stream, has_waiting, Rtu))
+            EndpointAddress::Tcp(host) => Self::over_network(connect(host, opening).await?, Mbap, opening).await,
+            EndpointAddress::Tls(host) => Self::over_network(connect_tls(host, opening).await?, Mbap, opening).await,
+            EndpointAddress::Udp(host) => Self::over_network(connect_udp(host, opening).await?, Mbap, opening).await,
+            EndpointAddress::RtuOverTcp(host) => Self::over_network(connect(host, opening).await?, Rtu, opening).await,
+            EndpointAddress::AsciiOverTcp(host) => {
+                Self::over_network(connect(host, opening).await?, Ascii, opening).await
             }
             EndpointAddress::Serial(line) => {
                 let mut port = open_line(line, lock)?;
-                discard(&mut port, late(line.silence().max(SILENCE)), opening.pause).await?;
+                discard(&mut port, line.silence().max(SILENCE), opening).await?;
                 // Bytes that arrived before the first request are noise.
                 port.discard_input_buffer().map_err(|error| cannot_open(&error))?;
-                // A read of a line asks the system, unless the last one found nothing.
-                Ok(Self::over(port, |_| false, Rtu))
+                Ok(Box::new(match line.mode() {
+                    LineMode::Rtu => Self::over(port, Rtu),
+                    LineMode::Ascii => Self::over(port, Ascii),
+                }))
             }
         }
     }
 
-    fn over<S, F>(stream: S, has_waiting: HasWaiting<S>, framing: F) -> Self
-    where
-        S: AsyncRead + AsyncWrite + fmt::Debug + Unpin + Send + 'static,
-        F: Framing + fmt::Debug + Unpin + Send + 'static,
-    {
+    async fn over_network(
+        mut link: impl Link,
+        framing: impl Framing + fmt::Debug + Unpin + Send + 'static,
+        opening: &Opening<'_>,
+    ) -> Result<Box<Self>, ReadError> {
+        discard(&mut link, SILENCE_OVER_TCP, opening).await?;
+        Ok(Box::new(Self::over(link, framing)))
+    }
+
+    fn over<F: Framing + fmt::Debug + Unpin + Send + 'static>(link: impl Link, framing: F) -> Self {
         let tolerance = NextTolerance::default();
-        let client = tcp::attach(FrameFilter::new(stream, has_waiting, framing, tolerance.clone()));
-        Self { client, tolerance, timeout: LazyTimeout::new(), used: false, is_numbered: F::IS_NUMBERED }
+        let client = tcp::attach(FrameFilter::new(link, framing, tolerance.clone()));
+        let timeout = LazyTimeout::new();
+        Self { client, tolerance, timeout, used: false, is_numbered: F::IS_NUMBERED }
     }
 
     /// Sends the request for a span that fits into one request, and waits for the reply.
     ///
     /// An exception is a reply: the connection stays open.
     pub(crate) async fn read(
-        mut self,
+        mut self: Box<Self>,
         span: Span,
         limit: Duration,
         tolerance: Tolerance,
-    ) -> Result<(Self, Result<Words, ExceptionCode>), LostConnection> {
+    ) -> Result<(Box<Self>, Result<Words, ExceptionCode>), LostConnection> {
         self.tolerance.set(tolerance);
         let (address, count) = (span.address(), span.count());
         let request = match span.table() {
@@ -182,32 +188,32 @@ impl Connection {
     }
 }
 
-/// Discards late bytes until none has arrived for the `late` time, and then what arrives in the
-/// pause.
-async fn discard(
-    stream: &mut (impl AsyncRead + Unpin),
-    late: Option<Duration>,
-    pause: Duration,
-) -> Result<(), ReadError> {
-    if let Some(silence) = late {
-        discard_until_quiet(stream, silence).await?;
+/// Discards late bytes until none has arrived for the time of `silence`, if there may be some, and
+/// then what arrives in the pause.
+async fn discard(link: &mut impl Link, silence: Duration, opening: &Opening<'_>) -> Result<(), ReadError> {
+    if opening.discard_late {
+        discard_until_quiet(link, silence).await?;
     }
-    if !pause.is_zero() {
-        discard_for(stream, pause).await?;
+    if !opening.pause.is_zero() {
+        discard_for(link, opening.pause).await?;
     }
     Ok(())
 }
 
-/// Reads a span over any stream, with the frames of a serial line or of Modbus TCP.
+/// Reads a span over a stream, with the frames of Modbus TCP, or of a serial line in one of its
+/// modes.
 #[cfg(fuzzing)]
 pub async fn read_stream(
-    stream: impl AsyncRead + AsyncWrite + fmt::Debug + Unpin + Send + 'static,
-    serial: bool,
+    stream: tokio::io::DuplexStream,
+    line: Option<LineMode>,
     tolerance: Tolerance,
     span: Span,
 ) -> Result<Result<Words, ExceptionCode>, ReadError> {
-    let connection =
-        if serial { Connection::over(stream, |_| false, Rtu) } else { Connection::over(stream, |_| false, Mbap) };
+    let connection = Box::new(match line {
+        None => Connection::over(stream, Mbap),
+        Some(LineMode::Rtu) => Connection::over(stream, Rtu),
+        Some(LineMode::Ascii) => Connection::over(stream, Ascii),
+    });
     let read = connection.read(span, Duration::from_millis(50), tolerance).await;
     read.map(|(_, reply)| reply).map_err(|lost| lost.error)
 }

@@ -34,16 +34,18 @@ pub(super) enum Fault {
     Echo,
     #[error("the device announced a reply of {0} bytes, which is not a valid length")]
     Length(u16),
+    #[error("the device sent bytes that are not a frame of Modbus ASCII: found {0:#04x}")]
+    NotAscii(u8),
     #[error("the device sent bytes that are not a Modbus reply: the protocol identifier is {0}, not 0")]
     ProtocolId(u16),
     #[error(
         "the device sent the reply to another request: the reply has transaction {found}, the request had {expected}; help: \
-         if all its replies have numbers of their own, add `tolerate: [wrong-transaction]` to the grant of the device"
+         add `tolerate: [wrong-transaction]` to the grant of the device, if it numbers all its replies itself"
     )]
     OtherTransaction { found: u16, expected: u16 },
     #[error(
-        "the device sent a reply of another unit: the reply is of unit {found}, the request was to unit {expected}; help: if \
-         its replies always have another unit, add `tolerate: [wrong-unit]` to the grant of the device"
+        "the device sent a reply of another unit: the reply is of unit {found}, the request was to unit {expected}; help: add \
+         `tolerate: [wrong-unit]` to the grant of the device, if all its replies are of another unit"
     )]
     OtherUnit { found: u8, expected: u8 },
     #[error("the device replied with another function")]
@@ -55,6 +57,17 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    /// The end of the connection, possibly within a reply.
+    pub(super) fn closed(is_within: bool) -> Self {
+        if is_within { Self::ClosedWithin } else { Self::Closed }
+    }
+
+    /// An error of a read, possibly within a reply.
+    pub(super) fn of_read(error: io::Error, is_within: bool) -> Self {
+        // A device that closes a TLS connection without saying so.
+        if error.kind() == io::ErrorKind::UnexpectedEof { Self::closed(is_within) } else { Self::Broken(error) }
+    }
+
     /// Whether the device may have closed the connection because it was idle. There was no part of
     /// a reply, so the request can be sent again over a new connection: reading changes nothing.
     pub(super) fn may_be_idle_close(&self) -> bool {

@@ -21,12 +21,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{
     fault::Fault,
     framing::{Framing, Reply, RequestInProgress},
+    link::Link,
     tcp,
 };
 use crate::tolerance::{Deviation, Tolerance};
 
 /// The maximum number of bytes that are skipped before a reply, and behind it.
 const MAX_PADDING: usize = 16;
+
+/// The maximum number of datagrams that are discarded before a request.
+const MAX_DATAGRAMS: u8 = 64;
 
 /// The transaction number of the next request. All connections share the sequence, so that the late
 /// reply to a request of one connection does not have the number of a request of the next.
@@ -46,14 +50,10 @@ impl NextTolerance {
     }
 }
 
-/// Whether bytes wait on a stream. The runtime may not have noticed them so far.
-pub(super) type HasWaiting<S> = fn(&S) -> bool;
-
 /// A stream that accepts one reply for each request. All its errors contain a [`Fault`].
 #[derive(Debug)]
 pub(super) struct FrameFilter<S, F> {
     stream: S,
-    has_waiting: HasWaiting<S>,
     framing: F,
     tolerance: NextTolerance,
     /// The request in progress, with its transaction number for the client.
@@ -68,24 +68,31 @@ pub(super) struct FrameFilter<S, F> {
     read: usize,
 }
 
-impl<S: AsyncRead + Unpin, F: Framing> FrameFilter<S, F> {
-    pub(super) fn new(stream: S, has_waiting: HasWaiting<S>, framing: F, tolerance: NextTolerance) -> Self {
+impl<S: Link, F: Framing> FrameFilter<S, F> {
+    pub(super) fn new(stream: S, framing: F, tolerance: NextTolerance) -> Self {
         let (sent, received, reply) = Default::default();
-        Self { stream, has_waiting, framing, tolerance, request: None, sent, written: 0, received, reply, read: 0 }
+        Self { stream, framing, tolerance, request: None, sent, written: 0, received, reply, read: 0 }
+    }
+
+    /// What the next request tolerates here. Datagrams can overtake each other: nothing but its
+    /// number tells a reply from that to an earlier request.
+    fn next_tolerance(&self) -> Tolerance {
+        let tolerance = self.tolerance.get();
+        if S::IS_DATAGRAMS { tolerance.without(Deviation::WrongTransaction) } else { tolerance }
     }
 
     /// Checks, before a request goes out, that the connection is open and contains no bytes.
     fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        let tolerance = self.tolerance.get();
+        let tolerance = self.next_tolerance();
         let is_numbered = F::IS_NUMBERED && !tolerance.contains(Deviation::WrongTransaction);
-        let mut skipped: usize = 0;
+        let (mut skipped, mut datagrams): (usize, u8) = (0, 0);
         loop {
             let mut bytes = [0; MAX_PADDING];
             let mut buf = ReadBuf::new(&mut bytes);
             match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
-                Poll::Pending if !is_numbered && (self.has_waiting)(&self.stream) => return Poll::Pending,
+                Poll::Pending if !is_numbered && self.stream.has_unnoticed() => return Poll::Pending,
                 Poll::Pending => return Poll::Ready(Ok(())),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(Fault::Broken(error))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Fault::of_read(error, false))),
                 Poll::Ready(Ok(())) => {}
             }
             let found = buf.filled();
@@ -93,6 +100,8 @@ impl<S: AsyncRead + Unpin, F: Framing> FrameFilter<S, F> {
             let is_tolerated = tolerance.contains(Deviation::Padding) && skipped <= MAX_PADDING;
             match found {
                 [] => return Poll::Ready(Err(Fault::Closed)),
+                // Datagrams that came too late, or twice.
+                _ if S::IS_DATAGRAMS && datagrams < MAX_DATAGRAMS => datagrams = datagrams.saturating_add(1),
                 found if is_tolerated && is_padding(found) => {}
                 _ if self.sent.is_empty() => return Poll::Ready(Err(Fault::Banner)),
                 _ => return Poll::Ready(Err(Fault::Unrequested)),
@@ -104,7 +113,7 @@ impl<S: AsyncRead + Unpin, F: Framing> FrameFilter<S, F> {
     fn begin(&mut self, frame: &[u8]) -> Result<(), Fault> {
         let request = frame.split_first_chunk().and_then(|([high, low, _, _, _, _, unit], pdu)| {
             let transaction = TRANSACTION.fetch_add(1, Ordering::Relaxed);
-            let request = RequestInProgress::new(transaction, *unit, pdu, self.tolerance.get())?;
+            let request = RequestInProgress::new(transaction, *unit, pdu, self.next_tolerance())?;
             Some((request, u16::from_be_bytes([*high, *low]), pdu))
         });
         let Some((request, transaction, pdu)) = request else {
@@ -131,7 +140,7 @@ impl<S: AsyncRead + Unpin, F: Framing> FrameFilter<S, F> {
             _ => return Err(Fault::Surplus),
         }
         // Where another unit is tolerated, the client expects that of its request nevertheless.
-        self.reply = tcp::frame(transaction, request.unit, pdu);
+        self.reply = tcp::frame(transaction, request.unit, &pdu);
         self.read = 0;
         self.request = None;
         Ok(())
@@ -176,7 +185,7 @@ fn is_padding(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, 0 | 0xFF))
 }
 
-impl<S: AsyncRead + Unpin, F: Framing + Unpin> AsyncRead for FrameFilter<S, F> {
+impl<S: Link, F: Framing + Unpin> AsyncRead for FrameFilter<S, F> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
@@ -189,18 +198,26 @@ impl<S: AsyncRead + Unpin, F: Framing + Unpin> AsyncRead for FrameFilter<S, F> {
             }
             let mut bytes = [0; 512];
             let mut arrived = ReadBuf::new(&mut bytes);
-            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut arrived)).map_err(Fault::Broken)?;
+            let is_within = !this.received.is_empty();
+            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut arrived))
+                .map_err(|error| Fault::of_read(error, is_within))?;
             if arrived.filled().is_empty() {
-                let fault = if this.received.is_empty() { Fault::Closed } else { Fault::ClosedWithin };
-                return Poll::Ready(Err(fault.into()));
+                return Poll::Ready(Err(Fault::closed(is_within).into()));
+            }
+            if S::IS_DATAGRAMS {
+                this.received.clear();
             }
             this.received.extend(arrived.filled());
-            this.take_reply()?;
+            match this.take_reply() {
+                // The reply to an earlier request that was sent again, or that came twice.
+                Err(Fault::OtherTransaction { .. }) if S::IS_DATAGRAMS => {}
+                taken => taken?,
+            }
         }
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, F: Framing + Unpin> AsyncWrite for FrameFilter<S, F> {
+impl<S: Link, F: Framing + Unpin> AsyncWrite for FrameFilter<S, F> {
     /// Takes whole frames, as the client writes them.
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, frame: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
@@ -241,7 +258,7 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         act(listener.accept().await.unwrap().0).await;
         stream.readable().await.unwrap();
-        FrameFilter::new(stream, |_| false, Mbap, NextTolerance::default())
+        FrameFilter::new(stream, Mbap, NextTolerance::default())
     }
 
     async fn write_fault(filter: &mut FrameFilter<TcpStream, Mbap>) -> Fault {

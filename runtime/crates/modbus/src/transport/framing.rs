@@ -1,6 +1,8 @@
 //! Frames: how the unit and the protocol data unit (PDU) of a request and its reply travel on a
 //! transport.
 
+use std::borrow::Cow;
+
 use super::fault::Fault;
 use crate::{
     model::Table,
@@ -80,7 +82,7 @@ impl RequestInProgress {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reply<'a> {
     /// Its function and data.
-    pub(super) pdu: &'a [u8],
+    pub(super) pdu: Cow<'a, [u8]>,
     /// The length of its frame.
     pub(super) length: usize,
 }

@@ -33,18 +33,16 @@ pub(super) async fn connect<T, C>(host: &HostPort, attempt: impl Fn(SocketAddr) 
 where
     C: Future<Output = io::Result<T>>,
 {
-    match (host.ip(), host.zone()) {
-        (Some(address), None) => attempt(SocketAddr::new(address, host.port())).await,
-        // The resolver finds the number of the interface.
-        (Some(_), Some(_)) => match lookup(host.clone(), Family::V6).await.unwrap_or_default().first() {
-            Some(address) => attempt(*address).await,
-            None => {
-                let why = "this machine has no network interface of the name behind the `%` of the address";
-                Err(io::Error::new(io::ErrorKind::NotFound, why))
-            }
-        },
-        (None, _) => race(|family| lookup(host.clone(), family), attempt).await,
+    let Some(address) = host.ip() else { return race(|family| lookup(host.clone(), family), attempt).await };
+    if host.zone().is_none() {
+        return attempt(SocketAddr::new(address, host.port())).await;
     }
+    // The resolver finds the number of the interface.
+    let Some(address) = lookup(host.clone(), Family::V6).await.unwrap_or_default().pop() else {
+        let why = "this machine has no network interface of the name behind the `%` of the address";
+        return Err(io::Error::new(io::ErrorKind::NotFound, why));
+    };
+    attempt(address).await
 }
 
 /// The addresses of a host in one family.
@@ -143,7 +141,11 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::{future::pending, net::IpAddr, sync::Mutex};
+    use std::{
+        future::{Ready, pending, ready},
+        net::IpAddr,
+        sync::Mutex,
+    };
 
     use super::*;
 
@@ -158,8 +160,8 @@ mod tests {
         SocketAddr::new(IpAddr::from([192, 0, 2, last]), 502)
     }
 
-    async fn found(family: Family, of_v6: &[SocketAddr], of_v4: &[SocketAddr]) -> io::Result<Vec<SocketAddr>> {
-        Ok(if family == Family::V6 { of_v6.to_vec() } else { of_v4.to_vec() })
+    fn found(family: Family, of_v6: &[SocketAddr], of_v4: &[SocketAddr]) -> Ready<io::Result<Vec<SocketAddr>>> {
+        ready(Ok(if family == Family::V6 { of_v6.to_vec() } else { of_v4.to_vec() }))
     }
 
     /// The address that was connected to first, of those that are alive, and all that were tried.

@@ -1,21 +1,26 @@
 //! Connections to endpoints: TCP and serial lines, one request at a time, every reply checked.
 
+mod ascii;
+mod connect;
 mod connection;
+mod datagram;
 mod fault;
 mod frame_filter;
 mod framing;
 mod happy_eyeballs;
-mod open;
+mod link;
 mod rtu;
+mod serial_port;
 mod tcp;
 mod timeout;
 
 #[cfg(fuzzing)]
 pub use self::connection::read_stream;
 #[cfg(test)]
-pub(crate) use self::rtu::with_checksum;
+pub(crate) use self::{ascii::with_checksum as ascii_frame, rtu::with_checksum};
 pub(crate) use self::{
+    connect::DeniedAddresses,
     connection::{Connection, LostConnection, Opening, Resend},
-    open::{DeniedAddresses, LineLock},
+    serial_port::LineLock,
     timeout::after,
 };

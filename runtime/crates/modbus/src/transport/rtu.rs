@@ -29,7 +29,7 @@ impl Framing for Rtu {
         if *found != checksum(body) {
             return Err(Fault::Checksum);
         }
-        Ok(body.get(1..).map(|pdu| Reply { pdu, length }))
+        Ok(body.get(1..).map(|pdu| Reply { pdu: pdu.into(), length }))
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
             for cut in 0..reply.len() {
                 assert_eq!(Rtu.decode(two_registers(), &reply[..cut]).unwrap(), None, "cut at {cut}");
             }
-            let (pdu, length) = (&reply[1..reply.len() - 2], reply.len());
+            let (pdu, length) = (reply[1..reply.len() - 2].into(), reply.len());
             let more = [&reply[..], &[17]].concat();
             assert_eq!(Rtu.decode(two_registers(), &more).unwrap(), Some(Reply { pdu, length }));
         }

@@ -49,7 +49,7 @@ impl Framing for Mbap {
         let Some((unit, pdu)) = rest.split_first() else { return Ok(None) };
         request.check_unit(*unit)?;
         let pdu = pdu.get(..usize::from(length.saturating_sub(1)));
-        Ok(pdu.map(|pdu| Reply { pdu, length: PREFIX.saturating_add(length.into()) }))
+        Ok(pdu.map(|pdu| Reply { pdu: pdu.into(), length: PREFIX.saturating_add(length.into()) }))
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
             assert_eq!(Mbap.decode(expecting(), &REPLY[..cut]).unwrap(), None, "cut at {cut}");
         }
         let twice = [REPLY, REPLY].concat();
-        assert_eq!(Mbap.decode(expecting(), &twice).unwrap(), Some(Reply { pdu: &[0x83, 2], length: 9 }));
+        assert_eq!(Mbap.decode(expecting(), &twice).unwrap(), Some(Reply { pdu: [0x83, 2][..].into(), length: 9 }));
     }
 
     #[test]

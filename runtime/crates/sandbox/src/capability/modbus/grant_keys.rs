@@ -1,9 +1,11 @@
 //! How a device is granted in a file: `url`, units, what may be read, and how its endpoint is
 //! treated.
 
+use std::path::{Path, PathBuf};
+
 use pattoo_modbus::{
-    Deviation, DeviceUrl, EndpointSettings, MAX_BITS, MAX_CONNECTIONS, MAX_REGISTERS, Ranges, Readable, Table,
-    Tolerance, Unit,
+    Deviation, DeviceUrl, EndpointAddress, EndpointSettings, MAX_BITS, MAX_CONNECTIONS, MAX_REGISTERS, Ranges,
+    Readable, Table, TlsSettings, Tolerance, Unit,
 };
 use pattoo_settings::{
     Fields, Form, HOUR, Key, Kind, Quantity, Reported, all,
@@ -193,6 +195,12 @@ fn form() -> Form {
             "what of its replies may differ from the specification: `wrong-unit`, `wrong-transaction`, `padding`, `echo`",
             "[wrong-unit]",
         ),
+        Key::new(
+            "tls",
+            Kind::Form(tls_form),
+            "how a device at a `tls://` URL is verified, and the certificate that it is shown",
+            "{ ca_file: plant-ca.pem, certificate_file: agent.pem, key_file: agent-key.pem }",
+        ),
         own(),
     ];
     keys.extend(Key::of_quantities(ENDPOINT, &EndpointSettings::default()).into_iter().map(|key| match key.name {
@@ -204,34 +212,62 @@ fn form() -> Form {
     Form::new("a Modbus device", keys)
 }
 
-/// Reads the value of the key.
-pub(super) fn read(fields: Fields<'_>) -> Result<Vec<DeviceGrant>, Reported> {
+fn tls_form() -> Form {
+    let keys = vec![
+        Key::new(
+            "ca_file",
+            Kind::Text,
+            "the authorities that may have signed the certificate of the device, in PEM format, and no others; by default those of the system",
+            "plant-ca.pem",
+        ),
+        Key::new(
+            "certificate_file",
+            Kind::Text,
+            "the certificate that is shown to the device, in PEM format, followed by those of intermediate authorities",
+            "agent.pem",
+        ),
+        Key::new("key_file", Kind::Text, "the private key of this certificate, in PEM format", "agent-key.pem"),
+        Key::new(
+            "server_name",
+            Kind::Text,
+            "the name in the certificate of the device; by default the host of the URL",
+            "meter-7.plant.example",
+        ),
+    ];
+    Form::new("the TLS settings of a Modbus device", keys)
+}
+
+/// Reads the value of the key. Paths are relative to the folder.
+pub(super) fn read(fields: Fields<'_>, folder: &Path) -> Result<Vec<DeviceGrant>, Reported> {
     let form = form();
-    all(fields.map("modbus").iter().map(|entry| device(fields.of(&form, &entry.node), entry)))
+    all(fields.map("modbus").iter().map(|entry| device(fields.of(&form, &entry.node), entry, folder)))
 }
 
 /// Reads a device: `fields` are those of its form, `entry` is the name and the mapping.
-fn device(fields: Fields<'_>, entry: &Entry) -> Result<DeviceGrant, Reported> {
+fn device(fields: Fields<'_>, entry: &Entry, folder: &Path) -> Result<DeviceGrant, Reported> {
     let name =
         entry.key.parse().map_err(|error| fields.wrong_key(entry, &error, "choose another name, for example `plc1`"));
     let url = fields.required::<DeviceUrl>("url");
     let units = units(fields, url.as_ref().ok());
     let readable = readable(fields);
-    let tolerance = tolerance(fields);
+    let tolerance = tolerance(fields, url.as_ref().ok());
+    let tls = tls(fields, url.as_ref().ok(), folder);
     let own = fields.node("own").map_or(Some(false), Node::flag).ok_or(Reported)?;
     let mut settings = EndpointSettings::default();
     fields.quantities(ENDPOINT, &mut settings)?;
     let mut grant = DeviceGrant::new(name?, &url?).units(units?).readable(readable?);
-    grant.settings = EndpointSettings { own, tolerance: tolerance?, ..settings };
+    grant.settings = EndpointSettings { own, tolerance: tolerance?, tls: tls?, ..settings };
     Ok(grant)
 }
 
 /// The units, the default one first: `unit`, else the one in the URL, else the first of `units`.
 fn units(fields: Fields<'_>, url: Option<&DeviceUrl>) -> Result<Vec<u8>, Reported> {
     let unit = |name: &str, node: &Node| {
-        let number = node.text().and_then(|text| text.parse().ok()).ok_or(Reported)?;
-        let unit = Unit::new(number).and_then(|unit| url.map_or(Ok(unit), |url| url.endpoint().check_unit(unit)));
-        unit.map_err(|error| fields.wrong(name, node, error))
+        // A value that is not a byte was reported when the form was checked.
+        let number: u8 = node.text().and_then(|text| text.parse().ok()).ok_or(Reported)?;
+        let unit = Unit::from(number);
+        let checked = url.map_or(Ok(unit), |url| url.endpoint().check_unit(unit));
+        checked.map_err(|error| fields.wrong(name, node, error))
     };
     let default = fields.node("unit").map(|node| unit("unit", node)).transpose();
     let more = all(fields.list("units").iter().map(|node| unit("units", node)));
@@ -246,12 +282,46 @@ fn units(fields: Fields<'_>, url: Option<&DeviceUrl>) -> Result<Vec<u8>, Reporte
 }
 
 /// In what its replies may differ from the specification.
-fn tolerance(fields: Fields<'_>) -> Result<Tolerance, Reported> {
+fn tolerance(fields: Fields<'_>, url: Option<&DeviceUrl>) -> Result<Tolerance, Reported> {
+    let is_udp = url.is_some_and(|url| matches!(url.endpoint(), EndpointAddress::Udp(_)));
     let deviations = fields.list("tolerate").iter().map(|node| {
         // A value that is not one of the names was reported when the form was checked.
-        node.text().and_then(Deviation::named).ok_or(Reported)
+        match node.text().and_then(Deviation::named).ok_or(Reported)? {
+            Deviation::WrongTransaction if is_udp => {
+                let what = "`wrong-transaction` cannot be tolerated over UDP: nothing else tells a late datagram from the reply";
+                Err(fields.wrong_with(node, what, "leave it out, or use `tcp://` if the device has it".to_owned()))
+            }
+            deviation => Ok(deviation),
+        }
     });
     Ok(all(deviations)?.into_iter().collect())
+}
+
+/// How the device is verified. The files are read once to report what is wrong with them.
+fn tls(fields: Fields<'_>, url: Option<&DeviceUrl>, folder: &Path) -> Result<TlsSettings, Reported> {
+    let Some(node) = fields.node("tls") else { return Ok(TlsSettings::default()) };
+    let form = tls_form();
+    let keys = fields.of(&form, node);
+    let path = |name| Ok(keys.optional::<PathBuf>(name)?.map(|path| folder.join(path)));
+    let (ca_file, certificate_file, key_file) = (path("ca_file"), path("certificate_file"), path("key_file"));
+    let server_name = keys.optional("server_name");
+    let tls = TlsSettings {
+        ca_file: ca_file?,
+        certificate_file: certificate_file?,
+        key_file: key_file?,
+        server_name: server_name?,
+    };
+    let url = url.ok_or(Reported)?;
+    let (EndpointAddress::Tls(_), Some(host)) = (url.endpoint(), url.endpoint().host()) else {
+        return Err(fields.wrong_with(
+            node,
+            "`tls` has no meaning for this URL",
+            "write the URL as `tls://HOST`".to_owned(),
+        ));
+    };
+    let checked = tls.client_config().and_then(|_| tls.name_of(&host.name()));
+    checked.map_err(|error| fields.wrong("tls", node, error))?;
+    Ok(tls)
 }
 
 /// What may be read.

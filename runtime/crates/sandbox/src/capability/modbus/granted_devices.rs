@@ -48,10 +48,7 @@ impl Devices {
     /// The first grant that does.
     pub(super) fn check(grants: &[DeviceGrant], own: &OwnEndpoints) -> Result<(), OwnDevice> {
         let is_ours = |grant: &&DeviceGrant| {
-            let host = match &grant.endpoint {
-                EndpointAddress::Tcp(host) | EndpointAddress::RtuOverTcp(host) => host,
-                EndpointAddress::Serial(_) => return false,
-            };
+            let Some(host) = grant.endpoint.host() else { return false };
             let is_ours = match host.ip() {
                 Some(address) => own.has_address(address, host.port()),
                 None => own.has_host(&host.host(), host.port()),

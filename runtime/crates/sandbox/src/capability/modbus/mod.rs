@@ -50,8 +50,8 @@ pub static DEFINITION: CapabilityDefinition = CapabilityDefinition {
 
 static GRANTING: Granting = Granting {
     key: grant_keys::key,
-    read: |fields, _, grants| {
-        grants.modbus = grant_keys::read(fields)?;
+    read: |fields, folder, grants| {
+        grants.modbus = grant_keys::read(fields, folder)?;
         Ok(())
     },
     is_empty: |grants| grants.modbus.is_empty(),

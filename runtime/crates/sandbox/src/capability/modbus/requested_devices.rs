@@ -3,9 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    path::PathBuf,
 };
 
-use pattoo_modbus::{EndpointSettings, Ranges, Span, Table, Tolerance, Unit};
+use pattoo_modbus::{EndpointSettings, Ranges, Span, Table, TlsSettings, Tolerance, Unit};
 
 use super::{DEFAULT_UNIT, DeviceGrant, DeviceName, grant_key, grant_keys::ENDPOINT};
 use crate::capability::{
@@ -80,6 +81,19 @@ fn differ(requested: &DeviceRequested, units: &BTreeSet<Unit>) -> bool {
     each.next().is_some_and(|first| each.any(|next| next != first))
 }
 
+/// The keys of TLS settings.
+fn tls(settings: &TlsSettings) -> String {
+    let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let keys = [
+        ("ca_file", file(&settings.ca_file)),
+        ("certificate_file", file(&settings.certificate_file)),
+        ("key_file", file(&settings.key_file)),
+        ("server_name", settings.server_name.clone()),
+    ];
+    let given = keys.into_iter().filter_map(|(key, value)| Some(format!("{key}: {}", quoted(&value?))));
+    given.collect::<Vec<_>>().join(", ")
+}
+
 fn device_entry(text: &mut String, name: &str, requested: &DeviceRequested) {
     let _ = writeln!(text, "  {}:", quoted(name));
     match &requested.granted {
@@ -109,6 +123,9 @@ fn device_entry(text: &mut String, name: &str, requested: &DeviceRequested) {
         let _ = writeln!(text, "    tolerate: {}", grant.settings.tolerance);
     }
     let usual = EndpointSettings::default();
+    if grant.settings.tls != usual.tls {
+        let _ = writeln!(text, "    tls: {{ {} }}", tls(&grant.settings.tls));
+    }
     for quantity in ENDPOINT {
         let set = quantity.show(&grant.settings);
         if set != quantity.show(&usual) {
