@@ -259,7 +259,7 @@ impl Service {
         match swept.await {
             Ok(0) => {}
             Ok(dropped) => {
-                tracing::error!("{dropped} payloads were deleted: they were in the spool longer than the limit `age`")
+                tracing::error!("{dropped} payloads were deleted: they were in the spool longer than the limit `age`");
             }
             Err(error) => tracing::error!("{error}"),
         }
