@@ -195,7 +195,13 @@ fn status(fields: Fields<'_>) -> Result<Option<SocketAddr>, Reported> {
         Some(node) if node.text() == Some("none") => Ok(None),
         Some(node) => {
             let text = node.text().ok_or(Reported)?;
-            let wrong = |_| fields.wrong("status", node, format!("`{}` is not an address with a port", shown(text)));
+            let wrong = |_| {
+                fields.wrong(
+                    "status",
+                    node,
+                    format!("invalid `status`: expected an address with a port, found `{}`", shown(text)),
+                )
+            };
             text.parse().map(Some).map_err(wrong)
         }
     }

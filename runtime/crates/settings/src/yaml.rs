@@ -239,11 +239,8 @@ impl<'a> Builder<'a> {
             }
             Some(Err(error)) => {
                 let start = self.byte(*error.marker());
-                Err(self.problem(
-                    start..start,
-                    format!("invalid YAML: {}", one_line(error.info(), MAX_SHOWN)),
-                    SYNTAX_HELP,
-                ))
+                let what = format!("invalid YAML: {}", one_line(error.info(), MAX_SHOWN));
+                Err(self.problem(start..start, what, SYNTAX_HELP))
             }
             None => Ok((Event::StreamEnd, self.file.text.len()..self.file.text.len())),
         }
@@ -269,9 +266,8 @@ impl<'a> Builder<'a> {
 
     fn node(&mut self, event: Event<'a>, span: Range<usize>, depth: usize) -> Result<Node, YamlRefusal> {
         if depth > MAX_DEPTH {
-            let help = "use fewer levels of lists and maps";
-            let problem =
-                self.problem(span, format!("the file has more than {MAX_DEPTH} levels of lists and maps"), help);
+            let what = format!("the file has more than {MAX_DEPTH} levels of lists and maps");
+            let problem = self.problem(span, what, "use fewer levels");
             return Err(YamlRefusal::Content(problem));
         }
         self.count(Size { nodes: 1, text: 0 }, &span)?;
@@ -282,9 +278,7 @@ impl<'a> Builder<'a> {
                 self.count(known.unwrap_or_default(), &span)?;
                 let Some(node) = self.anchors.get(&anchor) else {
                     let help = "define the anchor (`&name`) before the alias (`*name`)";
-                    return Err(self
-                        .problem(span, "unknown anchor: nothing before this alias defines it", help)
-                        .into());
+                    return Err(self.problem(span, "unknown anchor: no line before this defines it", help).into());
                 };
                 return Ok(Node { span, value: node.value.clone() });
             }
@@ -458,11 +452,8 @@ impl<'a> Builder<'a> {
     }
 
     fn not_mergeable(&self, span: Range<usize>) -> Problem {
-        self.problem(
-            span,
-            "invalid `<<`: expected a map or a list of maps",
-            "write `<<: *name`, where `&name` marks a map",
-        )
+        let help = "write `<<: *name`, where `&name` marks a map";
+        self.problem(span, "invalid `<<`: expected a map or a list of maps", help)
     }
 }
 
