@@ -12,7 +12,7 @@ use pattoo_base::{
     text::{counted, one_line},
 };
 use pattoo_output::{OutputName, ServerUrl};
-use pattoo_spool::{PayloadInfo, Selection, Spool, SpoolLimits, SpoolStats, StoredId};
+use pattoo_spool::{OutputId, PayloadInfo, Selection, Spool, SpoolLimits, SpoolStats, StoredId};
 use serde_json::json;
 
 use super::{Exit, Failure, stdout::print_line, values};
@@ -212,8 +212,6 @@ fn as_json(entry: &PayloadInfo) -> serde_json::Value {
     json!({
         "id": entry.id.0,
         "status": status(entry),
-        "output": entry.output,
-        // The previous name of `output`.
         "server": entry.output,
         "agent_id": entry.agent,
         "program": entry.program,
@@ -303,7 +301,10 @@ async fn check_output(spool: &Spool, filter: &PayloadFilter) -> Result<(), Failu
     if names.iter().any(|name| name == output.as_str()) || !spool.list(of_output, 1).await?.is_empty() {
         return Ok(());
     }
-    let queued: BTreeSet<String> = spool.queues().await?.iter().map(|queue| queue.output.to_string()).collect();
+    let configured: Vec<OutputId> =
+        names.iter().filter_map(|name| Some(queues_of(&directory, &name.parse().ok()?))).collect();
+    let queued: BTreeSet<OutputId> = spool.queues().await?.into_iter().map(|queue| queue.output).collect();
+    let queued = queued.into_iter().filter(|id| !configured.contains(id)).map(|id| id.to_string());
     let flag = |id: String| format!("`--{} {id}`", if id.contains("://") { "server" } else { "output" });
     let known: BTreeSet<String> = names.into_iter().chain(queued).map(flag).collect();
     let known: Vec<String> = known.into_iter().collect();

@@ -2,9 +2,8 @@
 
 use std::{collections::HashMap, str::FromStr};
 
-use pattoo_base::text::shown;
 use pattoo_settings::{
-    Fields, Form, Key, Kind, Reported, all, closest,
+    Fields, Form, Key, Kind, Reported, all, closest, shown,
     yaml::{Entry, Node},
 };
 use pattoo_spool::OutputId;
@@ -130,8 +129,8 @@ fn read_named(fields: Fields<'_>, entries: &[Entry], folders: Folders<'_>) -> Re
     for (entry, output) in entries.iter().zip(&outputs) {
         let place = output.output.settings().place();
         if let Some(first) = places.get(&place) {
-            let what = format!("the outputs `{}` and `{}` both lead to {place}", first.name, output.name);
-            unique = Err(fields.wrong_key(entry, what, "leave one of them out"));
+            let what = format!("the outputs `{}` and `{}` have the same destination {place}", first.name, output.name);
+            unique = Err(fields.wrong_key(entry, what, "remove one of them"));
         } else {
             places.insert(place, output);
         }
@@ -140,7 +139,8 @@ fn read_named(fields: Fields<'_>, entries: &[Entry], folders: Folders<'_>) -> Re
 }
 
 fn named(fields: Fields<'_>, entry: &Entry, folders: Folders<'_>) -> Result<NamedOutput, Reported> {
-    let name = entry.key.parse().map_err(|error| fields.wrong_key(entry, error, "name it for example `archive`"));
+    let name =
+        entry.key.parse().map_err(|error| fields.wrong_key(entry, error, "choose another name, for example `archive`"));
     let form = form().resolved(&entry.node);
     let section = fields.of(&form, &entry.node);
     // A type that is missing or unknown was reported when the form was checked.
@@ -160,7 +160,7 @@ pub fn read_choice(fields: Fields<'_>, outputs: &[NamedOutput]) -> Result<Vec<Ou
     };
     let chosen = node.list().unwrap_or_default();
     if chosen.is_empty() {
-        return Err(fields.wrong("outputs", node, "a collector needs an output"));
+        return Err(fields.wrong("outputs", node, "a collector needs at least one output"));
     }
     let find = |text: &str| outputs.iter().find(|output| output.name.as_str() == text);
     let mut names: Vec<OutputName> = all(chosen.iter().map(|node| {
@@ -173,7 +173,7 @@ pub fn read_choice(fields: Fields<'_>, outputs: &[NamedOutput]) -> Result<Vec<Ou
                 (None, []) => "add it below `outputs:`".to_owned(),
                 (None, _) => format!("add it below `outputs:`; the outputs are {}", all.join(", ")),
             };
-            fields.wrong_with(node, format!("there is no output {}", shown(text)), help)
+            fields.wrong_with(node, format!("there is no output `{}`", shown(text)), help)
         })
     }))?;
     names.sort_unstable();

@@ -260,7 +260,7 @@ impl Spool {
         }
         if let Err(error) = read(&self.0.locks).ask() {
             tracing::warn!(
-                "the payloads are queued, but wait for their time: a running daemon cannot be asked: {error}"
+                "the payloads are queued, but a running daemon cannot be told to send them at once: {error}"
             );
         }
         Ok(retried)

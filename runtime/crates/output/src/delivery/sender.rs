@@ -344,7 +344,7 @@ impl Sender {
             return Ok(Arc::clone(&connected.client));
         }
         let output = find(&lock(&self.configured), id).ok_or_else(|| {
-            format!("the output `{id}` is not configured any more; what waits for it is kept until it is too old")
+            format!("the output `{id}` is no longer configured; its payloads stay in the spool until they are too old")
         })?;
         let client = output.settings().connect(&self.settings.client_options())?;
         clients.insert(id.clone(), Connected { output, client: Arc::clone(&client) });

@@ -22,7 +22,7 @@ pub enum PostError {
         retry_after: Option<Duration>,
     },
     /// No client for it can be made.
-    #[error("{server} cannot be posted to: {detail}")]
+    #[error("cannot post to {server}: {detail}")]
     Unusable {
         /// The base URL of the server.
         server: String,
@@ -38,7 +38,7 @@ pub enum PostError {
         detail: String,
     },
     /// There was a connection, and no answer to the body.
-    #[error("{server} gave no answer: {detail}")]
+    #[error("{server} did not respond: {detail}")]
     NoAnswer {
         /// The base URL of the server.
         server: String,
