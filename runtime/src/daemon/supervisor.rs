@@ -411,8 +411,11 @@ impl SupervisedCollector {
 
     /// Logs why a module cannot be loaded, and awaits a change of its file if that may help.
     fn await_module(&mut self, desired: DesiredCollector, stamp: Option<FileStamp>, error: &CollectorLoadError) {
-        let what =
-            if self.loaded.is_some() { "keeps running the previous module" } else { "the collector does not run" };
+        let what = if self.loaded.is_some() {
+            "cannot load the new module, and keeps running the previous module"
+        } else {
+            "the collector does not run"
+        };
         tracing::error!("{}: {what}: {error}", self.program);
         if let CollectorLoadError::Load(error) = error {
             tracing::info!("{}: {}", self.program, error.help());

@@ -108,7 +108,7 @@ fn named_pipe_in_place_of_a_module_or_secret_blocks_no_reload() {
     let daemon = site.start();
     pipe(&b);
     daemon.signal("HUP");
-    daemon.wait_for("B: the collector does not run: ");
+    daemon.wait_for("B: cannot load the new module, and keeps running the previous module: ");
     assert!(daemon.log_lines().iter().any(|line| line.contains("it is a named pipe, not a regular file")));
     // The next reload works as well, and one with a pipe as a secret is refused.
     site.file("c.wat", &module);
@@ -188,7 +188,7 @@ fn backlog_that_other_users_can_write_is_not_delivered() {
     assert_eq!(run.code, Some(2), "{run:#?}");
     assert_says(&run, &["can be written by every user", "chmod o-w"]);
     let daemon = Daemon::start(&mut site.command());
-    let said = daemon.wait_for("the backlog in");
+    let said = daemon.wait_for("cannot import the backlog of");
     assert!(said.contains(&daemon_says(&cache)) && said.contains("chmod o-w"), "{said}");
     daemon.wait_until("a body of its own", |_| !cli.received().is_empty());
     assert_eq!(planted(&cli), 0);

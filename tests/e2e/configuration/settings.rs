@@ -186,7 +186,7 @@ fn missing_secret_does_not_hide_a_missing_module() {
   collectors: [{ program: P, module: missing.wasm }]
 ";
     let said = said(&configured(PATTOO, ours), &["check"]);
-    for words in ["PATTOO_UNSET", "missing.wasm: No such file", "pattoo_wasm.yaml:4:39", "exit code 2"] {
+    for words in ["PATTOO_UNSET", "missing.wasm: No such file", "pattoo_wasm.yaml:4:38", "exit code 2"] {
         assert!(said.contains(words), "{words} is not in {said}");
     }
 }

@@ -137,7 +137,7 @@ fn secret_header_goes_only_to_its_origin_and_is_hidden_from_the_collector() {
     let run = ask(&cli, &requests, &["--grants", "grants.yaml", "-vv"]);
     let values = values(&run);
     assert_eq!(values[..2], ["200 hello", "200 hello"]);
-    assert!(values[2].contains("comes from the grant"), "{values:#?}");
+    assert!(values[2].contains("is set by the grant"), "{values:#?}");
     let seen = site.seen();
     assert!(seen[0].contains("authorization: s3cr3t-value"), "{seen:#?}");
     assert!(seen[1].starts_with("GET /from-elsewhere") && !seen[1].contains("s3cr3t"), "{seen:#?}");
@@ -325,10 +325,10 @@ fn server_that_is_posted_to_is_unreachable_over_wasi_http() {
     // A grant of it is refused before anything runs, since it is on this machine; without a grant
     // the request is denied.
     let run = ask(&cli, std::slice::from_ref(&request), &["--http", &by_name, "--post", &by_address]);
-    assert_refused(&run, 2, &["names an endpoint of pattoo-wasm or its pattoo server"]);
+    assert_refused(&run, 2, &["is an endpoint of pattoo-wasm itself or its pattoo server"]);
     let run = ask(&cli, &[request], &["--post", &by_address]);
     assert_eq!(run.code, Some(0), "{run:#?}");
-    assert_says(&run, &["no guest may talk to pattoo-wasm or its pattoo server"]);
+    assert_says(&run, &["it is pattoo-wasm itself or its pattoo server"]);
 }
 
 #[test]

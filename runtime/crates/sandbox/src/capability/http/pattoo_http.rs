@@ -109,6 +109,8 @@ impl From<Error> for wit::Error {
     fn from(error: Error) -> Self {
         let text = error.to_string();
         match error {
+            // The collector knows its request, and the SDKs name it. Where a redirect led it does not.
+            Error::Denied(denied) if !denied.redirected => Self::Denied(denied.reason.to_string()),
             Error::Denied(_) => Self::Denied(text),
             Error::Invalid(_) => Self::Invalid(text),
             Error::Timeout { .. } => Self::Timeout,
