@@ -239,9 +239,7 @@ mod tests {
 
     #[test]
     fn crates_for_other_programs_build_no_more_than_they_use() {
-        for (package, unused) in
-            [("pattoo-modbus", &["rusqlite", "rustls", "reqwest"][..]), ("pattoo-fetch", &["rusqlite"])]
-        {
+        for (package, unused) in [("pattoo-modbus", &["rusqlite", "reqwest"][..]), ("pattoo-fetch", &["rusqlite"])] {
             let arguments = ["tree", "--locked", "--package", package, "--edges", "normal", "--prefix", "none"];
             let tree = tools::cargo(&arguments).output().unwrap();
             let tree = String::from_utf8(tree.stdout).unwrap();
