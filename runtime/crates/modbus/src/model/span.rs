@@ -59,6 +59,11 @@ impl Span {
         self.count
     }
 
+    /// Whether both spans are of one table of one unit.
+    pub(crate) fn is_same_table(self, other: Self) -> bool {
+        (self.unit, self.table) == (other.unit, other.table)
+    }
+
     /// The last address of the span.
     pub fn last(&self) -> u16 {
         // Never saturates: the constructor checked that the last address exists.

@@ -10,7 +10,8 @@
 //!   its own. When such a request succeeds, the span is no longer bad.
 //! - *A request whose parts all succeeded* was too long, if it was longer than any request that
 //!   succeeded in this table. The maximum of the device lies between the two lengths; the next
-//!   reads try the middle, so that seven reads of that length find it.
+//!   reads try the middle, so that seven reads of that length find it. If no request can have a
+//!   length between that of the success and the middle, they try the next length above it.
 //! - Otherwise the request crossed a border of two blocks. This range is bad, its parts are not.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -28,6 +29,17 @@ pub(crate) const MAX_RUNS: usize = 512;
 #[derive(Debug, Default)]
 pub(crate) struct Learned {
     tables: BTreeMap<(Unit, Table), Known>,
+}
+
+/// How many addresses a request to one table may have, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lengths {
+    /// The length of the longest request that succeeded.
+    pub(crate) proven: u16,
+    /// The length to try next, in order to find the maximum.
+    pub(crate) attempt: u16,
+    /// The length of the shortest request that was too long.
+    pub(crate) too_long: u16,
 }
 
 /// What is known of one table of one unit.
@@ -66,14 +78,16 @@ impl Learned {
         })
     }
 
-    /// The maximum number of addresses for the next request, as far as it is known.
-    pub(crate) fn maximum(&self, unit: Unit, table: Table) -> u16 {
-        let Some(Known { answered, too_long: Some((too_long, _)), .. }) = self.tables.get(&(unit, table)) else {
-            return u16::MAX;
+    /// How long the next requests to a table may be. Until one was too long, all lengths may be
+    /// tried.
+    pub(crate) fn lengths(&self, unit: Unit, table: Table) -> Lengths {
+        let known = self.tables.get(&(unit, table));
+        let Some((proven, (too_long, _))) = known.and_then(|known| Some((known.answered, known.too_long?))) else {
+            return Lengths { proven: u16::MAX, attempt: u16::MAX, too_long: u16::MAX };
         };
-        // The maximum is at least `answered` and below `too_long`: try the middle.
-        let room = too_long.saturating_sub(*answered);
-        answered.saturating_add(room / 2).max(1)
+        // The maximum is at least `proven` and below `too_long`: try the middle.
+        let room = too_long.saturating_sub(proven);
+        Lengths { proven, attempt: proven.saturating_add(room / 2).max(1), too_long }
     }
 
     /// A request for the span succeeded.

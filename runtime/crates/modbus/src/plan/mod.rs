@@ -21,8 +21,7 @@
 //!
 //! What was learned of the device ([`Learned`]) restricts this further: a piece that contains a
 //! range which failed gets a request of its own, so that it cannot fail others. Any other request
-//! contains no such range, and is no longer than what the device is known to accept, unless it is a
-//! single piece.
+//! contains no such range, and is no longer than the [`Lengths`] allow, unless it is a single piece.
 //!
 //! # Proof
 //!
@@ -48,6 +47,7 @@
 mod learned;
 mod reading;
 
+use self::learned::Lengths;
 pub(crate) use self::{learned::Learned, reading::Reading};
 use pattoo_base::invariant;
 
@@ -141,17 +141,52 @@ pub(crate) fn plan(pieces: &[Piece], readable: &Readable, limits: RequestLimits,
     sorted.sort_by_key(|piece| (place(piece.span), piece.index));
     let (alone, shared): (Vec<_>, Vec<_>) = sorted.into_iter().partition(|piece| learned.is_bad(piece.span));
     let same = |open: Span, next: Span| (open == next).then_some(open);
-    let mut requests = gather(alone, same);
-    requests.extend(gather(shared, |open, next| join(open, next, readable, limits, learned)));
+    let mut requests = gather(&alone, same);
+    let is_same_table = |one: &Piece, other: &Piece| one.span.is_same_table(other.span);
+    for pieces in shared.chunk_by(is_same_table) {
+        requests.extend(gather_within_lengths(pieces, readable, limits, learned));
+    }
     requests.sort_by_key(|request| place(request.span));
     requests
 }
 
+/// The fewest requests for pieces of one table that are no longer than the device is known to
+/// accept, or that find out more about that.
+fn gather_within_lengths(
+    pieces: &[Piece],
+    readable: &Readable,
+    limits: RequestLimits,
+    learned: &Learned,
+) -> Vec<Request> {
+    let Some(first) = pieces.first() else { return Vec::new() };
+    let Lengths { proven, attempt, too_long } = learned.lengths(first.span.unit(), first.span.table());
+    let gather_up_to = |maximum| {
+        let mut refused: Option<u16> = None;
+        let requests = gather(pieces, |open, next| {
+            let whole = join(open, next, readable, limits, learned)?;
+            if whole.count() <= maximum || whole == open || whole == next {
+                return Some(whole);
+            }
+            refused = Some(refused.map_or(whole.count(), |shortest| shortest.min(whole.count())));
+            None
+        });
+        (requests, refused)
+    };
+    let (requests, refused) = gather_up_to(attempt);
+    let finds_out_more = requests.iter().any(|request| request.span.count() > proven);
+    match refused.filter(|count| !finds_out_more && *count < too_long) {
+        // No request of these pieces has a length between `proven` and `attempt`: the search for
+        // the maximum of the device goes on at the next length that they can have.
+        Some(count) => gather_up_to(count).0,
+        None => requests,
+    }
+}
+
 /// Adds each piece to the last request that was opened if `join` allows it, otherwise opens a
 /// request for it.
-fn gather(pieces: Vec<Piece>, join: impl Fn(Span, Span) -> Option<Span>) -> Vec<Request> {
+fn gather(pieces: &[Piece], mut join: impl FnMut(Span, Span) -> Option<Span>) -> Vec<Request> {
     let mut requests: Vec<Request> = Vec::new();
-    for piece in pieces {
+    for &piece in pieces {
         let joined = requests.last().and_then(|request| join(request.span, piece.span));
         match (joined, requests.last_mut()) {
             (Some(span), Some(request)) => {
@@ -164,12 +199,9 @@ fn gather(pieces: Vec<Piece>, join: impl Fn(Span, Span) -> Option<Span>) -> Vec<
     requests
 }
 
-/// The range from the start of `open` to the end of both, if one request may read it. `next` does
-/// not start before `open`.
+/// The range from the start of `open` to the end of both, if one request may read it. `next` is of
+/// the same table and does not start before `open`.
 fn join(open: Span, next: Span, readable: &Readable, limits: RequestLimits, learned: &Learned) -> Option<Span> {
-    if (open.unit(), open.table()) != (next.unit(), next.table()) {
-        return None;
-    }
     let table = open.table();
     if next.last() <= open.last() {
         return Some(open);
@@ -180,7 +212,7 @@ fn join(open: Span, next: Span, readable: &Readable, limits: RequestLimits, lear
     if next == whole {
         return Some(whole);
     }
-    if count > limits.maximum(table).min(learned.maximum(open.unit(), table)) || learned.is_bad(whole) {
+    if count > limits.maximum(table) || learned.is_bad(whole) {
         return None;
     }
     let gap_start = open.last().saturating_add(1);

@@ -109,6 +109,20 @@ fn maximum_of_a_device_is_found_within_seven_reads_and_then_used() {
 }
 
 #[test]
+fn maximum_is_found_if_no_request_can_have_the_middle_length() {
+    // After the first read, 5 registers are known to succeed and 8 to fail; these spans form
+    // requests of 7 registers, but none of 6.
+    let mut device = Device { maximum: 7, ..Device::default() };
+    let mut learned = Learned::default();
+    let now = Instant::now();
+    let spans = [(52, 3), (47, 3), (43, 1), (43, 1), (44, 3), (49, 3)].map(|(address, count)| span(address, count));
+    let _ = device.read(&spans, 0, &mut learned, now);
+    device.requests.clear();
+    assert_eq!(device.read(&spans, 0, &mut learned, now).1, 2);
+    assert_eq!(device.requests, [span(43, 7), span(49, 6)]);
+}
+
+#[test]
 fn border_is_not_a_maximum_once_a_longer_request_succeeded() {
     let mut device = Device { borders: [250].into(), maximum: 125, ..Device::default() };
     let mut learned = Learned::default();
@@ -119,7 +133,7 @@ fn border_is_not_a_maximum_once_a_longer_request_succeeded() {
         let (results, _) = device.read(&spans[5..], 0, &mut learned, now);
         assert!(results.iter().all(Result::is_ok));
     }
-    assert_eq!(learned.maximum(Unit::new(1).unwrap(), Table::HoldingRegisters), u16::MAX);
+    assert_eq!(learned.lengths(Unit::new(1).unwrap(), Table::HoldingRegisters).attempt, u16::MAX);
     let (_, requests) = device.read(&spans[5..], 0, &mut learned, now);
     assert_eq!(requests, 3);
 }
@@ -143,10 +157,12 @@ fn failure_that_was_not_seen_again_is_forgotten_after_its_lifetime() {
     let then = Instant::now();
     let _ = device.read(&singles(0..100), 0, &mut learned, then);
     let _ = device.read(&[span(200, 51)], 0, &mut learned, then);
-    assert!(learned.is_bad(span(200, 51)) && learned.maximum(Unit::new(1).unwrap(), Table::HoldingRegisters) < 100);
+    assert!(
+        learned.is_bad(span(200, 51)) && learned.lengths(Unit::new(1).unwrap(), Table::HoldingRegisters).attempt < 100
+    );
     learned.forget_old(then + LIFETIME);
     assert!(!learned.is_bad(span(200, 51)));
-    assert_eq!(learned.maximum(Unit::new(1).unwrap(), Table::HoldingRegisters), u16::MAX);
+    assert_eq!(learned.lengths(Unit::new(1).unwrap(), Table::HoldingRegisters).attempt, u16::MAX);
 }
 
 #[test]

@@ -187,7 +187,7 @@ proptest! {
         let possible: Vec<_> = possible_requests(&shared, &readable, limits)
             .into_iter()
             .filter(|span| !learned.is_bad(*span))
-            .filter(|span| span.count() <= learned.maximum(Unit::new(1).unwrap(), HOLDING) || shared.contains(span))
+            .filter(|span| span.count() <= learned.lengths(Unit::new(1).unwrap(), HOLDING).attempt || shared.contains(span))
             .collect();
         let left = requests.len() - alone.len();
         prop_assert!(served_by(&shared, &possible, left));
@@ -218,7 +218,7 @@ proptest! {
             let found = requests.iter().filter_map(|request| of_unit(request.span)).count();
             let possible: Vec<_> = possible_requests(&parts, &readable, limits)
                 .into_iter()
-                .filter(|span| span.count() <= learned.maximum(Unit::new(unit.into()).unwrap(), HOLDING) || parts.contains(span))
+                .filter(|span| span.count() <= learned.lengths(Unit::new(unit.into()).unwrap(), HOLDING).attempt || parts.contains(span))
                 .collect();
             prop_assert!(served_by(&parts, &possible, found), "unit {}", unit);
             prop_assert!(found == 0 || !served_by(&parts, &possible, found - 1), "unit {}", unit);
