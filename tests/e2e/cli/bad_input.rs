@@ -178,7 +178,12 @@ fn error_in_a_grants_file_names_line_and_column() {
         ("modbuss: {}\n", &["`modbuss` is not a key", "grants.yaml:1:1", "did you mean `modbus`?"]),
         (
             "modbus:\n  plc1:\n    url: tcp://192.0.2.1\n    unit: 256\n",
-            &["`unit` is an integer from 0 to 255", "grants.yaml:4:11", "unit: 256", "write for example `unit: 7`"],
+            &[
+                "expected an integer from 0 to 255, found `256`",
+                "grants.yaml:4:11",
+                "unit: 256",
+                "write for example `unit: 7`",
+            ],
         ),
         ("modbus:\n  plc1: { url: 'tcp://192.0.2.1', holding: ['0-70000'] }\n", &["grants.yaml:2:45", "70000"]),
         (
