@@ -1,8 +1,8 @@
 //! `pattoo-wasm check`: finds what would fail later, each with its place and how to fix it.
 //!
-//! Nothing is collected, posted or stored. The documentation lists what cannot be checked: a secret
-//! that only the environment of the daemon has, a directory that only its user may write to, a
-//! certificate.
+//! Nothing is collected, posted or stored. Files are checked with the permissions of the daemon: root
+//! takes on those of the owner of `daemon_directory`. The documentation lists what cannot be checked:
+//! a secret that only the environment of the daemon has, a certificate.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use pattoo_base::files;
+use pattoo_base::{files, users::User};
 use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::AgentId;
 use pattoo_output::NamedOutput;
@@ -22,7 +22,7 @@ use pattoo_settings::{ConfigError, Place, Problem, Severity};
 
 use super::{Exit, Failure, exit::Finding, stdout::print_line};
 use crate::{
-    config::{CollectorSettings, ConfigDirectory, Loaded, OURS, PathStep, modules, schema},
+    config::{CollectorSettings, ConfigDirectory, DataDirectory, Loaded, OURS, PathStep, modules, schema},
     daemon::GRANT_HELP,
 };
 
@@ -63,15 +63,18 @@ pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
         print_line(format!("{:#}", schema()))?;
         return Ok(Exit::Success);
     }
-    let loaded = tokio::task::spawn_blocking(|| {
-        let directory = ConfigDirectory::find();
-        Loaded::load(&directory).map_err(|error| with_missing_modules(&error, &directory))
+    let (user, loaded) = tokio::task::spawn_blocking(|| {
+        let (user, directory) = (DaemonUser::find(), ConfigDirectory::find());
+        let load = || Loaded::load(&directory).map_err(|error| with_missing_modules(&error, &directory));
+        let loaded = user.does(load);
+        (user, loaded)
     })
     .await
-    .map_err(|error| Failure::internal(format!("internal error while reading the configuration: {error}")))??;
+    .map_err(|error| Failure::internal(format!("internal error while reading the configuration: {error}")))?;
+    let loaded = loaded?;
     let reachable = reachable(&loaded).await;
     let own = OwnEndpoints::of_all(&loaded.configuration.output_urls, loaded.configuration.status).await;
-    let mut problems = tokio::task::block_in_place(|| everything_else(&loaded, &own))?;
+    let mut problems = tokio::task::block_in_place(|| everything_else(&loaded, &own, &user))?;
     problems.extend(reachable);
     problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.span.start));
     problems.iter().map(Finding::from).for_each(|finding| finding.print());
@@ -123,17 +126,43 @@ async fn reachable(loaded: &Loaded) -> Vec<Problem> {
     futures_util::future::join_all(outputs.iter().map(probe)).await.into_iter().flatten().collect()
 }
 
+/// The user of the daemon, as far as it is known.
+struct DaemonUser(Option<User>);
+
+impl DaemonUser {
+    /// For root the owner of the directory of data, else this user.
+    fn find() -> Self {
+        let owner = DataDirectory::find().ok().and_then(|directory| directory.owner());
+        let owner = owner.filter(|owner| User::current().is_root() && !owner.is_root());
+        if let Some(owner) = &owner {
+            tracing::info!("files are checked with the permissions of {owner}, who owns `daemon_directory`");
+        }
+        Self(owner)
+    }
+
+    /// Does `work` with the permissions of this user.
+    fn does<T: Send>(&self, work: impl Fn() -> T + Sync) -> T {
+        let done = self.0.as_ref().map(|user| user.does(&work));
+        match done {
+            None => work(),
+            Some(Ok(done)) => done,
+            Some(Err(error)) => {
+                tracing::warn!("cannot take on the permissions of another user, so root's are used: {error}");
+                work()
+            }
+        }
+    }
+}
+
 /// Checks everything but the outputs. It takes the time of compiling all modules.
-fn everything_else(loaded: &Loaded, own: &OwnEndpoints) -> Result<Vec<Problem>, Failure> {
+fn everything_else(loaded: &Loaded, own: &OwnEndpoints, user: &DaemonUser) -> Result<Vec<Problem>, Failure> {
     let compiler = super::compiler()?;
     if let Some(note) = compiler.unconfined() {
         tracing::warn!("{note}");
     }
     let sandbox = Sandbox::new(1, compiler, None).map_err(Failure::internal)?;
-    let mut modules = Modules { sandbox: &sandbox, loaded: HashMap::new() };
-    let mut problems = directories(loaded);
-    problems.extend(loaded.exposures());
-    problems.extend(own_files(loaded));
+    let mut modules = Modules { sandbox: &sandbox, user, loaded: HashMap::new() };
+    let mut problems = user.does(|| [directories(loaded), loaded.exposures(), own_files(loaded)].concat());
     problems.extend(status(loaded));
     for (index, collector) in loaded.configuration.collectors.iter().enumerate() {
         let at = |path: &[PathStep]| place(loaded, index, path);
@@ -144,10 +173,17 @@ fn everything_else(loaded: &Loaded, own: &OwnEndpoints) -> Result<Vec<Problem>, 
     Ok(problems)
 }
 
-/// Directories that cannot be written to.
+/// Directories that the daemon cannot write to.
 fn directories(loaded: &Loaded) -> Vec<Problem> {
     let directories = &loaded.configuration.directories;
     let log = directories.log.as_deref().map(|path| ("log_directory", path));
+    let daemon = &directories.daemon;
+    if let Err(error) = daemon.refuse_other_users() {
+        return vec![Problem::without_place(error.to_string(), error.help())];
+    }
+    let (own, ids, spool, state) = (daemon.own(), daemon.agent_ids(), daemon.spool(), daemon.state());
+    let below = [Some(own), Some(&ids), spool.parent(), state.parent()].into_iter().flatten();
+    let data = [daemon.root()].into_iter().chain(below).filter(|path| *path == daemon.root() || path.exists());
     let unwritable = |(key, path): (&'static str, &Path)| {
         let why = files::check_writable(path).err()?;
         let keys = |section| [PathStep::Key(section), PathStep::Key(key)];
@@ -156,7 +192,7 @@ fn directories(loaded: &Loaded) -> Vec<Problem> {
         let help = format!("create it, owned by the user of the daemon, or set another `{key}`");
         Some(Problem { severity: Severity::Error, what, place, help })
     };
-    [("daemon_directory", directories.daemon.root())].into_iter().chain(log).filter_map(unwritable).collect()
+    data.map(|path| ("daemon_directory", path)).chain(log).filter_map(unwritable).collect()
 }
 
 /// The daemon's own files that it would refuse to use.
@@ -211,6 +247,7 @@ fn timeout(collector: &CollectorSettings, at: &impl Fn(&[PathStep]) -> Place) ->
 /// The modules that were loaded: several collectors may share one.
 struct Modules<'a> {
     sandbox: &'a Sandbox,
+    user: &'a DaemonUser,
     loaded: HashMap<PathBuf, Result<LoadedModule, (String, String)>>,
 }
 
@@ -223,9 +260,9 @@ struct LoadedModule {
 
 impl Modules<'_> {
     fn check(&mut self, collector: &CollectorSettings, at: &impl Fn(&[PathStep]) -> Place) -> Vec<Problem> {
-        let sandbox = self.sandbox;
+        let (sandbox, user) = (self.sandbox, self.user);
         let loaded = self.loaded.entry(collector.module.clone()).or_insert_with(|| {
-            load(sandbox, &collector.module, &collector.limits.module)
+            load(sandbox, user, &collector.module, &collector.limits.module)
                 .map_err(|error| (error.to_string(), error.help().into_owned()))
         });
         match loaded {
@@ -235,8 +272,9 @@ impl Modules<'_> {
     }
 }
 
-fn load(sandbox: &Sandbox, path: &Path, limits: &CompileLimits) -> Result<LoadedModule, LoadError> {
-    let collector = sandbox.load_within(&Module::read_within(path, limits)?, limits)?;
+fn load(sandbox: &Sandbox, user: &DaemonUser, path: &Path, limits: &CompileLimits) -> Result<LoadedModule, LoadError> {
+    let module = user.does(|| Module::read_within(path, limits))?;
+    let collector = sandbox.load_within(&module, limits)?;
     Ok(LoadedModule { sha256: collector.sha256(), imports: collector.imports() })
 }
 

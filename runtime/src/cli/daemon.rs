@@ -53,6 +53,7 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     let mut commands = signals()?;
     let directory = args.config.as_deref().map_or_else(ConfigDirectory::find, ConfigDirectory::at);
     let configuration = load(&directory, level).await??;
+    configuration.directories.daemon.refuse_other_users()?;
     // First the lock: everything that follows writes.
     let own = configuration.directories.daemon.own();
     let lock = DirectoryLock::take(own).map_err(|error| {

@@ -9,7 +9,7 @@ use pattoo_sandbox::{LoadError, state_store::StateError};
 use pattoo_settings::{ConfigError, Place, Problem, Severity};
 use pattoo_spool::SpoolError;
 
-use crate::daemon::PlanError;
+use crate::{config::OtherUsersDirectory, daemon::PlanError};
 
 /// How many problems of a configuration are shown at once.
 const MAX_SHOWN: usize = 20;
@@ -110,6 +110,14 @@ impl From<ConfigError> for Failure {
     /// A configuration that cannot be used.
     fn from(error: ConfigError) -> Self {
         Self { exit: Exit::Usage, findings: error.problems().iter().map(Finding::from).collect() }
+    }
+}
+
+impl From<OtherUsersDirectory> for Failure {
+    /// A directory that this user should leave alone.
+    fn from(error: OtherUsersDirectory) -> Self {
+        let help = error.help();
+        Self::usage(error).help(help)
     }
 }
 

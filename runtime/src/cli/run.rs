@@ -89,6 +89,7 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     let module = Module::read_within(&args.module, &limits.module)?;
     let settings = args.collection.settings()?;
     let directory = directory.map_or_else(DataDirectory::find, Ok)?;
+    directory.refuse_other_users()?;
     let plan = args.post.plan()?;
     let grants = args.collection.grants()?;
     let own = own_endpoints(args.post.server()).await?;

@@ -126,6 +126,7 @@ impl PayloadFilter {
 
 pub(super) async fn spool(args: Args) -> Result<Exit, Failure> {
     let directory = DataDirectory::find()?;
+    directory.refuse_other_users()?;
     let path = directory.spool();
     // A list must not create a spool that is owned by another user than the agent.
     if !path.exists() {

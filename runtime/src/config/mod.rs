@@ -37,7 +37,7 @@ use pattoo_settings::{Fields, Reported};
 pub use self::{
     collector_limits::{CollectorLimits, Limit, known_limits, limit_named},
     configuration::{CollectorSettings, Configuration, Directories},
-    directories::{ConfigDirectory, DataDirectory},
+    directories::{ConfigDirectory, DataDirectory, OtherUsersDirectory},
     grants_section::read_grants,
     hostname::{HostnameError, fully_qualified_hostname},
     json_schema::schema,

@@ -5,9 +5,8 @@
 //! in it only helps a person to find the process.
 
 use std::{
-    fs::{DirBuilder, File, TryLockError},
+    fs::{File, TryLockError},
     io::{Read as _, Seek as _, Write as _},
-    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -52,7 +51,7 @@ impl DirectoryLock {
     pub fn take(directory: &Path) -> Result<Self, DirectoryLockError> {
         let path = directory.join(FILE);
         let unusable = |error| DirectoryLockError::Unusable { path: path.clone(), error };
-        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
+        files::create_folders(directory, 0o700).map_err(unusable)?;
         let mut file = files::open_or_create(&path).map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => {}

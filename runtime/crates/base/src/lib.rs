@@ -1,7 +1,8 @@
 //! The foundation of all other crates: text, files, SQLite, secrets, TLS, locks and time.
 //!
 //! - [`text`] makes text from outside safe for one line of a log or a terminal;
-//! - [`files`] opens files that other users may be able to replace;
+//! - [`files`] opens files that other users may be able to replace, and creates files for the owner
+//!   of a folder; [`users`] names users and works with their permissions;
 //! - [`database`] runs SQLite databases, with one thread for each and group commit;
 //! - [`secret`] holds values that are never displayed, [`tls`] the trusted certificate authorities;
 //! - [`turns`] shares a number of permits fairly; [`clock`] is the wall clock; [`backoff`] computes
@@ -33,3 +34,4 @@ pub mod text;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod turns;
+pub mod users;

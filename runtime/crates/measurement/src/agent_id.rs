@@ -5,9 +5,8 @@
 
 use std::{
     fmt,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File},
     io::{self, ErrorKind, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -34,9 +33,9 @@ impl AgentId {
     /// do not exist.
     ///
     /// If several processes call this at the same time, one creates the id and all return it. The
-    /// file appears complete and synced, or not at all. Only the owner can use a new directory
-    /// (0700) and a new file (0600); existing ones keep their mode. A process that is killed can
-    /// leave a hidden `.tmp` file, which is not read.
+    /// file appears complete and synced, or not at all. Only the owner of the directory above can use
+    /// a new directory (0700) and a new file (0600); existing ones keep their mode. A process that is
+    /// killed can leave a hidden `.tmp` file, which is not read.
     ///
     /// # Errors
     ///
@@ -93,21 +92,15 @@ impl AgentId {
 
     /// Stores this id at `path`, unless there is a file already.
     fn publish(&self, dir: &Path, path: &Path) -> Result<(), AgentIdError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(AgentIdError::io("create", dir))?;
+        files::create_folders(dir, 0o700).map_err(AgentIdError::io("create", dir))?;
         // The id is random, so its file name is unique without another source of randomness.
         let draft = Draft(dir.join(format!(".{self}.tmp")));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft.0)
-            .map_err(AgentIdError::io("create", &draft.0))?;
+        let mut file = files::create_new(&draft.0, 0o600).map_err(AgentIdError::io("create", &draft.0))?;
         file.write_all(self.0.as_bytes())
             .and_then(|()| file.sync_all())
             .map_err(AgentIdError::io("write", &draft.0))?;
-        // A link, unlike a rename, never replaces a file that another process has created in the
-        // meantime.
-        match fs::hard_link(&draft.0, path) {
+        // A file that another process has created in the meantime is not replaced.
+        match files::rename_new(&draft.0, path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(AgentIdError::io("create", path)(error));
             }
@@ -165,7 +158,9 @@ struct Draft(PathBuf);
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.0) {
+        if let Err(error) = fs::remove_file(&self.0)
+            && error.kind() != ErrorKind::NotFound
+        {
             tracing::debug!(path = ?self.0, %error, "a temporary agent id file stays behind");
         }
     }

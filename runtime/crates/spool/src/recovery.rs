@@ -8,6 +8,7 @@ use std::{
 use pattoo_base::{
     clock::unix_millis,
     database::{self, Database, DatabaseError, Schema, beside as with},
+    files,
     text::one_line,
 };
 use rusqlite::{Connection, OpenFlags, Statement, types::Value};
@@ -55,7 +56,7 @@ pub(crate) fn replace(path: &Path) -> Result<Database, DatabaseError> {
 
     let aside = path.with_file_name(format!("damaged-{}.sqlite3", unix_millis()));
     if path.exists() {
-        fs::hard_link(path, &aside).map_err(failed)?;
+        files::link_or_copy(path, &aside).map_err(failed)?;
     }
     // A log that stayed would be treated as one of the new file.
     for suffix in LOGS {

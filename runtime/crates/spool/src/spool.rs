@@ -70,9 +70,7 @@ impl Spool {
     /// When the file cannot be made or opened, or has to be replaced or converted while another process uses it.
     pub fn open(path: &Path, limits: SpoolLimits) -> Result<Self, SpoolError> {
         let folder = path.parent().unwrap_or(Path::new("."));
-        std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
-            .create(folder)
-            .map_err(|error| failed(folder, &error))?;
+        files::create_folders(folder, 0o700).map_err(|error| failed(folder, &error))?;
         let (in_use, locks) = open_locks(path)?;
         let interrupted = recovery::recovered(path).exists().then(|| {
             let detail = "its recovery was interrupted".to_owned();

@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use pattoo_base::{files, users::User};
 use pattoo_settings::{ConfigError, Problem};
+
+use rustix::fs::Access;
 
 use super::config_directory::{ConfigDirectory, DEFAULT_CONFIGDIR};
 use crate::config::pattoo_files::PattooFiles;
@@ -18,6 +21,21 @@ use crate::config::pattoo_files::PattooFiles;
 const OWN: &str = "pattoo_wasm";
 /// The directory of compiled modules within that.
 const COMPILED: &str = "compiled";
+
+/// An error: a directory of data is that of another user.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} belongs to {owner}", directory.display())]
+pub struct OtherUsersDirectory {
+    directory: PathBuf,
+    owner: User,
+}
+
+impl OtherUsersDirectory {
+    /// How to use the directory all the same.
+    pub fn help(&self) -> String {
+        format!("run this command as that user: `sudo -u {} pattoo-wasm …`", self.owner.argument())
+    }
+}
 
 /// The directory of agent ids and of our own data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +100,28 @@ impl DataDirectory {
     /// The directory that is shared with pattoo's own agents.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The user whose data it holds, if the directory exists.
+    pub fn owner(&self) -> Option<User> {
+        User::owner_of(&self.root)
+    }
+
+    /// Checks that what this user creates there can be used by the owner: this user is the owner; or
+    /// is root, who creates it for the owner; or root owns the directory and lets this user write in
+    /// it, as in a volume of Kubernetes.
+    ///
+    /// # Errors
+    ///
+    /// When it is the directory of another user. It is not checked what may be written in it.
+    pub fn refuse_other_users(&self) -> Result<(), OtherUsersDirectory> {
+        let Some(owner) = self.owner() else { return Ok(()) };
+        let user = User::current();
+        let can_write = || rustix::fs::access(&self.root, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+        if user.is(&owner) || user.is_root() || (files::is_trusted_owner(owner.uid()) && can_write()) {
+            return Ok(());
+        }
+        Err(OtherUsersDirectory { directory: self.root.clone(), owner })
     }
 
     /// The directory of compiled modules.

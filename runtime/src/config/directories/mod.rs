@@ -4,4 +4,7 @@ mod config_directory;
 mod data_directory;
 
 pub(super) use self::config_directory::expand_home;
-pub use self::{config_directory::ConfigDirectory, data_directory::DataDirectory};
+pub use self::{
+    config_directory::ConfigDirectory,
+    data_directory::{DataDirectory, OtherUsersDirectory},
+};

@@ -34,7 +34,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::PAGE;
-use crate::invariant::Invariant as _;
+use crate::{files, invariant::Invariant as _};
 
 /// The file grows by this much at a time, where there is space.
 const CHUNK: i64 = 64 << 10;
@@ -92,10 +92,7 @@ pub(super) fn grow(db: &Connection) -> rusqlite::Result<()> {
 /// Renames the log that was kept after an orderly end back to its name.
 pub(super) fn restore_log(path: &Path) {
     // An existing log stays; it may be in use.
-    let restored = fs::hard_link(spare_log(path), beside(path, "-wal"));
-    if restored.is_ok() {
-        let _ = fs::remove_file(spare_log(path));
-    }
+    let _ = files::rename_new(&spare_log(path), &beside(path, "-wal"));
 }
 
 /// Allocates the log, as far as there is space.

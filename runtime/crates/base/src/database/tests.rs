@@ -71,6 +71,15 @@ fn file_that_others_could_have_written_is_not_opened() {
         set(usual);
     }
     Database::open_private(&path, SCHEMA).unwrap().close();
+    // The group of a folder that was given to it may write, and no other users.
+    let set = |what, mode| std::fs::set_permissions(what, std::fs::Permissions::from_mode(mode)).unwrap();
+    set(&own, 0o2770);
+    set(&path, 0o660);
+    Database::open_private(&path, SCHEMA).unwrap().close();
+    set(&path, 0o662);
+    assert_eq!(refused(), (path.clone(), "can be written by other users than its owner"));
+    set(&path, 0o600);
+    set(&own, 0o700);
     // The file is a link, and then the folder is a link.
     std::fs::rename(&path, folder.path().join("elsewhere.sqlite3")).unwrap();
     symlink(folder.path().join("elsewhere.sqlite3"), &path).unwrap();

@@ -18,6 +18,8 @@ const OTHER_WRITE: u32 = 0o002;
 const OTHER_READ: u32 = 0o004;
 /// In a directory with this bit only the owner of a file can remove or replace it.
 const STICKY: u32 = 0o1000;
+/// What is new in a directory with this bit gets the group of the directory.
+const SET_GROUP: u32 = 0o2000;
 /// The maximum number of symbolic links to follow: that of the kernel.
 const MOST_LINKS: usize = 40;
 
@@ -91,6 +93,14 @@ impl From<Exposure> for io::Error {
     }
 }
 
+/// Whether an administrator gave a folder to its group, to write in it and to keep what is written:
+/// its mode is `g+ws`, as Kubernetes mounts a volume with `fsGroup`. Users outside the group have no
+/// write permission.
+pub fn is_shared_folder(folder: &Metadata) -> bool {
+    let shared = SET_GROUP | GROUP_WRITE;
+    folder.is_dir() && folder.mode() & (shared | OTHER_WRITE) == shared
+}
+
 /// Checks that no other user can change the file at this path. A missing file passes.
 ///
 /// # Errors
@@ -119,6 +129,11 @@ pub fn exposures_of_secret(path: &Path) -> Vec<Exposure> {
         found.push(Exposure { path: path.to_owned(), how: How::EveryoneReads, is_directory: false });
     }
     found
+}
+
+/// Whether files of this user are trusted like those of this process: it is this user, or root.
+pub fn is_trusted_owner(uid: u32) -> bool {
+    Trusted::now().trusts(uid, true)
 }
 
 /// Which owners are trusted.

@@ -19,6 +19,7 @@
 //! ```
 
 mod exposure;
+mod owned;
 
 use std::{
     fmt,
@@ -28,7 +29,10 @@ use std::{
     path::Path,
 };
 
-pub use self::exposure::{Exposure, How, exposures, exposures_of_secret, refuse_exposed};
+pub use self::{
+    exposure::{Exposure, How, exposures, exposures_of_secret, is_shared_folder, is_trusted_owner, refuse_exposed},
+    owned::{create_folders, create_missing, create_new, link_or_copy, rename_new},
+};
 
 /// An error: the path is not that of a regular file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,16 +91,18 @@ pub fn open_no_follow(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path, libc::O_NOFOLLOW)
 }
 
-/// Opens a file for reading and writing, and creates it (mode 0600) if it does not exist, for
-/// example as a lock file.
+/// Opens a file for reading and writing, for example as a lock file. A missing file is created (mode
+/// 0600), for the owner of its folder.
 ///
 /// # Errors
 ///
 /// As [`open_no_follow`].
 pub fn open_or_create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    open_with(&mut options, path, libc::O_NOFOLLOW)
+    let open = || open_with(OpenOptions::new().read(true).write(true), path, libc::O_NOFOLLOW);
+    match open() {
+        Err(error) if error.kind() == ErrorKind::NotFound => create_missing(path, 0o600).and_then(|()| open()),
+        opened => opened,
+    }
 }
 
 /// Opens a regular file with these options.

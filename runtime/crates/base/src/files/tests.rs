@@ -1,7 +1,7 @@
 use std::{
-    fs,
+    fs, io,
     os::unix::{
-        fs::{PermissionsExt as _, symlink},
+        fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
         net::UnixListener,
     },
     path::Path,
@@ -11,9 +11,11 @@ use std::{
 };
 
 use super::{
-    Exposure, How, check_writable,
+    Exposure, How, check_writable, create_folders, create_new,
     exposure::{Trusted, Walk},
-    exposures, exposures_of_secret, open, open_or_create, read, read_text,
+    exposures, exposures_of_secret, open, open_or_create,
+    owned::{WAYS, first_supported},
+    read, read_text, rename_new,
 };
 
 fn mode(path: &Path, mode: u32) {
@@ -141,4 +143,61 @@ fn owner_is_checked_in_public_directories_and_everywhere_except_for_root() {
     assert!(root.trusts(1001, false) && !root.trusts(1001, true));
     let in_namespace = Trusted { user: 1000, unmapped: Some(65534) };
     assert!(in_namespace.trusts(65534, true) && !in_namespace.trusts(1001, false));
+}
+
+#[test]
+fn what_root_creates_belongs_to_the_owner_of_the_folder_that_it_is_in() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let theirs = root.path().join("theirs");
+    fs::create_dir(&theirs).unwrap();
+    chown(&theirs, Some(12_345), Some(54_321)).unwrap();
+    create_folders(&theirs.join("a/b"), 0o700).unwrap();
+    open_or_create(&theirs.join("a/b/lock")).unwrap();
+    create_new(&root.path().join("ours"), 0o600).unwrap();
+    // A link leads out of their folder: the file belongs to the owner of where it really is.
+    fs::create_dir(root.path().join("private")).unwrap();
+    symlink(root.path().join("private"), theirs.join("link")).unwrap();
+    create_folders(&theirs.join("link/folder"), 0o700).unwrap();
+    open_or_create(&theirs.join("link/folder/lock")).unwrap();
+    let owner = |name: &str| {
+        let found = fs::symlink_metadata(root.path().join(name)).unwrap();
+        (found.uid(), found.gid(), found.mode() & 0o777)
+    };
+    assert_eq!(owner("theirs/a"), (12_345, 54_321, 0o700));
+    assert_eq!(owner("theirs/a/b"), (12_345, 54_321, 0o700));
+    assert_eq!(owner("theirs/a/b/lock"), (12_345, 54_321, 0o600));
+    assert_eq!(owner("ours"), (0, 0, 0o600));
+    assert_eq!(owner("private/folder"), (0, 0, 0o700));
+    assert_eq!(owner("private/folder/lock"), (0, 0, 0o600));
+    // A link in place of the file itself is not followed.
+    symlink(root.path().join("private/lock"), theirs.join("lock")).unwrap();
+    let refused = open_or_create(&theirs.join("lock")).unwrap_err();
+    assert!(refused.to_string().contains("symbolic link"), "{refused}");
+    assert!(!root.path().join("private/lock").exists());
+}
+
+#[test]
+fn rename_to_a_new_name_replaces_nothing_whatever_the_file_system_supports() {
+    let root = tempfile::tempdir().unwrap();
+    let (from, to) = (root.path().join("from"), root.path().join("to"));
+    for way in WAYS {
+        fs::write(&from, "new").unwrap();
+        way(&from, &to).unwrap();
+        assert_eq!((fs::read_to_string(&to).unwrap().as_str(), from.exists()), ("new", false));
+        fs::write(&from, "newer").unwrap();
+        assert_eq!(way(&from, &to).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&to).unwrap(), "new");
+        fs::remove_file(&to).unwrap();
+    }
+    // As vfat answers to a link, and exFAT to both.
+    let refuse: [fn(&Path, &Path) -> io::Result<()>; 2] =
+        [|_, _| Err(io::Error::from_raw_os_error(libc::EPERM)), |_, _| Err(io::Error::from_raw_os_error(libc::EINVAL))];
+    first_supported(&[refuse[0], refuse[1], WAYS[2]], &from, &to).unwrap();
+    assert!(to.exists());
+    // Another error is the answer.
+    let missing = rename_new(&from, &root.path().join("missing/to")).unwrap_err();
+    assert_eq!(missing.kind(), io::ErrorKind::NotFound);
 }

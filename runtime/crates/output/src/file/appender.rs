@@ -1,9 +1,9 @@
 //! Appending to the file: synced, rotated, and without half lines.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -170,9 +170,10 @@ impl Writer {
     /// Opens the file, makes it if there is none, and cuts off an unfinished line at its end.
     fn fresh(&self) -> io::Result<Open> {
         let folder = self.folder();
-        DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
+        files::create_folders(folder, 0o750)?;
         files::refuse_exposed(folder)?;
         let is_new = fs::symlink_metadata(&self.path).is_err();
+        files::create_missing(&self.path, 0o640)?;
         let mut file =
             files::open_with(OpenOptions::new().create(true).read(true).append(true).mode(0o640), &self.path, 0)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)

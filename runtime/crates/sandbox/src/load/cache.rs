@@ -1,7 +1,8 @@
 //! The cache of compiled code.
 //!
 //! The cache holds native code that will be executed, so an entry is used only if it is authentic. The folder belongs to this
-//! user, has mode 0700 and is not a link. An entry is an ELF file followed by an HMAC-SHA-256 over the entry's name, its length
+//! user, has mode 0700 and is not a link: users who share a directory of data have a folder each, and nobody runs code that
+//! another user could have put there. An entry is an ELF file followed by an HMAC-SHA-256 over the entry's name, its length
 //! and the digests of its chunks; the key is a file of the same folder. The name of an entry is the digest of the module and of
 //! the engine's settings. An entry that does not verify is deleted and compiled again. An entry that was not used for thirty
 //! days is deleted. The cache also keeps, in the same form, how compilations [failed](super::failed_compilations).
@@ -13,12 +14,12 @@
 //! but can also read the key or attach a debugger: the authentication code is no defence against this user.
 
 use std::{
-    fs::{self, DirBuilder, File, Metadata},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions},
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{self, ErrorKind, Read as _, Write as _},
     os::{
         fd::AsRawFd as _,
-        unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _},
+        unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     },
     path::{Path, PathBuf},
     thread::{self, ScopedJoinHandle},
@@ -27,6 +28,7 @@ use std::{
 
 use hmac::{Hmac, Mac as _};
 use pattoo_base::files;
+use rustix::fs::{AtFlags, Dir, FileType, unlinkat};
 use sha2::{Digest as _, Sha256};
 use wasmtime::{Engine, component::Component};
 
@@ -62,19 +64,22 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Opens the folder, making it and its key at first use.
+    /// Opens the folder, making it and its key at first use. If the folder is that of another user, or is to be, this user has
+    /// one beside it: `compiled-0` is that of root.
     ///
     /// # Errors
     ///
     /// When it cannot be made, or is not private.
     pub fn open(folder: &Path) -> io::Result<Self> {
         if let Some(parent) = folder.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+            files::create_folders(parent, 0o700)?;
         }
+        let folder = &of_this_user(folder);
         match DirBuilder::new().mode(0o700).create(folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
+        take_back(folder)?;
         let found = fs::symlink_metadata(folder)?;
         if !found.is_dir() || !is_private(&found) {
             let what = format!("{} is not a folder that only this user can use (mode 0700)", folder.display());
@@ -255,6 +260,40 @@ fn name(engine: &Engine, sha256: &ModuleDigest, ending: &str) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     format!("{sha256}-{:016x}.{ending}", hasher.finish())
+}
+
+/// The folder of this user: the one that is named if it belongs to this user, or, where there is none, the folder that it
+/// is in.
+fn of_this_user(folder: &Path) -> PathBuf {
+    let user = rustix::process::geteuid().as_raw();
+    let parent = || folder.parent().and_then(|parent| fs::metadata(parent).ok());
+    let owner = fs::symlink_metadata(folder).ok().or_else(parent).map(|found| found.uid());
+    if owner.is_none_or(|owner| owner == user) {
+        return folder.to_owned();
+    }
+    let mut own = folder.as_os_str().to_owned();
+    own.push(format!("-{user}"));
+    own.into()
+}
+
+/// Makes a folder private again that was [given to its group](files::is_shared_folder), as Kubernetes does with a whole volume
+/// when it is mounted. The group could read the key, so nothing in the folder is authentic any more.
+fn take_back(folder: &Path) -> io::Result<()> {
+    let open = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW).open(folder)?;
+    let found = open.metadata()?;
+    if found.uid() != rustix::process::geteuid().as_raw() || !files::is_shared_folder(&found) {
+        return Ok(());
+    }
+    tracing::warn!("{} was given to group {}: modules are compiled again", folder.display(), found.gid());
+    // First the folder, so that nobody adds to it.
+    open.set_permissions(Permissions::from_mode(0o700))?;
+    for entry in Dir::read_from(&open)? {
+        let entry = entry?;
+        if entry.file_type() != FileType::Directory {
+            unlinkat(&open, entry.file_name(), AtFlags::empty())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether only this user can read and change it.

@@ -174,6 +174,39 @@ fn a_folder_or_entry_that_others_can_touch_is_refused() {
 }
 
 #[test]
+fn a_folder_that_was_given_to_its_group_is_taken_back_without_its_entries_and_its_key() {
+    let (folder, engine) = (Folder::new(), engine());
+    folder.cache().put(&engine, MODULE, b"code").unwrap();
+    let key = fs::read(folder.path().join("key")).unwrap();
+    // As Kubernetes changes a volume with `fsGroup` when it is mounted.
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        fs::set_permissions(entry.unwrap().path(), fs::Permissions::from_mode(0o660)).unwrap();
+    }
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o2770)).unwrap();
+    let cache = folder.cache();
+    assert!(cache.get(&engine, MODULE).is_none());
+    assert_ne!(fs::read(folder.path().join("key")).unwrap(), key);
+    assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
+    cache.put(&engine, MODULE, b"code").unwrap();
+    assert!(folder.cache().get(&engine, MODULE).is_some());
+}
+
+#[test]
+fn root_has_a_folder_of_its_own_beside_that_of_the_owner() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (folder, engine) = (Folder::new(), engine());
+    let parent = folder.path().parent().unwrap().to_owned();
+    fs::create_dir(&parent).unwrap();
+    std::os::unix::fs::chown(&parent, Some(12_345), Some(12_345)).unwrap();
+    folder.cache().put(&engine, MODULE, b"code").unwrap();
+    assert!(folder.cache().get(&engine, MODULE).is_some());
+    let names: Vec<_> = fs::read_dir(&parent).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["compiled-0"]);
+}
+
+#[test]
 fn an_entry_that_is_a_link_is_not_followed() {
     let (folder, engine) = (Folder::new(), engine());
     let cache = folder.cache();
