@@ -160,10 +160,16 @@ fn everything_else(loaded: &Loaded, own: &OwnEndpoints, user: &DaemonUser) -> Re
     if let Some(note) = compiler.unconfined() {
         tracing::warn!("{note}");
     }
-    let sandbox = Sandbox::new(1, compiler, None).map_err(Failure::internal)?;
+    let concurrent = loaded.configuration.concurrent;
+    let sandbox = Sandbox::with_trials(concurrent, compiler, None)
+        .map_err(|error| Failure::internal(error).help(super::ENGINE_HELP))?;
     let mut modules = Modules { sandbox: &sandbox, user, loaded: HashMap::new() };
     let mut problems = user.does(|| [directories(loaded), loaded.exposures(), own_files(loaded)].concat());
     problems.extend(status(loaded));
+    problems.extend(sandbox.shortage().map(|what| {
+        let help = format!("{}, or write `concurrent: {}`", super::ENGINE_HELP, sandbox.concurrent());
+        Problem::error(what, loaded.place(&[OURS, PathStep::Key("concurrent")]), help).as_warning()
+    }));
     for (index, collector) in loaded.configuration.collectors.iter().enumerate() {
         let at = |path: &[PathStep]| place(loaded, index, path);
         problems.extend(grants(collector, own, &at));

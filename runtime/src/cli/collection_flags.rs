@@ -139,11 +139,8 @@ pub(super) async fn load(
 ) -> Result<(Sandbox, Collector), Failure> {
     let compiled = directory.compiled().to_owned();
     let mut loading = tokio::task::spawn_blocking(move || {
-        let sandbox = Sandbox::new(1, super::compiler()?, super::cache(&compiled)).map_err(|error| {
-            Failure::internal(error).help(
-                "raise the limit on address space (`ulimit -v`): a collection reserves 16 GiB, which it does not use",
-            )
-        })?;
+        let sandbox = Sandbox::new(1, super::compiler()?, super::cache(&compiled))
+            .map_err(|error| Failure::internal(error).help(super::ENGINE_HELP))?;
         let collector = sandbox.load_within(&module, &limits)?;
         Ok((sandbox, collector))
     });

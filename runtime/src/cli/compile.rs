@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pattoo_sandbox::{CompileLimits, serve};
+use pattoo_sandbox::{CompileLimits, MemoryLayout, serve};
 
 use super::{Exit, Failure};
 
@@ -18,6 +18,9 @@ pub(super) struct Args {
     data: u64,
     /// Limit the functions that the module defines
     functions: u32,
+    /// Check each access to memory
+    #[arg(long)]
+    checked: bool,
 }
 
 pub(super) fn compile(args: &Args) -> Result<Exit, Failure> {
@@ -27,6 +30,7 @@ pub(super) fn compile(args: &Args) -> Result<Exit, Failure> {
         functions: args.functions,
         ..CompileLimits::default()
     };
-    serve(limits, args.data).map_err(|error| Failure::internal(format!("the compiler failed: {error}")))?;
+    let layout = if args.checked { MemoryLayout::Checked } else { MemoryLayout::Reserved };
+    serve(limits, args.data, layout).map_err(|error| Failure::internal(format!("the compiler failed: {error}")))?;
     Ok(Exit::Success)
 }

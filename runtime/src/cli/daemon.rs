@@ -91,11 +91,10 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
         tokio::task::spawn_blocking(move || Sandbox::with_trials(concurrent, compiler, super::cache(&compiled)))
             .await
             .map_err(|error| Failure::internal(format!("cannot start the engine: {error}")))?
-            .map_err(|error| {
-                Failure::internal(error).help(
-                "raise the limit on address space (`ulimit -v`), or lower `concurrent`: each collection reserves 8 GiB, which it does not use",
-            )
-            })?;
+            .map_err(|error| Failure::internal(error).help(super::ENGINE_HELP))?;
+    if let Some(shortage) = sandbox.shortage() {
+        tracing::warn!("{shortage}");
+    }
     if let Some(bytes) = configuration.collection_memory {
         sandbox.memory().set_limit(bytes);
     }
@@ -104,6 +103,7 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
         tracing::info!("status on http://{}", server.address());
         tokio::spawn(server.serve(Arc::clone(&status), spool.clone()))
     });
+    let concurrent = sandbox.concurrent();
     let supervisor = Supervisor::new(Arc::new(sandbox), concurrent, Arc::clone(&status), resources.store());
     let make_plan = {
         let (resources, started) = (Arc::clone(&resources), Arc::new(configuration));

@@ -117,6 +117,7 @@ pub fn main() -> ExitCode {
     };
     let in_background = matches!(cli.command, Command::Daemon(_));
     logging::start(cli.verbose, cli.quiet, format, in_background);
+    pattoo_sandbox::save_address_space();
     if in_background {
         pattoo_sandbox::return_freed_memory();
     }
@@ -166,6 +167,9 @@ fn in_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Ex
     runtime.shutdown_background();
     result
 }
+
+/// How to fix an engine that does not start.
+const ENGINE_HELP: &str = "raise the limit on address space (`ulimit -v`, or `LimitAS=` of the unit)";
 
 /// The compiler, which runs this program as its child process.
 fn compiler() -> Result<Compiler, Failure> {

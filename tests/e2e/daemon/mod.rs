@@ -6,6 +6,7 @@ use std::{os::unix::net::UnixDatagram, time::Duration};
 use pattoo_tests::{Cli, Daemon, Running, Site, guest};
 use serde_json::{Value, json};
 
+mod address_space;
 mod collecting;
 mod log;
 mod monitoring;

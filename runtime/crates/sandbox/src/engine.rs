@@ -15,7 +15,7 @@ use wasmtime::{
 };
 
 use super::{Cache, Compiler, Memory, collection::Cell, processor_shares::Shares};
-use crate::capability;
+use crate::{address_space, capability};
 
 /// How often guest code is made to yield.
 const EPOCH: Duration = Duration::from_millis(10);
@@ -32,8 +32,26 @@ const CORE_PER_COMPONENT: u32 = 50;
 const KEPT_MEMORY: usize = 64 << 10;
 const KEPT_TABLE: usize = 16 << 10;
 
+/// The address space that stays free for everything but collections, in bytes.
+const SPARE: usize = 1 << 30;
+/// The address space that a collection takes where none is reserved for it, in bytes: twice the usual limit of its memory.
+const UNRESERVED: u64 = 128 << 20;
+/// Where none is reserved: by how much more than it asks for a memory grows at a time, and how much behind it is not accessible, in
+/// bytes.
+const GROWTH: u64 = 1 << 20;
+const GUARD: u64 = 64 << 10;
+
 /// How many collectors may be tried at the same time beside those that collect: as many that are quick and as many that are not.
 pub const TRIALS: usize = 4;
+
+/// How the memories of collections lie in the address space. Code that was compiled for one layout is not used with the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryLayout {
+    /// Each has 4 GiB reserved, so that no access has to be checked: what lies outside it is not accessible.
+    Reserved,
+    /// Each has what it needs, and every access is checked.
+    Checked,
+}
 
 /// Everything that collectors share: the compiler and runtime, the capabilities, and the ticking epoch.
 ///
@@ -45,6 +63,8 @@ pub struct Sandbox {
     pub(super) linker: Linker<Cell>,
     pub(super) memory: Memory,
     pub(super) shares: Shares,
+    configured: u32,
+    concurrent: u32,
     _ticker: Ticker,
 }
 
@@ -54,21 +74,27 @@ pub struct Sandbox {
 pub struct EngineError(String);
 
 impl Sandbox {
-    /// Starts an engine that can run `concurrent` collections at the same time, and a few trials beside them. Modules are compiled by `compiler`, and their
-    /// compiled form is kept in `cache`, if there is one.
+    /// Starts an engine that can run `concurrent` collections at the same time, or [fewer](Self::concurrent). Modules are compiled by
+    /// `compiler`, and their compiled form is kept in `cache`, if there is one.
     ///
     /// # Errors
     ///
-    /// When the machine does not offer what the engine needs, such as address space: 4 GiB of it, reserved and not used,
-    /// for each memory of each concurrent collection.
+    /// When the machine does not offer what the engine needs.
     pub fn new(concurrent: u32, compiler: Compiler, cache: Option<Cache>) -> Result<Self, EngineError> {
+        Self::beside(0, concurrent, compiler, cache)
+    }
+
+    /// The same, with slots for so many trials.
+    fn beside(trials: u32, configured: u32, compiler: Compiler, cache: Option<Cache>) -> Result<Self, EngineError> {
         let explain = |error: wasmtime::Error| EngineError(format!("{error:#}"));
-        let engine = Engine::new(&config(concurrent)).map_err(explain)?;
+        let (engine, concurrent, layout) = start(configured, trials).map_err(explain)?;
+        let compiler = compiler.with_layout(layout);
         let mut linker = Linker::new(&engine);
         capability::add_to_linker::<Cell>(&mut linker).map_err(explain)?;
         let memory = Memory::new();
         let ticker = Ticker::start(engine.clone(), memory.clone()).map_err(|error| EngineError(error.to_string()))?;
-        Ok(Self { engine, compiler, cache, linker, memory, shares: Shares::new(), _ticker: ticker })
+        let shares = Shares::new();
+        Ok(Self { engine, compiler, cache, linker, memory, shares, configured, concurrent, _ticker: ticker })
     }
 
     /// The same, with room for modules that are tried beside collections, as a daemon does.
@@ -78,13 +104,49 @@ impl Sandbox {
     /// As [`new`](Self::new).
     pub fn with_trials(concurrent: u32, compiler: Compiler, cache: Option<Cache>) -> Result<Self, EngineError> {
         let trials = u32::try_from(TRIALS.saturating_mul(2)).or_broken("there are few trials", 0);
-        Self::new(concurrent.saturating_add(trials), compiler, cache)
+        Self::beside(trials, concurrent, compiler, cache)
+    }
+
+    /// How many collections can run at the same time: fewer than configured where the address space is small.
+    pub fn concurrent(&self) -> u32 {
+        self.concurrent
+    }
+
+    /// What to tell an operator of a process with little address space.
+    pub fn shortage(&self) -> Option<String> {
+        let checked = match self.compiler.layout() {
+            MemoryLayout::Reserved => "",
+            MemoryLayout::Checked => ", and each access to their memory is checked, which is slower",
+        };
+        let (concurrent, configured) = (self.concurrent, self.configured);
+        (concurrent < configured || !checked.is_empty()).then(|| {
+            format!(
+                "{concurrent} collections at a time of {configured} configured{checked}: the address space allows for no more"
+            )
+        })
     }
 
     /// The memory of all its collections.
     pub fn memory(&self) -> &Memory {
         &self.memory
     }
+}
+
+/// An engine for so many collections and trials, or for as many as there is address space for; how many collections these are, and
+/// how their memories lie.
+fn start(configured: u32, trials: u32) -> wasmtime::Result<(Engine, u32, MemoryLayout)> {
+    let mut concurrent = configured;
+    while concurrent > 0 {
+        match Engine::new(&config(concurrent.saturating_add(trials))) {
+            Ok(engine) if address_space::has_left(SPARE) => return Ok((engine, concurrent, MemoryLayout::Reserved)),
+            Ok(_) => tracing::debug!("{concurrent} collections leave too little address space"),
+            Err(error) => tracing::debug!("no engine for {concurrent} collections: {error:#}"),
+        }
+        concurrent /= 2;
+    }
+    let engine = Engine::new(&compiler_config(MemoryLayout::Checked))?;
+    let fit = address_space::limit().and_then(|bytes| u32::try_from(bytes / UNRESERVED).ok());
+    Ok((engine, configured.min(fit.unwrap_or(configured)).max(1), MemoryLayout::Checked))
 }
 
 fn config(concurrent: u32) -> Config {
@@ -106,14 +168,21 @@ fn config(concurrent: u32) -> Config {
         .linear_memory_keep_resident(KEPT_MEMORY)
         .table_keep_resident(KEPT_TABLE)
         .pagemap_scan(Enabled::Auto);
-    let mut config = compiler_config();
+    let mut config = compiler_config(MemoryLayout::Reserved);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }
 
 /// The settings that decide what compiled code looks like: those of the engine that compiles and of the one that runs.
-pub(super) fn compiler_config() -> Config {
+pub(super) fn compiler_config(layout: MemoryLayout) -> Config {
     let mut config = Config::new();
+    if layout == MemoryLayout::Checked {
+        config
+            .memory_reservation(0)
+            .memory_reservation_for_growth(GROWTH)
+            .memory_guard_size(GUARD)
+            .guard_before_linear_memory(false);
+    }
     config
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK)
@@ -188,6 +257,17 @@ mod tests {
         for name in ["wasi:cli/run", "wasi:clocks/timezone", "wasi:http/incoming-handler", "wasi:cli/command"] {
             assert!(!is_linked(&format!("{name}@{WASI}")), "{name} is linked and not listed");
         }
+    }
+
+    #[test]
+    fn as_many_collections_as_the_address_space_has_room_for() {
+        // 128 TiB, the most that a processor has without larger pages, are room for some 16 000.
+        let sandbox = Sandbox::new(1 << 17, Compiler::unbounded(), None).unwrap();
+        assert!((1_000..1 << 15).contains(&sandbox.concurrent()), "{}", sandbox.concurrent());
+        let shortage = sandbox.shortage().unwrap();
+        assert!(shortage.contains("collections at a time of 131072 configured: the address space"), "{shortage}");
+        let enough = Sandbox::new(2, Compiler::unbounded(), None).unwrap();
+        assert_eq!((enough.concurrent(), enough.shortage()), (2, None));
     }
 
     #[test]

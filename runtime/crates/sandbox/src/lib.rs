@@ -44,6 +44,7 @@
 //! The files of this crate decide how long a collection runs and how much it uses. What it can *reach* is decided in
 //! [`capability`], which has a folder for each capability.
 
+mod address_space;
 pub mod capability;
 mod collection;
 mod control_group;
@@ -54,8 +55,9 @@ mod processor_shares;
 pub mod state_store;
 
 pub use self::{
+    address_space::save_address_space,
     collection::{HostMemory, Outcome, StopReason, Termination},
-    engine::{EngineError, Sandbox, TRIALS},
+    engine::{EngineError, MemoryLayout, Sandbox, TRIALS},
     load::{
         Cache, Collector, Compilation, CompileError, CompileLimits, Compiler, DigestError, Kind, LoadError, Module,
         ModuleDigest, serve,

@@ -25,11 +25,16 @@ use wasmparser::{Parser, Payload};
 use wasmtime::Engine;
 
 use super::{
+    compile_limits::CompileLimits,
     compiler_confinement::confine,
     componentize::componentize,
     failed_compilations::{CompileFailure, identity},
 };
-use crate::{control_group, engine::compiler_config, process_memory::for_compilers};
+use crate::{
+    address_space, control_group,
+    engine::{MemoryLayout, compiler_config},
+    process_memory::for_compilers,
+};
 
 /// The hidden command under which the child runs.
 pub(super) const COMMAND: &str = "compile";
@@ -65,34 +70,8 @@ pub struct Compiler {
     identity: String,
     /// How much data any compilation may have in memory, in bytes.
     ceiling: u64,
-}
-
-/// What a module may be and what its compilation may use. Half a gigabyte and twenty seconds are what the largest language
-/// runtimes need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CompileLimits {
-    /// Bytes of the module file. Python's are of 18 MB.
-    pub module_bytes: u64,
-    /// Functions that the module defines, those of all its core modules together. Python's has about 30 000.
-    pub functions: u32,
-    /// Processor time, all threads together.
-    pub time: Duration,
-    /// Address space, in bytes.
-    pub memory: u64,
-}
-
-impl CompileLimits {
-    /// The same, with at most so much time and memory.
-    #[must_use]
-    pub fn at_most(&self, time: Duration, memory: u64) -> Self {
-        Self { time: self.time.min(time), memory: self.memory.min(memory), ..*self }
-    }
-}
-
-impl Default for CompileLimits {
-    fn default() -> Self {
-        Self { module_bytes: 64 << 20, functions: 200_000, time: Duration::from_mins(2), memory: 1 << 30 }
-    }
+    /// What the code is for.
+    layout: MemoryLayout,
 }
 
 /// Why a module was not compiled.
@@ -222,13 +201,25 @@ impl Compiler {
             identity: identity(&program),
             program: Some(program),
             limits,
-            ceiling: for_compilers(control_group::memory()),
+            ceiling: for_compilers(control_group::memory()).min(address_space::limit().unwrap_or(u64::MAX)),
+            layout: MemoryLayout::Reserved,
         }
     }
 
     /// A compiler in this process, without limits. For tests and fuzzing, which load thousands of small modules.
     pub fn unbounded() -> Self {
-        Self { program: None, limits: CompileLimits::default(), identity: String::new(), ceiling: u64::MAX }
+        let (limits, identity, layout) = (CompileLimits::default(), String::new(), MemoryLayout::Reserved);
+        Self { program: None, limits, identity, ceiling: u64::MAX, layout }
+    }
+
+    /// The same, for code with this layout of memories.
+    pub(crate) fn with_layout(self, layout: MemoryLayout) -> Self {
+        Self { layout, ..self }
+    }
+
+    /// The layout of memories that the code is for.
+    pub(crate) fn layout(&self) -> MemoryLayout {
+        self.layout
     }
 
     /// What is to be kept of a failure under these limits, if anything.
@@ -250,7 +241,7 @@ impl Compiler {
     /// child to learn it.
     pub fn unconfined(&self) -> Option<String> {
         let program = self.program.as_ref()?;
-        let tried = child_on(program, &[], &self.limits, self.ceiling, MAX_FAULT as u64);
+        let tried = child_on(program, &[], &self.limits, self.ceiling, self.layout, MAX_FAULT as u64);
         let why = match tried.and_then(|Ended { answer, said, status, .. }| {
             let answer = answer.map_err(CompileError::Child)?;
             match answer.split_first() {
@@ -276,10 +267,12 @@ impl Compiler {
     ///
     /// When the module cannot be compiled within the limits.
     pub(super) fn compile(&self, module: &[u8], limits: &CompileLimits, ceiling: u64) -> Result<Vec<u8>, CompileError> {
-        let Some(program) = &self.program else { return compile(module) };
+        let Some(program) = &self.program else { return compile(module, self.layout) };
+        let ceiling = ceiling.min(self.ceiling);
         let most = MAX_COMPILED.saturating_add((module.len() as u64).saturating_mul(MAX_GROWTH));
         let kills = control_group::kills();
-        let Ended { sent, answer, said, status, was_killed_by_us } = child_on(program, module, limits, ceiling, most)?;
+        let Ended { sent, answer, said, status, was_killed_by_us } =
+            child_on(program, module, limits, ceiling, self.layout, most)?;
         let out_of_memory = || {
             let limit = limits.memory;
             if ceiling < limit {
@@ -348,11 +341,15 @@ fn child_on(
     module: &[u8],
     limits: &CompileLimits,
     ceiling: u64,
+    layout: MemoryLayout,
     most: u64,
 ) -> Result<Ended, CompileError> {
     let mut command = Command::new(program);
     let numbers = [limits.time.as_secs(), limits.memory, ceiling, limits.functions.into()];
     command.arg(COMMAND).args(numbers.map(|number| number.to_string()));
+    if layout == MemoryLayout::Checked {
+        command.arg("--checked");
+    }
     run(command, module, limits, most)
 }
 
@@ -415,12 +412,13 @@ fn exchange(mut child: Child, module: &[u8], most: u64) -> Result<Exchange, Comp
     Ok((sent, read.map(|_| bytes), said, status.map_err(CompileError::Child)?))
 }
 
-/// The child's side: limits and confines itself (`data` is how many bytes of memory it may write to), reads a module from stdin, and writes the answer to stdout.
+/// The child's side: limits and confines itself (`data` is how many bytes of memory it may write to), reads a module from stdin, and
+/// writes the answer to stdout: code for memories with this layout.
 ///
 /// # Errors
 ///
 /// When the limits cannot be set, or the pipes are gone.
-pub fn serve(limits: CompileLimits, data: u64) -> io::Result<()> {
+pub fn serve(limits: CompileLimits, data: u64, layout: MemoryLayout) -> io::Result<()> {
     let confined = confine(&limits, data)?;
     let mut stdin = io::stdin().lock();
     let mut length = [0; 8];
@@ -439,7 +437,7 @@ pub fn serve(limits: CompileLimits, data: u64) -> io::Result<()> {
     let (kind, answer) = if module.is_empty() {
         (NO_MODULE, confined.as_ref().err().cloned().unwrap_or_default().into_bytes())
     } else {
-        match within(&module, limits.functions).and_then(|()| compile(&module)) {
+        match within(&module, limits.functions).and_then(|()| compile(&module, layout)) {
             Ok(code) => (COMPILED, code),
             Err(CompileError::NotACollector(text)) => (NOT_A_COLLECTOR, text.into_bytes()),
             Err(CompileError::TooManyFunctions(_)) => (TOO_MANY_FUNCTIONS, Vec::new()),
@@ -474,12 +472,12 @@ pub(super) fn is_core_module(module: &[u8]) -> bool {
     matches!(module.get(6..8), Some([0, 0]))
 }
 
-fn compile(module: &[u8]) -> Result<Vec<u8>, CompileError> {
+fn compile(module: &[u8], layout: MemoryLayout) -> Result<Vec<u8>, CompileError> {
     let component = if is_core_module(module) {
         Cow::Owned(componentize(module).map_err(|error| CompileError::NotACollector(error.to_string()))?)
     } else {
         Cow::Borrowed(module)
     };
     let invalid = |error: wasmtime::Error| CompileError::Invalid(one_line(&format!("{error:#}"), MAX_FAULT));
-    Engine::new(&compiler_config()).and_then(|engine| engine.precompile_component(&component)).map_err(invalid)
+    Engine::new(&compiler_config(layout)).and_then(|engine| engine.precompile_component(&component)).map_err(invalid)
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, apply_filter_all_threads,
@@ -28,7 +28,11 @@ const OOM_SCORE: &str = "1000";
 ///
 /// The outer one when a limit cannot be set, without which nothing may be compiled.
 pub(super) fn confine(limits: &CompileLimits, data: u64) -> std::io::Result<Result<(), String>> {
-    let limit = |resource, soft, hard| setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) });
+    let limit = |resource, soft: u64, hard: u64| {
+        // Only root could raise what this process inherited, such as `ulimit -v`.
+        let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        setrlimit(resource, Rlimit { current: Some(soft.min(most)), maximum: Some(hard.min(most)) })
+    };
     // Without these two, the child competes with collections for time and memory; it is as safe.
     let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     let _ = setpriority_process(None, NICE);
@@ -147,7 +151,7 @@ mod tests {
     use wasmtime::{Engine, component::Component};
 
     use super::filter;
-    use crate::engine::compiler_config;
+    use crate::engine::{MemoryLayout, compiler_config};
 
     /// The variable that tells a process which this test started that it is one.
     const CONFINED: &str = "PATTOO_TEST_CONFINED";
@@ -173,7 +177,7 @@ mod tests {
         ];
         let mut faults: Vec<_> =
             must_not_be.into_iter().filter_map(|(what, attempt)| (!refused(attempt)).then_some(what)).collect();
-        let engine = Engine::new(&compiler_config());
+        let engine = Engine::new(&compiler_config(MemoryLayout::Reserved));
         let needed = [
             ("threads", std::thread::Builder::new().spawn(|| ()).is_ok_and(|thread| thread.join().is_ok())),
             ("memory", vec![1_u8; 64 << 20].iter().all(|byte| *byte == 1)),

@@ -2,6 +2,7 @@
 
 mod cache;
 mod compile;
+mod compile_limits;
 mod compiler_confinement;
 mod componentize;
 mod contract_hints;
@@ -23,7 +24,8 @@ use wasmtime::component::Component;
 use self::module::MAX_TEXT;
 pub use self::{
     cache::Cache,
-    compile::{CompileError, CompileLimits, Compiler, serve},
+    compile::{CompileError, Compiler, serve},
+    compile_limits::CompileLimits,
     module::{Kind, Module},
     module_digest::{DigestError, ModuleDigest},
 };

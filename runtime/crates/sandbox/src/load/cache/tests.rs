@@ -3,7 +3,10 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 use wasmtime::Engine;
 
 use super::{CHUNK, Cache, CompileFailure, ENTRY, FAILURE, FAILURES, ModuleDigest, PIECE};
-use crate::{CompileError, CompileLimits, engine::compiler_config};
+use crate::{
+    CompileError, CompileLimits,
+    engine::{MemoryLayout, compiler_config},
+};
 
 const MODULE: &ModuleDigest = &ModuleDigest([0x9f; 32]);
 
@@ -29,7 +32,7 @@ impl Folder {
 }
 
 fn engine() -> Engine {
-    Engine::new(&compiler_config()).unwrap()
+    Engine::new(&compiler_config(MemoryLayout::Reserved)).unwrap()
 }
 
 /// The compiled form of a component that exports a function of this name.
@@ -143,7 +146,7 @@ fn an_entry_of_another_module_or_another_engine_is_not_taken() {
     let other = ModuleDigest([0x8f; 32]);
     fs::rename(folder.path().join(name(&engine, MODULE)), folder.path().join(name(&engine, &other))).unwrap();
     assert!(cache.get(&engine, &other).is_none());
-    let mut config = compiler_config();
+    let mut config = compiler_config(MemoryLayout::Reserved);
     config.epoch_interruption(false);
     assert_ne!(name(&engine, MODULE), name(&Engine::new(&config).unwrap(), MODULE));
 }
