@@ -166,6 +166,7 @@ fn everything_else(loaded: &Loaded, own: &OwnEndpoints, user: &DaemonUser) -> Re
     let mut modules = Modules { sandbox: &sandbox, user, loaded: HashMap::new() };
     let mut problems = user.does(|| [directories(loaded), loaded.exposures(), own_files(loaded)].concat());
     problems.extend(status(loaded));
+    problems.extend(loaded.configuration.change_of_name());
     problems.extend(sandbox.shortage().map(|what| {
         let help = format!("{}, or write `concurrent: {}`", super::ENGINE_HELP, sandbox.concurrent());
         Problem::error(what, loaded.place(&[OURS, PathStep::Key("concurrent")]), help).as_warning()

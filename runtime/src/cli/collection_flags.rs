@@ -12,7 +12,7 @@ use pattoo_sandbox::{Collector, CompileLimits, Module, Sandbox, capability::Gran
 use serde_json::Map;
 
 use super::{Failure, grant_flags::GrantFlags, values};
-use crate::config::{self, CollectorLimits, DataDirectory, Limit, SettingsError};
+use crate::config::{self, CollectorLimits, DataDirectory, Limit, MachineName, SettingsError};
 
 /// The time after which a compilation is announced, on a terminal.
 const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
@@ -111,6 +111,7 @@ impl CollectionFlags {
     pub(super) fn agent(
         &self,
         module: &Path,
+        directory: &DataDirectory,
         id: impl FnOnce(&Program) -> Result<AgentId, AgentIdError>,
     ) -> Result<Agent, Failure> {
         let program = if let Some(program) = &self.program {
@@ -120,10 +121,16 @@ impl CollectionFlags {
             stem.parse()
                 .map_err(|error| Failure::usage(error).help("set the name of the program with --program NAME"))?
         };
-        let hostname = match &self.hostname {
-            Some(hostname) => hostname.clone(),
-            None => config::fully_qualified_hostname()
-                .map_err(|error| Failure::internal(error).help("set the name of this machine with --hostname NAME"))?,
+        let hostname = if let Some(hostname) = &self.hostname {
+            hostname.clone()
+        } else {
+            let name = MachineName::find(directory).map_err(|problem| {
+                Failure::internal(problem).help("set the name of this machine with --hostname NAME")
+            })?;
+            if let Some(change) = name.change(directory) {
+                tracing::warn!("{change}");
+            }
+            name.used
         };
         let id = id(&program)?;
         Ok(Agent { program, id, hostname, polling_interval: self.interval })

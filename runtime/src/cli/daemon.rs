@@ -1,9 +1,14 @@
 //! `pattoo-wasm daemon`: every collector of `pattoo_wasm.yaml` on its interval, until stopped.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use futures_util::future::BoxFuture;
-use pattoo_base::text::counted;
+use pattoo_base::{files, text::counted};
 use pattoo_sandbox::{Sandbox, state_store::StateStore};
 use pattoo_settings::ConfigError;
 use pattoo_spool::Spool;
@@ -15,10 +20,10 @@ use tracing::level_filters::LevelFilter;
 
 use super::{Exit, Failure, logging};
 use crate::{
-    config::{ConfigDirectory, Configuration},
+    config::{ConfigDirectory, Configuration, DataDirectory},
     daemon::{
         Command, Daemon, DaemonResources, DaemonStatus, DesiredCollector, DirectoryLock, DirectoryLockError, Notifier,
-        StatusServer, Supervisor, plan,
+        StatusServer, Supervisor, TimeMark, plan,
     },
 };
 
@@ -63,6 +68,7 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
         };
         Failure::usage(error).help(help)
     })?;
+    keep_name(&configuration);
     let spool = open_spool(&configuration).await?;
     let server = match configuration.status {
         Some(address) => Some(StatusServer::bind(address).await.map_err(|error| {
@@ -98,13 +104,18 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     if let Some(bytes) = configuration.collection_memory {
         sandbox.memory().set_limit(bytes);
     }
-    let status = Arc::new(DaemonStatus::default());
+    let status = Arc::new(DaemonStatus::new(time_mark(&configuration.directories.daemon)));
     let serving = server.map(|server| {
         tracing::info!("status on http://{}", server.address());
         tokio::spawn(server.serve(Arc::clone(&status), spool.clone()))
     });
     let concurrent = sandbox.concurrent();
-    let supervisor = Supervisor::new(Arc::new(sandbox), concurrent, Arc::clone(&status), resources.store());
+    let supervisor = Supervisor::new(
+        Arc::new(sandbox),
+        concurrent,
+        Arc::clone(&status),
+        resources.store(Arc::clone(&status.time_mark)),
+    );
     let make_plan = {
         let (resources, started) = (Arc::clone(&resources), Arc::new(configuration));
         Arc::new(move || {
@@ -188,6 +199,9 @@ async fn load(
             let log = log.map(|log| log.display().to_string()).unwrap_or_default();
             tracing::error!("cannot open a log file in {log}: {error}");
         }
+        if let Some(change) = configuration.change_of_name() {
+            tracing::error!("{change}; help: {}", change.help);
+        }
     }
     Ok(loaded)
 }
@@ -212,10 +226,39 @@ async fn reload(
     for key in configuration.keep_from_start(started) {
         tracing::warn!("`{key}` changed: the previous value stays in effect until the daemon is restarted");
     }
+    keep_name(&configuration);
     plan(resources, &configuration).await.map_err(|error| match error.help() {
         Some(help) => format!("{error}; help: {help}"),
         None => error.to_string(),
     })
+}
+
+/// Keeps the name of this machine that was looked up from now on, unless one is kept.
+fn keep_name(configuration: &Configuration) {
+    let Some(name) = &configuration.machine_name else { return };
+    let path = configuration.directories.daemon.hostname();
+    let draft = path.with_extension("draft");
+    let keep = || {
+        if path.exists() {
+            return Ok(());
+        }
+        // Of a process that ended here.
+        let _ = fs::remove_file(&draft);
+        let mut file = files::create_new(&draft, 0o600)?;
+        writeln!(file, "{}", name.used)?;
+        file.sync_all()?;
+        files::rename_new(&draft, &path)
+    };
+    if let Err(error) = keep() {
+        tracing::error!("{}: the name of this machine is not kept: {error}", path.display());
+    }
+}
+
+/// The newest time at which payloads were stored. Without its file, that of this process.
+fn time_mark(directory: &DataDirectory) -> TimeMark {
+    let opened = TimeMark::open(&directory.newest());
+    let failed = |error: io::Error| tracing::error!("{}: {error}", directory.newest().display());
+    opened.map_err(failed).unwrap_or_default()
 }
 
 async fn open_spool(configuration: &Configuration) -> Result<Spool, Failure> {

@@ -100,7 +100,8 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     // Files are created only now, when nothing else can fail.
     let post = plan.map(|plan| plan.open(&directory)).transpose()?;
     let ids = directory.agent_ids();
-    let agent = Arc::new(args.collection.agent(&args.module, |program| AgentId::load_or_create(&ids, program))?);
+    let agent =
+        Arc::new(args.collection.agent(&args.module, &directory, |program| AgentId::load_or_create(&ids, program))?);
     let assignment = Assignment::builder(agent)
         .settings(settings)
         .grants(grants)

@@ -9,7 +9,7 @@ use pattoo_spool::SpoolLimits;
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
-use super::{CollectorLimits, DataDirectory, LogBounds};
+use super::{CollectorLimits, DataDirectory, LogBounds, MachineName};
 
 /// The configuration as a whole: pattoo's own files and ours.
 ///
@@ -24,6 +24,8 @@ pub struct Configuration {
     pub output_urls: Vec<Url>,
     /// The name of this machine in pattoo.
     pub hostname: Hostname,
+    /// Where that comes from, unless the file sets it.
+    pub machine_name: Option<MachineName>,
     /// The level of logging.
     pub log_level: LevelFilter,
     /// The limits of the log file.

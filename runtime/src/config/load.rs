@@ -14,8 +14,8 @@ use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, collector_limits, forms,
-    fully_qualified_hostname,
+    CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, MachineName, collector_limits,
+    forms,
     grants_section::grants,
     interval,
     log_section::{LOG, LogBounds},
@@ -85,11 +85,11 @@ impl Loaded {
     pub(super) fn of(pattoo: PattooFiles, ours: Source) -> Result<Self, ConfigError> {
         let daemon = DataDirectory::of(&pattoo)?;
         let read = Self::read_ours(&ours, &pattoo, daemon.root())?;
-        let hostname = match read.hostname {
-            Some(hostname) => hostname,
-            None => fully_qualified_hostname().map_err(|error| {
-                Problem::without_place(error.to_string(), format!("set the name in {FILE}: `hostname: gateway-7`"))
-            })?,
+        let (hostname, machine_name) = if let Some(hostname) = read.hostname {
+            (hostname, None)
+        } else {
+            let name = MachineName::find(&daemon)?;
+            (name.used.clone(), Some(name))
         };
         let outputs = read.outputs.iter().cloned().chain(pattoo.output());
         let mut output_urls: Vec<_> = outputs.filter_map(|output| output.output.settings().url().cloned()).collect();
@@ -100,6 +100,7 @@ impl Loaded {
             directories: Directories { daemon, log: pattoo.log_directory, cache: pattoo.cache_directory },
             outputs: read.outputs,
             hostname,
+            machine_name,
             log_level: pattoo.log_level.unwrap_or(LevelFilter::INFO),
             log: read.log,
             status: read.status,

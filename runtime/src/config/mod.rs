@@ -39,7 +39,7 @@ pub use self::{
     configuration::{CollectorSettings, Configuration, Directories},
     directories::{ConfigDirectory, DataDirectory, OtherUsersDirectory},
     grants_section::read_grants,
-    hostname::{HostnameError, fully_qualified_hostname},
+    hostname::MachineName,
     json_schema::schema,
     log_section::LogBounds,
     own_endpoints::{OwnAddresses, modules, output_names, own_addresses, queues_of},

@@ -17,7 +17,7 @@ use pattoo_base::{
 };
 use pattoo_measurement::Program;
 
-use super::collector_stats::CollectorStats;
+use super::{collector_stats::CollectorStats, time_mark::TimeMark};
 
 /// Upper bounds of the buckets of lateness, in milliseconds.
 pub const LATENESS_BOUNDS: [u64; 7] = [1, 5, 20, 100, 500, 2_000, 10_000];
@@ -39,6 +39,8 @@ pub struct DaemonStatus {
     running: AtomicU64,
     lateness: [AtomicU64; LATENESS_BOUNDS.len() + 1],
     lateness_micros: AtomicU64,
+    /// The newest time at which payloads were stored.
+    pub time_mark: Arc<TimeMark>,
     /// Times that the wall clock jumped.
     pub realignments: AtomicU64,
     /// Reloads that were carried out.
@@ -76,6 +78,7 @@ impl Default for DaemonStatus {
             running: AtomicU64::default(),
             lateness: <[AtomicU64; LATENESS_BOUNDS.len() + 1]>::default(),
             lateness_micros: AtomicU64::default(),
+            time_mark: Arc::default(),
             realignments: AtomicU64::default(),
             reloads: AtomicU64::default(),
             refused_reloads: AtomicU64::default(),
@@ -88,6 +91,11 @@ fn count(counter: &AtomicU64) {
 }
 
 impl DaemonStatus {
+    /// The state at the start, with the newest time that earlier processes kept.
+    pub fn new(time_mark: TimeMark) -> Self {
+        Self { time_mark: Arc::new(time_mark), ..Self::default() }
+    }
+
     /// The statistics of a program, which are created if there are none.
     pub fn collector(&self, program: &Program) -> Arc<CollectorStats> {
         Arc::clone(write(&self.collectors).entry(program.clone()).or_default())

@@ -42,6 +42,7 @@ families! {
     STARTED "pattoo_wasm_start_time_seconds" "gauge" [] "When the daemon started, in Unix seconds.";
     RELOADS "pattoo_wasm_reloads_total" "counter" ["result"] "Reloads: applied, or refused because the configuration was invalid.";
     JUMPS "pattoo_wasm_clock_jumps_total" "counter" [] "How often the wall clock jumped and all scheduled runs were aligned to it again.";
+    BEHIND "pattoo_wasm_clock_behind_seconds" "gauge" [] "How far the wall clock is behind the newest time at which payloads were stored; 0 if it is not, or by less than a minute.";
     RUNNING "pattoo_wasm_collections_running" was "pattoo_wasm_collections_under_way" "gauge" [] "Running collections.";
     LATE "pattoo_wasm_lateness_seconds" "histogram" [] "How long after their scheduled time collections began, of all collectors.";
     COLLECTORS "pattoo_wasm_collectors" "gauge" ["state"] "Collectors: ok, failing (the last collection did not complete), not_loaded (no module could be loaded), loading (its first module is being loaded), new (not run yet).";
@@ -117,6 +118,7 @@ impl Page {
             }
         });
         self.single(JUMPS, status.realignments.load(Ordering::Relaxed));
+        self.single(BEHIND, seconds(status.time_mark.behind()));
         self.single(RUNNING, status.running());
         let lateness = status.lateness();
         self.family(LATE, |samples| {

@@ -16,6 +16,7 @@
 //! | `collection` | one collection, until its datapoints are durable |
 //! | `collector_stats`, `daemon_status` | statistics of one collector, and of all |
 //! | `metrics`, `status_server` | how they are shown |
+//! | `time_mark` | whether the clock was set back since payloads were stored |
 //! | `daemon_lock`, `systemd_notify` | one daemon for a directory; notifications to the service manager |
 //!
 //! The daemon never runs a collector twice at the same time, never makes up for missed runs, never
@@ -35,6 +36,7 @@ mod schedule;
 mod status_server;
 mod supervisor;
 mod systemd_notify;
+mod time_mark;
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -59,6 +61,7 @@ pub use self::{
     status_server::StatusServer,
     supervisor::Supervisor,
     systemd_notify::{Notifier, ServiceState},
+    time_mark::TimeMark,
 };
 
 /// The time for running collections to finish when the daemon stops.

@@ -17,7 +17,7 @@ use pattoo_sandbox::{
 };
 use pattoo_spool::Spool;
 
-use super::{DesiredCollector, StorePayloads};
+use super::{DesiredCollector, StorePayloads, TimeMark};
 use crate::config::{CollectorSettings, Configuration};
 
 /// The time for running requests to finish when delivery stops.
@@ -100,12 +100,16 @@ impl DaemonResources {
         }
     }
 
-    /// Makes the payloads of a collection durable, all of them in one transaction.
-    pub fn store(&self) -> StorePayloads {
+    /// Makes the payloads of a collection durable, all of them in one transaction, and notes the
+    /// time.
+    pub fn store(&self, time_mark: Arc<TimeMark>) -> StorePayloads {
         let spool = self.spool.clone();
         Arc::new(move |payloads| {
-            let spool = spool.clone();
-            Box::pin(async move { spool.store(payloads).await.map(|_| ()).map_err(|error| error.to_string()) })
+            let (spool, time_mark) = (spool.clone(), Arc::clone(&time_mark));
+            Box::pin(async move {
+                let stored = spool.store(payloads).await.map(|_| time_mark.stored());
+                stored.map_err(|error| error.to_string())
+            })
         })
     }
 

@@ -131,6 +131,7 @@ async fn status_page(State(source): State<Source>) -> Response {
     let page = StatusPage {
         version: env!("CARGO_PKG_VERSION"),
         started: source.status.started,
+        clock_behind_seconds: source.status.time_mark.behind().as_secs(),
         running,
         under_way: running,
         spool,
@@ -148,6 +149,8 @@ struct StatusPage {
     version: &'static str,
     /// Unix milliseconds.
     started: u64,
+    /// How far the wall clock is behind the newest time at which payloads were stored.
+    clock_behind_seconds: u64,
     running: u64,
     /// The previous name of `running`.
     under_way: u64,

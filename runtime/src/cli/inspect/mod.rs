@@ -69,7 +69,7 @@ pub(super) async fn inspect(args: Args) -> Result<Exit, Failure> {
     let (sandbox, collector) = load(&args.module, module, limits, &directory).await?;
     let mut report = Report::new(&args.module, kind, size, &collector);
     if args.run {
-        report.run = Some(collect(&args, &sandbox, &collector).await?);
+        report.run = Some(collect(&args, &directory, &sandbox, &collector).await?);
     }
     if args.json {
         print_line(serde_json::to_vec(&report).map_err(Failure::internal)?)?;
@@ -80,10 +80,15 @@ pub(super) async fn inspect(args: Args) -> Result<Exit, Failure> {
 }
 
 /// Collects once with the grants of the command line.
-async fn collect(args: &Args, sandbox: &Sandbox, collector: &Collector) -> Result<RunReport, Failure> {
+async fn collect(
+    args: &Args,
+    directory: &DataDirectory,
+    sandbox: &Sandbox,
+    collector: &Collector,
+) -> Result<RunReport, Failure> {
     let flags = &args.collection;
     let recorder = Recorder::default();
-    let assignment = Assignment::builder(Arc::new(flags.agent(&args.module, |_| AgentId::passing())?))
+    let assignment = Assignment::builder(Arc::new(flags.agent(&args.module, directory, |_| AgentId::passing())?))
         .settings(flags.settings()?)
         .grants(flags.grants()?)
         .limits(flags.limits()?.collection)

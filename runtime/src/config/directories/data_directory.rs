@@ -139,6 +139,16 @@ impl DataDirectory {
         &self.own
     }
 
+    /// The file of the name that this machine had when the daemon first used it.
+    pub fn hostname(&self) -> PathBuf {
+        self.own.join("hostname")
+    }
+
+    /// The file of the newest time at which payloads were stored.
+    pub fn newest(&self) -> PathBuf {
+        self.own.join("newest")
+    }
+
     /// The file of the spool, in a directory of its own.
     pub fn spool(&self) -> PathBuf {
         self.own.join("spool/spool.sqlite3")

@@ -22,14 +22,14 @@ const MAX_ANSWER: usize = 1 << 20;
 /// Why the name of the machine is not known.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot use the name of this machine: {0}")]
-pub struct HostnameError(String);
+pub(super) struct HostnameError(String);
 
 /// The fully qualified name of this machine; its plain name if there is no better one.
 ///
 /// # Errors
 ///
 /// When the machine has no name, or one that is invalid in pattoo.
-pub fn fully_qualified_hostname() -> Result<Hostname, HostnameError> {
+pub(super) fn fully_qualified_hostname() -> Result<Hostname, HostnameError> {
     let uname = rustix::system::uname();
     let plain = uname.nodename().to_str().map_err(|error| HostnameError(error.to_string()))?;
     let name = qualified(plain).unwrap_or_else(|| plain.to_owned());
