@@ -11,10 +11,12 @@ use futures_util::{
     io::{AsyncRead, AsyncReadExt},
     stream::{Stream, StreamExt, TryStreamExt, once, try_unfold},
 };
-use reqwest::{
-    Method, Response, StatusCode,
+use http::{
+    Method, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, RANGE},
 };
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Bytes, Frame, Incoming};
 use tokio::time::timeout;
 
 use super::{
@@ -64,7 +66,7 @@ pub(super) fn describe_decoded(headers: &mut HeaderMap) {
 
 /// Reads the whole body.
 pub(super) async fn read(
-    response: Response,
+    body: Incoming,
     method: &Method,
     coding: Option<Coding>,
     origin: &Origin,
@@ -80,13 +82,14 @@ pub(super) async fn read(
         (Cap::CompressedBody, limits.compressed_bytes)
     };
     // An announced length saves reading what is going to be refused. HEAD announces a body that does not come.
-    if method != Method::HEAD && response.content_length().is_some_and(|announced| announced > most) {
+    let length = body.size_hint().exact().filter(|_| method != Method::HEAD);
+    if length.is_some_and(|announced| announced > most) {
         return Err(Error::TooLarge { cap, limit: most });
     }
     // Of a body whose length is known no more room is made than it needs.
-    let announced = if coding.is_none() && method != Method::HEAD { response.content_length() } else { None };
+    let announced = length.filter(|_| coding.is_none());
     let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-    let mut wire = Box::pin(wire(response, origin, limits, patience, (cap, most), meter));
+    let mut wire = Box::pin(wire(body, origin, limits, patience, (cap, most), meter));
     // Looking at the first piece tells an empty body, which decodes to nothing in every coding.
     let Some(first) = wire.try_next().await? else {
         return Ok(Vec::new());
@@ -108,7 +111,7 @@ pub(super) async fn read(
 
 /// The body as it comes over the wire, capped and timed.
 fn wire<'a>(
-    response: Response,
+    body: Incoming,
     origin: &'a Origin,
     limits: &'a Limits,
     patience: Patience,
@@ -116,20 +119,29 @@ fn wire<'a>(
     meter: &'a BodyMeter<'a>,
 ) -> impl Stream<Item = Result<impl AsRef<[u8]> + Send + use<>, Error>> + Send + 'a {
     let (after, wait) = Patience::shorter(patience.pieces, limits.idle, Wait::Idle);
-    try_unfold((response, 0_usize), move |(mut response, seen)| async move {
-        let piece =
-            timeout(after, response.chunk()).await.map_err(|_| Error::Timeout { wait, after })?.map_err(|error| {
-                match Fault::of(error, origin, limits) {
-                    Fault::Other(error) => error,
-                    Fault::Refused(reason) => Error::Connection(format!("{origin}: {reason}")),
-                }
-            })?;
+    try_unfold((body, 0_usize), move |(mut body, seen)| async move {
+        let piece = timeout(after, next_piece(&mut body)).await.map_err(|_| Error::Timeout { wait, after })?;
         let Some(piece) = piece else { return Ok(None) };
+        let piece = piece.map_err(|error| match Fault::of(&error, origin, limits) {
+            Fault::Other(error) => error,
+            Fault::Refused(reason) => Error::Connection(format!("{origin}: {reason}")),
+        })?;
         let seen = seen.saturating_add(piece.len());
         cap.check(seen, most)?;
         meter.came(piece.len())?;
-        Ok(Some((piece, (response, seen))))
+        Ok(Some((piece, (body, seen))))
     })
+}
+
+/// The next piece of a body. Trailers are skipped.
+async fn next_piece(body: &mut Incoming) -> Option<hyper::Result<Bytes>> {
+    loop {
+        match body.frame().await?.map(Frame::into_data) {
+            Ok(Ok(piece)) => return Some(Ok(piece)),
+            Ok(Err(_)) => {}
+            Err(error) => return Some(Err(error)),
+        }
+    }
 }
 
 /// Decoding a well-packed bomb takes no input, so it never waits; other tasks get their turn after this many pieces.

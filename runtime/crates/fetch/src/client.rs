@@ -2,17 +2,17 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use pattoo_base::tls::{Trust, TrustError};
-use reqwest::{
-    Method,
-    header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
-    redirect::Policy,
+use http::{
+    Method, StatusCode, Uri,
+    header::{ACCEPT, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
 };
+use pattoo_base::tls::{Trust, TrustError};
 use thiserror::Error;
 use tokio::time::timeout;
 
 use super::{
     body,
+    connection::{Connections, Incoming, Outgoing, was_closed},
     denied::{Denied, Reason},
     error::{Error, Fault, Wait},
     fetch_limits::Limits,
@@ -25,15 +25,6 @@ use super::{
     redirect::{Hop, Onward},
     resolver::{Checked, Reachable, Resolver, SystemResolver},
 };
-
-/// How long an unused connection is kept, and how many for one origin: as many as a collection uses at a time unless its operator says
-/// otherwise. They come back together, and those beyond this number would be closed, and opened again for its next fetches.
-const KEEP_IDLE: std::time::Duration = std::time::Duration::from_secs(30);
-const KEEP_CONNECTIONS: usize = 16;
-
-/// Header fields that the library parses before it gives up. More than are allowed, so that a response with some too many
-/// gets the precise error.
-const PARSED_HEADERS: usize = 4096;
 
 /// What a client stands on, apart from its grants: by default the system's.
 #[derive(Debug, Clone)]
@@ -94,9 +85,6 @@ pub enum SetupError {
     /// TLS cannot be used.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// The HTTP library refused its settings.
-    #[error("the HTTP client cannot be set up: {0}")]
-    Library(String),
 }
 
 /// The web as one collector sees it.
@@ -123,6 +111,8 @@ pub struct Visit<'a> {
     pub grant: &'a OriginGrant,
     /// Whether the origin's name may lead to private addresses.
     pub private: bool,
+    /// Whether it is made once more, since the site had closed the kept connection.
+    pub again: bool,
 }
 
 /// What is told of each.
@@ -133,7 +123,7 @@ pub type Watch<'a> = &'a (dyn Fn(Visit<'_>) + Sync);
 struct Site {
     grants: Vec<OriginGrant>,
     reachable: Arc<Reachable>,
-    http: reqwest::Client,
+    connections: Connections,
 }
 
 impl Client {
@@ -157,10 +147,10 @@ impl Client {
             let refused = if may_be_ours { Arc::default() } else { Arc::clone(&own) };
             let reachable = Arc::new(Reachable { origin: origin.clone(), private, own: refused });
             let resolver = Checked { resolver: Arc::clone(&on.resolver), reachable: Arc::clone(&reachable) };
-            let http = library(&limits, resolver, tls.clone(), origin.scheme())?;
-            Ok((origin, Site { grants, reachable, http }))
+            let connections = Connections::new(&limits, resolver, tls.clone(), origin.scheme());
+            (origin, Site { grants, reachable, connections })
         };
-        let sites = by_origin.into_iter().map(site).collect::<Result<_, SetupError>>()?;
+        let sites = by_origin.into_iter().map(site).collect();
         Ok(Self { sites, limits, own })
     }
 
@@ -212,34 +202,45 @@ impl Client {
     }
 
     /// Sends one hop and waits for the response header. Also whether compression was our wish.
-    async fn send(&self, hop: &Hop, patience: Patience, watch: Watch<'_>) -> Result<(reqwest::Response, bool), Error> {
+    async fn send(&self, hop: &Hop, patience: Patience, watch: Watch<'_>) -> Result<(Incoming, bool), Error> {
         let denied = |reason| Error::Denied(Box::new(hop.denied(reason)));
         let (site, grant) = self.granted(hop).map_err(denied)?;
         // The library's resolver is not asked about literal addresses.
         if let Some(address) = hop.origin.address() {
             site.reachable.check(address).map_err(denied)?;
         }
-        watch(Visit {
+        let visit = |again| Visit {
             origin: &hop.origin,
             method: &hop.method,
             path: hop.url.path(),
             grant,
             private: site.reachable.private,
-        });
+            again,
+        };
+        watch(visit(false));
         let limits = &self.limits;
-        let request = prepared(hop, grant)?;
-        let asked_for_coding = request.1;
-        let most = limits.connect.saturating_add(limits.idle);
-        let (after, wait) = Patience::shorter(patience.header, most, Wait::Idle);
-        let answer = timeout(after, site.http.execute(request.0))
-            .await
-            .map_err(|_| Error::Timeout { wait, after: if wait == Wait::Idle { limits.idle } else { after } })?
-            .map_err(|error| match Fault::of(error, &hop.origin, limits) {
+        let (request, asked_for_coding) = prepared(hop, grant)?;
+        let exchange = async {
+            match site.connections.send(request).await {
+                // RFC 9110 section 9.2.2: these can be repeated, whatever became of the first.
+                Err(lost) if [Method::GET, Method::HEAD].contains(&hop.method) && was_closed(&lost) => {
+                    watch(visit(true));
+                    site.connections.send_fresh(prepared(hop, grant)?.0).await
+                }
+                answer => answer,
+            }
+            .map_err(|error| match Fault::of(&error, &hop.origin, limits) {
                 Fault::Refused(reason) => denied(reason),
                 Fault::Other(error) => error,
-            })?;
+            })
+        };
+        let most = limits.connect.saturating_add(limits.idle);
+        let (after, wait) = Patience::shorter(patience.header, most, Wait::Idle);
+        let answer = timeout(after, exchange)
+            .await
+            .map_err(|_| Error::Timeout { wait, after: if wait == Wait::Idle { limits.idle } else { after } })??;
         // A guest cannot ask for another protocol, so what follows is not HTTP.
-        if answer.status() == reqwest::StatusCode::SWITCHING_PROTOCOLS {
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::Connection(format!("{}: the site switched protocols without a request", hop.origin)));
         }
         Ok((answer, asked_for_coding))
@@ -266,7 +267,7 @@ impl Client {
 
     async fn receive(
         &self,
-        answer: reqwest::Response,
+        answer: Incoming,
         hop: &Hop,
         asked_for_coding: bool,
         patience: Patience,
@@ -279,7 +280,8 @@ impl Client {
             body::describe_decoded(&mut headers);
         }
         let headers = response_headers(&headers, &self.limits)?;
-        let body = body::read(answer, &hop.method, coding, &hop.origin, &self.limits, patience, meter).await?;
+        let body =
+            body::read(answer.into_body(), &hop.method, coding, &hop.origin, &self.limits, patience, meter).await?;
         Ok(Response { status: status.as_u16(), headers, body })
     }
 }
@@ -320,37 +322,14 @@ fn check(grant: &OriginGrant, own: &OwnEndpoints) -> Result<(), SetupError> {
     }
 }
 
-/// The HTTP library with everything off that would act on its own.
-fn library(
-    limits: &Limits,
-    resolver: Checked,
-    tls: rustls::ClientConfig,
-    scheme: Scheme,
-) -> Result<reqwest::Client, SetupError> {
-    reqwest::Client::builder()
-        .no_proxy()
-        .redirect(Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .http1_only()
-        .http1_max_headers(PARSED_HEADERS.max(limits.response_headers))
-        .https_only(scheme == Scheme::Https)
-        .tls_backend_preconfigured(tls)
-        .dns_resolver(Arc::new(resolver))
-        .connect_timeout(limits.connect)
-        .pool_idle_timeout(KEEP_IDLE)
-        .pool_max_idle_per_host(KEEP_CONNECTIONS)
-        .build()
-        .map_err(|error| SetupError::Library(error.to_string()))
-}
-
 /// The request of one hop as the library takes it, and whether compression was asked for here.
-fn prepared(hop: &Hop, grant: &OriginGrant) -> Result<(reqwest::Request, bool), Error> {
+fn prepared(hop: &Hop, grant: &OriginGrant) -> Result<(Outgoing, bool), Error> {
     let mut headers = hop.headers.clone();
     if hop.is_home() {
         attach(&mut headers, grant)?;
     }
     let asked_for_coding = body::negotiate(&mut headers);
+    headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     headers
         .entry(USER_AGENT)
         .or_insert_with(|| HeaderValue::from_static(concat!("pattoo-wasm/", env!("CARGO_PKG_VERSION"))));
@@ -359,9 +338,9 @@ fn prepared(hop: &Hop, grant: &OriginGrant) -> Result<(reqwest::Request, bool), 
     if usually_full && hop.body.as_ref().is_none_or(Vec::is_empty) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    let mut request = reqwest::Request::new(hop.method.clone(), hop.url.clone());
-    *request.headers_mut() = headers;
-    *request.body_mut() = hop.body.clone().map(Into::into);
+    let uri: Uri = hop.url.as_str().parse().map_err(|error| Error::Invalid(format!("{}: {error}", hop.origin)))?;
+    let mut request = Outgoing::new(hop.body.clone().unwrap_or_default().into());
+    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (hop.method.clone(), uri, headers);
     Ok((request, asked_for_coding))
 }
 

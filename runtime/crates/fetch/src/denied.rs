@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use reqwest::Method;
+use http::Method;
 
 use super::{
     address_class::{AddressClass, Reach},

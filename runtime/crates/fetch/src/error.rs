@@ -5,6 +5,7 @@ use std::{error::Error as StdError, fmt, io, time::Duration};
 use thiserror::Error;
 
 use super::{
+    connection::NoConnection,
     denied::{Denied, GrantHint, Reason},
     fetch_limits::Limits,
     origin::Origin,
@@ -169,10 +170,8 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) fn of(error: reqwest::Error, origin: &Origin, limits: &Limits) -> Self {
-        // The query of the URL may hold secrets.
-        let error = error.without_url();
-        let causes = causes(&error);
+    pub(super) fn of(error: &(dyn StdError + 'static), origin: &Origin, limits: &Limits) -> Self {
+        let causes = causes(error);
         if let Some(Refused(reason)) = causes.iter().find_map(|cause| cause.downcast_ref()) {
             return Self::Refused(reason.clone());
         }
@@ -182,10 +181,9 @@ impl Fault {
                 let clock = pattoo_base::tls::clock_of(tls).map_or_else(String::new, |clock| format!("; {clock}"));
                 Error::Tls(format!("{origin}: {tls}{clock}"))
             }
-            None if error.is_connect() && error.is_timeout() => {
+            None if causes.iter().any(|cause| cause.is::<NoConnection>()) => {
                 Error::Timeout { wait: Wait::Connect, after: limits.connect }
             }
-            None if error.is_builder() => Error::Invalid(format!("{origin}: {}", told(&causes))),
             None if causes.iter().any(|cause| cause.to_string() == HEAD_TOO_LARGE) => {
                 Error::TooLarge { cap: Cap::ResponseHeaderBytes, limit: limits.response_header_bytes }
             }
@@ -196,8 +194,7 @@ impl Fault {
 
 /// What causes say, less what the library says about itself.
 fn told(causes: &[&(dyn StdError + 'static)]) -> String {
-    let by_library = |cause: &&&(dyn StdError + 'static)| cause.is::<reqwest::Error>();
-    let mut texts: Vec<String> = causes.iter().skip_while(by_library).map(ToString::to_string).collect();
+    let mut texts: Vec<String> = causes.iter().map(ToString::to_string).collect();
     texts.retain(|text| !text.starts_with("client error ("));
     texts.dedup();
     if texts.is_empty() { "the connection failed".to_owned() } else { texts.join(": ") }

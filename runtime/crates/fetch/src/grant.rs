@@ -1,7 +1,7 @@
 //! What an operator allows on one origin.
 
+use http::{Method, header::HeaderName};
 use pattoo_base::secret::Secret;
-use reqwest::{Method, header::HeaderName};
 
 use super::{origin::Origin, path_prefix::PathPrefix};
 

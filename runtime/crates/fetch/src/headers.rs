@@ -1,6 +1,6 @@
 //! Which header fields a guest may set, and which of them go where.
 
-use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::{
     error::{Cap, Error},

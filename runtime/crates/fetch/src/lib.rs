@@ -42,7 +42,7 @@
 //! 3. `resolver` resolves the name, `address_class` classifies every address found, and the connection is made to an
 //!    address that was checked. Literal addresses take the same path.
 //! 4. `client` sends the request over a connection that no other collector and no other origin shares, with the secrets that the
-//!    grant attaches.
+//!    grant attaches. `connection` watches each: a GET or HEAD is repeated once if the site had closed a kept connection.
 //! 5. `redirect` determines the next hop; steps 2 to 4 are repeated for it.
 //! 6. `body` reads the response under limits on both sides of decompression (`fetch_limits`), and tells a `meter` of each
 //!    piece.
@@ -54,6 +54,7 @@
 mod address_class;
 mod body;
 mod client;
+mod connection;
 mod denied;
 mod error;
 mod fetch_limits;
@@ -74,12 +75,12 @@ pub use error::{Cap, Error, Wait};
 pub use fetch_limits::Limits;
 pub use grant::OriginGrant;
 pub use headers::is_ours as is_header_of_the_host;
+pub use http::{Method, header::HeaderName};
 pub use message::{MAX_METHOD, Patience, Request, Response};
 pub use meter::{Exhausted, Meter, Unmetered};
 pub use origin::{Origin, OriginError, Scheme};
 pub use own_endpoints::OwnEndpoints;
 pub use path_prefix::{PathError, PathPrefix};
-pub use reqwest::{Method, header::HeaderName};
 pub use resolver::{Lookup, Resolver, SystemResolver};
 
 #[cfg(test)]

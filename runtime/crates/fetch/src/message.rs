@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use reqwest::{
-    Method, Url,
+use http::{
+    Method,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
+use url::Url;
 
 use super::{
     error::{Cap, Error, Wait},

@@ -2,9 +2,9 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-use reqwest::Url;
 use thiserror::Error;
 use url::Host;
+use url::Url;
 
 /// The schemes that can be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use reqwest::Url;
+use url::Url;
 
 use super::{
     address_class::{AddressClass, readings},

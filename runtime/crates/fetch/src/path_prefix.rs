@@ -7,8 +7,8 @@
 
 use std::{fmt, str::FromStr};
 
-use reqwest::Url;
 use thiserror::Error;
+use url::Url;
 
 /// A path prefix, made of whole segments: `/v1` covers `/v1`, `/v1/` and `/v1/x`, never `/v1x`; `/v1/` covers what is below
 /// `/v1`, but not `/v1` itself; `/` covers every path that has one meaning only.

@@ -1,9 +1,10 @@
 //! Where a redirect leads (RFC 9110 section 15.4).
 
-use reqwest::{
-    Method, StatusCode, Url,
+use http::{
+    Method, StatusCode,
     header::{HeaderMap, LOCATION},
 };
+use url::Url;
 
 use super::{
     error::Error,

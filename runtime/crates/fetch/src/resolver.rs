@@ -4,17 +4,21 @@
 //! gap between the address that was checked and the address that is used, whatever the name resolves to a moment later.
 
 use std::{
+    error::Error as StdError,
     fmt,
     future::Future,
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
 };
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use futures_util::future::BoxFuture;
+use hyper_util::client::legacy::connect::dns::Name;
 use thiserror::Error;
 use tokio::sync::Semaphore;
+use tower_service::Service;
 
 use super::{
     address_class::{AddressClass, Reach},
@@ -98,7 +102,7 @@ impl Reachable {
 pub(super) struct Refused(pub(super) Reason);
 
 /// The resolver of one origin's connections: a lookup, then the check of each address.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Checked {
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) reachable: Arc<Reachable>,
@@ -107,8 +111,16 @@ pub(super) struct Checked {
 /// Addresses of one name that are tried; no honest name has more.
 const MOST_ADDRESSES: usize = 16;
 
-impl Resolve for Checked {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for Checked {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = Box<dyn StdError + Send + Sync>;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let lookup = self.resolver.lookup(name.as_str());
         let reachable = Arc::clone(&self.reachable);
         Box::pin(async move {
@@ -130,7 +142,7 @@ impl Resolve for Checked {
             match refused {
                 Some(reason) if fit.is_empty() => Err(Refused(reason).into()),
                 _ if fit.is_empty() => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address").into()),
-                _ => Ok(Box::new(fit.into_iter()) as Addrs),
+                _ => Ok(fit.into_iter()),
             }
         })
     }

@@ -4,6 +4,7 @@ mod address;
 mod body;
 mod headers;
 mod hostile;
+mod kept;
 mod origin;
 mod path;
 mod policy;

@@ -1,7 +1,7 @@
 //! Path prefixes, as someone would try to get around them.
 
 use proptest::prelude::*;
-use reqwest::Url;
+use url::Url;
 
 use crate::{PathError, PathPrefix};
 

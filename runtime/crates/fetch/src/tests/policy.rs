@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use reqwest::dns::Resolve;
+use tower_service::Service as _;
 
 use super::site::{Book, Site, client, client_on, get, ok, post, reason};
 use crate::{
@@ -124,8 +124,8 @@ async fn resolved(name: &str, private: bool, address: IpAddr) -> Result<Vec<Sock
     let origin = format!("http://{name}").parse().unwrap();
     let book = Book::default().with(name, &[&[&address.to_string()]]);
     let reachable = Reachable { origin, private, own: Arc::default() };
-    let checked = Checked { resolver: book.setup().resolver, reachable: Arc::new(reachable) };
-    match checked.resolve(name.parse().unwrap()).await {
+    let mut checked = Checked { resolver: book.setup().resolver, reachable: Arc::new(reachable) };
+    match checked.call(name.parse().unwrap()).await {
         Ok(addresses) => Ok(addresses.collect()),
         Err(error) => Err(error.downcast::<Refused>().unwrap().0),
     }

@@ -60,6 +60,13 @@ pub(super) struct Site {
 impl Site {
     /// A site that keeps its connections and answers each request with what `answer` returns.
     pub(super) async fn answering(answer: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self::answering_or_closing(move |seen| (answer(seen), true)).await
+    }
+
+    /// A site that answers each request with what `answer` returns, and keeps the connection if it returns `true` beside.
+    pub(super) async fn answering_or_closing(
+        answer: impl Fn(&Seen) -> (Vec<u8>, bool) + Send + Sync + 'static,
+    ) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (log, answer) = (Arc::clone(&seen), Arc::new(answer));
         let (address, tasks) = listen(move |connection, mut stream| {
@@ -67,7 +74,8 @@ impl Site {
             async move {
                 while let Some(request) = read_request(connection, &mut stream).await {
                     log.lock().unwrap().push(request.clone());
-                    if stream.write_all(&answer(&request)).await.is_err() {
+                    let (bytes, keeps) = answer(&request);
+                    if stream.write_all(&bytes).await.is_err() || !keeps {
                         return;
                     }
                 }
