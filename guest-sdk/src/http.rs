@@ -196,12 +196,13 @@ impl Response {
         String::from_utf8_lossy(&self.body)
     }
 
-    /// The body, read as JSON.
+    /// The body, read as JSON. A byte order mark before it is skipped.
     ///
     /// # Errors
     /// It is not JSON, or not what `T` wants.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|error| self.error(ErrorKind::Json(error.to_string())))
+        let json = self.body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.body);
+        serde_json::from_slice(json).map_err(|error| self.error(ErrorKind::Json(error.to_string())))
     }
 
     /// An error unless the status is one of success: 200 to 299.

@@ -6,6 +6,7 @@
 package http
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"time"
@@ -129,9 +130,9 @@ func (r *Response) OK() error {
 // Text is the body as text. What is not UTF-8 in it becomes U+FFFD.
 func (r *Response) Text() string { return strings.ToValidUTF8(string(r.Body), "\uFFFD") }
 
-// JSON reads the body as JSON into what into points to, as json.Unmarshal does.
+// JSON reads the body as JSON into what into points to, as json.Unmarshal does. A byte order mark before it is skipped.
 func (r *Response) JSON(into any) error {
-	if err := json.Unmarshal(r.Body, into); err != nil {
+	if err := json.Unmarshal(bytes.TrimPrefix(r.Body, []byte("\uFEFF")), into); err != nil {
 		text := strings.TrimPrefix(err.Error(), "json: ")
 		return &Error{r.request.method(), r.request.URL, err, "the response is not the JSON that was expected: " + text}
 	}

@@ -133,6 +133,10 @@ func TestSitesAnswerWhatTheyWereTold(t *testing.T) {
 		if err != nil || response.JSON(&document) != nil || document.A != 1.5 || response.Header.Get("Content-Type") == "" {
 			t.Error(response, err)
 		}
+		response.Body = append([]byte("\uFEFF"), response.Body...)
+		if document.A = 0; response.JSON(&document) != nil || document.A != 1.5 {
+			t.Error("a byte order mark is not skipped")
+		}
 		results := http.FetchAll(http.Request{URL: "http://site-b.example/b"}, http.Request{URL: "http://site-c.example/"}, http.Request{URL: "x"})
 		for i, wanted := range []error{http.ErrTimeout, http.ErrDenied, http.ErrInvalid} {
 			if !errors.Is(results[i].Err, wanted) {

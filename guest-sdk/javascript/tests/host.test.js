@@ -113,6 +113,11 @@ test("what is not wanted is thrown with the name of the request", () => {
   );
 });
 
+test("a byte order mark before JSON is skipped", () => {
+  const host = new Host().http("http://a.example/x", { body: "\ufeff[1.5]" });
+  host.collect(() => assert.deepEqual(http.get("http://a.example/x").json(), [1.5])).throwForError();
+});
+
 test("JSON is posted as such", () => {
   const host = new Host().http("http://a.example/x");
   const [request] = host.collect(() => http.post("http://a.example/x", { json: { a: 1 }, timeout: 0.1 })).requests;

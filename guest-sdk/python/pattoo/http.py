@@ -76,7 +76,7 @@ class Response:
     @overload
     def json(self, kind: type[T]) -> T: ...
     def json(self, kind: Any = None) -> Any:
-        """The body, read as JSON; given a dataclass, an instance of it, as `pattoo.settings` makes one. Raises `JsonError` if it
+        """The body, read as JSON, without a byte order mark before it; given a dataclass, an instance of it, as `pattoo.settings` makes one. Raises `JsonError` if it
         is no JSON, or not of that kind."""
         try:
             value = _json.loads(self.body)

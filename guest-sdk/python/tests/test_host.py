@@ -133,6 +133,12 @@ class Sites(unittest.TestCase):
             error = host.collect(lambda: http.get("http://a.example/y").json(kind)).error
             self.assertEqual(error, f"GET http://a.example/y: {text}")
 
+    def test_a_byte_order_mark_before_json_is_skipped(self):
+        host = Host().http("http://a.example/x", "\ufeff[1.5]")
+        found = []
+        host.collect(lambda: found.append(http.get("http://a.example/x").json())).raise_for_error()
+        self.assertEqual(found, [[1.5]])
+
     def test_json_is_posted_as_such(self):
         host = Host().http("http://a.example/x", "")
         [request] = host.collect(lambda: http.post("http://a.example/x", json={"a": 1}, timeout=0.0001)).requests

@@ -187,6 +187,17 @@ fn an_error_about_a_response_names_its_request() {
 }
 
 #[test]
+fn byte_order_mark_before_json_is_skipped_and_stays_in_the_body() {
+    let mut host = Host::new().http("http://a.example/x", Response::new(200, "\u{feff}[15]"));
+    host.collect(|| {
+        let page = http::get("http://a.example/x")?;
+        assert_eq!(page.json::<[u8; 1]>()?, [15]);
+        assert_eq!(page.bytes(), "\u{feff}[15]".as_bytes());
+        Ok(())
+    });
+}
+
+#[test]
 fn state_is_seen_by_its_own_collection_and_kept_only_after_a_good_end() {
     let mut host = Host::new().state("kept", "1");
     let write = |fail: bool| {

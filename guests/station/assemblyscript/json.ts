@@ -11,9 +11,10 @@ export class Json {
 
   constructor(public kind: Kind) {}
 
-  /** Reads a whole text; null if it is not JSON. */
+  /** Reads a whole text, without a byte order mark before it; null if it is not JSON. */
   static parse(text: string): Json | null {
     const reader = new Reader(text);
+    if (text.startsWith("\uFEFF")) reader.place = 1;
     const value = reader.value(0);
     reader.skip();
     return reader.place == text.length ? value : null;

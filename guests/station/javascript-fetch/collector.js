@@ -72,7 +72,9 @@ async function weather(url, site) {
       log.warn(`${site}: status ${response.status}`);
       return { status: integer(response.status) };
     }
-    const { temperature, humidity, rain_total: rain, name } = is.check(await response.json(), WEATHER);
+    // The engine's own `json()` fails at a byte order mark.
+    const document = (await response.text()).replace(/^\ufeff/, "");
+    const { temperature, humidity, rain_total: rain, name } = is.check(JSON.parse(document), WEATHER);
     return {
       outdoor_temperature: float(temperature),
       humidity: integer(humidity),

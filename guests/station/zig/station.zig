@@ -164,8 +164,11 @@ fn countCollection() pattoo.Error!i64 {
 
 // ---- JSON, with errors that name the key
 
+// A byte order mark before it is skipped.
 fn parse(bytes: []const u8) pattoo.Error!json.ObjectMap {
-    const value = json.parseFromSliceLeaky(json.Value, pattoo.allocator, bytes, .{}) catch |err|
+    const mark = "\xEF\xBB\xBF";
+    const document = if (std.mem.startsWith(u8, bytes, mark)) bytes[mark.len..] else bytes;
+    const value = json.parseFromSliceLeaky(json.Value, pattoo.allocator, document, .{}) catch |err|
         return pattoo.fail("it is not JSON: {s}", .{@errorName(err)});
     return switch (value) {
         .object => |object| object,

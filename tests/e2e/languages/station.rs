@@ -224,6 +224,14 @@ fn every_language_reports_a_modbus_exception_and_a_404_and_keeps_the_rest() {
 }
 
 #[test]
+fn every_language_reads_a_document_behind_a_byte_order_mark() {
+    let setup = StationSetup::start(Inputs::choose(seed()));
+    setup.cli.file("site/weather.json", format!("\u{feff}{}", setup.inputs.document()));
+    let expected = [setup.inputs.pump_points(), setup.inputs.meter_points(), setup.inputs.site_points()].concat();
+    all_give(&setup, &setup.settings(), 1, &expected, &["11 datapoints"]);
+}
+
+#[test]
 fn every_language_keeps_device_values_when_the_document_is_invalid() {
     let setup = StationSetup::start(Inputs::choose(seed()));
     let expected = [setup.inputs.pump_points(), setup.inputs.meter_points()].concat();

@@ -1,4 +1,5 @@
 //! What a collector can fetch, and from where.
 
+mod odd_sites;
 mod own_endpoints;
 mod wasi_http;

@@ -4,11 +4,11 @@
 //! sides are capped while the bytes come in, so that a bomb never lies in memory: what is held is the output so far and
 //! one small piece more.
 
-use std::{io, pin::Pin};
+use std::io;
 
 use async_compression::futures::bufread::{BrotliDecoder, GzipDecoder};
 use futures_util::{
-    io::{AsyncRead, AsyncReadExt},
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt},
     stream::{Stream, StreamExt, TryStreamExt, once, try_unfold},
 };
 use http::{
@@ -95,18 +95,33 @@ pub(super) async fn read(
         return Ok(Vec::new());
     };
     let wire = once(std::future::ready(Ok(first))).chain(wire);
-    let reader = Box::pin(wire.map_err(io::Error::other)).into_async_read();
-    let body: Pin<Box<dyn AsyncRead + Send + '_>> = match coding {
-        None => Box::pin(reader),
-        Some(Coding::Gzip) => {
-            let mut decoder = GzipDecoder::new(reader);
-            // RFC 1952 section 2.2: a gzip file may have several members.
-            decoder.multiple_members(true);
-            Box::pin(decoder)
+    let mut reader = Box::pin(wire.map_err(io::Error::other)).into_async_read();
+    let mut whole = Whole { bytes: Vec::new(), announced, origin, limits, meter };
+    match coding {
+        None => whole.read(&mut reader).await?,
+        Some(Coding::Brotli) => whole.read(&mut BrotliDecoder::new(reader)).await?,
+        Some(Coding::Gzip) => loop {
+            whole.read(&mut GzipDecoder::new(&mut reader)).await?;
+            if !has_another_member(&mut reader).await.map_err(|error| unpacked(error, origin))? {
+                break;
+            }
+            tokio::task::yield_now().await;
+        },
+    }
+    whole.finish()
+}
+
+/// Whether a gzip file has another member (RFC 1952 section 2.2). Zero bytes are padding, as for `gzip` itself.
+async fn has_another_member(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<bool> {
+    loop {
+        let next = reader.fill_buf().await?;
+        let padding = next.iter().take_while(|byte| **byte == 0).count();
+        let (is_over, is_padding) = (next.is_empty(), padding == next.len());
+        reader.consume_unpin(padding);
+        if is_over || !is_padding {
+            return Ok(!is_over);
         }
-        Some(Coding::Brotli) => Box::pin(BrotliDecoder::new(reader)),
-    };
-    collect(body, announced, origin, limits, meter).await
+    }
 }
 
 /// The body as it comes over the wire, capped and timed.
@@ -147,37 +162,46 @@ async fn next_piece(body: &mut Incoming) -> Option<hyper::Result<Bytes>> {
 /// Decoding a well-packed bomb takes no input, so it never waits; other tasks get their turn after this many pieces.
 const PIECES_PER_TURN: u32 = 8;
 
-async fn collect(
-    mut body: Pin<Box<dyn AsyncRead + Send + '_>>,
+/// A body while it is read.
+struct Whole<'a> {
+    bytes: Vec<u8>,
+    /// How many bytes it will have, if that was said.
     announced: usize,
-    origin: &Origin,
-    limits: &Limits,
-    meter: &BodyMeter<'_>,
-) -> Result<Vec<u8>, Error> {
-    let mut whole = Vec::new();
-    let mut piece = vec![0; 16 * 1024];
-    let mut turn = 0..PIECES_PER_TURN;
-    loop {
-        let read = body.read(&mut piece).await.map_err(|error| unpacked(error, origin))?;
-        let Some(got) = piece.get(..read).filter(|got| !got.is_empty()) else {
-            whole.shrink_to_fit();
+    origin: &'a Origin,
+    limits: &'a Limits,
+    meter: &'a BodyMeter<'a>,
+}
+
+impl Whole<'_> {
+    /// Adds what comes out of a decoder, to its end.
+    async fn read(&mut self, body: &mut (impl AsyncRead + Unpin)) -> Result<(), Error> {
+        let Self { bytes: whole, announced, origin, limits, meter } = self;
+        let mut piece = vec![0; 16 * 1024];
+        let mut turn = 0..PIECES_PER_TURN;
+        loop {
+            let read = body.read(&mut piece).await.map_err(|error| unpacked(error, origin))?;
+            let Some(got) = piece.get(..read).filter(|got| !got.is_empty()) else { return Ok(()) };
+            Cap::ResponseBody.check(whole.len().saturating_add(got.len()), limits.response_bytes)?;
+            if whole.capacity().saturating_sub(whole.len()) < got.len() {
+                // Said before it is done: while it is moved, the old and the new are there.
+                let needed = whole.len().saturating_add(got.len());
+                let capacity = whole.capacity().saturating_mul(2).max(*announced).max(needed);
+                meter.decoded(needed, capacity.saturating_add(whole.capacity()))?;
+                whole.reserve_exact(capacity.saturating_sub(whole.len()));
+            }
+            whole.extend_from_slice(got);
             meter.decoded(whole.len(), whole.capacity())?;
-            return Ok(whole);
-        };
-        Cap::ResponseBody.check(whole.len().saturating_add(got.len()), limits.response_bytes)?;
-        if whole.capacity().saturating_sub(whole.len()) < got.len() {
-            // Said before it is done: while it is moved, the old and the new are there.
-            let needed = whole.len().saturating_add(got.len());
-            let capacity = whole.capacity().saturating_mul(2).max(announced).max(needed);
-            meter.decoded(needed, capacity.saturating_add(whole.capacity()))?;
-            whole.reserve_exact(capacity.saturating_sub(whole.len()));
+            if turn.next().is_none() {
+                turn = 0..PIECES_PER_TURN;
+                tokio::task::yield_now().await;
+            }
         }
-        whole.extend_from_slice(got);
-        meter.decoded(whole.len(), whole.capacity())?;
-        if turn.next().is_none() {
-            turn = 0..PIECES_PER_TURN;
-            tokio::task::yield_now().await;
-        }
+    }
+
+    fn finish(mut self) -> Result<Vec<u8>, Error> {
+        self.bytes.shrink_to_fit();
+        self.meter.decoded(self.bytes.len(), self.bytes.capacity())?;
+        Ok(self.bytes)
     }
 }
 

@@ -33,7 +33,7 @@ use tokio::{
 };
 use tower_service::Service;
 
-use super::{fetch_limits::Limits, origin::Scheme, resolver::Checked};
+use super::{fetch_limits::Limits, framing::HeadWatch, origin::Scheme, resolver::Checked};
 
 /// How long an unused connection is kept, and how many for one origin: as many as a collection uses at a time unless its operator says
 /// otherwise. They come back together, and those beyond this number would be closed, and opened again for its next fetches.
@@ -73,6 +73,10 @@ impl Connections {
                 .pool_idle_timeout(KEEP_IDLE)
                 .pool_max_idle_per_host(keep)
                 .http1_max_headers(PARSED_HEADERS.max(limits.response_headers))
+                // What concerns the length of the body is refused: see `framing`.
+                .http1_allow_spaces_after_header_name_in_responses(true)
+                .http1_allow_obsolete_multiline_headers_in_responses(true)
+                .http1_ignore_invalid_headers_in_responses(true)
                 .build(connector.clone())
         };
         Self { kept: client(KEEP_CONNECTIONS), fresh: client(0) }
@@ -147,16 +151,18 @@ impl Service<Uri> for Connector {
             Ok(TokioIo::new(Watched {
                 stream: TokioIo::new(stream),
                 progress: Arc::default(),
+                head: HeadWatch::default(),
             }))
         })
     }
 }
 
-/// A connection whose requests are watched.
+/// A connection whose requests and response headers are watched.
 #[derive(Debug)]
 struct Watched {
     stream: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
     progress: Arc<Progress>,
+    head: HeadWatch,
 }
 
 impl Watched {
@@ -166,6 +172,7 @@ impl Watched {
         if begins_request(bytes) {
             self.progress.requests.fetch_add(1, Ordering::Relaxed);
             self.progress.arrived.store(false, Ordering::Relaxed);
+            self.head = HeadWatch::default();
         }
     }
 }
@@ -194,6 +201,7 @@ impl AsyncRead for Watched {
         let read = buffer.filled().get(before..).unwrap_or_default();
         if !read.is_empty() {
             self.progress.arrived.store(true, Ordering::Relaxed);
+            self.head.read(read).map_err(io::Error::other)?;
         }
         Poll::Ready(Ok(()))
     }

@@ -36,7 +36,7 @@ pub enum Error {
     #[error("TLS failed: {0}")]
     Tls(String),
     /// A size or count limit.
-    #[error("{cap} exceed the limit of {limit} (limit {})", cap.setting())]
+    #[error("{}", cap.exceeded(*limit))]
     TooLarge {
         /// Which limit.
         cap: Cap,
@@ -139,6 +139,26 @@ impl Cap {
             Self::RequestHeaders => "the header fields of the request",
             Self::RequestHeaderBytes => "the bytes of the request's header fields",
         }
+    }
+
+    /// Whether header fields are counted, and not bytes.
+    pub fn is_count(self) -> bool {
+        matches!(self, Self::ResponseHeaders | Self::RequestHeaders)
+    }
+
+    /// Whether it is on what the guest sends.
+    pub fn is_of_request(self) -> bool {
+        matches!(self, Self::RequestBody | Self::RequestHeaders | Self::RequestHeaderBytes)
+    }
+
+    /// That there is more than the limit.
+    fn exceeded(self, limit: u64) -> String {
+        let setting = self.setting();
+        if self.is_count() {
+            let what = if self.is_of_request() { "request" } else { "response" };
+            return format!("the {what} has more than {limit} header fields (limit {setting})");
+        }
+        format!("{self} exceed the limit of {limit} (limit {setting})")
     }
 
     /// An error if there is more than the limit.

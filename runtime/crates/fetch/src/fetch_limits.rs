@@ -13,7 +13,8 @@ pub struct Limits {
     pub response_bytes: u64,
     /// Bytes of a response body as it comes over the wire. Default 8 MiB.
     pub compressed_bytes: u64,
-    /// Header fields in a response. Default 100.
+    /// Header fields in a response. Default 1000, since [`response_header_bytes`](Self::response_header_bytes) bounds what
+    /// they hold.
     pub response_headers: usize,
     /// Bytes of all names and values of a response's header fields. Default 64 KiB. The parser itself gives up
     /// at about 400 KiB, whatever is set here.
@@ -42,7 +43,7 @@ impl Default for Limits {
         Self {
             response_bytes: 8 * 1024 * 1024,
             compressed_bytes: 8 * 1024 * 1024,
-            response_headers: 100,
+            response_headers: 1_000,
             response_header_bytes: 64 * 1024,
             redirects: 5,
             total: Duration::from_secs(10),

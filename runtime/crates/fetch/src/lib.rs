@@ -42,7 +42,8 @@
 //! 3. `resolver` resolves the name, `address_class` classifies every address found, and the connection is made to an
 //!    address that was checked. Literal addresses take the same path.
 //! 4. `client` sends the request over a connection that no other collector and no other origin shares, with the secrets that the
-//!    grant attaches. `connection` watches each: a GET or HEAD is repeated once if the site had closed a kept connection.
+//!    grant attaches. `connection` watches each: a GET or HEAD is repeated once if the site had closed a kept connection, and
+//!    a response whose header leaves open where its body ends is refused (`framing`).
 //! 5. `redirect` determines the next hop; steps 2 to 4 are repeated for it.
 //! 6. `body` reads the response under limits on both sides of decompression (`fetch_limits`), and tells a `meter` of each
 //!    piece.
@@ -58,6 +59,7 @@ mod connection;
 mod denied;
 mod error;
 mod fetch_limits;
+mod framing;
 mod grant;
 mod headers;
 mod message;

@@ -45,6 +45,8 @@ async fn compression_is_asked_for_and_undone() {
         ("gzip", Vec::new(), ""),
         ("br", Vec::new(), ""),
         ("gzip", gzip(b"").await, ""),
+        ("gzip", [gzip(b"padded").await, vec![0; 8]].concat(), "padded"),
+        ("gzip", [gzip(b"one ").await, vec![0; 70_000], gzip(b"two").await, vec![0]].concat(), "one two"),
     ] {
         let site = sending(coding, body).await;
         let response = fetch(&site, Limits::default()).await.unwrap();
@@ -134,6 +136,7 @@ async fn a_damaged_body_is_an_error_and_not_half_an_answer() {
         ("gzip", b"not gzip".to_vec()),
         ("br", cut(&br)),
         ("gzip", [gz.clone(), b"rest".to_vec()].concat()),
+        ("gzip", [gz.clone(), b"\0\0rest".to_vec()].concat()),
     ] {
         let result = fetch(&sending(coding, body).await, Limits::default()).await;
         assert!(matches!(&result, Err(Error::Connection(text)) if text.contains("damaged")), "{coding}: {result:?}");

@@ -179,7 +179,7 @@ async fn what_is_not_http_is_an_error() {
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
         b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\na: b\r\n folded\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n folded\r\n\r\n",
         b"\x16\x03\x01\x00\x00",
         b"HTTP/2.0 200 OK\r\n\r\n",
     ] {

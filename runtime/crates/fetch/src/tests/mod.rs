@@ -10,6 +10,7 @@ mod path;
 mod policy;
 mod proxy;
 mod redirect;
+mod response;
 mod secret;
 mod site;
 mod tls;

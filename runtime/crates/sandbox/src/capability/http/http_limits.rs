@@ -108,7 +108,7 @@ pub(super) static RANGES: &[Quantity<crate::capability::CollectionLimits>] = &[
         "header fields of a response",
         Count,
         1,
-        1_000,
+        4_000,
         http.fetch.response_headers,
         widen,
         narrow

@@ -116,9 +116,32 @@ impl From<Error> for wit::Error {
             Error::Timeout { .. } => Self::Timeout,
             Error::Connection(_) => Self::Connection(text),
             Error::Tls(_) => Self::Tls(text),
+            Error::TooLarge { cap, .. } if cap.is_of_request() => Self::Invalid(text),
+            // The contract's case is in bytes.
+            Error::TooLarge { cap, .. } if cap.is_count() => Self::Other(text),
             Error::TooLarge { limit, .. } => Self::TooLarge(limit),
             Error::Redirects(limit) => Self::Redirects(limit),
             Error::Exhausted => Self::Other(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pattoo_fetch::{Cap, Error};
+
+    use crate::capability::bindings::pattoo::agent::http as wit;
+
+    #[test]
+    fn limit_is_too_large_only_if_it_is_on_the_bytes_of_a_response() {
+        let told = |cap| wit::Error::from(Error::TooLarge { cap, limit: 100 });
+        for cap in [Cap::ResponseBody, Cap::CompressedBody, Cap::ResponseHeaderBytes] {
+            assert!(matches!(told(cap), wit::Error::TooLarge(100)), "{cap:?}");
+        }
+        let fields = "the response has more than 100 header fields (limit response_headers)";
+        assert!(matches!(told(Cap::ResponseHeaders), wit::Error::Other(text) if text == fields));
+        for cap in [Cap::RequestBody, Cap::RequestHeaders, Cap::RequestHeaderBytes] {
+            assert!(matches!(told(cap), wit::Error::Invalid(text) if text.contains("100")), "{cap:?}");
         }
     }
 }

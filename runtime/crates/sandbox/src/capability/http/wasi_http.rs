@@ -227,9 +227,12 @@ impl From<Failure> for WasiError {
             Error::Redirects(_) => Self::LoopDetected,
             Error::TooLarge { cap, limit } => match cap {
                 Cap::ResponseBody | Cap::CompressedBody => Self::HttpResponseBodySize(Some(*limit)),
-                Cap::ResponseHeaders | Cap::ResponseHeaderBytes => Self::HttpResponseHeaderSectionSize(small(limit)),
+                // Those of WASI are in bytes.
+                Cap::ResponseHeaders => Self::HttpResponseHeaderSectionSize(None),
+                Cap::ResponseHeaderBytes => Self::HttpResponseHeaderSectionSize(small(limit)),
                 Cap::RequestBody => Self::HttpRequestBodySize(Some(*limit)),
-                Cap::RequestHeaders | Cap::RequestHeaderBytes => Self::HttpRequestHeaderSectionSize(small(limit)),
+                Cap::RequestHeaders => Self::HttpRequestHeaderSectionSize(None),
+                Cap::RequestHeaderBytes => Self::HttpRequestHeaderSectionSize(small(limit)),
             },
         }
     }
