@@ -12,13 +12,16 @@ use std::{
 };
 
 use pattoo_measurement::Program;
-use pattoo_sandbox::capability::{CAPABILITIES, Family};
+use pattoo_sandbox::capability::{CAPABILITIES, Family, PeerCalls};
 use pattoo_spool::{OutputId, SpoolStats};
 
 use super::{
     collector_stats::{SkipReason, StatsSnapshot, TerminationReason},
     daemon_status::{DaemonStatus, LATENESS_BOUNDS},
 };
+
+/// A value of a peer, with the class of a status if it is of one.
+type PeerValue = (Option<&'static str>, u64);
 
 macro_rules! families {
     ($($constant:ident $name:literal $(was $previous:literal)? $kind:literal [$($label:literal),*] $help:literal;)*) => {
@@ -179,14 +182,25 @@ impl Page {
         for (capability, counters) in
             CAPABILITIES.iter().filter_map(|capability| Some((capability, capability.counters?)))
         {
-            for (family, are_failures) in [(counters.requests, false), (counters.failures, true)] {
+            let mut of_peers = |family, values: fn(&PeerCalls) -> Vec<PeerValue>| {
                 self.each(&all, family, |samples, program, stats| {
                     let by_peer = stats.totals.usage.of(capability.name).map(|calls| &calls.by_peer);
-                    for (peer, (requests, failures)) in by_peer.into_iter().flatten() {
-                        let value = if are_failures { failures } else { requests };
-                        samples.add("", &[program, (counters.label, peer.as_str())], value);
+                    for (peer, calls) in by_peer.into_iter().flatten() {
+                        for (class, value) in values(calls) {
+                            let mut labels = vec![program, (counters.label, peer.as_str())];
+                            labels.extend(class.map(|class| ("status", class)));
+                            samples.add("", &labels, &value);
+                        }
                     }
                 });
+            };
+            of_peers(counters.requests, |calls| vec![(None, calls.requests)]);
+            of_peers(counters.failures, |calls| vec![(None, calls.failures)]);
+            if let Some(family) = counters.repeated {
+                of_peers(family, |calls| vec![(None, calls.repeated)]);
+            }
+            if let Some(family) = counters.responses {
+                of_peers(family, |calls| calls.responses.iter().map(|(class, count)| (Some(*class), *count)).collect());
             }
         }
     }

@@ -5,7 +5,7 @@
 //! name of its own (DNS rebinding): see [`listen`]. The number of pages that are made at once is
 //! limited; further requests wait, except those for `/healthz`.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -16,7 +16,10 @@ use axum::{
     routing::get,
 };
 use pattoo_measurement::Program;
-use pattoo_sandbox::ModuleDigest;
+use pattoo_sandbox::{
+    ModuleDigest,
+    capability::{CAPABILITIES, PeerCalls},
+};
 use pattoo_spool::Spool;
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -196,6 +199,8 @@ struct CollectorPage {
     runs_to_skip: u32,
     /// The previous name of `runs_to_skip`.
     resting: u32,
+    /// What became of requests since the daemon started, by interface and device or origin.
+    peers: BTreeMap<&'static str, BTreeMap<String, PeerCalls>>,
 }
 
 #[derive(Serialize)]
@@ -211,8 +216,11 @@ struct LastCollectionPage {
 
 impl CollectorPage {
     fn of(program: &Program, stats: &CollectorStats) -> Self {
-        let stats = stats.snapshot();
+        let mut stats = stats.snapshot();
+        let usage = std::mem::take(&mut stats.totals.usage);
+        let peers = CAPABILITIES.iter().filter_map(|one| Some((one.name, usage.of(one.name)?.by_peer.clone())));
         Self {
+            peers: peers.filter(|(_, by_peer)| !by_peer.is_empty()).collect(),
             program: program.to_string(),
             state: metrics::CollectorState::of(&stats).name(),
             interval_seconds: stats.interval.seconds(),

@@ -7,13 +7,17 @@
 )]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs,
     io::Write as _,
+    net::Shutdown,
     process::{Command, Stdio},
+    sync::Mutex,
 };
 
-use pattoo_tests::{Cli, Site, binary, guest, has_program, modbus_device, peer, python, unused_address, web_site};
+use pattoo_tests::{
+    Cli, RawSite, Site, binary, guest, has_program, http_ok, modbus_device, peer, python, unused_address, web_site,
+};
 use serde_json::{Value, json};
 
 use crate::delivery::long_queue::fill;
@@ -31,6 +35,19 @@ fn families(page: &str) -> Vec<Value> {
     serde_json::from_slice(&output.stdout).expect("the page can be read")
 }
 
+/// A site that answers the first request of each connection, and closes the connection on the second.
+fn site_that_closes_kept_connections() -> RawSite {
+    let answered = Mutex::new(HashSet::new());
+    RawSite::scripted(move |_, stream| {
+        let from = stream.peer_addr().expect("a connection");
+        if answered.lock().expect("no thread panics while it holds the lock").insert(from) {
+            stream.write_all(&http_ok(r#"{"ABC": 1.5}"#)).expect("the client reads");
+        } else {
+            stream.shutdown(Shutdown::Both).expect("it is open");
+        }
+    })
+}
+
 #[test]
 fn prometheus_client_parses_every_metric_of_collectors_devices_and_sites() {
     let cli = Cli::new();
@@ -43,6 +60,9 @@ fn prometheus_client_parses_every_metric_of_collectors_devices_and_sites() {
     let (up, down) = (format!("http://{}", web_site.address()), format!("http://{}", unused_address()));
     let secret = site.file("secret", "s3cr3t-of-the-site");
     let source = |origin: &str| json!({"target": "SITE", "url": format!("{origin}/quotes.json"), "keys": ["ABC"]});
+    let closing_site = site_that_closes_kept_connections();
+    let closing = closing_site.origin();
+    let missing = json!({"target": "SITE", "url": format!("{up}/missing.json"), "keys": ["ABC"]});
     site.configure(&json!([
         {
             "program": "M", "module": guest("modbus_registers"), "polling_interval": 1,
@@ -51,10 +71,11 @@ fn prometheus_client_parses_every_metric_of_collectors_devices_and_sites() {
         },
         {
             "program": "W", "module": guest("lava_script"), "polling_interval": 1,
-            "settings": {"sources": [source(&up), source(&down)]},
+            "settings": {"sources": [source(&up), source(&down), source(&closing), missing]},
             "grants": {"http": [
                 {"origin": up, "headers": {"authorization": {"secret_file": secret}}},
                 {"origin": down},
+                {"origin": closing},
             ]},
         },
     ]));
@@ -98,6 +119,20 @@ fn prometheus_client_parses_every_metric_of_collectors_devices_and_sites() {
     };
     assert!(fetched(&up).0 >= 2.0 && fetched(&up).1 == 0.0, "{:?}", fetched(&up));
     assert!(fetched(&down).0 >= 2.0 && fetched(&down).1 == fetched(&down).0, "{:?}", fetched(&down));
+    let answered = |origin: &str, class: &str| value(&format!("http_responses_total W {origin} {class}"));
+    assert!(answered(&up, "4xx") >= 2.0 && answered(&up, "2xx") >= 2.0, "{values:#?}");
+    assert_eq!(answered(&up, "4xx") + answered(&up, "2xx"), fetched(&up).0);
+    // A repeated request is one fetch, and has one response.
+    assert_eq!((fetched(&closing).1, answered(&closing, "2xx")), (0.0, fetched(&closing).0));
+    let repeated = |origin: &str| value(&format!("http_fetches_repeated_total W {origin}"));
+    assert!(repeated(&closing) >= 1.0 && repeated(&closing) < fetched(&closing).0, "{values:#?}");
+    assert_eq!(repeated(&up), 0.0);
+    let status: Value = serde_json::from_str(&daemon.page("/status").1).expect("JSON");
+    let collectors = status["collectors"].as_array().expect("a list");
+    let peers = &collectors.iter().find(|one| one["program"] == "W").expect("the collector")["peers"]["http"];
+    assert!(peers[&up]["responses"]["4xx"].as_f64() >= Some(2.0), "{peers:#}");
+    assert!(peers[&closing]["repeated"].as_f64() >= Some(1.0), "{peers:#}");
+    assert_eq!(peers[&down]["requests"], peers[&down]["failures"]);
 }
 
 #[test]

@@ -111,6 +111,10 @@ pub struct Counters {
     pub requests: Family,
     /// Those of them that failed.
     pub failures: Family,
+    /// Those that were sent once more.
+    pub repeated: Option<Family>,
+    /// Answers; with a label more, the class of the status.
+    pub responses: Option<Family>,
 }
 
 /// One metric: its name, its type, its labels, and its meaning.

@@ -61,7 +61,7 @@ pub use self::{
     recorded_denials::Denial,
     requested_access::{Recorder, RequestedAccess},
     state::{STATE_ENTRY, StateChanges},
-    usage::{Calls, Usage},
+    usage::{Calls, PeerCalls, Usage},
 };
 pub(crate) use self::{
     bindings::{COMPONENT_TYPE, CollectorPre},

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use serde::Serialize;
+
 /// What a collection used, by the names of capabilities.
 #[derive(Debug, Clone, Default)]
 pub struct Usage(BTreeMap<&'static str, Calls>);
@@ -11,9 +13,28 @@ pub struct Usage(BTreeMap<&'static str, Calls>);
 pub struct Calls {
     /// How long the guest waited for the host, all calls together.
     pub time: Duration,
-    /// By device or origin: the number of requests, and how many of them failed. Only those that
-    /// were granted are listed: what a guest made up is not.
-    pub by_peer: BTreeMap<String, (u64, u64)>,
+    /// By device or origin. Only those that were granted are listed: what a guest made up is not.
+    pub by_peer: BTreeMap<String, PeerCalls>,
+}
+
+/// What became of the requests to one device or origin.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PeerCalls {
+    /// Requests.
+    pub requests: u64,
+    /// Those of them that have no answer.
+    pub failures: u64,
+    /// How often one was sent once more, since the peer had closed the connection before.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub repeated: u64,
+    /// Answers by the class of their status, such as `4xx`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub responses: BTreeMap<&'static str, u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Usage {
@@ -35,18 +56,23 @@ impl Usage {
 }
 
 impl Calls {
-    /// Counts `requests` to `peer`, of which `failed` failed.
-    pub(super) fn count(&mut self, peer: String, requests: u64, failed: u64) {
-        let (all, failures) = self.by_peer.entry(peer).or_default();
-        *all = all.saturating_add(requests);
-        *failures = failures.saturating_add(failed);
+    /// Counts what became of requests to `peer`.
+    pub(super) fn count(&mut self, peer: String, calls: PeerCalls) {
+        let all = self.by_peer.entry(peer).or_default();
+        all.requests = all.requests.saturating_add(calls.requests);
+        all.failures = all.failures.saturating_add(calls.failures);
+        all.repeated = all.repeated.saturating_add(calls.repeated);
+        for (class, count) in calls.responses {
+            let of_class = all.responses.entry(class).or_default();
+            *of_class = of_class.saturating_add(count);
+        }
     }
 
     /// Adds those of another collection.
     pub fn add(&mut self, other: Self) {
         self.time = self.time.saturating_add(other.time);
-        for (peer, (requests, failed)) in other.by_peer {
-            self.count(peer, requests, failed);
+        for (peer, calls) in other.by_peer {
+            self.count(peer, calls);
         }
     }
 }

@@ -2,7 +2,10 @@
 //! takes.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -11,7 +14,7 @@ use pattoo_fetch::{Cap, Error, Exhausted, Limits, Meter, Request, Response, Wait
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{denied::denial_of, requested_origins};
-use crate::capability::{Account, Calls, Charge, Context, LimitReached};
+use crate::capability::{Account, Calls, Charge, Context, LimitReached, PeerCalls};
 
 /// What a fetch takes while it is under way, beside the texts of its request and its response: the
 /// HTTP library's buffer for one connection, at its largest, and what it keeps of one request.
@@ -184,8 +187,11 @@ impl Web {
         let recorder = self.0.context.assignment.recorder.as_ref();
         let charge = self.0.context.account.charge(PER_FETCH).map_err(WebRefusal::End)?;
         let meter = FetchMeter { web: self, charge: Mutex::new(charge), stopped: Mutex::default() };
+        let repeated = AtomicU64::new(0);
         let watch = |visit: pattoo_fetch::Visit<'_>| {
-            if let Some(recorder) = recorder {
+            if visit.again {
+                repeated.fetch_add(1, Ordering::Relaxed);
+            } else if let Some(recorder) = recorder {
                 requested_origins::visit(recorder, &visit);
             }
         };
@@ -195,7 +201,14 @@ impl Web {
         used.calls.time = used.calls.time.saturating_add(began.elapsed());
         // One of an origin that was not granted is counted for none.
         if let Some(origin) = origin {
-            used.calls.count(origin, 1, u64::from(result.is_err()));
+            let class = result.as_ref().ok().map(|response| status_class(response.status));
+            let calls = PeerCalls {
+                requests: 1,
+                failures: u64::from(result.is_err()),
+                repeated: repeated.into_inner(),
+                responses: class.map(|class| (class, 1)).into_iter().collect(),
+            };
+            used.calls.count(origin, calls);
         }
         drop(used);
         match result {
@@ -249,6 +262,18 @@ impl Web {
 
     fn used(&self) -> MutexGuard<'_, Used> {
         lock(&self.0.used)
+    }
+}
+
+/// The class of a status (RFC 9110 section 15).
+fn status_class(status: u16) -> &'static str {
+    match status {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        500..=599 => "5xx",
+        _ => "other",
     }
 }
 

@@ -93,6 +93,20 @@ static COUNTERS: Counters = Counters {
         help: "Requests without a response of any status: timeouts, refused or denied requests, responses that are too large.",
         previous_name: None,
     },
+    repeated: Some(Family {
+        name: "pattoo_wasm_http_fetches_repeated_total",
+        kind: "counter",
+        labels: &["program", "origin"],
+        help: "How often a GET or HEAD was sent once more, since the site had closed the kept connection.",
+        previous_name: None,
+    }),
+    responses: Some(Family {
+        name: "pattoo_wasm_http_responses_total",
+        kind: "counter",
+        labels: &["program", "origin", "status"],
+        help: "Responses that a collector got, by the class of their status: 1xx, 2xx, 3xx, 4xx, 5xx, other.",
+        previous_name: None,
+    }),
 };
 
 /// What one collection sees of it.

@@ -10,7 +10,7 @@ use pattoo_base::{
 use pattoo_modbus::{Endpoint, ReadError, Span, Table, Words};
 
 use super::{DEFAULT_UNIT, DeviceGrant, DeviceName, denied::denial_of_device, requested_devices};
-use crate::capability::{Host, LimitReached, bindings::pattoo::agent::modbus as wit};
+use crate::capability::{Host, LimitReached, PeerCalls, bindings::pattoo::agent::modbus as wit};
 
 /// What a span of a call takes in the host's memory beside its device's name and its values:
 /// itself, its place in the plan, its result with the text of an error.
@@ -134,7 +134,9 @@ impl Host {
         let mut read: HashMap<usize, Result<Words, ReadError>> = HashMap::with_capacity(spans.len());
         for (name, indices, results) in join_all(reads).await {
             let failed = results.iter().filter(|result| result.is_err()).count();
-            self.capabilities.modbus.calls.count(name.to_string(), results.len() as u64, failed as u64);
+            let (requests, failures) = (results.len() as u64, failed as u64);
+            let calls = PeerCalls { requests, failures, ..PeerCalls::default() };
+            self.capabilities.modbus.calls.count(name.to_string(), calls);
             read.extend(indices.iter().copied().zip(results));
         }
         self.capabilities.modbus.calls.time = self.capabilities.modbus.calls.time.saturating_add(began.elapsed());

@@ -79,6 +79,8 @@ static COUNTERS: Counters = Counters {
         help: "Spans that could not be read: timeouts, broken connections, exceptions.",
         previous_name: None,
     },
+    repeated: None,
+    responses: None,
 };
 
 /// How much of the field one collection has used.
