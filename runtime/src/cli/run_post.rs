@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use pattoo_base::{invariant::Invariant as _, secret::Secret};
 use pattoo_measurement::Program;
 use pattoo_output::{
-    DeliverySettings, OutputSettings as _, ServerUrl, deliver_now,
+    DeliverySettings, NotDelivered, OutputSettings as _, ServerUrl, deliver_now,
     pattoo::{self, Body},
 };
 use pattoo_spool::{Spool, SpoolLimits, StoredId};
@@ -113,9 +113,13 @@ impl Destination {
             (output.id(), DeliverySettings { outputs: vec![output], ..DeliverySettings::default() });
         deliver_now(spool, settings, body.agent_id(), &output_id, id, POST_WITHIN).await.map_err(|error| {
             let failure = Failure::new(Exit::NotDelivered, format!("not delivered: {error}"));
+            let help = match error {
+                NotDelivered::Refused { help: Some(help), .. } => help,
+                _ => "check the URL of --post and that the server runs".to_owned(),
+            };
             Undelivered::Queued(failure.help(format!(
-                "check the URL of --post and that the server runs; payload {id} stays in the spool, and the next run of \
-                 {program} with --post, or the daemon, delivers it"
+                "{help}; payload {id} stays in the spool, and the next run of {program} with --post, or the daemon, \
+                 delivers it"
             )))
         })?;
         tracing::info!("{program}: {} datapoints delivered", body.datapoints());

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use pattoo_tests::{Cli, Site, assert_refused, assert_says, emits_and, guest, unused_address, value_of};
+use pattoo_tests::{Cli, RawSite, Site, assert_refused, assert_says, emits_and, guest, unused_address, value_of};
 use serde_json::{Value, json};
 
 const GOOD: &str = "i32.const 512";
@@ -48,6 +48,28 @@ fn token_comes_from_configuration_or_command_and_goes_only_to_its_server() {
     let (code, said) = run(&[]);
     assert!(code == Some(2) && said.contains("NOT_SET_ANYWHERE"), "{said}");
     assert_eq!(cli.received().len(), 4);
+}
+
+#[test]
+fn help_after_a_post_fits_the_answer_and_posts_name_this_program() {
+    let cli = Cli::new();
+    cli.file("a.wat", emits_and(GOOD));
+    for (answer, words) in [
+        (
+            "301 Moved\r\nLocation: https://pattoo.example.org/new/pattoo/api/v1/agent/receive/1",
+            "https://pattoo.example.org/new: change",
+        ),
+        ("403 Forbidden", "set the `token` of the output"),
+        ("404 Not Found", "check the path of the output's URL"),
+        ("413 Too Large", "lower `max_payload` of the output"),
+        ("502 Bad Gateway", "start the server behind it"),
+    ] {
+        let site = RawSite::answering(move |_| format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n").into_bytes());
+        let run = cli.run(&["run", "a.wat", "--post", &site.origin()]);
+        assert_refused(&run, 5, &["not delivered", words, "stays in the spool"]);
+        let agent = format!("user-agent: pattoo-wasm/{}\r\n", env!("CARGO_PKG_VERSION"));
+        assert!(site.seen()[0].to_lowercase().contains(&agent), "{:?}", site.seen());
+    }
 }
 
 #[test]

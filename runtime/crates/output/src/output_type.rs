@@ -162,6 +162,8 @@ pub struct SendError {
     pub verdict: Verdict,
     /// What the output answered, or what failed, as a sentence.
     pub text: String,
+    /// What can be done about it, as an imperative.
+    pub help: Option<String>,
     /// How long the output asked to be left alone.
     pub retry_after: Option<Duration>,
 }

@@ -135,7 +135,10 @@ impl Sender {
         let mut turn = Turn::of(End::More);
         turn.end = match self.turn(queue, &mut turn).await {
             Ok(end) => end,
-            Err(error) => End::Failed { text: error.to_string() },
+            Err(error) => {
+                turn.help = None;
+                End::Failed { text: error.to_string() }
+            }
         };
         turn
     }
@@ -216,6 +219,7 @@ impl Sender {
             tracing::debug!("{}: {} datapoints delivered (payload {})", payload.program, payload.count, payload.id);
             return Ok(Sent::Delivered);
         };
+        turn.help.clone_from(&error.help);
         self.not_accepted(queue, payload, error).await
     }
 
@@ -226,7 +230,7 @@ impl Sender {
         payload: &QueuedPayload,
         error: SendError,
     ) -> Result<Sent, SpoolError> {
-        let SendError { verdict, text, retry_after } = error;
+        let SendError { verdict, text, retry_after, .. } = error;
         let program = payload.program.clone();
         let strikes = self.settings.strikes;
         let refusal = |of_the_payload, first_counts, strikes| Refusal {
@@ -365,8 +369,13 @@ fn find(configured: &HashMap<OutputId, Output>, id: &OutputId) -> Option<Output>
 #[derive(Debug, thiserror::Error)]
 pub enum NotDelivered {
     /// The output did not accept it, or one that was stored before it.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{text}")]
+    Refused {
+        /// What it answered.
+        text: String,
+        /// What can be done about it.
+        help: Option<String>,
+    },
     /// It was put into quarantine.
     #[error("payload {0} is in quarantine: {1}")]
     Quarantined(StoredId, String),
@@ -398,13 +407,13 @@ pub async fn deliver_now(
     let queue = QueueId { output: output.clone(), agent: agent_key(agent)? };
     let work = async {
         loop {
-            let end = sender.work(&queue).await.end;
+            let Turn { end, help, .. } = sender.work(&queue).await;
             let Some(found) = spool.show(id).await? else { return Ok(()) };
             if found.info.quarantined {
                 return Err(NotDelivered::Quarantined(id, found.info.refusal.unwrap_or_default()));
             }
             if let Some(text) = end.problem() {
-                return Err(NotDelivered::Refused(text.to_owned()));
+                return Err(NotDelivered::Refused { text: text.to_owned(), help });
             }
             if end == End::Locked {
                 tokio::time::sleep(LOCKED_WAIT).await;

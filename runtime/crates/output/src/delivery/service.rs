@@ -211,9 +211,10 @@ impl Service {
 
     /// Logs what changed.
     fn log(&mut self, queue: &QueueId, turn: &Turn, concern: Concern) {
+        let help = turn.help.as_deref().map_or_else(String::new, |help| format!("; {help}"));
         match self.log.of(queue, turn, concern) {
-            Some(Line::Error(text)) => tracing::error!("{text}"),
-            Some(Line::Warning(text)) => tracing::warn!("{text}"),
+            Some(Line::Error(text)) => tracing::error!("{text}{help}"),
+            Some(Line::Warning(text)) => tracing::warn!("{text}{help}"),
             Some(Line::Info(text)) => tracing::info!("{text}"),
             None => {
                 if let Some(text) = turn.end.problem() {

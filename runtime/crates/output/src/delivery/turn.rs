@@ -11,12 +11,14 @@ pub(crate) struct Turn {
     pub(crate) slow: Option<bool>,
     /// Why the turn ended.
     pub(crate) end: End,
+    /// What can be done about it.
+    pub(crate) help: Option<String>,
 }
 
 impl Turn {
     /// A turn in which nothing was accepted.
     pub(crate) fn of(end: End) -> Self {
-        Self { accepted: false, slow: None, end }
+        Self { accepted: false, slow: None, end, help: None }
     }
 }
 

@@ -64,7 +64,7 @@ impl Appender {
 impl Client for Appender {
     fn send<'a>(&'a self, _: &'a QueueId, bytes: Vec<u8>) -> BoxFuture<'a, Result<(), SendError>> {
         async move {
-            let failed = |text| SendError { verdict: Verdict::Unavailable, text, retry_after: None };
+            let failed = |text| SendError { verdict: Verdict::Unavailable, text, help: None, retry_after: None };
             self.append(bytes).await.map_err(failed)
         }
         .boxed()

@@ -20,6 +20,8 @@ pub enum PostError {
         answer: String,
         /// How long it wants to be left alone.
         retry_after: Option<Duration>,
+        /// What can be done about it.
+        help: String,
     },
     /// No client for it can be made.
     #[error("cannot post to {server}: {detail}")]
@@ -61,6 +63,19 @@ impl PostError {
         }
     }
 
+    /// What can be done about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Refused { help, .. } => help.clone(),
+            Self::Unusable { .. } | Self::Unreachable { .. } => {
+                "start the server, or correct the URL of the output".to_owned()
+            }
+            Self::NoAnswer { .. } => {
+                "check that the URL of the output is that of a pattoo server, and that it is not overloaded".to_owned()
+            }
+        }
+    }
+
     /// How long the server asked to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -72,7 +87,8 @@ impl PostError {
 
 impl From<PostError> for SendError {
     fn from(error: PostError) -> Self {
-        Self { verdict: error.verdict(), retry_after: error.retry_after(), text: error.to_string() }
+        let (verdict, retry_after) = (error.verdict(), error.retry_after());
+        Self { verdict, retry_after, text: error.to_string(), help: Some(error.help()) }
     }
 }
 

@@ -16,7 +16,7 @@ use reqwest::header;
 use super::{
     CONTENT_TYPE, ServerUrl,
     answer::{PostError, retry_after},
-    split,
+    answer_help, split,
 };
 use crate::output_type::{Client, Encoded, SendError};
 
@@ -50,6 +50,7 @@ impl Poster {
         let tls = trust.client_config().map_err(|error| unusable(error.to_string()))?;
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
+            .user_agent(concat!("pattoo-wasm/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
@@ -92,8 +93,10 @@ impl Poster {
             let _ = beginning(response).await;
             return Ok(());
         }
+        let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+        let help = answer_help::for_status(status.as_u16(), location, &self.server, self.token.is_some());
         let answer = beginning(response).await;
-        Err(PostError::Refused { server: self.server.to_string(), status: status.as_u16(), answer, retry_after })
+        Err(PostError::Refused { server: self.server.to_string(), status: status.as_u16(), answer, retry_after, help })
     }
 }
 

@@ -10,6 +10,7 @@
 //! fits).
 
 mod answer;
+mod answer_help;
 mod batch;
 mod body;
 mod checksum;

@@ -6,7 +6,7 @@ use pattoo_spool::{AgentKey, OutputId};
 use url::Url;
 
 /// Where pattoo's agents post, below the server's base URL; the agent id follows.
-const RECEIVE_PATH: &str = "/pattoo/api/v1/agent/receive/";
+pub(super) const RECEIVE_PATH: &str = "/pattoo/api/v1/agent/receive/";
 
 /// The base URL of a pattoo server, such as `http://192.0.2.5:20201`. Pattoo's own path is appended to it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -20,7 +20,7 @@ fn unavailable(text: &str) -> End {
 }
 
 fn turn(end: End) -> Turn {
-    Turn { accepted: end == End::More, slow: None, end }
+    Turn { accepted: end == End::More, slow: None, end, help: None }
 }
 
 /// What was said of these turns.

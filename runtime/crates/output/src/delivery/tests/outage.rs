@@ -227,7 +227,7 @@ async fn a_command_delivers_what_came_before_and_says_what_it_could_not() {
     let id = agent('a');
     let deliver = |stored| deliver_now(&spool, settings(), &id, server.url.id(), stored, LONG);
     let error = deliver(first).await.unwrap_err();
-    assert!(matches!(&error, NotDelivered::Refused(text) if text.contains("503")), "{error}");
+    assert!(matches!(&error, NotDelivered::Refused { text, .. } if text.contains("503")), "{error}");
     server.answers(|_, _| 200);
     let second = put(&spool, &server.url, 'a', "second").await;
     deliver(second).await.unwrap();

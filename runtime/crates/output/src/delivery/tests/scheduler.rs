@@ -32,7 +32,7 @@ fn refused() -> Turn {
 
 /// A body was taken, and it was the last.
 fn taken() -> Turn {
-    Turn { accepted: true, slow: Some(false), end: End::More }
+    Turn { accepted: true, slow: Some(false), end: End::More, help: None }
 }
 
 fn empty() -> Turn {
@@ -166,7 +166,7 @@ fn answer_to_one_agent_holds_up_no_other_whatever_it_asks_for() {
 }
 
 fn empty_after_taken(_: &QueueId) -> Turn {
-    Turn { accepted: true, slow: Some(false), end: End::Empty }
+    Turn { accepted: true, slow: Some(false), end: End::Empty, help: None }
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn the_queue_of_a_server_that_does_not_know_us_is_held() {
 #[test]
 fn slow_or_failing_queues_leave_slots_to_the_others() {
     let (mut scheduler, now) = (QueueScheduler::new(|| 1.0, LONGEST).with_slots(8), Instant::now());
-    let slow = Turn { accepted: true, slow: Some(true), end: End::More };
+    let slow = Turn { accepted: true, slow: Some(true), end: End::More, help: None };
     let digits: Vec<char> = "0123456789".chars().collect();
     for digit in &digits {
         scheduler.offer(queue(*digit, S));
