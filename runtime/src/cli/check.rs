@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use pattoo_base::{files, users::User};
+use pattoo_base::{files, tls::Trust, users::User};
 use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::AgentId;
 use pattoo_output::NamedOutput;
@@ -19,12 +19,10 @@ use pattoo_sandbox::{
     capability::{CAPABILITIES, GrantError},
 };
 use pattoo_settings::{ConfigError, Place, Problem, Severity};
+use url::Url;
 
 use super::{Exit, Failure, exit::Finding, stdout::print_line};
-use crate::{
-    config::{CollectorSettings, ConfigDirectory, DataDirectory, Loaded, OURS, PathStep, modules, schema},
-    daemon::GRANT_HELP,
-};
+use crate::config::{CollectorSettings, ConfigDirectory, DataDirectory, Loaded, OURS, PathStep, modules, schema};
 
 /// The time for reaching an output.
 const REACHABLE_WITHIN: Duration = Duration::from_secs(3);
@@ -154,6 +152,18 @@ impl DaemonUser {
     }
 }
 
+/// Outputs whose certificates cannot be verified.
+fn untrusted(loaded: &Loaded) -> Vec<Problem> {
+    let urls = loaded.configuration.outputs.iter().filter_map(|output| output.output.settings().url());
+    let problem = |url: &Url| {
+        let error = Trust::default().config(usize::from(url.scheme() == "https")).err()?;
+        let what = format!("{url} cannot be posted to: {error}");
+        let help = error.help().to_owned();
+        Some(Problem { severity: Severity::Error, what, place: loaded.place_of_outputs(), help })
+    };
+    urls.filter_map(problem).collect()
+}
+
 /// Checks everything but the outputs. It takes the time of compiling all modules.
 fn everything_else(loaded: &Loaded, own: &OwnEndpoints, user: &DaemonUser) -> Result<Vec<Problem>, Failure> {
     let compiler = super::compiler()?;
@@ -164,7 +174,8 @@ fn everything_else(loaded: &Loaded, own: &OwnEndpoints, user: &DaemonUser) -> Re
     let sandbox = Sandbox::with_trials(concurrent, compiler, None)
         .map_err(|error| Failure::internal(error).help(super::ENGINE_HELP))?;
     let mut modules = Modules { sandbox: &sandbox, user, loaded: HashMap::new() };
-    let mut problems = user.does(|| [directories(loaded), loaded.exposures(), own_files(loaded)].concat());
+    let mut problems =
+        user.does(|| [directories(loaded), untrusted(loaded), loaded.exposures(), own_files(loaded)].concat());
     problems.extend(status(loaded));
     problems.extend(loaded.configuration.change_of_name());
     problems.extend(sandbox.shortage().map(|what| {
@@ -231,7 +242,8 @@ fn status(loaded: &Loaded) -> Option<Problem> {
 /// Grants that can never be used.
 fn grants(collector: &CollectorSettings, own: &OwnEndpoints, at: &impl Fn(&[PathStep]) -> Place) -> Vec<Problem> {
     let problem = |error: GrantError| {
-        Problem::error(error.to_string(), at(&[PathStep::Key("grants"), PathStep::Key(error.capability)]), GRANT_HELP)
+        let place = at(&[PathStep::Key("grants"), PathStep::Key(error.capability)]);
+        Problem::error(error.to_string(), place, error.help())
     };
     collector.grants.check(&collector.limits.collection, own).into_iter().map(problem).collect()
 }

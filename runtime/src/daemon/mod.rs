@@ -57,7 +57,7 @@ pub use self::{
     daemon_status::{DaemonStatus, LATENESS_BOUNDS, LatenessHistogram, RunningCollection},
     metrics::{CollectorState, FAMILIES, page as metrics_page},
     module_loader::{CollectorLoadError, DesiredCollector, FileStamp, Loader, PreparedCollector},
-    plan::{DaemonResources, GRANT_HELP, PlanError, plan},
+    plan::{DaemonResources, PlanError, plan},
     status_server::StatusServer,
     supervisor::Supervisor,
     systemd_notify::{Notifier, ServiceState},

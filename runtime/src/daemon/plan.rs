@@ -56,13 +56,10 @@ impl PlanError {
                 Some(format!("set {server} or `outputs:` in pattoo_wasm.yaml, or `ip_address` in pattoo.yaml"))
             }
             Self::AgentId { error, .. } => error.help(),
-            Self::Grant { .. } => Some(GRANT_HELP.to_owned()),
+            Self::Grant { error, .. } => Some(error.help().to_owned()),
         }
     }
 }
-
-/// What to do about a grant that cannot be used.
-pub const GRANT_HELP: &str = "remove this grant, or correct it";
 
 /// What outlives a reload: the spool, the connections that collectors share, their state, and the
 /// delivery.

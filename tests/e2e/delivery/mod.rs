@@ -1,5 +1,6 @@
 //! From a collection to the server: payloads, the spool, full disks, and crashes.
 
+mod authorities;
 mod crash;
 pub(crate) mod disk_faults;
 mod full_disk;

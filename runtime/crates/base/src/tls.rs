@@ -16,11 +16,12 @@ use thiserror::Error;
 
 /// The trusted certificate authorities: those of the system, and added ones.
 ///
-/// Those of the system are read when the first `https` origin is granted, once for all clones.
+/// Those of the system are read for the first client of an `https` site, once for all clones; if there are none, for the
+/// next one again.
 #[derive(Clone)]
 pub struct Trust {
     added: Vec<CertificateDer<'static>>,
-    verifier: Arc<OnceLock<Result<Arc<Verifier>, rustls::Error>>>,
+    verifier: Arc<OnceLock<Arc<Verifier>>>,
 }
 
 /// The time of this machine, for the message about a certificate that is not valid at that time:
@@ -47,8 +48,22 @@ pub enum TrustError {
     #[error("cannot use the certificate of the client: {0}")]
     Identity(String),
     /// There are no certificate authorities.
-    #[error("cannot verify certificates of https origins: {0} (install the certificate authorities of the system)")]
+    #[error("cannot verify certificates: {0}")]
     Roots(String),
+}
+
+impl TrustError {
+    /// What can be done about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Pem(_) => "write the certificates in PEM format",
+            Self::Identity(_) => "write the certificate of the client and its private key in PEM format",
+            Self::Roots(_) => {
+                "install the CA certificates of the system (Debian: `apt-get install ca-certificates`), or name a file that has \
+                 them with SSL_CERT_FILE"
+            }
+        }
+    }
 }
 
 /// Shared by all clients without added authorities: the store of the system has some hundred
@@ -71,13 +86,12 @@ impl Trust {
         Ok(Self { added, verifier: Arc::default() })
     }
 
-    /// The TLS settings of a client for one server.
-    pub fn client_config(&self) -> Result<ClientConfig, TrustError> {
-        self.config(1)
-    }
-
     /// The TLS settings of a client with this number of `https` origins. Sessions are resumed
-    /// within a client, never across clients.
+    /// within a client, never across clients. Without such an origin no authority is needed.
+    ///
+    /// # Errors
+    ///
+    /// When there is such an origin and there are no authorities.
     pub fn config(&self, origins: usize) -> Result<ClientConfig, TrustError> {
         let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -88,14 +102,23 @@ impl Trust {
             config.resumption = Resumption::disabled();
             return Ok(config);
         }
-        let verifier = self
-            .verifier
-            .get_or_init(|| Verifier::new_with_extra_roots(self.added.iter().cloned(), provider).map(Arc::new))
-            .clone()
-            .map_err(|error| TrustError::Roots(error.to_string()))?;
+        let verifier = self.verifier(provider)?;
         let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         config.resumption = Resumption::in_memory_sessions(origins.saturating_mul(2));
         Ok(config)
+    }
+
+    fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<Verifier>, TrustError> {
+        if let Some(verifier) = self.verifier.get() {
+            return Ok(Arc::clone(verifier));
+        }
+        let verifier = Verifier::new_with_extra_roots(self.added.iter().cloned(), provider).map_err(|error| {
+            TrustError::Roots(match error {
+                rustls::Error::General(text) => text,
+                error => error.to_string(),
+            })
+        })?;
+        Ok(Arc::clone(self.verifier.get_or_init(|| Arc::new(verifier))))
     }
 }
 

@@ -82,9 +82,14 @@ pub enum SetupError {
         /// The header.
         header: HeaderName,
     },
-    /// TLS cannot be used.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
+    /// The certificates of these origins cannot be verified, whatever they are.
+    #[error("{origins} cannot be fetched from: {error}")]
+    Trust {
+        /// The `https` origins granted, as text.
+        origins: String,
+        /// Why.
+        error: TrustError,
+    },
 }
 
 /// The web as one collector sees it.
@@ -123,7 +128,8 @@ pub type Watch<'a> = &'a (dyn Fn(Visit<'_>) + Sync);
 struct Site {
     grants: Vec<OriginGrant>,
     reachable: Arc<Reachable>,
-    connections: Connections,
+    /// None can be made without certificate authorities.
+    connections: Result<Connections, TrustError>,
 }
 
 impl Client {
@@ -140,14 +146,16 @@ impl Client {
             check(&grant, &own)?;
             by_origin.entry(grant.origin.clone()).or_default().push(grant);
         }
-        let tls = on.trust.config(by_origin.keys().filter(|origin| origin.scheme() == Scheme::Https).count())?;
+        let https = by_origin.keys().filter(|origin| origin.scheme() == Scheme::Https).count();
+        let (plain, tls) = (on.trust.config(0), on.trust.config(https));
         let site = |(origin, grants): (Origin, Vec<OriginGrant>)| {
             let private = grants.iter().any(|grant| grant.private);
             let may_be_ours = grants.iter().any(OriginGrant::is_own);
             let refused = if may_be_ours { Arc::default() } else { Arc::clone(&own) };
             let reachable = Arc::new(Reachable { origin: origin.clone(), private, own: refused });
             let resolver = Checked { resolver: Arc::clone(&on.resolver), reachable: Arc::clone(&reachable) };
-            let connections = Connections::new(&limits, resolver, tls.clone(), origin.scheme());
+            let tls = if origin.scheme() == Scheme::Https { &tls } else { &plain };
+            let connections = tls.clone().map(|tls| Connections::new(&limits, resolver, tls, origin.scheme()));
             (origin, Site { grants, reachable, connections })
         };
         let sites = by_origin.into_iter().map(site).collect();
@@ -170,6 +178,20 @@ impl Client {
     ) -> Result<Response, Error> {
         let (after, wait) = Patience::shorter(request.timeout, self.limits.total, Wait::Total);
         timeout(after, self.follow(request, watch, meter)).await.map_err(|_| Error::Timeout { wait, after })?
+    }
+
+    /// Whether every granted origin can be fetched from, as far as this machine knows.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Trust`]: there are no certificate authorities for an `https` origin.
+    pub fn check(&self) -> Result<(), SetupError> {
+        let untrusted = self.sites.iter().filter_map(|(origin, site)| Some((origin, site.connections.as_ref().err()?)));
+        let (mut origins, errors): (Vec<String>, Vec<&TrustError>) =
+            untrusted.map(|(origin, error)| (origin.to_string(), error)).unzip();
+        let Some(error) = errors.first() else { return Ok(()) };
+        origins.sort_unstable();
+        Err(SetupError::Trust { origins: origins.join(", "), error: TrustError::clone(error) })
     }
 
     /// The limits of each fetch.
@@ -209,6 +231,10 @@ impl Client {
         if let Some(address) = hop.origin.address() {
             site.reachable.check(address).map_err(denied)?;
         }
+        let connections = match &site.connections {
+            Ok(connections) => connections,
+            Err(error) => return Err(Error::Tls(format!("{}: {error}", hop.origin))),
+        };
         let visit = |again| Visit {
             origin: &hop.origin,
             method: &hop.method,
@@ -221,11 +247,11 @@ impl Client {
         let limits = &self.limits;
         let (request, asked_for_coding) = prepared(hop, grant)?;
         let exchange = async {
-            match site.connections.send(request).await {
+            match connections.send(request).await {
                 // RFC 9110 section 9.2.2: these can be repeated, whatever became of the first.
                 Err(lost) if [Method::GET, Method::HEAD].contains(&hop.method) && was_closed(&lost) => {
                     watch(visit(true));
-                    site.connections.send_fresh(prepared(hop, grant)?.0).await
+                    connections.send_fresh(prepared(hop, grant)?.0).await
                 }
                 answer => answer,
             }

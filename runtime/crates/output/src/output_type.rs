@@ -59,8 +59,8 @@ pub trait OutputSettings: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Why there can be none, as a sentence.
-    fn connect(&self, options: &ClientOptions) -> Result<Arc<dyn Client>, String>;
+    /// Why there can be none.
+    fn connect(&self, options: &ClientOptions) -> Result<Arc<dyn Client>, SendError>;
 
     /// Looks whether it can be reached, within `bound`. It may be that payloads are refused all the same.
     fn probe(&self, bound: Duration) -> BoxFuture<'_, Result<(), String>>;

@@ -151,7 +151,10 @@ impl Sender {
         };
         let client = match self.client(&queue.output) {
             Ok(client) => client,
-            Err(text) => return Ok(End::Unavailable { text }),
+            Err(SendError { text, help, .. }) => {
+                turn.help = help;
+                return Ok(End::Unavailable { text });
+            }
         };
         let payloads = self.spool.next(queue).await?;
         if payloads.is_empty() {
@@ -342,13 +345,18 @@ impl Sender {
         lock(&self.clients).values().filter_map(|connected| connected.client.clock_at_boot()).min()
     }
 
-    fn client(&self, id: &OutputId) -> Result<Arc<dyn Client>, String> {
+    fn client(&self, id: &OutputId) -> Result<Arc<dyn Client>, SendError> {
         let mut clients = lock(&self.clients);
         if let Some(connected) = clients.get(id) {
             return Ok(Arc::clone(&connected.client));
         }
-        let output = find(&lock(&self.configured), id).ok_or_else(|| {
-            format!("the output `{id}` is no longer configured; its payloads stay in the spool until they are too old")
+        let output = find(&lock(&self.configured), id).ok_or_else(|| SendError {
+            verdict: Verdict::Unavailable,
+            text: format!(
+                "the output `{id}` is no longer configured; its payloads stay in the spool until they are too old"
+            ),
+            help: None,
+            retry_after: None,
         })?;
         let client = output.settings().connect(&self.settings.client_options())?;
         clients.insert(id.clone(), Connected { output, client: Arc::clone(&client) });

@@ -15,7 +15,7 @@ use pattoo_settings::{
 };
 
 use super::{appender::Appender, lines::JsonLines};
-use crate::output_type::{Client, ClientOptions, Encoding, Folders, OutputSettings, max_payload};
+use crate::output_type::{Client, ClientOptions, Encoding, Folders, OutputSettings, SendError, max_payload};
 
 /// A file, as it was configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl OutputSettings for Settings {
         Arc::new(JsonLines)
     }
 
-    fn connect(&self, _: &ClientOptions) -> Result<Arc<dyn Client>, String> {
+    fn connect(&self, _: &ClientOptions) -> Result<Arc<dyn Client>, SendError> {
         Ok(Arc::new(Appender::new(self)))
     }
 

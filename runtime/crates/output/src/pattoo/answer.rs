@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use pattoo_base::tls::TrustError;
 use reqwest::header;
 
 use crate::output_type::{SendError, Verdict};
@@ -31,6 +32,14 @@ pub enum PostError {
         /// Why.
         detail: String,
     },
+    /// Its certificate cannot be verified, whatever it is.
+    #[error("{server} cannot be posted to: {error}")]
+    Untrusted {
+        /// The base URL of the server.
+        server: String,
+        /// Why.
+        error: TrustError,
+    },
     /// No connection could be made, so that nothing of the body was sent.
     #[error("{server} cannot be reached: {detail}")]
     Unreachable {
@@ -53,7 +62,7 @@ impl PostError {
     /// What it can mean.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Unusable { .. } | Self::Unreachable { .. } => Verdict::Unavailable,
+            Self::Unusable { .. } | Self::Untrusted { .. } | Self::Unreachable { .. } => Verdict::Unavailable,
             Self::Refused { status: 401 | 403, .. } => Verdict::Unauthorised,
             Self::Refused { status: 408 | 429 | 502 | 503 | 504, .. } | Self::NoAnswer { .. } => Verdict::Busy,
             Self::Refused { status: 413, .. } => Verdict::TooLarge,
@@ -67,6 +76,7 @@ impl PostError {
     pub fn help(&self) -> String {
         match self {
             Self::Refused { help, .. } => help.clone(),
+            Self::Untrusted { error, .. } => error.help().to_owned(),
             Self::Unusable { .. } | Self::Unreachable { .. } => {
                 "start the server, or correct the URL of the output".to_owned()
             }
@@ -80,7 +90,7 @@ impl PostError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
-            Self::Unusable { .. } | Self::Unreachable { .. } | Self::NoAnswer { .. } => None,
+            Self::Unusable { .. } | Self::Untrusted { .. } | Self::Unreachable { .. } | Self::NoAnswer { .. } => None,
         }
     }
 }

@@ -44,10 +44,13 @@ impl Poster {
     ///
     /// # Errors
     ///
-    /// When the system's trust store cannot be used.
+    /// When the server is an `https` one and there are no certificate authorities.
     pub fn new(server: ServerUrl, token: Option<Secret>, trust: &Trust, timeout: Duration) -> Result<Self, PostError> {
         let unusable = |detail: String| PostError::Unusable { server: server.to_string(), detail };
-        let tls = trust.client_config().map_err(|error| unusable(error.to_string()))?;
+        let is_https = server.url().scheme() == "https";
+        let tls = trust
+            .config(usize::from(is_https))
+            .map_err(|error| PostError::Untrusted { server: server.to_string(), error })?;
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(concat!("pattoo-wasm/", env!("CARGO_PKG_VERSION")))

@@ -18,7 +18,7 @@ use url::{Host, Url};
 use super::{PattooJson, Poster, ServerUrl, take_over};
 use crate::{
     OutputName,
-    output_type::{Client, ClientOptions, Encoding, Folders, OutputSettings, max_payload},
+    output_type::{Client, ClientOptions, Encoding, Folders, OutputSettings, SendError, max_payload},
     outputs_section::url_of,
 };
 
@@ -127,9 +127,9 @@ impl OutputSettings for Settings {
         Arc::new(PattooJson)
     }
 
-    fn connect(&self, options: &ClientOptions) -> Result<Arc<dyn Client>, String> {
-        let poster = Poster::new(self.url.clone(), self.token.clone(), &options.trust, options.timeout);
-        poster.map(|poster| Arc::new(poster) as Arc<dyn Client>).map_err(|error| error.to_string())
+    fn connect(&self, options: &ClientOptions) -> Result<Arc<dyn Client>, SendError> {
+        let poster = Poster::new(self.url.clone(), self.token.clone(), &options.trust, options.timeout)?;
+        Ok(Arc::new(poster))
     }
 
     fn probe(&self, bound: Duration) -> BoxFuture<'_, Result<(), String>> {

@@ -9,7 +9,7 @@
 use std::path::Path;
 
 use pattoo_base::secret::Secret;
-use pattoo_fetch::OwnEndpoints;
+use pattoo_fetch::{OwnEndpoints, SetupError};
 use pattoo_settings::{Fields, Key, Kind, Quantity, Reported};
 use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
@@ -148,6 +148,14 @@ impl GrantError {
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
         Self { capability: capability.name, source: Box::new(source) }
+    }
+
+    /// What can be done about it.
+    pub fn help(&self) -> &'static str {
+        match self.source.downcast_ref() {
+            Some(SetupError::Trust { error, .. }) => error.help(),
+            _ => "remove this grant, or correct it",
+        }
     }
 }
 

@@ -68,7 +68,7 @@ static GRANTING: Granting = Granting {
     is_empty: |grants| grants.http.is_empty(),
     check: |grants, limits, own| {
         let client = Client::new(grants.http.clone(), limits.http.fetch, own.clone());
-        client.map(drop).map_err(|error| GrantError::new(&DEFINITION, error))
+        client.and_then(|client| client.check()).map_err(|error| GrantError::new(&DEFINITION, error))
     },
     secrets: |grants| grants.http.iter().flat_map(OriginGrant::attached).map(|(_, secret)| secret).collect(),
     example: "http: [{ origin: \"https://site-a.example.org\" }]",
