@@ -36,7 +36,8 @@ Examples:
 Without --post nothing is sent: the payload that would be posted goes to stdout
 as one line of JSON, logs go to stderr. With --post it is stored first. If the
 server does not accept it, it stays in the spool, with exit code 5: the next run
-of the same program, or the daemon, delivers it (see `pattoo-wasm spool`).
+of the same program, or the daemon, delivers it (see `pattoo-wasm spool`). What
+pattoo's own agent of this name could not post is delivered before it.
 `pattoo_wasm.yaml` has the limits of the spool and the token of the server.";
 
 /// Arguments of `run`.
@@ -85,6 +86,11 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     let limits = args.collection.limits()?;
     let module = Module::read_within(&args.module, &limits.module)?;
     let settings = args.collection.settings()?;
+    // Another directory than that of the configuration has nothing to do with pattoo's own agents.
+    let agents_cache = match directory {
+        Some(_) => None,
+        None => config::agents_cache(&ConfigDirectory::find())?,
+    };
     let directory = directory.map_or_else(DataDirectory::find, Ok)?;
     directory.refuse_other_users()?;
     let plan = args.post.plan()?;
@@ -99,6 +105,9 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     let ids = directory.agent_ids();
     let agent =
         Arc::new(args.collection.agent(&args.module, &directory, |program| AgentId::load_or_create(&ids, program))?);
+    if let (Some(destination), Some(cache)) = (&post, agents_cache) {
+        destination.take_over(&cache, &agent).await;
+    }
     let assignment = Assignment::builder(agent)
         .settings(settings)
         .grants(grants)

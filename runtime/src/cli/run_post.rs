@@ -2,10 +2,13 @@
 //! before it are posted, then it is posted; with the spool, limits and token of the configuration,
 //! if there is one.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use pattoo_base::{invariant::Invariant as _, secret::Secret};
-use pattoo_measurement::Program;
+use pattoo_measurement::{Agent, Program};
 use pattoo_output::{
     DeliverySettings, NotDelivered, OutputSettings as _, ServerUrl, deliver_now,
     pattoo::{self, Body},
@@ -96,6 +99,15 @@ pub(super) enum Undelivered {
 }
 
 impl Destination {
+    /// Moves the backlog of pattoo's own agent of this name into the spool, so that it is delivered
+    /// before anything newer.
+    pub(super) async fn take_over(&self, cache: &Path, agent: &Agent) {
+        let taking = pattoo::take_over(&self.spool, cache, &agent.id, &agent.program, &self.server.url);
+        if let Err(error) = taking.await {
+            tracing::error!("{}: cannot import the backlog of {}: {error}", agent.program, cache.display());
+        }
+    }
+
     /// Stores the payloads of a body, and posts them after those that were stored before.
     pub(super) async fn deliver(&self, body: &Body, program: &Program) -> Result<(), Undelivered> {
         let Self { server, spool } = self;

@@ -43,6 +43,7 @@ pub use self::{
     json_schema::schema,
     log_section::LogBounds,
     own_endpoints::{OwnAddresses, modules, output_names, own_addresses, queues_of},
+    pattoo_files::agents_cache,
     post_settings::Posting,
     settings_section::{SettingsError, check_yaml, merge_setting, read_settings, to_json},
 };

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use pattoo_measurement::PollingInterval;
 use pattoo_output::{NamedOutput, ServerUrl, pattoo};
-use pattoo_settings::{Fields, Problem, Reported, read, shown};
+use pattoo_settings::{ConfigError, Fields, Problem, Reported, read, shown};
 use tracing::level_filters::LevelFilter;
 
 use super::{
@@ -41,6 +41,16 @@ pub(super) struct PattooFiles {
     pub(super) server: Option<ServerUrl>,
     /// The files that were found.
     pub(super) sources: Vec<Source>,
+}
+
+/// Where pattoo's own agents leave what they could not post: `cache_directory` of `pattoo.yaml` in
+/// a directory. Blocks while it reads.
+///
+/// # Errors
+///
+/// Everything that is wrong with pattoo's files.
+pub fn agents_cache(directory: &ConfigDirectory) -> Result<Option<PathBuf>, ConfigError> {
+    Ok(PattooFiles::read(directory)?.cache_directory)
 }
 
 /// The content of one section. All of it is optional.

@@ -2,5 +2,6 @@
 
 mod language_guides;
 mod lints;
+mod migrate_guide;
 mod modbus_guide;
 mod promises;
