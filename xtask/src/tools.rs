@@ -146,7 +146,7 @@ pub(crate) struct Debian {
 }
 
 /// What tests and benchmarks need.
-const OF_TESTS: [Debian; 10] = [
+const OF_TESTS: [Debian; 11] = [
     Debian { shown_by: "clang", package: "clang" },
     Debian { shown_by: "wasm-ld", package: "lld" },
     Debian { shown_by: "cc", package: "gcc" },
@@ -157,6 +157,7 @@ const OF_TESTS: [Debian; 10] = [
     Debian { shown_by: "systemd-analyze", package: "systemd" },
     Debian { shown_by: "strace", package: "strace" },
     Debian { shown_by: "valgrind", package: "valgrind" },
+    Debian { shown_by: "/usr/sbin/nginx", package: "nginx" },
 ];
 
 impl Debian {
@@ -201,7 +202,9 @@ pub(crate) fn install_debian(steps: &mut Steps, what_for: &str, needed: &[Debian
             Command::new("apt-get")
                 .args(["install", "--yes", "--quiet", "--quiet", "--no-install-recommends"])
                 .args(&missing)
-                .env("DEBIAN_FRONTEND", "noninteractive"),
+                .env("DEBIAN_FRONTEND", "noninteractive")
+                // The services of a package are not started: tests start what they need.
+                .envs([("RUNLEVEL", "1"), ("SYSTEMD_OFFLINE", "1")]),
         )
     };
     // The lists of a fresh machine may be empty or old.

@@ -5,6 +5,7 @@ mod crash;
 pub(crate) mod disk_faults;
 mod full_disk;
 pub(crate) mod long_queue;
+mod nginx;
 mod outputs;
 pub(crate) mod pattoo_payload;
 mod run_post;

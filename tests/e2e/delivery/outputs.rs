@@ -177,27 +177,31 @@ fn eight_thousand_registers_arrive_through_a_proxy_that_limits_requests() {
     for max_payload in ["900KiB", "64MiB"] {
         let cli = Cli::new();
         let receiver = cli.receive();
-        let url = format!("http://{}", limiting_proxy(receiver.address()));
-        let folder = cli.folder().display().to_string();
-        cli.file("pattoo.yaml", json!({"pattoo": {"daemon_directory": folder}}).to_string());
-        let server = json!({"url": url, "max_payload": max_payload});
-        cli.file("pattoo_wasm.yaml", json!({"pattoo_wasm": {"server": server, "collectors": []}}).to_string());
-        cli.file("registers.wasm", wat::parse_str(emitter(8_000, 1, 0)).expect("a module in the text format"));
-        let mut run = cli.command(&["run", "registers.wasm", "--program", "REGISTERS", "--post", &url]);
-        let output = run.env("PATTOO_CONFIGDIR", &folder).output().expect("it starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let bodies = cli.received();
-        let sizes: Vec<usize> = bodies.iter().map(|body| body.to_string().len()).collect();
-        assert!(sizes.iter().all(|size| *size <= NGINX_LIMIT), "{max_payload}: {sizes:?}");
-        assert!(sizes.iter().sum::<usize>() > NGINX_LIMIT, "{max_payload}: {sizes:?}");
-        let keys: Vec<String> =
-            rows(&bodies).iter().map(|row| pair(row, "pattoo_key").as_str().expect("a key").to_owned()).collect();
-        let all: Vec<String> = (0..8_000).map(|number| format!("holding_register_{number}")).collect();
-        assert_eq!(keys, all, "{max_payload}: each once and in order");
-        let checksums: BTreeSet<String> =
-            rows(&bodies).iter().map(|row| pair(row, "pattoo_checksum").to_string()).collect();
-        assert_eq!(checksums.len(), 8_000);
+        eight_thousand_registers_arrive(&cli, &format!("http://{}", limiting_proxy(receiver.address())), max_payload);
     }
+}
+
+/// Posts 8000 registers of one collection to `url`, which leads to the receiver of `cli`.
+pub(super) fn eight_thousand_registers_arrive(cli: &Cli, url: &str, max_payload: &str) {
+    let folder = cli.folder().display().to_string();
+    cli.file("pattoo.yaml", json!({"pattoo": {"daemon_directory": folder}}).to_string());
+    let server = json!({"url": url, "max_payload": max_payload});
+    cli.file("pattoo_wasm.yaml", json!({"pattoo_wasm": {"server": server, "collectors": []}}).to_string());
+    cli.file("registers.wasm", wat::parse_str(emitter(8_000, 1, 0)).expect("a module in the text format"));
+    let mut run = cli.command(&["run", "registers.wasm", "--program", "REGISTERS", "--post", url]);
+    let output = run.env("PATTOO_CONFIGDIR", &folder).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let bodies = cli.received();
+    let sizes: Vec<usize> = bodies.iter().map(|body| body.to_string().len()).collect();
+    assert!(sizes.iter().all(|size| *size <= NGINX_LIMIT), "{max_payload}: {sizes:?}");
+    assert!(sizes.iter().sum::<usize>() > NGINX_LIMIT, "{max_payload}: {sizes:?}");
+    let keys: Vec<String> =
+        rows(&bodies).iter().map(|row| pair(row, "pattoo_key").as_str().expect("a key").to_owned()).collect();
+    let all: Vec<String> = (0..8_000).map(|number| format!("holding_register_{number}")).collect();
+    assert_eq!(keys, all, "{max_payload}: each once and in order");
+    let checksums: BTreeSet<String> =
+        rows(&bodies).iter().map(|row| pair(row, "pattoo_checksum").to_string()).collect();
+    assert_eq!(checksums.len(), 8_000);
 }
 
 #[test]
