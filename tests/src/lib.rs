@@ -312,6 +312,13 @@ pub fn modbus_device_on(tables: &Value, transport: &str) -> Running {
     Running::start(&mut command, ReadyLine::OnStdout, port)
 }
 
+/// A Modbus device that is odd in one way, a mode of `odd_modbus_device.py`, and prints every request.
+pub fn odd_modbus_device(mode: &[&str]) -> Running {
+    let mut command = Command::new(python());
+    command.arg(peer("odd_modbus_device.py")).args(mode);
+    Running::start(&mut command, ReadyLine::OnStdout, port)
+}
+
 /// A Modbus device of libmodbus that prints every request, on a free port or on a serial line.
 ///
 /// It holds 300 addresses in each table, holding register n being `n * 257 % 65536`, input register

@@ -4,4 +4,5 @@ mod faults;
 mod mbpoll;
 mod pattoo_agent;
 mod reading;
+mod silence;
 mod transports;

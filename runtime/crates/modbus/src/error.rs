@@ -27,4 +27,40 @@ pub enum ReadError {
     /// The device sent something that is not a reply to the request; the reason.
     #[error("{0}")]
     Protocol(String),
+    /// Nothing was sent for the span, or only a request for more than the span; the reason.
+    #[error("not read: {0}")]
+    NotSent(NotSent),
+}
+
+/// Why nothing was sent for a span that may be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NotSent {
+    /// Other requests to the unit got no reply, in this read or in the last ones.
+    #[error("the unit does not answer")]
+    UnitSilent,
+    /// The unit answers, but earlier requests for the span got no reply. It is requested again after
+    /// ten minutes.
+    #[error("earlier requests for it got no reply")]
+    AddressSilent,
+    /// Too many requests of this read got no reply. The next read continues.
+    #[error("too many requests to the unit got no reply")]
+    TooManySilences,
+}
+
+/// Why a request has no values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RequestError {
+    /// It failed with this error.
+    Failed(ReadError),
+    /// It was sent, and no reply came: either its unit or one of its addresses is silent. The error
+    /// is that of its spans, if nothing more is found out.
+    NoReply(ReadError),
+    /// It was not sent, because an earlier request of the same list to the same unit got no reply.
+    Skipped,
+}
+
+impl From<ReadError> for RequestError {
+    fn from(error: ReadError) -> Self {
+        Self::Failed(error)
+    }
 }

@@ -67,7 +67,7 @@ pub use address::{
 };
 pub use endpoint::{Caller, Endpoint, Endpoints};
 pub use endpoint_settings::{EndpointSettings, MAX_CONNECTIONS};
-pub use error::ReadError;
+pub use error::{NotSent, ReadError};
 pub use model::{
     ExceptionCode, MAX_BITS, MAX_REGISTERS, ManualError, Ranges, RangesError, Readable, Span, SpanError, Table, Unit,
     UnitError, Words, manual_address,

@@ -5,13 +5,16 @@
 //! other requests to the unit wait for its outcome. A reply closes the breaker; no reply opens it
 //! again.
 //!
+//! A request without a reply counts only when it is known that the unit answers nothing, not even a
+//! request for another address: the read that sent it finds that out.
+//!
 //! On a serial line a unit is also *held* after a fault, until its late reply can no longer arrive.
 
 use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use crate::{endpoint_settings::EndpointSettings, error::ReadError, model::Unit};
+use crate::{endpoint_settings::EndpointSettings, model::Unit};
 
 /// The circuit breakers of an endpoint. Units without a fault have no entry.
 #[derive(Debug, Default)]
@@ -23,8 +26,8 @@ pub(super) struct CircuitBreakers {
 struct CircuitBreaker {
     /// Requests in a row without a reply.
     failures: u32,
-    /// The last error, and until when the breaker is open.
-    open: Option<(ReadError, Instant)>,
+    /// Until when the breaker is open.
+    open_until: Option<Instant>,
     /// Whether the probe is in progress.
     probing: bool,
     /// The earliest time of the next request.
@@ -37,10 +40,9 @@ impl CircuitBreakers {
         !self.units.is_empty()
     }
 
-    /// The error for requests to the unit, if its breaker is open.
-    pub(super) fn open(&self, unit: Unit, now: Instant) -> Option<ReadError> {
-        let (error, until) = self.units.get(&unit)?.open.as_ref()?;
-        (now < *until).then(|| error.clone())
+    /// Whether the breaker of the unit is open.
+    pub(super) fn is_open(&self, unit: Unit, now: Instant) -> bool {
+        self.units.get(&unit).and_then(|breaker| breaker.open_until).is_some_and(|until| now < until)
     }
 
     /// The earliest time of the next request to the unit, if it is held.
@@ -57,7 +59,7 @@ impl CircuitBreakers {
     pub(super) fn request_sent(&mut self, unit: Unit) {
         if let Some(breaker) = self.units.get_mut(&unit) {
             breaker.held_until = None;
-            breaker.probing = breaker.open.is_some();
+            breaker.probing = breaker.open_until.is_some();
         }
     }
 
@@ -73,13 +75,13 @@ impl CircuitBreakers {
         self.units.remove(&unit);
     }
 
-    /// The unit did not reply.
-    pub(super) fn failed(&mut self, unit: Unit, error: &ReadError, settings: &EndpointSettings, now: Instant) {
+    /// The unit did not reply to this number of requests.
+    pub(super) fn failed(&mut self, unit: Unit, requests: u32, settings: &EndpointSettings, now: Instant) {
         let breaker = self.units.entry(unit).or_default();
-        breaker.failures = breaker.failures.saturating_add(1);
+        breaker.failures = breaker.failures.saturating_add(requests);
         if breaker.failures >= settings.breaker_threshold.max(1) && !settings.breaker_duration.is_zero() {
-            tracing::debug!(%unit, %error, failures = breaker.failures, "circuit breaker open");
-            breaker.open = now.checked_add(settings.breaker_duration).map(|until| (error.clone(), until));
+            tracing::debug!(%unit, failures = breaker.failures, "circuit breaker open");
+            breaker.open_until = now.checked_add(settings.breaker_duration);
         }
     }
 

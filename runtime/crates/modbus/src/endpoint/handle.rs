@@ -34,7 +34,9 @@ use super::{
 };
 use crate::{
     address::EndpointAddress,
+    endpoint_settings::EndpointSettings,
     error::ReadError,
+    model::Unit,
     transport::{Connection, DeniedAddresses, Opening, after},
 };
 
@@ -105,6 +107,11 @@ impl EndpointHandle {
             let finished = CallerRequest { handle: self, request: Some(request) }.await;
             self.state().queue.settle(finished);
         }
+    }
+
+    /// The unit has answered nothing of a read, for which this number of requests was sent.
+    pub(super) fn unit_is_silent(&self, unit: Unit, requests: u32, settings: &EndpointSettings) {
+        self.state().queue.unit_is_silent(unit, requests, settings);
     }
 
     /// The next request of the job, if its caller sends it; otherwise wakes the task if that has
@@ -296,7 +303,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::{Caller, DeviceUrl, EndpointSettings, Span, Table};
+    use crate::{Caller, DeviceUrl, Span, Table, error::RequestError};
 
     #[tokio::test]
     async fn job_of_many_requests_tries_a_dead_endpoint_once() {
@@ -311,7 +318,10 @@ mod tests {
         assert!(handle.submit(job).is_ok());
         let failures = async {
             let replies: Vec<_> = replies.await.unwrap();
-            assert!(replies.len() == 3 && replies.iter().all(|reply| matches!(reply, Err(ReadError::Connection(_)))));
+            assert!(
+                replies.len() == 3
+                    && replies.iter().all(|reply| matches!(reply, Err(RequestError::Failed(ReadError::Connection(_)))))
+            );
             let failures = handle.state().queue.failures;
             handle.close();
             failures

@@ -8,7 +8,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{Caller, retry::Retries};
 use crate::{
     endpoint_settings::EndpointSettings,
-    error::ReadError,
+    error::RequestError,
     model::{Span, Words},
 };
 
@@ -19,7 +19,7 @@ pub(super) struct Job {
     pub(super) settings: Arc<EndpointSettings>,
     pub(super) caller: Caller,
     /// Takes one reply for each request, in order.
-    pub(super) reply: oneshot::Sender<Vec<Result<Words, ReadError>>>,
+    pub(super) reply: oneshot::Sender<Vec<Result<Words, RequestError>>>,
 }
 
 /// A request without a reply so far.
@@ -36,7 +36,7 @@ pub(super) struct PendingRequest {
 pub(super) struct JobProgress {
     pub(super) id: u64,
     pub(super) job: Job,
-    replies: Vec<Option<Result<Words, ReadError>>>,
+    replies: Vec<Option<Result<Words, RequestError>>>,
     pub(super) pending: VecDeque<PendingRequest>,
 }
 
@@ -52,7 +52,7 @@ impl JobProgress {
     }
 
     /// Sets the reply to a request.
-    pub(super) fn set_reply(&mut self, request: &PendingRequest, reply: Result<Words, ReadError>) {
+    pub(super) fn set_reply(&mut self, request: &PendingRequest, reply: Result<Words, RequestError>) {
         match self.replies.get_mut(request.index) {
             Some(slot) => *slot = Some(reply),
             None => invariant::broken("a pending request has a place for its reply"),
@@ -60,7 +60,7 @@ impl JobProgress {
     }
 
     /// Fails each pending request for which `error` returns an error.
-    pub(super) fn fail(&mut self, error: impl Fn(&PendingRequest) -> Option<ReadError>) {
+    pub(super) fn fail(&mut self, error: impl Fn(&PendingRequest) -> Option<RequestError>) {
         let Self { pending, replies, .. } = self;
         pending.retain(|request| match (error(request), replies.get_mut(request.index)) {
             (Some(error), Some(slot)) => {

@@ -22,7 +22,7 @@ use self::{handle::EndpointHandle, job::Job};
 use crate::{
     address::{EndpointAddress, EndpointKey},
     endpoint_settings::EndpointSettings,
-    error::ReadError,
+    error::{ReadError, RequestError},
     model::{Readable, Span, Words},
     plan::{Learned, Reading},
     tls::TlsSettings,
@@ -178,11 +178,16 @@ impl Endpoint {
     /// - A span of at most `max_registers` (or `max_bits`) is read by one request, so its values
     ///   belong together. A longer span is read in pieces of that size, and fails if one of them
     ///   fails.
-    /// - A request for several spans that gets exception 2, 3 or 4 is halved until the spans that
+    /// - A request for several spans that gets exception 1, 2, 3 or 4 is halved until the spans that
     ///   cause it are found: they fail, the others are read. A bad span among n costs about 2 log2
     ///   n more requests, once: later reads request it alone.
-    /// - After a timeout or a lost connection the other spans of that unit fail too, those of other
-    ///   units do not.
+    /// - A request for several spans that gets no reply, from a unit that answers, is divided until
+    ///   the spans that cause it are found: they fail, the others are read. A silent span costs two
+    ///   or three timeouts, once: later reads do not request it for ten minutes. At most 16 requests
+    ///   to a unit get no reply in one read; then its other spans fail with
+    ///   [`NotSent`](ReadError::NotSent).
+    /// - A unit that answers nothing costs two timeouts, and one in the next reads. Its other spans
+    ///   fail with [`NotSent`](ReadError::NotSent); those of other units do not.
     ///
     /// The future may be dropped at any time: a request on the wire is completed, the others are
     /// discarded.
@@ -207,10 +212,15 @@ impl Endpoint {
             }
             let replies = self.send(requests).await;
             reading.take(&replies, &mut lock(&shared.learned), Instant::now());
+            for (unit, requests) in reading.take_silent_units() {
+                if let Some(handle) = &*lock(&shared.handle) {
+                    handle.unit_is_silent(unit, requests, &self.settings);
+                }
+            }
         }
     }
 
-    async fn send(&self, requests: Vec<Span>) -> Vec<Result<Words, ReadError>> {
+    async fn send(&self, requests: Vec<Span>) -> Vec<Result<Words, RequestError>> {
         let count = requests.len();
         let (reply, replies) = oneshot::channel();
         let job = Job { requests, settings: Arc::clone(&self.settings), caller: self.caller, reply };
@@ -219,7 +229,7 @@ impl Endpoint {
         }
         replies.await.unwrap_or_else(|_| {
             let error = ReadError::Connection("the task of the endpoint ended before the device replied".to_owned());
-            vec![Err(error); count]
+            vec![Err(error.into()); count]
         })
     }
 }

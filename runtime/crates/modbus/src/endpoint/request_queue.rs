@@ -13,12 +13,12 @@
 //! - An exception is a reply like any other. After codes 5 and 6, by which a device says that it is
 //!   busy, the request is delayed, and others are sent meanwhile.
 //! - A wrong reply fails its own request, and the connection is closed.
-//! - A timeout, a lost connection, or exception 11, by which a gateway says that a unit does not
-//!   answer, fails the rest of the caller's list *for this unit*: a dead unit costs a caller one
-//!   timeout, not one for each request. Requests to other units, which may be alive behind the same
-//!   gateway, are still sent.
-//! - After several of these in a row, the circuit breaker of the unit opens: requests to it fail at
-//!   once, until a single request probes it again.
+//! - After a timeout, a lost connection, or exception 11, by which a gateway says that a unit does
+//!   not answer, the rest of the caller's list *for this unit* is skipped: the caller decides whether
+//!   it was an address or the unit that is silent (`plan/unit.rs`). Requests to other units, which
+//!   may be alive behind the same gateway, are still sent.
+//! - After several of these in a row, if it is the unit, its circuit breaker opens: requests to it
+//!   fail at once, until a single request probes it again.
 //! - If no connection can be opened, all requests of all callers fail at once, and continue to do
 //!   so until the backoff of the endpoint is over. Then the next request tries again. If one
 //!   connection is open and only a further one is refused, the open one serves all callers.
@@ -40,8 +40,8 @@ use super::{
 use crate::{
     address::EndpointAddress,
     endpoint_settings::{ConnectionSettings, EndpointSettings},
-    error::ReadError,
-    model::{ExceptionCode, Words},
+    error::{NotSent, ReadError, RequestError},
+    model::{ExceptionCode, Unit, Words},
     tolerance::Deviation,
     transport::{Connection, LineLock, LostConnection, Resend, after},
 };
@@ -177,6 +177,11 @@ impl RequestQueue {
         }
     }
 
+    /// The unit has answered nothing of a read, for which this number of requests was sent.
+    pub(super) fn unit_is_silent(&mut self, unit: Unit, requests: u32, settings: &EndpointSettings) {
+        self.breakers.failed(unit, requests, settings, Instant::now());
+    }
+
     /// The request to send next, if one can be sent.
     pub(super) fn next(&mut self) -> Next {
         if self.jobs.is_empty() {
@@ -187,7 +192,7 @@ impl RequestQueue {
             && now < *until
         {
             for mut job in std::mem::take(&mut self.jobs) {
-                job.fail(|_| Some(error.clone()));
+                job.fail(|_| Some(error.clone().into()));
                 self.jobs.extend(job.finish());
             }
             return Next::Wait(None);
@@ -208,7 +213,8 @@ impl RequestQueue {
             }
             let breakers = &self.breakers;
             if breakers.any() {
-                job.fail(|pending| breakers.open(pending.span.unit(), now));
+                let unit_silent = || ReadError::NotSent(NotSent::UnitSilent).into();
+                job.fail(|pending| breakers.is_open(pending.span.unit(), now).then(unit_silent));
             }
             let Some(mut job) = job.finish() else { continue };
             // Without its unit, nothing tells the late reply of another unit from that of this one.
@@ -266,22 +272,21 @@ impl RequestQueue {
         let is_probe = self.breakers.is_probing(unit);
         // Without a reply the request is sent once more.
         let mut reply = None;
-        let mut silent = None;
+        let mut has_answered = false;
         match outcome {
             Outcome::Reply(Ok(words)) => {
-                self.breakers.replied(unit);
+                has_answered = true;
                 reply = Some(Ok(words));
             }
             Outcome::Reply(Err(code)) => {
-                if code == ExceptionCode::GATEWAY_TARGET_DEVICE_FAILED_TO_RESPOND {
-                    silent = Some(ReadError::Exception(code));
-                } else {
-                    self.breakers.replied(unit);
-                }
+                let is_silent = code == ExceptionCode::GATEWAY_TARGET_DEVICE_FAILED_TO_RESPOND;
+                has_answered = !is_silent;
                 if pending.retries.after_exception(code, &settings) {
                     pending.not_before = Some(after(now, settings.busy_delay));
+                } else if is_silent {
+                    reply = Some(Err(RequestError::NoReply(ReadError::Exception(code))));
                 } else {
-                    reply = Some(Err(ReadError::Exception(code)));
+                    reply = Some(Err(ReadError::Exception(code).into()));
                 }
             }
             Outcome::Lost(LostConnection { error, resend }) => {
@@ -301,10 +306,10 @@ impl RequestQueue {
                     tracing::debug!(endpoint = %self.address, span = %pending.span, %error, "retrying");
                 } else {
                     tracing::debug!(endpoint = %self.address, span = %pending.span, %error, "connection closed");
-                    if matches!(error, ReadError::Timeout(_) | ReadError::Connection(_)) {
-                        silent = Some(error.clone());
-                    }
-                    reply = Some(Err(error));
+                    reply = Some(Err(match error {
+                        ReadError::Timeout(_) | ReadError::Connection(_) => RequestError::NoReply(error),
+                        _ => error.into(),
+                    }));
                 }
             }
             Outcome::NoConnection(error) => {
@@ -317,16 +322,22 @@ impl RequestQueue {
                 } else {
                     self.backoff = Some((error.clone(), after(now, backoff)));
                     if let Some(job) = &mut job {
-                        job.fail(|_| Some(error.clone()));
+                        job.fail(|_| Some(error.clone().into()));
                     }
-                    reply = Some(Err(error));
+                    reply = Some(Err(error.into()));
                 }
             }
         }
-        if let Some(error) = silent {
-            self.breakers.failed(unit, &error, &settings, now);
+        if has_answered {
+            self.breakers.replied(unit);
+        }
+        if matches!(reply, Some(Err(RequestError::NoReply(_)))) {
+            // Otherwise the caller finds out whether it is the unit.
+            if is_probe || job.is_none() {
+                self.breakers.failed(unit, 1, &settings, now);
+            }
             if let Some(job) = &mut job {
-                job.fail(|pending| (pending.span.unit() == unit).then(|| error.clone()));
+                job.fail(|pending| (pending.span.unit() == unit).then_some(RequestError::Skipped));
             }
         }
         self.breakers.request_ended(unit);

@@ -111,9 +111,16 @@ impl ExceptionCode {
     }
 
     /// Whether some of the requested addresses may have caused the exception, so that a request for
-    /// fewer addresses may succeed: codes 2, 3 and 4.
+    /// fewer addresses may succeed: codes 1 to 4. Some devices send code 1 for registers that they do
+    /// not have.
     pub const fn blames_addresses(self) -> bool {
-        matches!(self, Self::ILLEGAL_DATA_ADDRESS | Self::ILLEGAL_DATA_VALUE | Self::SERVER_DEVICE_FAILURE)
+        matches!(
+            self,
+            Self::ILLEGAL_FUNCTION
+                | Self::ILLEGAL_DATA_ADDRESS
+                | Self::ILLEGAL_DATA_VALUE
+                | Self::SERVER_DEVICE_FAILURE
+        )
     }
 }
 

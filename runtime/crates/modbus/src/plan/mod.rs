@@ -44,8 +44,11 @@
 //!
 //! The tests compare the count with an exhaustive search over all possible requests.
 
+mod divided;
 mod learned;
 mod reading;
+mod runs;
+mod unit;
 
 use self::learned::Lengths;
 pub(crate) use self::{learned::Learned, reading::Reading};
@@ -83,6 +86,9 @@ pub(crate) struct Piece {
     pub(crate) span: Span,
 }
 
+/// Up to this many ranges of a request without a reply are requested one by one.
+const SINGLY: usize = 12;
+
 /// One request and the pieces that it reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {
@@ -108,6 +114,21 @@ impl Request {
         let right = self.pieces.iter().rposition(|piece| piece.span == at)?;
         let cut = if left > 0 { left } else { right.saturating_add(1) };
         self.pieces.split_at_checked(cut)
+    }
+
+    /// The parts in which a request without a reply is sent once more.
+    fn parts(&self) -> Vec<&[Piece]> {
+        let groups: Vec<_> = self.pieces.chunk_by(|one, other| one.span == other.span).map(<[_]>::len).collect();
+        let size = if groups.len() <= SINGLY { 1 } else { groups.len().isqrt().saturating_add(1) };
+        let mut rest = self.pieces.as_slice();
+        let lengths =
+            groups.chunks(size).map(|groups| groups.iter().fold(0_usize, |sum, len| sum.saturating_add(*len)));
+        let part = |length| {
+            let (part, others) = rest.split_at_checked(length)?;
+            rest = others;
+            Some(part)
+        };
+        lengths.map_while(part).collect()
     }
 }
 

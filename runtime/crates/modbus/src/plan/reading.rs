@@ -3,33 +3,33 @@
 //!
 //! Nothing here waits or does I/O, so that tests can play the device.
 
+use std::collections::BTreeMap;
+
 use pattoo_base::invariant;
 use tokio::time::Instant;
 
-use super::{Learned, Piece, Request, RequestLimits, pieces, plan};
+use super::{
+    Learned, Piece, Request, RequestLimits, pieces,
+    unit::{Planner, Sent, UnitReading},
+};
 use crate::{
-    error::ReadError,
-    model::{ExceptionCode, Readable, Span, Unit, Words},
+    error::{NotSent, ReadError, RequestError},
+    model::{Readable, Span, Unit, Words},
 };
 
 /// A read in progress.
 pub(crate) struct Reading<'a> {
-    spans: &'a [Span],
-    readable: &'a Readable,
-    limits: RequestLimits,
-    results: Vec<Result<Words, ReadError>>,
-    /// The requests to send next, each with the index in `halved` of the failed request that it is
-    /// a part of.
-    open: Vec<(Request, Option<usize>)>,
-    /// Requests that failed and were split in two.
-    halved: Vec<Halved>,
+    planner: Planner<'a>,
+    results: Results<'a>,
+    units: BTreeMap<Unit, UnitReading>,
+    /// The requests of the current round; those that are likely to get no reply are the last.
+    round: Vec<Sent>,
 }
 
-struct Halved {
-    span: Span,
-    part_of: Option<usize>,
-    /// Whether a part of it failed.
-    has_failed_part: bool,
+/// The results of a read.
+pub(super) struct Results<'a> {
+    spans: &'a [Span],
+    results: Vec<Result<Words, ReadError>>,
 }
 
 impl<'a> Reading<'a> {
@@ -51,101 +51,99 @@ impl<'a> Reading<'a> {
             .collect();
         let mut pieces = pieces(spans, limits);
         pieces.retain(|piece| results.get(piece.index).is_some_and(Result::is_ok));
-        let open = plan(&pieces, readable, limits, learned).into_iter().map(|request| (request, None)).collect();
-        Self { spans, readable, limits, results, open, halved: Vec::new() }
+        pieces.sort_by_key(|piece| piece.span.unit());
+        let mut results = Results { spans, results };
+        let planner = Planner { readable, limits };
+        let of_one_unit = pieces.chunk_by(|one, other| one.span.unit() == other.span.unit());
+        let units = of_one_unit.filter_map(|pieces| {
+            let unit = pieces.first()?.span.unit();
+            Some((unit, UnitReading::new(unit, pieces, planner, learned, &mut results)))
+        });
+        let units = units.collect();
+        let mut reading = Self { planner, results, units, round: Vec::new() };
+        reading.begin_round(learned);
+        reading
     }
 
     /// The requests to send now; none when the read is complete.
     pub(crate) fn requests(&self) -> Vec<Span> {
-        self.open.iter().map(|(request, _)| request.span).collect()
+        self.round.iter().map(Sent::span).collect()
+    }
+
+    /// The units of which it became known that they answer nothing, each with the number of requests
+    /// that were sent to it. Each unit is returned once.
+    pub(crate) fn take_silent_units(&mut self) -> impl Iterator<Item = (Unit, u32)> {
+        self.units.iter_mut().filter_map(|(unit, reading)| Some((*unit, reading.take_silences_of_dead()?)))
     }
 
     /// Processes the replies to [`Reading::requests`], in order.
-    pub(crate) fn take(&mut self, answers: &[Result<Words, ReadError>], learned: &mut Learned, now: Instant) {
-        let sent = std::mem::take(&mut self.open);
-        let silent: Vec<_> =
-            sent.iter().zip(answers).filter_map(|((request, _), answer)| silent_unit(request, answer)).collect();
-        for ((request, part_of), answer) in sent.iter().zip(answers) {
-            let failed = matches!(answer, Err(ReadError::Exception(code)) if code.blames_addresses());
-            let Some((left, right)) = request.halves().filter(|_| failed) else {
-                match answer {
-                    Ok(_) => learned.answered(request.span),
-                    Err(_) if failed => learned.failed_alone(request.span, now),
-                    Err(_) => {}
-                }
-                self.settle(request, *part_of, answer);
-                continue;
-            };
-            let whole = self.halved.len();
-            self.halved.push(Halved { span: request.span, part_of: *part_of, has_failed_part: false });
-            for half in [left, right].map(|half| plan(half, self.readable, self.limits, learned)).into_iter().flatten()
-            {
-                match silent.iter().find(|(unit, _)| *unit == half.span.unit()) {
-                    Some((_, error)) => self.settle(&half, Some(whole), &Err(error.clone())),
-                    None => self.open.push((half, Some(whole))),
-                }
+    pub(crate) fn take(&mut self, answers: &[Result<Words, RequestError>], learned: &mut Learned, now: Instant) {
+        let mut by_unit: BTreeMap<Unit, Vec<_>> = BTreeMap::new();
+        for (sent, answer) in std::mem::take(&mut self.round).into_iter().zip(answers) {
+            by_unit.entry(sent.span().unit()).or_default().push((sent, answer));
+        }
+        for (unit, answers) in by_unit {
+            if let Some(unit) = self.units.get_mut(&unit) {
+                unit.take(answers, self.planner, &mut self.results, learned, now);
             }
         }
-        if self.open.is_empty() {
-            let mut intact: Vec<_> =
-                self.halved.iter().filter(|halved| !halved.has_failed_part).map(|halved| halved.span).collect();
-            // The shortest is the most precise.
-            intact.sort_by_key(Span::count);
-            for span in intact {
-                learned.failed_together(span, now);
-            }
+        self.begin_round(learned);
+    }
+
+    fn begin_round(&mut self, learned: &Learned) {
+        for unit in self.units.values_mut() {
+            self.round.extend(unit.next(self.planner, &mut self.results, learned));
         }
+        self.round.sort_by_key(|sent| sent.is_doubtful);
     }
 
     /// One result for each span.
     pub(crate) fn finish(self) -> Vec<Result<Words, ReadError>> {
-        self.results
+        self.results.results
+    }
+}
+
+impl Results<'_> {
+    /// Nothing is sent for the pieces.
+    pub(super) fn not_sent(&mut self, pieces: &[Piece], why: NotSent) {
+        for piece in pieces {
+            self.fail(piece.index, &ReadError::NotSent(why));
+        }
+    }
+
+    /// The pieces fail with the error of their request.
+    pub(super) fn failed(&mut self, pieces: &[Piece], error: &ReadError) {
+        for piece in pieces {
+            self.fail(piece.index, error);
+        }
+    }
+
+    /// A span keeps its first failure.
+    fn fail(&mut self, index: usize, error: &ReadError) {
+        if let Some(result @ Ok(_)) = self.results.get_mut(index) {
+            *result = Err(error.clone());
+        }
+    }
+
+    /// Whether the span with this index has not failed.
+    pub(super) fn is_open(&self, index: usize) -> bool {
+        self.results.get(index).is_some_and(Result::is_ok)
     }
 
     /// Copies the part of a reply that belongs to each piece of the request into the result of its
     /// span.
-    fn settle(&mut self, request: &Request, part_of: Option<usize>, answer: &Result<Words, ReadError>) {
-        if answer.is_err() {
-            let mut next = part_of;
-            while let Some(halved) = next.and_then(|place| self.halved.get_mut(place)) {
-                halved.has_failed_part = true;
-                next = halved.part_of;
-            }
-        }
+    pub(super) fn succeeded(&mut self, request: &Request, values: &Words) {
         for Piece { index, span: piece } in &request.pieces {
-            let (Some(result), Some(span)) = (self.results.get_mut(*index), self.spans.get(*index)) else {
+            let (Some(Ok(words)), Some(span)) = (self.results.get_mut(*index), self.spans.get(*index)) else {
                 continue;
             };
-            // A span keeps its first failure.
-            let Ok(words) = result else { continue };
-            let failure = match answer {
-                Err(error) => Some(error.clone()),
-                Ok(values) => {
-                    let at = piece.address().saturating_sub(span.address());
-                    let offset = piece.address().saturating_sub(request.span.address());
-                    let copied = words.copy(at.into(), values, offset.into(), piece.count().into());
-                    (!copied).then(|| {
-                        let what = "the reply has too few values";
-                        invariant::broken(what);
-                        ReadError::Protocol(what.to_owned())
-                    })
-                }
-            };
-            if let Some(error) = failure {
-                *result = Err(error);
+            let at = piece.address().saturating_sub(span.address());
+            let offset = piece.address().saturating_sub(request.span.address());
+            if !words.copy(at.into(), values, offset.into(), piece.count().into()) {
+                let what = "the reply has too few values";
+                invariant::broken(what);
+                self.fail(*index, &ReadError::Protocol(what.to_owned()));
             }
         }
-    }
-}
-
-/// The unit that fell silent with this answer, if it did.
-fn silent_unit(request: &Request, answer: &Result<Words, ReadError>) -> Option<(Unit, ReadError)> {
-    match answer {
-        Err(
-            error @ (ReadError::Timeout(_)
-            | ReadError::Connection(_)
-            | ReadError::Exception(ExceptionCode::GATEWAY_TARGET_DEVICE_FAILED_TO_RESPOND)),
-        ) => Some((request.span.unit(), error.clone())),
-        _ => None,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::{join, time::Instant};
 
 use super::raw::{REQUEST_TIMEOUT, RawDevice, holding, read, registers, settings};
-use crate::{Endpoint, EndpointSettings, Endpoints, ExceptionCode, ReadError};
+use crate::{Endpoint, EndpointSettings, Endpoints, ExceptionCode, NotSent, ReadError};
 
 fn with(device: &RawDevice, settings: EndpointSettings) -> Endpoint {
     Endpoints::new().endpoint(&device.address, &settings)
@@ -124,7 +124,7 @@ async fn circuit_breaker_of_a_silent_unit_opens_and_one_request_probes_it() {
         assert_eq!(connection.answer(2).await.unit, 2);
         connection
     });
-    assert_eq!(result, [timeout(), registers(&[2])]);
+    assert_eq!(result, [Err(ReadError::NotSent(NotSent::UnitSilent)), registers(&[2])]);
     assert!(open_since.elapsed() < REQUEST_TIMEOUT);
     tokio::time::sleep(breaker_duration).await;
     // Two callers, one probe: after its reply both callers are served.
@@ -138,17 +138,20 @@ async fn circuit_breaker_of_a_silent_unit_opens_and_one_request_probes_it() {
 }
 
 #[tokio::test]
-async fn unit_that_does_not_answer_its_gateway_costs_one_request_of_a_read() {
+async fn unit_that_does_not_answer_its_gateway_costs_two_requests_of_a_read() {
     let device = RawDevice::listen().await;
     let endpoint = with(&device, settings());
-    let (result, ()) = join!(read(&endpoint, [holding(1, 0, 1), holding(1, 10, 1), holding(2, 0, 1)]), async {
+    let spans = [holding(1, 0, 1), holding(1, 10, 1), holding(1, 20, 1), holding(2, 0, 1)];
+    let (result, ()) = join!(read(&endpoint, spans), async {
         let mut connection = device.accept().await;
         let request = connection.request().await;
         connection.send(&request.exception(11)).await;
         assert_eq!(connection.answer(2).await.unit, 2);
+        let request = connection.request().await;
+        connection.send(&request.exception(11)).await;
     });
     let silent = || Err(ReadError::Exception(ExceptionCode::GATEWAY_TARGET_DEVICE_FAILED_TO_RESPOND));
-    assert_eq!(result, [silent(), silent(), registers(&[2])]);
+    assert_eq!(result, [silent(), silent(), Err(ReadError::NotSent(NotSent::UnitSilent)), registers(&[2])]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use tokio::join;
 
 use super::raw::{REQUEST_TIMEOUT, RawConnection, RawDevice, RawRequest, holding, read, registers};
-use crate::{ExceptionCode, ReadError, Span, Table};
+use crate::{ExceptionCode, NotSent, ReadError, Span, Table};
 
 #[tokio::test]
 async fn late_reply_is_never_used_for_the_next_request() {
@@ -35,7 +35,7 @@ async fn device_after_timeout(device: &RawDevice, endpoint: &crate::Endpoint) ->
 }
 
 #[tokio::test]
-async fn silent_unit_costs_one_timeout_and_other_units_none() {
+async fn silent_unit_costs_two_timeouts_and_other_units_none() {
     let device = RawDevice::listen().await;
     let endpoint = device.endpoint();
     let spans = [holding(1, 0, 1), holding(1, 10, 1), holding(1, 20, 1), holding(2, 0, 1)];
@@ -43,10 +43,15 @@ async fn silent_unit_costs_one_timeout_and_other_units_none() {
         let mut silent = device.accept().await;
         assert_eq!(silent.request().await.unit, 1);
         silent.closed().await;
-        assert_eq!(device.accept().await.answer(5).await.unit, 2);
+        let mut connection = device.accept().await;
+        assert_eq!(connection.answer(5).await.unit, 2);
+        // Is the unit silent, or only its register 0?
+        assert_eq!(connection.request().await.address, 10);
+        connection.closed().await;
     });
     let timeout = || Err(ReadError::Timeout(REQUEST_TIMEOUT));
-    assert_eq!(result, [timeout(), timeout(), timeout(), registers(&[5])]);
+    let not_sent = Err(ReadError::NotSent(NotSent::UnitSilent));
+    assert_eq!(result, [timeout(), timeout(), not_sent, registers(&[5])]);
 }
 
 /// A wrong reply, and a part of the error message for it.

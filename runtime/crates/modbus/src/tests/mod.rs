@@ -6,6 +6,7 @@ mod faults;
 mod raw;
 mod rtu;
 mod sharing;
+mod silence;
 mod tolerance;
 mod transports;
 mod values;

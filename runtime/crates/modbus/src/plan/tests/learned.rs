@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     ExceptionCode, ReadError, Readable, Words,
-    plan::{Reading, RequestLimits},
+    error::RequestError,
+    plan::{Reading, RequestLimits, runs::MAX_RUNS},
 };
 
 fn span(address: u16, count: u16) -> Span {
@@ -57,7 +58,7 @@ impl Device {
             if requests.is_empty() {
                 return (reading.finish(), self.requests.len() - before);
             }
-            let answers: Vec<_> = requests.iter().map(|span| self.answer(*span)).collect();
+            let answers: Vec<_> = requests.iter().map(|span| self.answer(*span).map_err(RequestError::from)).collect();
             reading.take(&answers, learned, now);
         }
     }

@@ -258,6 +258,7 @@ impl From<ReadError> for wit::Error {
             ReadError::Exception(code) => Self::Exception(code.0),
             ReadError::Timeout(_) => Self::Timeout,
             ReadError::Connection(what) | ReadError::Protocol(what) => Self::Connection(what),
+            ReadError::NotSent(_) => Self::Other(error.to_string()),
         }
     }
 }
