@@ -17,7 +17,7 @@ use pattoo_tests::{agent, assignment_without_grants, binary};
 use pattoo_wasm::config::CollectorLimits;
 use tokio::runtime::Runtime;
 
-use crate::peers::{SITE_PORT, silent_device, site};
+use crate::peers::{SITE_PORT, counting_device, silent_device, site};
 
 /// How late a test may see the end of a collection, with more threads than processors.
 pub(crate) const SLACK: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ const GOOD: &str = r#"(module
 pub(crate) struct Machine {
     sandbox: Sandbox,
     site: SocketAddr,
-    device: SocketAddr,
+    devices: [(&'static str, SocketAddr); 2],
     _cache: Option<tempfile::TempDir>,
 }
 
@@ -52,19 +52,24 @@ pub(crate) enum Run {
     Ended(Box<Outcome>, Vec<String>),
 }
 
+/// The devices that guests are granted, by name.
+fn devices() -> [(&'static str, SocketAddr); 2] {
+    [("silent", silent_device()), ("counting", counting_device())]
+}
+
 impl Machine {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let cache = Cache::open(&folder.path().join("compiled")).expect("a folder of our own");
         let compiler = Compiler::new(binary(), CompileLimits::default());
         let sandbox = Sandbox::new(8, compiler, Some(cache)).expect("the engine starts");
-        Self { sandbox, site: site(), device: silent_device(), _cache: Some(folder) }
+        Self { sandbox, site: site(), devices: devices(), _cache: Some(folder) }
     }
 
     /// A sandbox that compiles in this process, for thousands of small modules.
     pub(crate) fn without_child() -> Self {
         let sandbox = Sandbox::new(8, Compiler::unbounded(), None).expect("the engine starts");
-        Self { sandbox, site: site(), device: silent_device(), _cache: None }
+        Self { sandbox, site: site(), devices: devices(), _cache: None }
     }
 
     pub(crate) fn worker(&self) -> Worker<'_> {
@@ -79,11 +84,16 @@ impl Worker<'_> {
             let origin = format!("{scheme}://{}", self.machine.site).parse().expect("an origin");
             OriginGrant::new(origin).methods(vec![Method::GET, Method::POST])
         };
-        let url = format!("tcp://{}", self.machine.device).parse().expect("a device");
-        let mut device = DeviceGrant::new("silent".parse().expect("a name"), &url);
-        device.settings = EndpointSettings { request_timeout: Duration::from_hours(1), ..EndpointSettings::default() };
+        let device = |(name, address): &(&str, SocketAddr)| {
+            let url = format!("tcp://{address}").parse().expect("a device");
+            let mut device = DeviceGrant::new(name.parse().expect("a name"), &url);
+            device.settings =
+                EndpointSettings { request_timeout: Duration::from_hours(1), ..EndpointSettings::default() };
+            device
+        };
+        let modbus = self.machine.devices.iter().map(device).collect();
         let _entered = self.runtime.enter();
-        let grants = Grants { modbus: vec![device], http: vec![site("http"), site("https")], ..Grants::default() };
+        let grants = Grants { modbus, http: vec![site("http"), site("https")], ..Grants::default() };
         let assignment = assignment_without_grants(agent("HOSTILE")).grants(grants).limits(limits.collection.clone());
         assignment.build().expect("nothing to refuse")
     }

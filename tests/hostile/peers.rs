@@ -138,6 +138,29 @@ fn is_crowd((counts, changed): &(Mutex<(usize, usize)>, Condvar)) -> bool {
     !waited.timed_out()
 }
 
+/// A device whose every register has the number of registers of the request.
+pub(crate) fn counting_device() -> SocketAddr {
+    let (listener, address) = listener();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let mut request = [0; 12];
+                while stream.read_exact(&mut request).is_ok() {
+                    let count = request[11];
+                    let mut reply = request[..8].to_vec();
+                    reply[5] = 3 + 2 * count;
+                    reply.push(2 * count);
+                    reply.extend([0, count].repeat(count.into()));
+                    if stream.write_all(&reply).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
 /// A device that accepts every connection and never responds.
 pub(crate) fn silent_device() -> SocketAddr {
     let (listener, address) = listener();

@@ -8,7 +8,6 @@
 )]
 
 use std::{
-    fmt::Write as _,
     ops::Range,
     time::{Duration, Instant},
 };
@@ -16,8 +15,9 @@ use std::{
 use pattoo_modbus::{
     DeviceUrl, Endpoint, EndpointSettings, Endpoints, ExceptionCode, NotSent, ReadError, Readable, Span, Table, Words,
 };
-use pattoo_tests::{Cli, Running, guest, odd_modbus_device};
-use serde_json::json;
+use pattoo_tests::{Running, odd_modbus_device};
+
+use super::many_registers::{datapoints, run_modbus_tcp};
 
 /// Longer than delays of a busy machine.
 const TIMEOUT: Duration = Duration::from_millis(700);
@@ -85,26 +85,6 @@ fn exception_1_for_one_register_costs_only_that_register() {
     let (results, _) = Reader::new("tcp", &device).read(0..10);
     assert!(all_but(&results, &[5]), "{results:?}");
     assert_eq!(results[5], Err(ReadError::Exception(ExceptionCode::ILLEGAL_FUNCTION)));
-}
-
-/// Runs the collector `modbus-tcp` for 199 registers of each device.
-fn run_modbus_tcp(devices: &[(String, String)], more: &[&str]) -> pattoo_tests::Finished {
-    let cli = Cli::new();
-    let targets: Vec<_> = devices.iter().map(|(name, _)| name).collect();
-    let registers: Vec<_> = (40_001..40_200).map(|number| json!({ "address": number })).collect();
-    let group = json!({ "group_name": "all", "ip_targets": targets, "unit": 1, "holding_registers": registers });
-    cli.file("settings.yaml", json!({ "pattoo_agent_modbustcpd": { "polling_groups": [group] } }).to_string());
-    let mut grants = "modbus:\n".to_owned();
-    for (name, grant) in devices {
-        writeln!(grants, "  {name}: {{ {grant} }}").unwrap();
-    }
-    cli.file("grants.yaml", grants);
-    let module = guest("modbus_tcp").display().to_string();
-    cli.run(&[&["run", &module, "--settings", "settings.yaml", "--grants", "grants.yaml"], more].concat())
-}
-
-fn datapoints(run: &pattoo_tests::Finished) -> usize {
-    run.body()["pattoo_datapoints"]["datapoint_pairs"].as_array().unwrap().len()
 }
 
 #[test]

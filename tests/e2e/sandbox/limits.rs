@@ -125,7 +125,7 @@ fn log_of_a_collection_is_limited_in_lines_and_bytes() {
 }
 
 #[test]
-fn too_many_spans_in_one_call_are_refused_before_any_request() {
+fn spans_beyond_those_at_the_same_time_wait() {
     let device = modbus_device(&json!({"1": {"holding": {"0": [1, 2, 3, 4, 5]}}}));
     let cli = Cli::new();
     let module = guest("modbus_registers").display().to_string();
@@ -133,11 +133,18 @@ fn too_many_spans_in_one_call_are_refused_before_any_request() {
     let setting = format!("spans=[{}]", spans.collect::<Vec<_>>().join(", "));
     let granted = format!("plc1=tcp://{}", device.address());
     let arguments = |limit| ["run", &module, "--setting", &setting, "--modbus", &granted, "--limit", limit];
-    let refused = cli.run(&arguments("concurrent_spans=4"));
-    assert_refused(&refused, 3, &["limit of 4 on Modbus spans of one call is reached (limit concurrent_spans)"]);
-    assert_eq!(cli.run(&arguments("concurrent_spans=5")).code, Some(0));
-    // This is the first request that the device got.
-    assert_eq!(device.next_line(), "[1, 3, 0, 5]");
+    for (limit, requests) in
+        [("concurrent_spans=5", &["[1, 3, 0, 5]"][..]), ("concurrent_spans=4", &["[1, 3, 0, 4]", "[1, 3, 4, 1]"])]
+    {
+        assert_eq!(cli.run(&arguments(limit)).code, Some(0));
+        for request in requests {
+            assert_eq!(device.next_line(), *request);
+        }
+        assert_eq!(device.try_next_line(), None);
+    }
+    // More than a collection may read is refused before any request.
+    let refused = cli.run(&arguments("spans=4"));
+    assert_refused(&refused, 3, &["limit of 4 on Modbus spans of one collection is reached (limit spans)"]);
     assert_eq!(device.try_next_line(), None);
 }
 

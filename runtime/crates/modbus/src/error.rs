@@ -24,6 +24,9 @@ pub enum ReadError {
     /// There is no connection, or it was lost before the reply was complete; the reason.
     #[error("{0}")]
     Connection(String),
+    /// The deadline of the read came before the reply.
+    #[error("no reply before the deadline")]
+    Deadline,
     /// The device sent something that is not a reply to the request; the reason.
     #[error("{0}")]
     Protocol(String),
@@ -42,6 +45,9 @@ pub enum NotSent {
     /// ten minutes.
     #[error("earlier requests for it got no reply")]
     AddressSilent,
+    /// The deadline of the read was near.
+    #[error("the deadline was near")]
+    Deadline,
     /// Too many requests of this read got no reply. The next read continues.
     #[error("too many requests to the unit got no reply")]
     TooManySilences,

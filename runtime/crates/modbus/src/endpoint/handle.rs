@@ -109,6 +109,11 @@ impl EndpointHandle {
         }
     }
 
+    /// Ends a job at the deadline of its caller, who gets the replies that have arrived.
+    pub(super) fn cut(&self, id: u64) {
+        self.state().queue.cut(id);
+    }
+
     /// The unit has answered nothing of a read, for which this number of requests was sent.
     pub(super) fn unit_is_silent(&self, unit: Unit, requests: u32, settings: &EndpointSettings) {
         self.state().queue.unit_is_silent(unit, requests, settings);

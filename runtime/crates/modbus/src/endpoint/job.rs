@@ -8,7 +8,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{Caller, retry::Retries};
 use crate::{
     endpoint_settings::EndpointSettings,
-    error::RequestError,
+    error::{NotSent, ReadError, RequestError},
     model::{Span, Words},
 };
 
@@ -69,6 +69,17 @@ impl JobProgress {
             }
             _ => true,
         });
+    }
+
+    /// Sends the replies that have arrived, at the deadline of the caller.
+    pub(super) fn cut(mut self) {
+        let late = || RequestError::from(ReadError::Deadline);
+        self.fail(|pending| {
+            Some(if pending.retries.any() { late() } else { ReadError::NotSent(NotSent::Deadline).into() })
+        });
+        // Fails if the caller no longer waits, which is fine.
+        let _ =
+            self.job.reply.send(self.replies.into_iter().map(|reply| reply.unwrap_or_else(|| Err(late()))).collect());
     }
 
     /// Sends the replies to the caller if they are complete; otherwise returns the job.

@@ -15,7 +15,10 @@ use std::{
 };
 
 use pattoo_base::lock::lock;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 
 pub use self::fairness::Caller;
 use self::{handle::EndpointHandle, job::Job};
@@ -195,6 +198,30 @@ impl Endpoint {
     /// # Panics
     /// Outside a tokio runtime with time and network.
     pub async fn read(&self, spans: &[Span], readable: &Readable) -> Vec<Result<Words, ReadError>> {
+        self.read_within(spans, readable, None).await
+    }
+
+    /// The same, but returns at the deadline with what has arrived. Spans whose reply had not arrived
+    /// fail with [`ReadError::Deadline`], those for which nothing was sent with
+    /// [`ReadError::NotSent`].
+    ///
+    /// # Panics
+    /// As [`Endpoint::read`].
+    pub async fn read_until(
+        &self,
+        spans: &[Span],
+        readable: &Readable,
+        deadline: Instant,
+    ) -> Vec<Result<Words, ReadError>> {
+        self.read_within(spans, readable, Some(deadline)).await
+    }
+
+    async fn read_within(
+        &self,
+        spans: &[Span],
+        readable: &Readable,
+        deadline: Option<Instant>,
+    ) -> Vec<Result<Words, ReadError>> {
         if let Some(error) = &self.conflict {
             return vec![Err(error.clone()); spans.len()];
         }
@@ -210,7 +237,10 @@ impl Endpoint {
             if requests.is_empty() {
                 return reading.finish();
             }
-            let replies = self.send(requests).await;
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return reading.stop();
+            }
+            let replies = self.send(requests, deadline).await;
             reading.take(&replies, &mut lock(&shared.learned), Instant::now());
             for (unit, requests) in reading.take_silent_units() {
                 if let Some(handle) = &*lock(&shared.handle) {
@@ -220,14 +250,30 @@ impl Endpoint {
         }
     }
 
-    async fn send(&self, requests: Vec<Span>) -> Vec<Result<Words, RequestError>> {
+    async fn send(&self, requests: Vec<Span>, deadline: Option<Instant>) -> Vec<Result<Words, RequestError>> {
         let count = requests.len();
-        let (reply, replies) = oneshot::channel();
+        let (reply, mut replies) = oneshot::channel();
         let job = Job { requests, settings: Arc::clone(&self.settings), caller: self.caller, reply };
-        if let Some((handle, id)) = self.shared.submit(job) {
-            handle.drive(id).await;
-        }
-        replies.await.unwrap_or_else(|_| {
+        let replies = match (self.shared.submit(job), deadline) {
+            (None, _) => replies.await,
+            (Some((handle, id)), None) => {
+                handle.drive(id).await;
+                replies.await
+            }
+            (Some((handle, id)), Some(deadline)) => {
+                let work = async {
+                    handle.drive(id).await;
+                    (&mut replies).await
+                };
+                if let Ok(replies) = timeout_at(deadline, work).await {
+                    replies
+                } else {
+                    handle.cut(id);
+                    replies.await
+                }
+            }
+        };
+        replies.unwrap_or_else(|_| {
             let error = ReadError::Connection("the task of the endpoint ended before the device replied".to_owned());
             vec![Err(error.into()); count]
         })

@@ -154,6 +154,14 @@ impl RequestQueue {
         self.next_id
     }
 
+    /// Ends a job at the deadline of its caller. Its request in progress is completed.
+    pub(super) fn cut(&mut self, id: u64) {
+        let index = self.jobs.iter().position(|job| job.id == id);
+        if let Some(job) = index.and_then(|index| self.jobs.remove(index)) {
+            job.cut();
+        }
+    }
+
     /// Whether there are no jobs and no requests in progress.
     pub(super) fn is_idle(&self) -> bool {
         self.jobs.is_empty() && self.active == 0
@@ -260,7 +268,7 @@ impl RequestQueue {
     /// replies ends.
     pub(super) fn settle(&mut self, finished: FinishedRequest) {
         let FinishedRequest { request, started, outcome } = finished;
-        let ActiveRequest { job_id, caller, dequeued, charged, mut pending, mut slot, .. } = request;
+        let ActiveRequest { job_id, caller, dequeued, charged, mut pending, mut slot, settings, .. } = request;
         self.active = self.active.checked_sub(1).or_broken("a request that ended was in progress", 0);
         let now = Instant::now();
         self.accounts.end(caller, charged, now.saturating_duration_since(dequeued));
@@ -268,7 +276,6 @@ impl RequestQueue {
         let unit = pending.span.unit();
         let index = self.jobs.iter().position(|job| job.id == job_id);
         let mut job = index.and_then(|index| self.jobs.get_mut(index));
-        let settings = job.as_ref().map(|job| Arc::clone(&job.job.settings)).unwrap_or_default();
         let is_probe = self.breakers.is_probing(unit);
         // Without a reply the request is sent once more.
         let mut reply = None;

@@ -17,6 +17,11 @@ pub(super) struct Retries {
 }
 
 impl Retries {
+    /// Whether the request was sent before.
+    pub(super) fn any(&self) -> bool {
+        self.after_faults > 0 || self.while_busy > 0 || self.was_resent
+    }
+
     /// Whether the request is sent again after this exception. Counts it if it is.
     pub(super) fn after_exception(&mut self, code: ExceptionCode, settings: &EndpointSettings) -> bool {
         let is_busy = code == ExceptionCode::ACKNOWLEDGE || code == ExceptionCode::SERVER_DEVICE_BUSY;

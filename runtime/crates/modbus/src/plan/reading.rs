@@ -97,6 +97,17 @@ impl<'a> Reading<'a> {
         self.round.sort_by_key(|sent| sent.is_doubtful);
     }
 
+    /// One result for each span, at the deadline: nothing more is sent.
+    pub(crate) fn stop(mut self) -> Vec<Result<Words, ReadError>> {
+        for sent in self.round.drain(..) {
+            sent.not_sent(&mut self.results, NotSent::Deadline);
+        }
+        for unit in self.units.values_mut() {
+            unit.stop(&mut self.results);
+        }
+        self.finish()
+    }
+
     /// One result for each span.
     pub(crate) fn finish(self) -> Vec<Result<Words, ReadError>> {
         self.results.results

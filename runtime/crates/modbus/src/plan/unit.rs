@@ -104,6 +104,11 @@ impl Sent {
     pub(super) fn span(&self) -> Span {
         self.request.span
     }
+
+    /// It is not sent after all.
+    pub(super) fn not_sent(&self, results: &mut Results<'_>, why: NotSent) {
+        results.not_sent(&self.request.pieces, why);
+    }
 }
 
 impl UnitReading {
@@ -364,6 +369,12 @@ impl UnitReading {
                 }
             }
         }
+    }
+
+    /// Nothing more is sent, because the deadline is near.
+    pub(super) fn stop(&mut self, results: &mut Results<'_>) {
+        self.leave_unexplained(results);
+        self.drop_all(results, NotSent::Deadline);
     }
 
     /// It stays unknown why requests got no reply.

@@ -1,6 +1,7 @@
 //! Reads against devices whose every byte is chosen by the test.
 
 mod care;
+mod deadline;
 mod driving;
 mod faults;
 mod raw;

@@ -1,7 +1,8 @@
 //! One collection's side of every capability.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
@@ -18,6 +19,15 @@ pub struct Context {
     pub(in crate::capability) denials: Denials,
     pub(in crate::capability) reached: Reached,
     pub(in crate::capability) log: GuestLog,
+    /// When calls that wait for others return with what has arrived.
+    pub(in crate::capability) deadline: Instant,
+}
+
+/// How long before the end of a collection its calls return, so that it can use what has arrived.
+fn time_to_end(timeout: Duration) -> Duration {
+    let usual = timeout.mul_f64(0.05).clamp(Duration::from_millis(20), Duration::from_millis(500));
+    // Of a very short time, half is left for waiting.
+    usual.min(timeout.mul_f64(0.5))
 }
 
 /// One collection's side of every capability.
@@ -58,12 +68,20 @@ impl HostView for Host {
 }
 
 impl Context {
+    /// Whether calls that wait for others return at once.
+    pub(in crate::capability) fn is_past_deadline(&self) -> bool {
+        self.deadline <= Instant::now()
+    }
+
     fn new(assignment: Arc<Assignment>) -> Self {
         let (program, limits) = (&assignment.agent.program, &assignment.limits);
         let account = Account::new(limits);
         let reached = Reached::new(program);
         let log = GuestLog::new(program, &limits.log, &reached);
-        Self { account, denials: Denials::default(), reached, log, assignment }
+        let now = Instant::now();
+        let waiting = limits.timeout.saturating_sub(time_to_end(limits.timeout));
+        let deadline = now.checked_add(waiting).unwrap_or(now);
+        Self { account, denials: Denials::default(), reached, log, deadline, assignment }
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use pattoo_fetch::{Error, Patience, Request, Response};
+use tokio::time::timeout_at;
 
 use super::counted_client::{Received, Web, WebRefusal, field};
 use crate::capability::{Charge, Host, LimitReached, bindings::pattoo::agent::http as wit};
@@ -41,8 +42,13 @@ fn to_guest(
 impl wit::Host for Host {
     async fn fetch(&mut self, request: wit::Request) -> wasmtime::Result<Result<wit::Response, wit::Error>> {
         self.hand_over(0)?;
+        if self.context.is_past_deadline() {
+            return Ok(Err(wit::Error::Timeout));
+        }
         let _request = self.context.account.charge(size(&request))?;
-        let (result, charge) = to_guest(self.capabilities.http.web.fetch(request).await)?;
+        let fetched = timeout_at(self.context.deadline, self.capabilities.http.web.fetch(request)).await;
+        let Ok(fetched) = fetched else { return Ok(Err(wit::Error::Timeout)) };
+        let (result, charge) = to_guest(fetched)?;
         self.handed_over = charge.unwrap_or_else(|| self.context.account.nothing());
         Ok(result)
     }
@@ -64,16 +70,25 @@ impl wit::Host for Host {
             self.capabilities.http.web.wait();
         }
         let web = &self.capabilities.http.web;
-        let fetches = requests.into_iter().map(|request| async move { to_guest(web.fetch(request).await) });
-        let mut fetched = stream::iter(fetches).buffered(at_once);
-        let mut results = Vec::new();
-        while let Some(one) = fetched.next().await {
+        // What has not arrived at the deadline is a timeout.
+        let mut results: Vec<_> = requests.iter().map(|_| Err(wit::Error::Timeout)).collect();
+        if self.context.is_past_deadline() {
+            return Ok(results);
+        }
+        let fetches = requests.into_iter().enumerate();
+        let fetches = fetches.map(|(index, request)| async move { (index, to_guest(web.fetch(request).await)) });
+        let mut fetched = stream::iter(fetches).buffer_unordered(at_once);
+        let mut arrived = 0_usize;
+        while let Ok(Some((index, one))) = timeout_at(self.context.deadline, fetched.next()).await {
             let (result, charge) = one?;
             if let Some(charge) = charge {
                 self.handed_over.absorb(charge);
             }
-            results.push(result);
-            if results.len().is_multiple_of(PER_TURN) {
+            if let Some(place) = results.get_mut(index) {
+                *place = result;
+            }
+            arrived = arrived.saturating_add(1);
+            if arrived.is_multiple_of(PER_TURN) {
                 tokio::task::yield_now().await;
             }
         }

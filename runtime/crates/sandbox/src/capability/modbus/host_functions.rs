@@ -1,6 +1,9 @@
 //! What a collector calls.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Instant,
+};
 
 use futures_util::future::join_all;
 use pattoo_base::{
@@ -9,12 +12,15 @@ use pattoo_base::{
 };
 use pattoo_modbus::{Endpoint, ReadError, Span, Table, Words};
 
-use super::{DEFAULT_UNIT, DeviceGrant, DeviceName, denied::denial_of_device, requested_devices};
+use super::{DEFAULT_UNIT, DeviceGrant, DeviceName, denied::denial_of_device, in_flight::InFlight, requested_devices};
 use crate::capability::{Host, LimitReached, PeerCalls, bindings::pattoo::agent::modbus as wit};
 
 /// What a span of a call takes in the host's memory beside its device's name and its values:
 /// itself, its place in the plan, its result with the text of an error.
 const PER_SPAN: usize = 512;
+
+/// How many spans that take no time of their own are processed before others have their turn.
+const PER_TURN: usize = 1_000;
 
 /// How much of a device name that was not granted is shown, in bytes.
 const MAX_SHOWN_NAME: usize = 128;
@@ -29,11 +35,6 @@ impl Host {
             return self.quota(LimitReached::of_bytes("the values of one call", call_bytes, "call_bytes"));
         }
         let more = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
-        let at_once = limits.modbus.concurrent_spans;
-        if more > at_once {
-            let what = "Modbus spans of one call";
-            return self.quota(LimitReached { what, value: at_once.to_string(), setting: "concurrent_spans" });
-        }
         let limit = limits.modbus.spans;
         let spans = self.capabilities.modbus.spans.saturating_add(more);
         if spans > limit {
@@ -102,7 +103,6 @@ impl Host {
         spans: usize,
         error: &wit::Error,
     ) -> wasmtime::Result<Vec<Result<wit::Words, wit::Error>>> {
-        const PER_TURN: usize = 2_000;
         self.hand_over(spans.saturating_mul(PER_SPAN))?;
         let mut results = Vec::with_capacity(spans);
         for index in 1..=spans {
@@ -116,28 +116,39 @@ impl Host {
 
     /// Reads spans that were counted.
     async fn read_counted(&mut self, spans: Vec<wit::Span>) -> Vec<Result<wit::Words, wit::Error>> {
-        let admitted: Vec<_> = spans.iter().map(|span| self.admit(span)).collect();
-        let mut by_device: HashMap<usize, (Vec<usize>, Vec<Span>)> = HashMap::new();
+        let mut admitted = Vec::with_capacity(spans.len());
+        for span in &spans {
+            admitted.push(self.admit(span));
+            if admitted.len().is_multiple_of(PER_TURN) {
+                tokio::task::yield_now().await;
+            }
+        }
+        let mut by_device: BTreeMap<usize, Vec<(usize, Span)>> = BTreeMap::new();
         for (index, admission) in admitted.iter().enumerate() {
             if let Ok((place, span)) = admission {
-                let (indices, wanted) = by_device.entry(*place).or_default();
-                indices.push(index);
-                wanted.push(*span);
+                by_device.entry(*place).or_default().push((index, *span));
             }
         }
         let began = Instant::now();
+        let limit = self.context.assignment.limits.modbus.concurrent_spans;
+        if spans.len() > limit as usize {
+            let what = "Modbus spans at the same time";
+            self.context.reached.note(&LimitReached { what, value: limit.to_string(), setting: "concurrent_spans" });
+        }
+        let in_flight = InFlight::new(limit, self.context.deadline);
         let devices = &self.context.assignment.resources.modbus.granted;
-        let reads = by_device.iter().filter_map(|(place, (indices, wanted))| {
-            let (grant, endpoint) = devices.get(*place)?;
-            Some(async move { (&grant.name, indices, endpoint.read(wanted, &grant.readable).await) })
+        let reads = by_device.into_iter().filter_map(|(place, wanted)| {
+            let (grant, endpoint) = devices.get(place)?;
+            let in_flight = &in_flight;
+            Some(async move { (&grant.name, in_flight.read(grant, endpoint, wanted).await) })
         });
         let mut read: HashMap<usize, Result<Words, ReadError>> = HashMap::with_capacity(spans.len());
-        for (name, indices, results) in join_all(reads).await {
-            let failed = results.iter().filter(|result| result.is_err()).count();
+        for (name, results) in join_all(reads).await {
+            let failed = results.iter().filter(|(_, result)| result.is_err()).count();
             let (requests, failures) = (results.len() as u64, failed as u64);
             let calls = PeerCalls { requests, failures, ..PeerCalls::default() };
             self.capabilities.modbus.calls.count(name.to_string(), calls);
-            read.extend(indices.iter().copied().zip(results));
+            read.extend(results);
         }
         self.capabilities.modbus.calls.time = self.capabilities.modbus.calls.time.saturating_add(began.elapsed());
         admitted
@@ -256,7 +267,7 @@ impl From<ReadError> for wit::Error {
         match error {
             ReadError::Denied(_) => Self::Denied(error.to_string()),
             ReadError::Exception(code) => Self::Exception(code.0),
-            ReadError::Timeout(_) => Self::Timeout,
+            ReadError::Timeout(_) | ReadError::Deadline => Self::Timeout,
             ReadError::Connection(what) | ReadError::Protocol(what) => Self::Connection(what),
             ReadError::NotSent(_) => Self::Other(error.to_string()),
         }

@@ -9,6 +9,7 @@ mod grant_flag;
 mod grant_keys;
 mod granted_devices;
 mod host_functions;
+mod in_flight;
 mod modbus_limits;
 mod requested_devices;
 

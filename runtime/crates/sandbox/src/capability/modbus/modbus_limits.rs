@@ -9,7 +9,7 @@ use crate::capability::CollectionLimits;
 pub struct ModbusLimits {
     /// Spans read.
     pub spans: u32,
-    /// Spans in one call, which are read at the same time.
+    /// Spans of one call that are read at the same time; more wait.
     pub concurrent_spans: u32,
 }
 
@@ -24,7 +24,7 @@ pub(super) static RANGES: &[Quantity<CollectionLimits>] = &[
     quantity!("spans", "Modbus spans", Count, 0, 1_000_000, modbus.spans, u64::from, narrow),
     quantity!(
         "concurrent_spans",
-        "Modbus spans in one call, which are read at the same time",
+        "Modbus spans of one call that are read at the same time",
         Count,
         1,
         1_000_000,
