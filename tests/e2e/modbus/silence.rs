@@ -88,6 +88,27 @@ fn exception_1_for_one_register_costs_only_that_register() {
 }
 
 #[test]
+fn dead_unit_behind_a_gateway_costs_nothing_once_its_breaker_is_open() {
+    for code in ["gateway-10", "gateway-11", "gateway-224"] {
+        let device = odd_modbus_device(&[code]);
+        let reader = Reader::new("tcp", &device);
+        let unit = |unit: u8, count| {
+            (0..count).map(move |address| Span::new(unit, Table::HoldingRegisters, address, 1).unwrap())
+        };
+        let spans: Vec<_> = unit(1, 3).chain(unit(2, 199)).collect();
+        for _ in 0..4 {
+            let results = reader.runtime.block_on(reader.endpoint.read(&spans, &Readable::everything()));
+            assert!(all_but(&results, &(3..202).collect::<Vec<_>>()), "{code}: {results:?}");
+        }
+        // Two requests in the first read, one in the second, and none after that.
+        let _ = reader.read(500..501);
+        let requests: Vec<String> =
+            std::iter::repeat_with(|| device.next_line()).take_while(|request| request != "[1, 3, 500, 1]").collect();
+        assert_eq!(requests.iter().filter(|request| request.starts_with("[2,")).count(), 3, "{code}: {requests:?}");
+    }
+}
+
+#[test]
 fn collector_gets_all_registers_but_the_one_that_the_device_ignores() {
     let device = odd_modbus_device(&["silent-hole"]);
     let grant = format!("url: \"tcp://{}\", request_timeout: 500ms", device.address());

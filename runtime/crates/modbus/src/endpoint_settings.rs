@@ -40,7 +40,7 @@ pub struct EndpointSettings {
     pub busy_retries: u32,
     /// Delay before such a request is sent again. Default 100 ms.
     pub busy_delay: Duration,
-    /// Number of requests in a row without a reply (timeout, lost connection, exception 11) after
+    /// Number of requests in a row without a reply (timeout, lost connection, exception of a gateway) after
     /// which the circuit breaker of a unit opens. Default 3; 0 means 1.
     pub breaker_threshold: u32,
     /// How long the circuit breaker of a unit stays open: reads of the unit fail at once, and

@@ -13,7 +13,7 @@
 //! - An exception is a reply like any other. After codes 5 and 6, by which a device says that it is
 //!   busy, the request is delayed, and others are sent meanwhile.
 //! - A wrong reply fails its own request, and the connection is closed.
-//! - After a timeout, a lost connection, or exception 11, by which a gateway says that a unit does
+//! - After a timeout, a lost connection, or an exception by which a gateway says that a unit does
 //!   not answer, the rest of the caller's list *for this unit* is skipped: the caller decides whether
 //!   it was an address or the unit that is silent (`plan/unit.rs`). Requests to other units, which
 //!   may be alive behind the same gateway, are still sent.
@@ -286,7 +286,7 @@ impl RequestQueue {
                 reply = Some(Ok(words));
             }
             Outcome::Reply(Err(code)) => {
-                let is_silent = code == ExceptionCode::GATEWAY_TARGET_DEVICE_FAILED_TO_RESPOND;
+                let is_silent = code.says_unit_is_silent();
                 has_answered = !is_silent;
                 if pending.retries.after_exception(code, &settings) {
                     pending.not_before = Some(after(now, settings.busy_delay));

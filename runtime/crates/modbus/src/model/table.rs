@@ -91,6 +91,8 @@ impl ExceptionCode {
     pub const ACKNOWLEDGE: Self = Self(0x05);
     /// The device is busy with a long operation.
     pub const SERVER_DEVICE_BUSY: Self = Self(0x06);
+    /// A gateway has no path to the unit, or is overloaded.
+    pub const GATEWAY_PATH_UNAVAILABLE: Self = Self(0x0A);
     /// A gateway got no reply from the unit behind it.
     pub const GATEWAY_TARGET_DEVICE_FAILED_TO_RESPOND: Self = Self(0x0B);
 
@@ -108,6 +110,16 @@ impl ExceptionCode {
             0x0B => "gateway target device failed to respond",
             _ => return None,
         })
+    }
+
+    /// Whether a gateway says that it got no reply, or no valid one, from the unit behind it, so that
+    /// the exception is not a reply of the unit: codes 10 and 11, and 0xE0 to 0xEF, which are not in the
+    /// specification and which gateways with the libraries eModbus and esp32ModbusRTU send.
+    pub const fn says_unit_is_silent(self) -> bool {
+        matches!(
+            self,
+            Self::GATEWAY_PATH_UNAVAILABLE | Self::GATEWAY_TARGET_DEVICE_FAILED_TO_RESPOND | Self(0xE0..=0xEF)
+        )
     }
 
     /// Whether some of the requested addresses may have caused the exception, so that a request for
@@ -144,6 +156,14 @@ mod tests {
         }
         assert_eq!(Table::from_function(0), None);
         assert_eq!(Table::from_function(5), None);
+    }
+
+    #[test]
+    fn exception_says_either_that_the_unit_is_silent_or_that_addresses_are_bad() {
+        let silent: Vec<_> = (0..=255).filter(|code| ExceptionCode(*code).says_unit_is_silent()).collect();
+        assert_eq!(silent, [vec![10, 11], (0xE0..=0xEF).collect()].concat());
+        let addresses: Vec<_> = (0..=255).filter(|code| ExceptionCode(*code).blames_addresses()).collect();
+        assert_eq!(addresses, [1, 2, 3, 4]);
     }
 
     #[test]

@@ -155,6 +155,49 @@ async fn unit_that_does_not_answer_its_gateway_costs_two_requests_of_a_read() {
 }
 
 #[tokio::test]
+async fn gateway_exceptions_open_the_breaker_of_their_unit_and_any_other_reply_closes_it() {
+    for code in [10, 11, 0xE0, 0xEF] {
+        let device = RawDevice::listen().await;
+        let breaker_duration = Duration::from_millis(300);
+        let endpoint = with(&device, EndpointSettings { breaker_duration, breaker_threshold: 2, ..settings() });
+        let spans = [holding(1, 0, 1), holding(2, 0, 1)];
+        let mut connection = None;
+        for _ in 0..2 {
+            let (results, open) = join!(read(&endpoint, spans), async {
+                let mut connection = match connection.take() {
+                    Some(connection) => connection,
+                    None => device.accept().await,
+                };
+                // The unit that was silent comes last.
+                for _ in 0..2 {
+                    let request = connection.request().await;
+                    let reply = if request.unit == 1 { request.exception(code) } else { request.registers(&[2]) };
+                    connection.send(&reply).await;
+                }
+                connection
+            });
+            assert_eq!(results, [Err(ReadError::Exception(ExceptionCode(code))), registers(&[2])]);
+            connection = Some(open);
+        }
+        // The breaker is open: the gateway is not asked for the unit.
+        let mut connection = connection.unwrap();
+        let (results, ()) = join!(read(&endpoint, spans), async {
+            assert_eq!(connection.answer(2).await.unit, 2);
+        });
+        assert_eq!(results, [Err(ReadError::NotSent(NotSent::UnitSilent)), registers(&[2])]);
+        // Another exception is a reply of the unit, and closes it.
+        tokio::time::sleep(breaker_duration).await;
+        for _ in 0..3 {
+            let (results, ()) = join!(read(&endpoint, [holding(1, 0, 1)]), async {
+                let request = connection.request().await;
+                connection.send(&request.exception(2)).await;
+            });
+            assert_eq!(results, [Err(ReadError::Exception(ExceptionCode::ILLEGAL_DATA_ADDRESS))]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn pauses_of_the_settings_are_kept() {
     let device = RawDevice::listen().await;
     let (pause_after_connect, min_gap) = (Duration::from_millis(80), Duration::from_millis(50));
