@@ -148,7 +148,7 @@ pub(crate) fn counting_device() -> SocketAddr {
                 while stream.read_exact(&mut request).is_ok() {
                     let count = request[11];
                     let mut reply = request[..8].to_vec();
-                    reply[5] = 3 + 2 * count;
+                    reply.splice(5..6, [3 + 2 * count]);
                     reply.push(2 * count);
                     reply.extend([0, count].repeat(count.into()));
                     if stream.write_all(&reply).is_err() {

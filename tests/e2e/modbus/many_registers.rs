@@ -30,7 +30,7 @@ pub(super) fn run_modbus_tcp(devices: &[(String, String)], more: &[&str]) -> Fin
 
 /// The number of datapoints that a run would have sent.
 pub(super) fn datapoints(run: &Finished) -> usize {
-    run.body()["pattoo_datapoints"]["datapoint_pairs"].as_array().unwrap().len()
+    run.body().pointer("/pattoo_datapoints/datapoint_pairs").unwrap().as_array().unwrap().len()
 }
 
 /// Ten simulated devices with 199 registers each. `more` is a part of the text of the last one.

@@ -1,11 +1,6 @@
 //! Devices that ignore some requests: what they cost, and that all others are read.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "helpers of tests may do what tests may do"
-)]
+#![expect(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "helpers of tests may do what tests may do")]
 
 use std::{
     ops::Range,

@@ -8,7 +8,7 @@ use pattoo_tests::{Cli, RawSite, http_ok};
 fn responses_that_arrived_before_the_deadline_are_kept_and_the_rest_are_timeouts() {
     let site = RawSite::scripted(|request, stream| {
         if request.starts_with("GET /slow") {
-            std::thread::sleep(Duration::from_secs(60));
+            std::thread::sleep(Duration::from_mins(1));
         }
         let _ = stream.write_all(&http_ok("fast"));
     });
