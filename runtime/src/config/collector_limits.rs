@@ -176,6 +176,6 @@ mod tests {
     #[test]
     fn value_out_of_range_is_refused_with_the_range() {
         let error = limit_named("memory").unwrap().set(&mut CollectorLimits::default(), "1KiB").unwrap_err();
-        assert_eq!(error.to_string(), "`memory` is 64KiB to 4GiB, not 1KiB");
+        assert_eq!(error.to_string(), "invalid `memory`: expected 64KiB to 4GiB, found 1KiB");
     }
 }

@@ -162,8 +162,8 @@ fn errors_of_all_files_are_reported_at_once() {
     let error = load(&[("pattoo.yaml", pattoo), ("pattoo_wasm.yaml", ours)]).unwrap_err();
     let said: Vec<_> = error.problems().iter().map(ToString::to_string).collect();
     for (file, what) in [
-        ("pattoo.yaml:1:1: ", "`daemon_directory` is not set"),
-        ("pattoo.yaml:1:39: ", "not `loud`"),
+        ("pattoo.yaml:1:1: ", "`daemon_directory` is set neither"),
+        ("pattoo.yaml:1:39: ", "found `loud`"),
         ("pattoo_wasm.yaml:2:3: ", "`hostnam` is not a key"),
         ("pattoo_wasm.yaml:4:18: ", "a/b"),
         ("pattoo_wasm.yaml:4:23: ", "`modul` is not a key"),

@@ -132,7 +132,7 @@ async fn full_disk_is_reported_and_affects_only_what_does_not_fit() {
         }
     };
     assert!(matches!(error, SpoolError::Database(DatabaseError::Full { .. })) && stored > 5, "{error}");
-    assert!(error.to_string().contains("no space left") && error.help().unwrap().contains("room"));
+    assert!(error.to_string().contains("no space left") && error.help().unwrap().contains("free space"));
     // Of those that share a commit only the one that does not fit fails.
     let (fails, fits) = tokio::join!(spool.store(large()), spool.store(small()));
     assert!(fails.is_err() && fits.is_ok(), "{fails:?} {fits:?}");
