@@ -169,7 +169,7 @@ fn check_by_root_reports_what_the_user_of_the_daemon_cannot_do() {
     mode(&own, 0o700);
     let run = check();
     assert_eq!(run.code, Some(2), "{run:#?}");
-    assert_says(&run, &["daemon/pattoo_wasm cannot be written to", "owned by the user of the daemon"]);
+    assert_says(&run, &["daemon/pattoo_wasm: Permission denied", "owned by the user of the daemon"]);
     fs::remove_dir(&own).expect("it is empty");
     // A module that only root can read.
     mode(&site.folder().join("a.wat"), 0o600);
