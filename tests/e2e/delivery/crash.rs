@@ -102,7 +102,7 @@ fn log_of_collections(heard: &[String]) -> (BTreeMap<String, u64>, BTreeSet<Stri
     for line in heard {
         let words: Vec<&str> = line.split_whitespace().collect();
         let program = words.get(1).map(|word| word.trim_end_matches(':').to_owned()).unwrap_or_default();
-        if line.contains(": begins") {
+        if line.contains(": collection begins") {
             begun.insert(program);
         } else if line.contains(": completed, 1 datapoints accepted") {
             begun.remove(&program);
@@ -164,7 +164,7 @@ fn kill(
     match point {
         KillPoint::BeforeCommit | KillPoint::AfterCommit => {
             let (text, end) =
-                if point == KillPoint::BeforeCommit { (": begins", "") } else { ("TRACE payload ", " is stored") };
+                if point == KillPoint::BeforeCommit { (": collection begins", "") } else { ("TRACE payload ", " is stored") };
             // Not always the first one.
             let mut left = rng.below(8);
             let deadline = Instant::now() + time_limit;
