@@ -163,8 +163,11 @@ fn kill(
     let mut body = None;
     match point {
         KillPoint::BeforeCommit | KillPoint::AfterCommit => {
-            let (text, end) =
-                if point == KillPoint::BeforeCommit { (": collection begins", "") } else { ("TRACE payload ", " is stored") };
+            let (text, end) = if point == KillPoint::BeforeCommit {
+                (": collection begins", "")
+            } else {
+                ("TRACE payload ", " is stored")
+            };
             // Not always the first one.
             let mut left = rng.below(8);
             let deadline = Instant::now() + time_limit;
