@@ -39,7 +39,7 @@ pub(super) fn pattoo_wasm() -> Form {
             Key::new(
                 "hostname",
                 Kind::Text,
-                "the name of this machine in pattoo; by default its fully qualified name, as Python's `socket.getfqdn()` returns it",
+                "the name of this machine in pattoo; by default the first fully qualified name found, kept in `daemon_directory`",
                 "gateway-7",
             ),
             Key::new(
