@@ -6,7 +6,7 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier,
     client::Resumption,
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -36,6 +36,11 @@ pub fn clock_of(error: &rustls::Error) -> Option<String> {
     };
     let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now());
     Some(format!("this machine's clock says {now}"))
+}
+
+/// The same as the end of a message: "; this machine's clock says ...", or nothing.
+pub fn clock_note(error: &rustls::Error) -> String {
+    clock_of(error).map_or_else(String::new, |clock| format!("; {clock}"))
 }
 
 /// Why TLS cannot be used.
@@ -93,26 +98,23 @@ impl Trust {
     ///
     /// When there is such an origin and there are no authorities.
     pub fn config(&self, origins: usize) -> Result<ClientConfig, TrustError> {
-        let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| TrustError::Roots(error.to_string()))?;
+        let builder = builder()?;
         if origins == 0 {
             let mut config = builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
             config.resumption = Resumption::disabled();
             return Ok(config);
         }
-        let verifier = self.verifier(provider)?;
+        let verifier = self.verifier()?;
         let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         config.resumption = Resumption::in_memory_sessions(origins.saturating_mul(2));
         Ok(config)
     }
 
-    fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<Verifier>, TrustError> {
+    fn verifier(&self) -> Result<Arc<Verifier>, TrustError> {
         if let Some(verifier) = self.verifier.get() {
             return Ok(Arc::clone(verifier));
         }
-        let verifier = Verifier::new_with_extra_roots(self.added.iter().cloned(), provider).map_err(|error| {
+        let verifier = Verifier::new_with_extra_roots(self.added.iter().cloned(), provider()).map_err(|error| {
             TrustError::Roots(match error {
                 rustls::Error::General(text) => text,
                 error => error.to_string(),
@@ -142,20 +144,27 @@ pub fn private_client_config(
     authorities: Option<&[u8]>,
     identity: Option<ClientIdentity<'_>>,
 ) -> Result<ClientConfig, TrustError> {
-    let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| TrustError::Roots(error.to_string()))?;
+    let builder = builder()?;
     let builder = if let Some(pem) = authorities {
         builder.with_root_certificates(store(&certificates(pem)?)?)
     } else {
-        let verifier = Verifier::new(provider).map_err(|error| TrustError::Roots(error.to_string()))?;
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        builder.dangerous().with_custom_certificate_verifier(SYSTEM.verifier()?)
     };
     let Some(ClientIdentity { certificates: chain, key }) = identity else { return Ok(builder.with_no_client_auth()) };
     let key = PrivateKeyDer::from_pem_slice(key)
         .map_err(|error| TrustError::Identity(format!("cannot read a private key in PEM format: {error}")))?;
     builder.with_client_auth_cert(certificates(chain)?, key).map_err(|error| TrustError::Identity(error.to_string()))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// The start of all TLS settings: the versions and ciphers that rustls holds for safe.
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TrustError> {
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TrustError::Roots(error.to_string()))
 }
 
 /// The certificates in a PEM text, at least one.

@@ -9,8 +9,8 @@ use std::{
 };
 
 use pattoo_base::{
-    files,
-    tls::{ClientIdentity, TrustError, clock_of, private_client_config},
+    files::{self, Exposure},
+    tls::{ClientIdentity, TrustError, clock_note, private_client_config},
 };
 use rustls::{CertificateError, ClientConfig, pki_types::ServerName};
 use thiserror::Error;
@@ -46,7 +46,7 @@ pub enum TlsSettingsError {
     },
     /// Other users can change a file.
     #[error("cannot trust a file of `tls`: {0}")]
-    Exposed(String),
+    Exposed(#[from] Exposure),
     /// A certificate without its key, or a key without its certificate.
     #[error("`certificate_file` and `key_file` belong together: name both or none")]
     Half,
@@ -85,7 +85,7 @@ impl TlsSettings {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsSettingsError> {
-    files::refuse_exposed(path).map_err(|exposure| TlsSettingsError::Exposed(exposure.to_string()))?;
+    files::refuse_exposed(path)?;
     files::read(path, MAX_FILE).map_err(|source| TlsSettingsError::File { path: path.to_owned(), source })
 }
 
@@ -103,6 +103,6 @@ pub(crate) fn refusal(error: &rustls::Error) -> String {
         E::Revoked => "it was revoked",
         _ => "it is not valid",
     };
-    let clock = clock_of(error).map_or_else(String::new, |clock| format!("; {clock}"));
+    let clock = clock_note(error);
     format!("the certificate of the device was refused: {what}{clock}")
 }

@@ -272,7 +272,7 @@ async fn send(
             tls: &settings.tls,
         };
         let opened = Connection::open(&opening, &mut slot.lock).await;
-        slot.has_replied &= opened.is_ok();
+        slot.has_replied = false;
         opened
     };
     let started = Instant::now();

@@ -134,7 +134,7 @@ impl Endpoints {
         let known = by_key.get(&key);
         let conflict = known.filter(|known| known.address != *address && Arc::strong_count(known) > 1).map(|known| {
             tracing::warn!(line = %address, already = %known.address, "one serial line is granted with different parameters");
-            ReadError::Connection("the serial line is in use with other parameters (speed, parity or stop bits)".to_owned())
+            ReadError::Connection("the serial line is in use with other parameters (mode, speed, data bits, parity or stop bits)".to_owned())
         });
         let shared = known.filter(|known| known.address == *address).cloned().unwrap_or_else(|| {
             let (handle, learned) = (Mutex::default(), Mutex::default());
@@ -241,8 +241,8 @@ impl Endpoint {
                 return reading.stop();
             }
             let replies = self.send(requests, deadline).await;
-            reading.take(&replies, &mut lock(&shared.learned), Instant::now());
-            for (unit, requests) in reading.take_silent_units() {
+            let silent = reading.take(&replies, &mut lock(&shared.learned), Instant::now());
+            for (unit, requests) in silent {
                 if let Some(handle) = &*lock(&shared.handle) {
                     handle.unit_is_silent(unit, requests, &self.settings);
                 }

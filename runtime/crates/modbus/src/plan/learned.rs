@@ -62,6 +62,8 @@ pub(crate) struct Lengths {
 pub(crate) struct Silence {
     pub(crate) first: u16,
     pub(crate) last: u16,
+    /// When it was last requested.
+    pub(crate) seen: Instant,
     /// Whether it may be requested again.
     pub(crate) is_due: bool,
 }
@@ -132,7 +134,7 @@ impl Learned {
     }
 
     fn silence(&self, run: &Run) -> Silence {
-        Silence { first: run.first, last: run.last, is_due: self.is_due(run.seen) }
+        Silence { first: run.first, last: run.last, seen: run.seen, is_due: self.is_due(run.seen) }
     }
 
     fn is_due(&self, seen: Instant) -> bool {

@@ -19,9 +19,8 @@ use crate::{
 
 /// A read in progress.
 pub(crate) struct Reading<'a> {
-    planner: Planner<'a>,
     results: Results<'a>,
-    units: BTreeMap<Unit, UnitReading>,
+    units: BTreeMap<Unit, UnitReading<'a>>,
     /// The requests of the current round; those that are likely to get no reply are the last.
     round: Vec<Sent>,
 }
@@ -60,7 +59,7 @@ impl<'a> Reading<'a> {
             Some((unit, UnitReading::new(unit, pieces, planner, learned, &mut results)))
         });
         let units = units.collect();
-        let mut reading = Self { planner, results, units, round: Vec::new() };
+        let mut reading = Self { results, units, round: Vec::new() };
         reading.begin_round(learned);
         reading
     }
@@ -70,29 +69,32 @@ impl<'a> Reading<'a> {
         self.round.iter().map(Sent::span).collect()
     }
 
-    /// The units of which it became known that they answer nothing, each with the number of requests
-    /// that were sent to it. Each unit is returned once.
-    pub(crate) fn take_silent_units(&mut self) -> impl Iterator<Item = (Unit, u32)> {
-        self.units.iter_mut().filter_map(|(unit, reading)| Some((*unit, reading.take_silences_of_dead()?)))
-    }
-
-    /// Processes the replies to [`Reading::requests`], in order.
-    pub(crate) fn take(&mut self, answers: &[Result<Words, RequestError>], learned: &mut Learned, now: Instant) {
+    /// Processes the replies to [`Reading::requests`], in order. Returns the units of which they show
+    /// that they answer nothing, each with the number of requests that were sent to it.
+    pub(crate) fn take(
+        &mut self,
+        answers: &[Result<Words, RequestError>],
+        learned: &mut Learned,
+        now: Instant,
+    ) -> Vec<(Unit, u32)> {
         let mut by_unit: BTreeMap<Unit, Vec<_>> = BTreeMap::new();
         for (sent, answer) in std::mem::take(&mut self.round).into_iter().zip(answers) {
             by_unit.entry(sent.span().unit()).or_default().push((sent, answer));
         }
+        let mut silent = Vec::new();
         for (unit, answers) in by_unit {
-            if let Some(unit) = self.units.get_mut(&unit) {
-                unit.take(answers, self.planner, &mut self.results, learned, now);
+            if let Some(reading) = self.units.get_mut(&unit) {
+                let requests = reading.take(answers, &mut self.results, learned, now);
+                silent.extend(requests.map(|requests| (unit, requests)));
             }
         }
         self.begin_round(learned);
+        silent
     }
 
     fn begin_round(&mut self, learned: &Learned) {
         for unit in self.units.values_mut() {
-            self.round.extend(unit.next(self.planner, &mut self.results, learned));
+            self.round.extend(unit.next(&mut self.results, learned));
         }
         self.round.sort_by_key(|sent| sent.is_doubtful);
     }

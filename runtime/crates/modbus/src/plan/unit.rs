@@ -80,8 +80,9 @@ enum Role {
 }
 
 /// The part of a read that is about one unit.
-pub(super) struct UnitReading {
+pub(super) struct UnitReading<'a> {
     unit: Unit,
+    planner: Planner<'a>,
     planned: Vec<Request>,
     parts: Vec<(Request, usize)>,
     retry: Option<Request>,
@@ -96,8 +97,6 @@ pub(super) struct UnitReading {
     is_checking: bool,
     /// The number of requests without a reply.
     silences: u32,
-    /// Whether the unit turned out to answer nothing.
-    is_dead: bool,
 }
 
 impl Sent {
@@ -111,18 +110,19 @@ impl Sent {
     }
 }
 
-impl UnitReading {
+impl<'a> UnitReading<'a> {
     /// Plans the requests for the pieces, all of one unit. Pieces that got no reply before are not
     /// requested, except one for which it is time to try again.
     pub(super) fn new(
         unit: Unit,
         pieces: &[Piece],
-        planner: Planner<'_>,
+        planner: Planner<'a>,
         learned: &Learned,
         results: &mut Results<'_>,
     ) -> Self {
         let mut reading = Self {
             unit,
+            planner,
             planned: Vec::new(),
             parts: Vec::new(),
             retry: None,
@@ -132,18 +132,19 @@ impl UnitReading {
             is_suspected: learned.silent_reads(unit) > 0,
             is_checking: false,
             silences: 0,
-            is_dead: false,
         };
         let (mut silent, mut usual) = (Vec::new(), Vec::with_capacity(pieces.len()));
         for piece in pieces {
             match learned.silence_within(piece.span) {
-                Some(silence) => silent.push((*piece, silence.is_due)),
+                Some(silence) => silent.push((*piece, silence)),
                 None => usual.push(*piece),
             }
         }
-        for &(piece, is_due) in &silent {
-            let is_same = |request: &Request| request.span == piece.span;
-            if is_due && reading.retry.as_ref().is_none_or(is_same) {
+        // The one that was requested longest ago.
+        let due = silent.iter().filter(|(_, silence)| silence.is_due).min_by_key(|(_, silence)| silence.seen);
+        let due = due.map(|(piece, _)| piece.span);
+        for &(piece, _) in &silent {
+            if due == Some(piece.span) {
                 let retry = reading.retry.get_or_insert(Request { span: piece.span, pieces: Vec::new() });
                 retry.pieces.push(piece);
             } else {
@@ -163,7 +164,7 @@ impl UnitReading {
             match planner.silent_request(&pieces, learned) {
                 Some((whole, true)) if reading.retry.is_none() => reading.retry = Some(whole),
                 Some((whole, _)) => {
-                    let index = reading.divide(&whole, Role::Planned, true, planner, learned);
+                    let index = reading.divide(&whole, Role::Planned, true, learned);
                     // If a span has this range, the silence is about that.
                     if silent.iter().any(|(piece, _)| piece.span == whole.span) {
                         reading.divided.part_failed(index);
@@ -177,28 +178,23 @@ impl UnitReading {
         reading
     }
 
-    /// The number of requests that were sent to the unit, if it became known that it answers nothing.
-    pub(super) fn take_silences_of_dead(&mut self) -> Option<u32> {
-        std::mem::take(&mut self.is_dead).then_some(self.silences)
-    }
-
     /// Whether there is anything to send.
     fn has_open(&self) -> bool {
         !self.planned.is_empty() || !self.parts.is_empty() || self.retry.is_some()
     }
 
     /// The requests to send next.
-    pub(super) fn next(&mut self, planner: Planner<'_>, results: &mut Results<'_>, learned: &Learned) -> Vec<Sent> {
+    pub(super) fn next(&mut self, results: &mut Results<'_>, learned: &Learned) -> Vec<Sent> {
         let is_suspected = std::mem::take(&mut self.is_suspected);
         if is_suspected || !self.unexplained.is_empty() {
             self.is_checking = true;
-            return Vec::from_iter(self.check(planner, learned));
+            return Vec::from_iter(self.check(learned));
         }
         if self.silences >= MAX_SILENCES {
             self.drop_all(results, NotSent::TooManySilences);
         }
         if self.silences > 0 {
-            self.plan_again(planner, learned);
+            self.plan_again(learned);
         }
         let planned = self.planned.drain(..).map(|request| Sent { request, role: Role::Planned, is_doubtful: false });
         let part =
@@ -211,17 +207,17 @@ impl UnitReading {
     }
 
     /// Plans with what was learned in this read.
-    fn plan_again(&mut self, planner: Planner<'_>, learned: &Learned) {
+    fn plan_again(&mut self, learned: &Learned) {
         let pieces = self.planned_pieces();
-        self.planned = planner.plan(&pieces, learned);
+        self.planned = self.planner.plan(&pieces, learned);
         for (part, whole) in std::mem::take(&mut self.parts) {
-            self.add_parts(whole, &part.pieces, planner, learned);
+            self.add_parts(whole, &part.pieces, learned);
             self.divided.part_ended(whole, End::Values);
         }
     }
 
     /// A request that shows whether the unit answers at all.
-    fn check(&mut self, planner: Planner<'_>, learned: &Learned) -> Option<Sent> {
+    fn check(&mut self, learned: &Learned) -> Option<Sent> {
         let check = |span| Sent { request: Request { span, pieces: Vec::new() }, role: Role::Check, is_doubtful: true };
         if let Some(span) = self.answered {
             return Some(check(span));
@@ -232,7 +228,7 @@ impl UnitReading {
         let mut pieces = self.planned_pieces();
         if let Some(chosen) = pieces.get(choose(pieces.len())).map(|piece| piece.span) {
             let pieces_of_chosen = pieces.extract_if(.., |piece| piece.span == chosen).collect();
-            self.planned = planner.plan(&pieces, learned);
+            self.planned = self.planner.plan(&pieces, learned);
             let request = Request { span: chosen, pieces: pieces_of_chosen };
             return Some(Sent { request, role: Role::Planned, is_doubtful: true });
         }
@@ -256,15 +252,16 @@ impl UnitReading {
         self.retry.take().map(|request| Sent { request, role: Role::Retry, is_doubtful: true })
     }
 
-    /// Processes the answers to the requests of a round, in the order in which they were sent.
+    /// Processes the answers to the requests of a round, in the order in which they were sent. Returns
+    /// the number of requests that were sent to the unit, if it became known that it answers nothing.
     pub(super) fn take(
         &mut self,
         round: Vec<(Sent, &Result<Words, RequestError>)>,
-        planner: Planner<'_>,
         results: &mut Results<'_>,
         learned: &mut Learned,
         now: Instant,
-    ) {
+    ) -> Option<u32> {
+        let mut is_dead = false;
         let was_checking = std::mem::take(&mut self.is_checking);
         let (mut answers, mut is_silent) = (false, false);
         for (sent, answer) in round {
@@ -282,7 +279,7 @@ impl UnitReading {
                     answers = true;
                     self.answered = Some(span);
                     learned.answered_exception(span);
-                    self.take_exception(sent, *code, planner, results, learned, now);
+                    self.take_exception(sent, *code, results, learned, now);
                 }
                 Err(RequestError::Failed(error)) => {
                     results.failed(&sent.request.pieces, error);
@@ -300,24 +297,24 @@ impl UnitReading {
             learned.unit_answered(self.unit);
         }
         if was_checking && answers {
-            self.explain(planner, results, learned, now);
+            self.explain(results, learned, now);
         } else if was_checking && !is_silent {
             // The check failed for another reason.
             self.leave_unexplained(results);
         } else if was_checking || !self.can_check() {
             learned.unit_was_silent(self.unit);
-            self.is_dead = self.answered.is_none();
+            is_dead = self.answered.is_none();
             self.leave_unexplained(results);
             self.drop_all(results, NotSent::UnitSilent);
         }
         self.divided.learn(learned, now);
+        is_dead.then_some(self.silences)
     }
 
     fn take_exception(
         &mut self,
         sent: Sent,
         code: ExceptionCode,
-        planner: Planner<'_>,
         results: &mut Results<'_>,
         learned: &mut Learned,
         now: Instant,
@@ -327,7 +324,7 @@ impl UnitReading {
             return;
         }
         if code.blames_addresses() && request.halves().is_some() {
-            self.divide(&request, role, false, planner, learned);
+            self.divide(&request, role, false, learned);
             return;
         }
         if code.blames_addresses() {
@@ -352,7 +349,7 @@ impl UnitReading {
     }
 
     /// The unit answers: what got no reply did so because of its addresses.
-    fn explain(&mut self, planner: Planner<'_>, results: &mut Results<'_>, learned: &mut Learned, now: Instant) {
+    fn explain(&mut self, results: &mut Results<'_>, learned: &mut Learned, now: Instant) {
         for (sent, error) in std::mem::take(&mut self.unexplained) {
             let Sent { mut request, role, .. } = sent;
             learned.was_silent(request.span, now);
@@ -363,7 +360,7 @@ impl UnitReading {
             if request.pieces.is_empty() {
                 self.part_ended(role, End::Failed);
             } else {
-                let whole = self.divide(&request, role, true, planner, learned);
+                let whole = self.divide(&request, role, true, learned);
                 if !failed.is_empty() {
                     self.divided.part_failed(whole);
                 }
@@ -394,14 +391,7 @@ impl UnitReading {
     }
 
     /// Sends a request that failed once more, in parts. Returns its index.
-    fn divide(
-        &mut self,
-        request: &Request,
-        role: Role,
-        was_silent: bool,
-        planner: Planner<'_>,
-        learned: &Learned,
-    ) -> usize {
+    fn divide(&mut self, request: &Request, role: Role, was_silent: bool, learned: &Learned) -> usize {
         let parts = if was_silent {
             request.parts()
         } else {
@@ -411,12 +401,12 @@ impl UnitReading {
         for part in parts {
             let is_silent =
                 |(request, _): &(Request, bool)| request.pieces.iter().all(|piece| piece.span != request.span);
-            match planner.silent_request(part, learned).filter(is_silent) {
+            match self.planner.silent_request(part, learned).filter(is_silent) {
                 Some((request, _)) => {
                     self.divided.parts_begin(whole, 1);
-                    self.divide(&request, Role::Part(whole), true, planner, learned);
+                    self.divide(&request, Role::Part(whole), true, learned);
                 }
-                None => self.add_parts(whole, part, planner, learned),
+                None => self.add_parts(whole, part, learned),
             }
         }
         self.part_ended(role, if was_silent { End::Failed } else { End::Exception });
@@ -424,8 +414,8 @@ impl UnitReading {
     }
 
     /// Adds the requests for these pieces to a divided request.
-    fn add_parts(&mut self, whole: usize, pieces: &[Piece], planner: Planner<'_>, learned: &Learned) {
-        let requests = planner.plan(pieces, learned);
+    fn add_parts(&mut self, whole: usize, pieces: &[Piece], learned: &Learned) {
+        let requests = self.planner.plan(pieces, learned);
         self.divided.parts_begin(whole, requests.len());
         self.parts.extend(requests.into_iter().map(|request| (request, whole)));
     }

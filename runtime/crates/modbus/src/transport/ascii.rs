@@ -22,9 +22,7 @@ impl Framing for Ascii {
     const IS_NUMBERED: bool = false;
 
     fn encode(&self, request: RequestInProgress, pdu: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![request.unit];
-        bytes.extend(pdu);
-        with_checksum(bytes)
+        with_checksum([&[request.unit], pdu].concat())
     }
 
     fn decode<'a>(&self, request: RequestInProgress, bytes: &'a [u8]) -> Result<Option<Reply<'a>>, Fault> {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use pattoo_base::backoff::doubled;
 use tokio::{
     net::{TcpStream, UdpSocket},
     time::{Instant, sleep, timeout},
@@ -95,8 +96,9 @@ async fn within<T>(opening: &Opening<'_>, connection: impl Future<Output = io::R
 /// over before the next attempt.
 async fn connect_tcp(host: &HostPort, opening: &Opening<'_>) -> io::Result<TcpStream> {
     let deadline = after(Instant::now(), opening.timeout);
-    let mut pause = FIRST_PAUSE;
+    let mut attempts: u32 = 1;
     loop {
+        let pause = doubled(FIRST_PAUSE, attempts, MAX_PAUSE);
         match connect_any(host, opening, TcpStream::connect).await {
             Ok(stream) => {
                 // A request is one small packet that must not wait for further data.
@@ -110,7 +112,7 @@ async fn connect_tcp(host: &HostPort, opening: &Opening<'_>) -> io::Result<TcpSt
             {
                 tracing::debug!(%host, ?pause, "the connection was refused, trying again");
                 sleep(pause).await;
-                pause = pause.saturating_mul(2).min(MAX_PAUSE);
+                attempts = attempts.saturating_add(1);
             }
             Err(error) => return Err(error),
         }

@@ -7,7 +7,7 @@
 //! replies itself, the next connection first discards late bytes, and the request queue holds the
 //! unit while its late reply may still arrive.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_modbus::{
@@ -19,12 +19,13 @@ use tokio_modbus::{
 use super::{
     ascii::Ascii,
     connect::{DeniedAddresses, connect, connect_tls, connect_udp},
+    discard::{discard_for, discard_until_quiet},
     fault::Fault,
     frame_filter::{FrameFilter, NextTolerance},
     framing::Framing,
     link::Link,
     rtu::Rtu,
-    serial_port::{LineLock, cannot_open, discard_for, discard_until_quiet, open_line},
+    serial_port::{LineLock, cannot_open, open_line},
     tcp::Mbap,
     timeout::{LazyTimeout, after},
 };
@@ -117,14 +118,14 @@ impl Connection {
 
     async fn over_network(
         mut link: impl Link,
-        framing: impl Framing + fmt::Debug + Unpin + Send + 'static,
+        framing: impl Framing,
         opening: &Opening<'_>,
     ) -> Result<Box<Self>, ReadError> {
         discard(&mut link, SILENCE_OVER_TCP, opening).await?;
         Ok(Box::new(Self::over(link, framing)))
     }
 
-    fn over<F: Framing + fmt::Debug + Unpin + Send + 'static>(link: impl Link, framing: F) -> Self {
+    fn over<F: Framing>(link: impl Link, framing: F) -> Self {
         let tolerance = NextTolerance::default();
         let client = tcp::attach(FrameFilter::new(link, framing, tolerance.clone()));
         let timeout = LazyTimeout::new();

@@ -185,7 +185,7 @@ fn is_padding(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, 0 | 0xFF))
 }
 
-impl<S: Link, F: Framing + Unpin> AsyncRead for FrameFilter<S, F> {
+impl<S: Link, F: Framing> AsyncRead for FrameFilter<S, F> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
@@ -217,7 +217,7 @@ impl<S: Link, F: Framing + Unpin> AsyncRead for FrameFilter<S, F> {
     }
 }
 
-impl<S: Link, F: Framing + Unpin> AsyncWrite for FrameFilter<S, F> {
+impl<S: Link, F: Framing> AsyncWrite for FrameFilter<S, F> {
     /// Takes whole frames, as the client writes them.
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, frame: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;

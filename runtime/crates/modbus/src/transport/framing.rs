@@ -1,7 +1,7 @@
 //! Frames: how the unit and the protocol data unit (PDU) of a request and its reply travel on a
 //! transport.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use super::fault::Fault;
 use crate::{
@@ -88,7 +88,7 @@ pub(super) struct Reply<'a> {
 }
 
 /// The frames of a transport.
-pub(super) trait Framing {
+pub(super) trait Framing: fmt::Debug + Unpin + Send + 'static {
     /// Whether each frame has the transaction number of its request.
     const IS_NUMBERED: bool;
 

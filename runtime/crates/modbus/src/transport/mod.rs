@@ -4,6 +4,7 @@ mod ascii;
 mod connect;
 mod connection;
 mod datagram;
+mod discard;
 mod fault;
 mod frame_filter;
 mod framing;

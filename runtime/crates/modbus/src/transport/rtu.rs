@@ -18,9 +18,7 @@ impl Framing for Rtu {
     const IS_NUMBERED: bool = false;
 
     fn encode(&self, request: RequestInProgress, pdu: &[u8]) -> Vec<u8> {
-        let mut frame = vec![request.unit];
-        frame.extend(pdu);
-        with_checksum(frame)
+        with_checksum([&[request.unit], pdu].concat())
     }
 
     fn decode<'a>(&self, request: RequestInProgress, bytes: &'a [u8]) -> Result<Option<Reply<'a>>, Fault> {

@@ -1,23 +1,13 @@
-//! Opening serial lines, and discarding what arrives before the first request.
+//! Opening serial lines.
 
-use std::{fs::File, io, os::unix::fs::OpenOptionsExt as _, time::Duration};
+use std::{fs::File, io, os::unix::fs::OpenOptionsExt as _};
 
 use serial2_tokio::{CharSize, FlowControl, SerialPort};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _},
-    time::{Instant, timeout, timeout_at},
-};
 
-use super::{fault::Fault, timeout::after};
 use crate::{
     address::{DataBits, Parity, SerialLine, StopBits},
     error::ReadError,
 };
-
-/// How long a noisy line is read before opening it fails.
-const MAX_NOISE: Duration = Duration::from_secs(1);
-/// The maximum number of bytes that are discarded in the pause after connecting.
-const MAX_BANNER: usize = 64 * 1024;
 
 /// Keeps other programs that check for locks from using a serial line, and its driver from
 /// switching the signals of the line off between two openings.
@@ -79,43 +69,5 @@ fn lock_line(line: &SerialLine) -> Result<LineLock, ReadError> {
             Err(ReadError::Connection("the serial line is in use by another program".to_owned()))
         }
         Err(std::fs::TryLockError::Error(error)) => Err(cannot_open(&error)),
-    }
-}
-
-/// Reads and discards bytes until none has arrived for `quiet`.
-pub(super) async fn discard_until_quiet(
-    stream: &mut (impl AsyncRead + Unpin),
-    quiet: Duration,
-) -> Result<(), ReadError> {
-    let started = Instant::now();
-    let mut bytes = [0; 256];
-    loop {
-        match timeout(quiet, stream.read(&mut bytes)).await {
-            Err(_) => return Ok(()),
-            Ok(Ok(0)) => return Err(ReadError::Connection(Fault::Closed.to_string())),
-            Ok(Ok(_)) if started.elapsed() < MAX_NOISE => {}
-            Ok(Ok(_)) => return Err(ReadError::Protocol("the serial line does not become silent".to_owned())),
-            Ok(Err(error)) => return Err(ReadError::Connection(Fault::Broken(error).to_string())),
-        }
-    }
-}
-
-/// Reads and discards bytes for this time.
-pub(super) async fn discard_for(stream: &mut (impl AsyncRead + Unpin), pause: Duration) -> Result<(), ReadError> {
-    let until = after(Instant::now(), pause);
-    let mut bytes = [0; 256];
-    let mut discarded: usize = 0;
-    loop {
-        match timeout_at(until, stream.read(&mut bytes)).await {
-            Err(_) => return Ok(()),
-            Ok(Ok(0)) => return Err(ReadError::Connection(Fault::Closed.to_string())),
-            Ok(Ok(read)) => discarded = discarded.saturating_add(read),
-            Ok(Err(error)) => return Err(ReadError::Connection(Fault::Broken(error).to_string())),
-        }
-        if discarded > MAX_BANNER {
-            return Err(ReadError::Protocol(
-                "the device does not stop sending after the connection is open".to_owned(),
-            ));
-        }
     }
 }
