@@ -20,7 +20,7 @@ use hyper::body::{Body as _, Bytes, Frame, Incoming};
 use tokio::time::timeout;
 
 use super::{
-    error::{Cap, Error, Fault, Wait},
+    error::{Cap, Error, Wait, transport_error},
     fetch_limits::Limits,
     message::Patience,
     meter::{BodyMeter, Meter},
@@ -67,7 +67,6 @@ pub(super) fn describe_decoded(headers: &mut HeaderMap) {
 /// Reads the whole body.
 pub(super) async fn read(
     body: Incoming,
-    method: &Method,
     coding: Option<Coding>,
     origin: &Origin,
     limits: &Limits,
@@ -81,8 +80,8 @@ pub(super) async fn read(
     } else {
         (Cap::CompressedBody, limits.compressed_bytes)
     };
-    // An announced length saves reading what is going to be refused. HEAD announces a body that does not come.
-    let length = body.size_hint().exact().filter(|_| method != Method::HEAD);
+    // An announced length saves reading what is going to be refused.
+    let length = body.size_hint().exact();
     if length.is_some_and(|announced| announced > most) {
         return Err(Error::TooLarge { cap, limit: most });
     }
@@ -96,7 +95,7 @@ pub(super) async fn read(
     };
     let wire = once(std::future::ready(Ok(first))).chain(wire);
     let mut reader = Box::pin(wire.map_err(io::Error::other)).into_async_read();
-    let mut whole = Whole { bytes: Vec::new(), announced, origin, limits, meter };
+    let mut whole = Whole { bytes: Vec::new(), piece: vec![0; PIECE], announced, origin, limits, meter };
     match coding {
         None => whole.read(&mut reader).await?,
         Some(Coding::Brotli) => whole.read(&mut BrotliDecoder::new(reader)).await?,
@@ -137,10 +136,7 @@ fn wire<'a>(
     try_unfold((body, 0_usize), move |(mut body, seen)| async move {
         let piece = timeout(after, next_piece(&mut body)).await.map_err(|_| Error::Timeout { wait, after })?;
         let Some(piece) = piece else { return Ok(None) };
-        let piece = piece.map_err(|error| match Fault::of(&error, origin, limits) {
-            Fault::Other(error) => error,
-            Fault::Refused(reason) => Error::Connection(format!("{origin}: {reason}")),
-        })?;
+        let piece = piece.map_err(|error| transport_error(&error, origin, limits))?;
         let seen = seen.saturating_add(piece.len());
         cap.check(seen, most)?;
         meter.came(piece.len())?;
@@ -162,9 +158,14 @@ async fn next_piece(body: &mut Incoming) -> Option<hyper::Result<Bytes>> {
 /// Decoding a well-packed bomb takes no input, so it never waits; other tasks get their turn after this many pieces.
 const PIECES_PER_TURN: u32 = 8;
 
+/// How much is decoded at a time, in bytes.
+const PIECE: usize = 16 * 1024;
+
 /// A body while it is read.
 struct Whole<'a> {
     bytes: Vec<u8>,
+    /// Where the next bytes are decoded to.
+    piece: Vec<u8>,
     /// How many bytes it will have, if that was said.
     announced: usize,
     origin: &'a Origin,
@@ -175,11 +176,10 @@ struct Whole<'a> {
 impl Whole<'_> {
     /// Adds what comes out of a decoder, to its end.
     async fn read(&mut self, body: &mut (impl AsyncRead + Unpin)) -> Result<(), Error> {
-        let Self { bytes: whole, announced, origin, limits, meter } = self;
-        let mut piece = vec![0; 16 * 1024];
+        let Self { bytes: whole, piece, announced, origin, limits, meter } = self;
         let mut turn = 0..PIECES_PER_TURN;
         loop {
-            let read = body.read(&mut piece).await.map_err(|error| unpacked(error, origin))?;
+            let read = body.read(piece).await.map_err(|error| unpacked(error, origin))?;
             let Some(got) = piece.get(..read).filter(|got| !got.is_empty()) else { return Ok(()) };
             Cap::ResponseBody.check(whole.len().saturating_add(got.len()), limits.response_bytes)?;
             if whole.capacity().saturating_sub(whole.len()) < got.len() {

@@ -14,7 +14,7 @@ use super::{
     body,
     connection::{Connections, Incoming, Outgoing, was_closed},
     denied::{Denied, Reason},
-    error::{Error, Fault, Wait},
+    error::{Error, Wait, refusal, transport_error},
     fetch_limits::Limits,
     grant::OriginGrant,
     headers,
@@ -90,6 +90,16 @@ pub enum SetupError {
         /// Why.
         error: TrustError,
     },
+}
+
+impl SetupError {
+    /// What can be done about it, unless the grant is wrong.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Trust { error, .. } => Some(error.help()),
+            _ => None,
+        }
+    }
 }
 
 /// The web as one collector sees it.
@@ -255,10 +265,7 @@ impl Client {
                 }
                 answer => answer,
             }
-            .map_err(|error| match Fault::of(&error, &hop.origin, limits) {
-                Fault::Refused(reason) => denied(reason),
-                Fault::Other(error) => error,
-            })
+            .map_err(|error| refusal(&error).map_or_else(|| transport_error(&error, &hop.origin, limits), denied))
         };
         let most = limits.connect.saturating_add(limits.idle);
         let (after, wait) = Patience::shorter(patience.header, most, Wait::Idle);
@@ -299,15 +306,13 @@ impl Client {
         patience: Patience,
         meter: &dyn Meter,
     ) -> Result<Response, Error> {
-        let status = answer.status();
-        let mut headers = answer.headers().clone();
+        let (http::response::Parts { status, mut headers, .. }, body) = answer.into_parts();
         let coding = if asked_for_coding { body::coding(&hop.method, status, &headers) } else { None };
         if coding.is_some() {
             body::describe_decoded(&mut headers);
         }
         let headers = response_headers(&headers, &self.limits)?;
-        let body =
-            body::read(answer.into_body(), &hop.method, coding, &hop.origin, &self.limits, patience, meter).await?;
+        let body = body::read(body, coding, &hop.origin, &self.limits, patience, meter).await?;
         Ok(Response { status: status.as_u16(), headers, body })
     }
 }

@@ -64,11 +64,22 @@ const MAX_SHOWN_PATH: usize = 256;
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, method, path, reason, redirected } = self;
+        f.write_str(&self.told_of(&self.origin.to_string()))
+    }
+}
+
+impl Denied {
+    /// The same without the origin, for where that is named anyway.
+    pub fn without_origin(&self) -> String {
+        self.told_of("")
+    }
+
+    fn told_of(&self, origin: &str) -> String {
+        let Self { method, path, reason, redirected, .. } = self;
         let what = if *redirected { "a redirect to " } else { "" };
         // A guest decides how long it is, and the reason behind it has to be seen.
         let path = pattoo_base::text::one_line(path, MAX_SHOWN_PATH);
-        write!(f, "{what}{method} {origin}{path} is denied: {reason}")
+        format!("{what}{method} {origin}{path} is denied: {reason}")
     }
 }
 

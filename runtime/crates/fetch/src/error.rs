@@ -2,6 +2,7 @@
 
 use std::{error::Error as StdError, fmt, io, time::Duration};
 
+use pattoo_base::tls::clock_note;
 use thiserror::Error;
 
 use super::{
@@ -181,34 +182,23 @@ impl fmt::Display for Cap {
 /// What the HTTP library says when a header block outgrows its buffer; it has no type for it that a client can see.
 const HEAD_TOO_LARGE: &str = "message head is too large";
 
-/// What went wrong in transport, found by going down the chain of causes.
-pub(super) enum Fault {
-    /// An address was refused.
-    Refused(Reason),
-    /// Anything else.
-    Other(Error),
+/// Why no connection was made to an address, if it was refused.
+pub(super) fn refusal(error: &(dyn StdError + 'static)) -> Option<Reason> {
+    causes(error).iter().find_map(|cause| cause.downcast_ref()).map(|Refused(reason)| reason.clone())
 }
 
-impl Fault {
-    pub(super) fn of(error: &(dyn StdError + 'static), origin: &Origin, limits: &Limits) -> Self {
-        let causes = causes(error);
-        if let Some(Refused(reason)) = causes.iter().find_map(|cause| cause.downcast_ref()) {
-            return Self::Refused(reason.clone());
+/// What went wrong in transport, found by going down the chain of causes.
+pub(super) fn transport_error(error: &(dyn StdError + 'static), origin: &Origin, limits: &Limits) -> Error {
+    let causes = causes(error);
+    match causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+        Some(tls) => Error::Tls(format!("{origin}: {tls}{}", clock_note(tls))),
+        None if causes.iter().any(|cause| cause.is::<NoConnection>()) => {
+            Error::Timeout { wait: Wait::Connect, after: limits.connect }
         }
-        let tls = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>());
-        Self::Other(match tls {
-            Some(tls) => {
-                let clock = pattoo_base::tls::clock_of(tls).map_or_else(String::new, |clock| format!("; {clock}"));
-                Error::Tls(format!("{origin}: {tls}{clock}"))
-            }
-            None if causes.iter().any(|cause| cause.is::<NoConnection>()) => {
-                Error::Timeout { wait: Wait::Connect, after: limits.connect }
-            }
-            None if causes.iter().any(|cause| cause.to_string() == HEAD_TOO_LARGE) => {
-                Error::TooLarge { cap: Cap::ResponseHeaderBytes, limit: limits.response_header_bytes }
-            }
-            None => Error::Connection(format!("{origin}: {}", told(&causes))),
-        })
+        None if causes.iter().any(|cause| cause.to_string() == HEAD_TOO_LARGE) => {
+            Error::TooLarge { cap: Cap::ResponseHeaderBytes, limit: limits.response_header_bytes }
+        }
+        None => Error::Connection(format!("{origin}: {}", told(&causes))),
     }
 }
 

@@ -9,7 +9,7 @@
 use std::path::Path;
 
 use pattoo_base::secret::Secret;
-use pattoo_fetch::{OwnEndpoints, SetupError};
+use pattoo_fetch::OwnEndpoints;
 use pattoo_settings::{Fields, Key, Kind, Quantity, Reported};
 use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
@@ -140,6 +140,8 @@ pub struct GrantError {
     pub capability: &'static str,
     /// Why.
     pub source: Box<dyn std::error::Error + Send + Sync>,
+    /// What can be done about it.
+    pub help: &'static str,
 }
 
 impl GrantError {
@@ -147,15 +149,7 @@ impl GrantError {
         capability: &CapabilityDefinition,
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self { capability: capability.name, source: Box::new(source) }
-    }
-
-    /// What can be done about it.
-    pub fn help(&self) -> &'static str {
-        match self.source.downcast_ref() {
-            Some(SetupError::Trust { error, .. }) => error.help(),
-            _ => "remove this grant, or correct it",
-        }
+        Self { capability: capability.name, source: Box::new(source), help: "remove this grant, or correct it" }
     }
 }
 

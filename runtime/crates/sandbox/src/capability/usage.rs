@@ -47,6 +47,11 @@ impl Usage {
         self.0.get(capability)
     }
 
+    /// What was used of each capability.
+    pub fn into_calls(self) -> impl Iterator<Item = (&'static str, Calls)> {
+        self.0.into_iter()
+    }
+
     /// Adds what another collection used.
     pub fn add(&mut self, other: Self) {
         for (capability, calls) in other.0 {

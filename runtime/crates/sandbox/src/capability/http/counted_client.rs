@@ -181,13 +181,14 @@ impl Web {
     /// Sends a request that was counted and has a place. What was denied is remembered for the
     /// operator.
     pub(super) async fn send(&self, request: Request) -> Result<Received, WebRefusal> {
-        let began = Instant::now();
         let http = &self.0.context.assignment.resources.http;
         let origin = http.granted_origin(&request.url);
         let recorder = self.0.context.assignment.recorder.as_ref();
         let charge = self.0.context.account.charge(PER_FETCH).map_err(WebRefusal::End)?;
         let meter = FetchMeter { web: self, charge: Mutex::new(charge), stopped: Mutex::default() };
-        let repeated = AtomicU64::new(0);
+        let mut counting =
+            Counting { web: self, began: Instant::now(), origin, repeated: AtomicU64::new(0), status: None };
+        let repeated = &counting.repeated;
         let watch = |visit: pattoo_fetch::Visit<'_>| {
             if visit.again {
                 repeated.fetch_add(1, Ordering::Relaxed);
@@ -197,20 +198,8 @@ impl Web {
         };
         let result = http.fetch_watched(request, &watch, &meter).await;
         let FetchMeter { charge, stopped, .. } = meter;
-        let mut used = self.used();
-        used.calls.time = used.calls.time.saturating_add(began.elapsed());
-        // One of an origin that was not granted is counted for none.
-        if let Some(origin) = origin {
-            let class = result.as_ref().ok().map(|response| status_class(response.status));
-            let calls = PeerCalls {
-                requests: 1,
-                failures: u64::from(result.is_err()),
-                repeated: repeated.into_inner(),
-                responses: class.map(|class| (class, 1)).into_iter().collect(),
-            };
-            used.calls.count(origin, calls);
-        }
-        drop(used);
+        counting.status = result.as_ref().ok().map(|response| response.status);
+        drop(counting);
         match result {
             Ok(response) => {
                 let mut charge = charge.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -265,10 +254,35 @@ impl Web {
     }
 }
 
+/// A request under way. It is counted when this is dropped, however it ended: it may have been given up at a deadline.
+struct Counting<'a> {
+    web: &'a Web,
+    began: Instant,
+    /// One of an origin that was not granted is counted for none.
+    origin: Option<String>,
+    repeated: AtomicU64,
+    /// The status of its response, once it is there.
+    status: Option<u16>,
+}
+
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        let mut used = self.web.used();
+        used.calls.time = used.calls.time.saturating_add(self.began.elapsed());
+        let Some(origin) = self.origin.take() else { return };
+        let calls = PeerCalls {
+            requests: 1,
+            failures: u64::from(self.status.is_none()),
+            repeated: *self.repeated.get_mut(),
+            responses: self.status.map(|status| (status_class(status), 1)).into_iter().collect(),
+        };
+        used.calls.count(origin, calls);
+    }
+}
+
 /// The class of a status (RFC 9110 section 15).
 fn status_class(status: u16) -> &'static str {
     match status {
-        100..=199 => "1xx",
         200..=299 => "2xx",
         300..=399 => "3xx",
         400..=499 => "4xx",
@@ -292,11 +306,10 @@ pub(super) fn field(name: usize, value: usize) -> usize {
 
 /// A size or count of one fetch.
 fn too_large(cap: Cap, limit: u64) -> LimitReached {
-    match cap {
-        Cap::ResponseHeaders | Cap::RequestHeaders => {
-            LimitReached { what: cap.words(), value: limit.to_string(), setting: cap.setting() }
-        }
-        _ => LimitReached::of_bytes(cap.words(), limit, cap.setting()),
+    if cap.is_count() {
+        LimitReached { what: cap.words(), value: limit.to_string(), setting: cap.setting() }
+    } else {
+        LimitReached::of_bytes(cap.words(), limit, cap.setting())
     }
 }
 

@@ -16,12 +16,7 @@ pub(super) fn denial_of(denied: &Denied) -> Denial {
         format!("http: [{{ {} }}]", entries.join(", "))
     });
     // The grant names the origin, which is not repeated before it.
-    let Denied { origin, method, path, reason, redirected } = denied;
-    let is_short = origin.to_string().len().saturating_add(path.len()) <= MAX_SHORT;
-    let what = if line.is_some() && is_short {
-        format!("{}{method} {path} is denied: {reason}", if *redirected { "a redirect to " } else { "" })
-    } else {
-        denied.to_string()
-    };
+    let is_short = denied.origin.to_string().len().saturating_add(denied.path.len()) <= MAX_SHORT;
+    let what = if line.is_some() && is_short { denied.without_origin() } else { denied.to_string() };
     Denial { what, flag: hint.and_then(|hint| hint.flag), line }
 }

@@ -16,7 +16,7 @@ mod requested_origins;
 mod resources;
 mod wasi_http;
 
-use pattoo_fetch::{Client, OriginGrant};
+use pattoo_fetch::{Client, OriginGrant, SetupError};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi_http::WasiHttpCtx;
@@ -68,7 +68,7 @@ static GRANTING: Granting = Granting {
     is_empty: |grants| grants.http.is_empty(),
     check: |grants, limits, own| {
         let client = Client::new(grants.http.clone(), limits.http.fetch, own.clone());
-        client.and_then(|client| client.check()).map_err(|error| GrantError::new(&DEFINITION, error))
+        client.and_then(|client| client.check()).map_err(unusable)
     },
     secrets: |grants| grants.http.iter().flat_map(OriginGrant::attached).map(|(_, secret)| secret).collect(),
     example: "http: [{ origin: \"https://site-a.example.org\" }]",
@@ -76,6 +76,12 @@ static GRANTING: Granting = Granting {
     requests: requested_origins::requests,
     narrowest: requested_origins::narrowest,
 };
+
+fn unusable(error: SetupError) -> GrantError {
+    let help = error.help();
+    let error = GrantError::new(&DEFINITION, error);
+    GrantError { help: help.unwrap_or(error.help), ..error }
+}
 
 static COUNTERS: Counters = Counters {
     label: "origin",
@@ -104,7 +110,7 @@ static COUNTERS: Counters = Counters {
         name: "pattoo_wasm_http_responses_total",
         kind: "counter",
         labels: &["program", "origin", "status"],
-        help: "Responses that a collector got, by the class of their status: 1xx, 2xx, 3xx, 4xx, 5xx, other.",
+        help: "Responses that a collector got, by the class of their status: 2xx, 3xx, 4xx, 5xx, other.",
         previous_name: None,
     }),
 };
@@ -125,7 +131,7 @@ impl Capability for Http {
 
     fn resource(assignment: &AssignmentBuilder, (): &()) -> Result<Client, GrantError> {
         let (grants, own) = (assignment.grants.http.clone(), assignment.own.clone());
-        Client::new(grants, assignment.limits.http.fetch, own).map_err(|error| GrantError::new(&DEFINITION, error))
+        Client::new(grants, assignment.limits.http.fetch, own).map_err(unusable)
     }
 
     fn begin(context: &Context) -> Self {

@@ -77,7 +77,7 @@ static COUNTERS: Counters = Counters {
         name: "pattoo_wasm_modbus_read_errors_total",
         kind: "counter",
         labels: &["program", "device"],
-        help: "Spans that could not be read: timeouts, broken connections, exceptions.",
+        help: "Spans that could not be read: timeouts, broken connections, exceptions, and those that were not sent.",
         previous_name: None,
     },
     repeated: None,
