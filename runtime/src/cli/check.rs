@@ -70,7 +70,8 @@ pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
     .await
     .map_err(|error| Failure::internal(format!("internal error while reading the configuration: {error}")))?;
     let loaded = loaded?;
-    let reachable = reachable(&loaded).await;
+    let runtime = tokio::runtime::Handle::current();
+    let reachable = tokio::task::block_in_place(|| user.does(|| runtime.block_on(reachable(&loaded))));
     let own = OwnEndpoints::of_all(&loaded.configuration.output_urls, loaded.configuration.status).await;
     let mut problems = tokio::task::block_in_place(|| everything_else(&loaded, &own, &user))?;
     problems.extend(reachable);
@@ -91,12 +92,12 @@ pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
     Ok(if errors == 0 { Exit::Success } else { Exit::Usage })
 }
 
-/// The same error, and the modules that cannot be read: they need no valid configuration.
+/// The same error, and the modules that cannot be opened: they need no valid configuration.
 fn with_missing_modules(error: &ConfigError, directory: &ConfigDirectory) -> ConfigError {
     let missing = modules(directory).into_iter().filter_map(|(path, place)| {
-        let error = Module::read_within(&path, &CompileLimits::default()).err()?;
-        let is_missing = matches!(error, LoadError::Unreadable { .. });
-        is_missing.then(|| Problem::error(error.to_string(), place, error.help()))
+        let error = files::open(&path).err()?;
+        let error = LoadError::Unreadable { path, error };
+        Some(Problem::error(error.to_string(), place, error.help()))
     });
     error.problems().iter().cloned().chain(missing).collect::<Vec<_>>().into()
 }
@@ -243,7 +244,7 @@ fn status(loaded: &Loaded) -> Option<Problem> {
 fn grants(collector: &CollectorSettings, own: &OwnEndpoints, at: &impl Fn(&[PathStep]) -> Place) -> Vec<Problem> {
     let problem = |error: GrantError| {
         let place = at(&[PathStep::Key("grants"), PathStep::Key(error.capability)]);
-        Problem::error(error.to_string(), place, error.help())
+        Problem::error(error.to_string(), place, error.help)
     };
     collector.grants.check(&collector.limits.collection, own).into_iter().map(problem).collect()
 }

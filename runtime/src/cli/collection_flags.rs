@@ -12,7 +12,7 @@ use pattoo_sandbox::{Collector, CompileLimits, Module, Sandbox, capability::Gran
 use serde_json::Map;
 
 use super::{Failure, grant_flags::GrantFlags, values};
-use crate::config::{self, CollectorLimits, DataDirectory, Limit, MachineName, SettingsError};
+use crate::config::{self, CollectorLimits, DataDirectory, Limit, MachineName};
 
 /// The time after which a compilation is announced, on a terminal.
 const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
@@ -57,7 +57,8 @@ pub(super) struct CollectionFlags {
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = parse_limit)]
     limits: Vec<(Limit, String)>,
 
-    /// Store values under this name of the machine [default: its fully qualified name]
+    /// Store values under this name of the machine [default: the name that the daemon keeps, else
+    /// the fully qualified name]
     #[arg(long, value_name = "NAME")]
     hostname: Option<Hostname>,
 }
@@ -74,19 +75,14 @@ fn parse_limit(text: &str) -> Result<(Limit, String), String> {
     Ok((limit, value.to_owned()))
 }
 
-fn unusable_setting(error: SettingsError) -> Failure {
-    let help = error.help();
-    Failure::usage(error).help(help)
-}
-
 impl CollectionFlags {
     /// The settings as a JSON object.
     pub(super) fn settings(&self) -> Result<String, Failure> {
         let mut settings = self.settings_file.as_deref().map_or_else(|| Ok(Map::new()), config::read_settings)?;
         for setting in &self.settings {
-            config::merge_setting(&mut settings, setting).map_err(unusable_setting)?;
+            config::merge_setting(&mut settings, setting)?;
         }
-        config::to_json(settings).map_err(unusable_setting)
+        Ok(config::to_json(settings)?)
     }
 
     /// The grants.

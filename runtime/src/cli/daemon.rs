@@ -109,13 +109,8 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
         tracing::info!("status on http://{}", server.address());
         tokio::spawn(server.serve(Arc::clone(&status), spool.clone()))
     });
-    let concurrent = sandbox.concurrent();
-    let supervisor = Supervisor::new(
-        Arc::new(sandbox),
-        concurrent,
-        Arc::clone(&status),
-        resources.store(Arc::clone(&status.time_mark)),
-    );
+    let store = resources.store(Arc::clone(&status.time_mark));
+    let supervisor = Supervisor::new(Arc::new(sandbox), Arc::clone(&status), store);
     let make_plan = {
         let (resources, started) = (Arc::clone(&resources), Arc::new(configuration));
         Arc::new(move || {

@@ -5,11 +5,14 @@ use std::{fmt, io::Write as _, process::ExitCode};
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 use pattoo_base::text::{masked, printable};
 use pattoo_measurement::AgentIdError;
-use pattoo_sandbox::{LoadError, state_store::StateError};
+use pattoo_sandbox::{LoadError, capability::GrantError, state_store::StateError};
 use pattoo_settings::{ConfigError, Place, Problem, Severity};
 use pattoo_spool::SpoolError;
 
-use crate::{config::OtherUsersDirectory, daemon::PlanError};
+use crate::{
+    config::{OtherUsersDirectory, SettingsError},
+    daemon::PlanError,
+};
 
 /// How many problems of a configuration are shown at once.
 const MAX_SHOWN: usize = 20;
@@ -150,6 +153,22 @@ impl From<AgentIdError> for Failure {
     fn from(error: AgentIdError) -> Self {
         let help = error.help();
         Self::usage(error).with_help(help)
+    }
+}
+
+impl From<GrantError> for Failure {
+    /// A grant that cannot be used.
+    fn from(error: GrantError) -> Self {
+        let help = error.help;
+        Self::usage(error).help(help)
+    }
+}
+
+impl From<SettingsError> for Failure {
+    /// Settings of a collector that cannot be used.
+    fn from(error: SettingsError) -> Self {
+        let help = error.help();
+        Self::usage(error).help(help)
     }
 }
 

@@ -10,7 +10,7 @@ use pattoo_output::ServerUrl;
 use pattoo_output::pattoo::{Batch, Body, PattooJson};
 use pattoo_sandbox::{
     Collector, Module, Outcome, Sandbox, Termination,
-    capability::{Assignment, Denial, GrantError},
+    capability::{Assignment, Denial},
     state_store::StateStore,
 };
 
@@ -97,7 +97,7 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
     let grants = args.collection.grants()?;
     let own = own_endpoints(args.post.server()).await?;
     if let Some(error) = grants.check(&limits.collection, &own).into_iter().next() {
-        return Err(unusable(error));
+        return Err(error.into());
     }
     let (sandbox, collector) = load(&args.module, module, limits.module, &directory).await?;
     // Files are created only now, when nothing else can fail.
@@ -115,16 +115,9 @@ async fn prepare(args: Args, directory: Option<DataDirectory>) -> Result<Job, Fa
         .own(own)
         .state(StateStore::at(&directory.state()))
         .sinks(Arc::new(PattooJson))
-        .build()
-        .map_err(unusable)?;
+        .build()?;
     let assignment = Arc::new(assignment);
     Ok(Job { sandbox, collector, assignment, post, pretty: args.pretty })
-}
-
-/// The failure of a grant that cannot be used.
-fn unusable(error: GrantError) -> Failure {
-    let help = error.help();
-    Failure::usage(error).help(help)
 }
 
 /// The endpoints that no collector may reach: the server that is posted to, and those of the

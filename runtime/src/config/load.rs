@@ -118,11 +118,6 @@ impl Loaded {
         self.ours.place(path)
     }
 
-    /// Whether a path of keys and indices leads to something in our file.
-    pub(crate) fn has(&self, path: &[PathStep]) -> bool {
-        self.ours.has(path)
-    }
-
     /// The place of the first path that exists in one of pattoo's files.
     pub(crate) fn place_in_pattoos(&self, paths: &[&[PathStep]]) -> Option<Place> {
         let there = |source: &Source, path: &[PathStep]| source.has(path).then(|| source.place(path));
@@ -131,11 +126,11 @@ impl Loaded {
 
     /// The place where outputs are configured.
     pub(crate) fn place_of_outputs(&self) -> Option<Place> {
-        let ours = PLACES
-            .iter()
-            .map(|keys| [OURS].into_iter().chain(keys.iter().copied().map(PathStep::Key)).collect::<Vec<_>>());
-        let ours = ours.filter(|path| self.has(path)).map(|path| self.place(&path)).next();
-        ours.or_else(|| self.place_in_pattoos(&SERVER.each_ref().map(<[PathStep; 2]>::as_slice)))
+        let path = |keys: &&[&'static str]| -> Vec<_> {
+            [OURS].into_iter().chain(keys.iter().copied().map(PathStep::Key)).collect()
+        };
+        let ours = PLACES.iter().map(path).find(|path| self.ours.has(path));
+        ours.map(|path| self.place(&path)).or_else(|| self.place_in_pattoos(&SERVER))
     }
 
     fn read_ours(source: &Source, pattoo: &PattooFiles, data: &Path) -> Result<Ours, Vec<Problem>> {

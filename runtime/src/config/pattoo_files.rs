@@ -24,9 +24,9 @@ const DEFAULT_ADDRESS: &str = "localhost";
 const DEFAULT_PORT: u64 = 20_201;
 
 /// Where the server is configured.
-pub(super) const SERVER: [[PathStep; 2]; 2] = [
-    [PathStep::Key("pattoo_agent_api"), PathStep::Key("ip_address")],
-    [PathStep::Key("polling"), PathStep::Key("ip_address")],
+pub(super) const SERVER: [&[PathStep]; 2] = [
+    &[PathStep::Key("pattoo_agent_api"), PathStep::Key("ip_address")],
+    &[PathStep::Key("polling"), PathStep::Key("ip_address")],
 ];
 
 /// The content of pattoo's files.

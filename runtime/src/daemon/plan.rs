@@ -56,7 +56,7 @@ impl PlanError {
                 Some(format!("set {server} or `outputs:` in pattoo_wasm.yaml, or `ip_address` in pattoo.yaml"))
             }
             Self::AgentId { error, .. } => error.help(),
-            Self::Grant { error, .. } => Some(error.help().to_owned()),
+            Self::Grant { error, .. } => Some(error.help.to_owned()),
         }
     }
 }

@@ -16,10 +16,7 @@ use axum::{
     routing::get,
 };
 use pattoo_measurement::Program;
-use pattoo_sandbox::{
-    ModuleDigest,
-    capability::{CAPABILITIES, PeerCalls},
-};
+use pattoo_sandbox::{ModuleDigest, capability::PeerCalls};
 use pattoo_spool::Spool;
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -217,8 +214,8 @@ struct LastCollectionPage {
 impl CollectorPage {
     fn of(program: &Program, stats: &CollectorStats) -> Self {
         let mut stats = stats.snapshot();
-        let usage = std::mem::take(&mut stats.totals.usage);
-        let peers = CAPABILITIES.iter().filter_map(|one| Some((one.name, usage.of(one.name)?.by_peer.clone())));
+        let usage = std::mem::take(&mut stats.totals.usage).into_calls();
+        let peers = usage.map(|(capability, calls)| (capability, calls.by_peer));
         Self {
             peers: peers.filter(|(_, by_peer)| !by_peer.is_empty()).collect(),
             program: program.to_string(),

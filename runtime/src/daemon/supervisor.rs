@@ -99,14 +99,14 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor without collectors. At most `concurrent` collections run at once; `sandbox`
-    /// must be made for as many. `store` makes their payloads durable.
-    pub fn new(sandbox: Arc<Sandbox>, concurrent: u32, status: Arc<DaemonStatus>, store: StorePayloads) -> Self {
+    /// A supervisor without collectors. As many collections run at once as `sandbox` has room for.
+    /// `store` makes their payloads durable.
+    pub fn new(sandbox: Arc<Sandbox>, status: Arc<DaemonStatus>, store: StorePayloads) -> Self {
         let clock = Clock::start();
         Self {
             loader: Arc::new(Loader::new(Arc::clone(&sandbox))),
+            permits: ConcurrencyPermits::new(sandbox.concurrent()),
             sandbox,
-            permits: ConcurrencyPermits::new(concurrent),
             status,
             store,
             schedule: Schedule::new(clock.read()),

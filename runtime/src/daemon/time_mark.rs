@@ -7,7 +7,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _},
+    io,
     os::unix::fs::FileExt as _,
     path::Path,
     sync::Mutex,
@@ -46,9 +46,13 @@ impl TimeMark {
     /// When the file cannot be used.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = files::open_or_create(path)?;
-        let mut text = String::new();
-        (&file).take(MOST).read_to_string(&mut text)?;
+        let text =
+            files::read_open(&file, MOST).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
         let time = humantime::parse_rfc3339(text.trim()).ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        if time.is_none() {
+            // Nothing of a damaged content stays behind the next time that is written.
+            file.set_len(0)?;
+        }
         let newest = time.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(LAST));
         let mark = Self(Mutex::new(State { file: Some(file), newest, written: newest, is_behind: false }));
         lock(&mark.0).look(unix_millis());
@@ -115,7 +119,7 @@ fn shown(millis: u64) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{State, TimeMark, WRITE_EVERY, shown};
+    use super::{State, TimeMark, WRITE_EVERY, lock, shown};
 
     const NOW: u64 = 1_700_000_000_000;
 
@@ -154,7 +158,12 @@ mod tests {
         assert_eq!(newest(), NOW, "it is not written each time");
         mark.0.lock().unwrap().stored(u64::MAX);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "9999-12-31T23:59:59.999Z");
-        std::fs::write(&path, "yesterday").unwrap();
-        assert_eq!(newest(), 0);
+        for damage in [b"yesterday".as_slice(), &[0xFF; 30], &[b'9'; 100]] {
+            std::fs::write(&path, damage).unwrap();
+            let mark = TimeMark::open(&path).unwrap();
+            assert_eq!(lock(&mark.0).newest, 0);
+            lock(&mark.0).stored(NOW);
+            assert_eq!(newest(), NOW);
+        }
     }
 }

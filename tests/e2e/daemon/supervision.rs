@@ -58,7 +58,7 @@ impl Fixture {
         let status = Arc::new(DaemonStatus::default());
         let compiler = Compiler::new(binary(), CompileLimits::default());
         let sandbox = Arc::new(Sandbox::with_trials(concurrent, compiler, None).unwrap());
-        let supervisor = Supervisor::new(sandbox, concurrent, Arc::clone(&status), store);
+        let supervisor = Supervisor::new(sandbox, Arc::clone(&status), store);
         Self { folder: tempfile::tempdir().unwrap(), status, supervisor }
     }
 

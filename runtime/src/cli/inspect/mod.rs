@@ -95,8 +95,7 @@ async fn collect(
         .own(own_endpoints(None).await?)
         .sinks(Arc::new(PattooJson))
         .recorder(recorder.clone())
-        .build()
-        .map_err(Failure::usage)?;
+        .build()?;
     let mut stop = Interruption::listen();
     let outcome = sandbox.collect_until(collector, Arc::new(assignment), stop.wait()).await;
     Ok(RunReport::new(&outcome, &recorder.requested()))

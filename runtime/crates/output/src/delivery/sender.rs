@@ -58,15 +58,8 @@ pub(super) struct Sender {
     spool: Spool,
     settings: DeliverySettings,
     configured: Mutex<HashMap<OutputId, Output>>,
-    clients: Mutex<HashMap<OutputId, Connected>>,
+    clients: Mutex<HashMap<OutputId, Arc<dyn Client>>>,
     answers: Mutex<HashMap<OutputId, Answers>>,
-}
-
-/// A client, and the settings that it was made of.
-#[derive(Debug)]
-struct Connected {
-    output: Output,
-    client: Arc<dyn Client>,
 }
 
 /// What is known of an output by its answers.
@@ -119,15 +112,17 @@ impl Sender {
     /// Sends to these outputs from now on. Outputs whose settings changed get another client, and what their answers told is
     /// forgotten.
     pub(super) fn configure(&self, outputs: &[NamedOutput]) {
-        let configured = by_id(outputs);
-        lock(&self.clients).retain(|id, connected| {
-            let is_same = find(&configured, id).is_some_and(|output| output == connected.output);
+        // Both are held, in the order of `client`, so that no client is made of the previous settings meanwhile.
+        let mut clients = lock(&self.clients);
+        let mut configured = lock(&self.configured);
+        let before = std::mem::replace(&mut *configured, by_id(outputs));
+        clients.retain(|id, _| {
+            let is_same = find(&configured, id) == find(&before, id);
             if !is_same {
                 lock(&self.answers).remove(id);
             }
             is_same
         });
-        *lock(&self.configured) = configured;
     }
 
     /// One turn of a queue: some of its payloads, in their order, until one is not accepted.
@@ -342,13 +337,13 @@ impl Sender {
 
     /// What the clock of a server was when this machine started, by the last answer of it; of several, the earliest.
     pub(super) fn server_clock(&self) -> Option<i64> {
-        lock(&self.clients).values().filter_map(|connected| connected.client.clock_at_boot()).min()
+        lock(&self.clients).values().filter_map(|client| client.clock_at_boot()).min()
     }
 
     fn client(&self, id: &OutputId) -> Result<Arc<dyn Client>, SendError> {
         let mut clients = lock(&self.clients);
-        if let Some(connected) = clients.get(id) {
-            return Ok(Arc::clone(&connected.client));
+        if let Some(client) = clients.get(id) {
+            return Ok(Arc::clone(client));
         }
         let output = find(&lock(&self.configured), id).ok_or_else(|| SendError {
             verdict: Verdict::Unavailable,
@@ -359,7 +354,7 @@ impl Sender {
             retry_after: None,
         })?;
         let client = output.settings().connect(&self.settings.client_options())?;
-        clients.insert(id.clone(), Connected { output, client: Arc::clone(&client) });
+        clients.insert(id.clone(), Arc::clone(&client));
         Ok(client)
     }
 }

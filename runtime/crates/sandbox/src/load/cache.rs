@@ -79,9 +79,7 @@ impl Cache {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        take_back(folder)?;
-        let found = fs::symlink_metadata(folder)?;
-        if !found.is_dir() || !is_private(&found) {
+        if !is_private(&take_back(folder)?) {
             let what = format!("{} is not a folder that only this user can use (mode 0700)", folder.display());
             return Err(io::Error::new(ErrorKind::PermissionDenied, what));
         }
@@ -278,11 +276,11 @@ fn of_this_user(folder: &Path) -> PathBuf {
 
 /// Makes a folder private again that was [given to its group](files::is_shared_folder), as Kubernetes does with a whole volume
 /// when it is mounted. The group could read the key, so nothing in the folder is authentic any more.
-fn take_back(folder: &Path) -> io::Result<()> {
+fn take_back(folder: &Path) -> io::Result<Metadata> {
     let open = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW).open(folder)?;
     let found = open.metadata()?;
     if found.uid() != rustix::process::geteuid().as_raw() || !files::is_shared_folder(&found) {
-        return Ok(());
+        return Ok(found);
     }
     tracing::warn!("{} was given to group {}: modules are compiled again", folder.display(), found.gid());
     // First the folder, so that nobody adds to it.
@@ -293,7 +291,7 @@ fn take_back(folder: &Path) -> io::Result<()> {
             unlinkat(&open, entry.file_name(), AtFlags::empty())?;
         }
     }
-    Ok(())
+    open.metadata()
 }
 
 /// Whether only this user can read and change it.
