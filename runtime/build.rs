@@ -5,6 +5,7 @@ use std::{
     env, fs,
     io::{Error, Result},
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// The constant for each folder or file: a list of paths and texts.
@@ -43,7 +44,27 @@ fn main() -> Result<()> {
         }
         text += "];\n";
     }
-    fs::write(Path::new(&variable("OUT_DIR")?).join("sdks.rs"), text)
+    fs::write(Path::new(&variable("OUT_DIR")?).join("sdks.rs"), text)?;
+    println!("cargo:rerun-if-env-changed=PATTOO_REVISION");
+    let revision = env::var("PATTOO_REVISION").ok().or_else(|| commit(&here)).unwrap_or_default();
+    println!("cargo:rustc-env=PATTOO_REVISION={revision}");
+    Ok(())
+}
+
+/// The commit of this repository; none in a package without history, or below another repository.
+fn commit(here: &Path) -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(here).args(arguments).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    let root = git(&["rev-parse", "--show-toplevel"])?;
+    if here.parent()?.canonicalize().ok()? != Path::new(&root).canonicalize().ok()? {
+        return None;
+    }
+    // Changes with each commit and each checkout.
+    println!("cargo:rerun-if-changed={}", here.join(git(&["rev-parse", "--git-path", "logs/HEAD"])?).display());
+    git(&["rev-parse", "--short=12", "HEAD"])
 }
 
 /// A path as a literal of Rust.

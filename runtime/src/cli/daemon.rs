@@ -104,7 +104,7 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     if let Some(bytes) = configuration.collection_memory {
         sandbox.memory().set_limit(bytes);
     }
-    let status = Arc::new(DaemonStatus::new(time_mark(&configuration.directories.daemon)));
+    let status = Arc::new(DaemonStatus::new(time_mark(&configuration.directories.daemon), resources.outputs()));
     let serving = server.map(|server| {
         tracing::info!("status on http://{}", server.address());
         tokio::spawn(server.serve(Arc::clone(&status), spool.clone()))

@@ -13,7 +13,7 @@ use pattoo_base::{
 use pattoo_output::Encoders;
 use pattoo_sandbox::{
     Collector, Outcome, Sandbox, StopReason, Termination,
-    capability::{Assignment, Denial},
+    capability::{Assignment, Denial, PeerCalls, Usage},
 };
 use pattoo_spool::NewPayload;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
@@ -116,7 +116,15 @@ impl CollectionTask {
             let fix = |line: &String| format!("; to grant it, write under `grants:`: {line}");
             tracing::warn!("{program}: {what}{}", line.as_ref().map_or_else(String::new, fix));
         }
-        let (mut reason, mut message) = termination_of(&outcome.ending);
+        let (mut reason, mut cause) = termination_of(&outcome.ending);
+        let mut message = cause.clone();
+        if reason == TerminationReason::Completed
+            && let Some(failed) = FailedRequests::of(&outcome.usage)
+        {
+            reason = TerminationReason::Partial;
+            cause = format!("completed partially: requests to {} failed", failed.names);
+            message = format!("completed partially: requests failed: {}", failed.counts);
+        }
         let accepted = outcome.emission.sink.datapoints() as u64;
         let rejected = outcome.emission.rejected as u64;
         message = format!("{message}, {accepted} datapoints accepted");
@@ -131,6 +139,7 @@ impl CollectionTask {
         };
         if let Err(error) = stored {
             reason = TerminationReason::NotStored;
+            cause.clone_from(&error);
             message = format!("{message}, but they are lost: {error}");
         }
         // In this order a crash in between makes the next collection repeat this one. In the other
@@ -142,7 +151,6 @@ impl CollectionTask {
             tracing::error!("{program}: cannot store its state: {error}");
             message = format!("{message}, but its state is not stored: {error}");
         }
-        let good = reason == TerminationReason::Completed;
         let totals = Totals {
             duration: outcome.duration,
             lateness,
@@ -152,13 +160,13 @@ impl CollectionTask {
             peak_memory: outcome.peak_memory as u64,
         };
         // A collector that fails the same way each time is logged once.
-        let differs = self.stats.record(CollectionRecord { reason, message: message.clone(), totals });
-        if differs && !good {
+        let differs = self.stats.record(CollectionRecord { reason, cause, message: message.clone(), totals });
+        if differs && reason != TerminationReason::Completed {
             tracing::warn!("{program}: {message}");
         } else {
             tracing::debug!("{program}: {message}");
         }
-        if good || accepted > 0 { CollectionResult::Success } else { CollectionResult::Failure }
+        if reason.is_completed() || accepted > 0 { CollectionResult::Success } else { CollectionResult::Failure }
     }
 
     /// Makes the payloads durable. If that fails it is tried again for one interval: a disk that is
@@ -183,6 +191,40 @@ impl CollectionTask {
             }
             tokio::time::sleep(STORE_RETRY).await;
         }
+    }
+}
+
+/// The devices and origins to which requests failed.
+#[derive(Debug, PartialEq, Eq)]
+struct FailedRequests {
+    /// Their names.
+    names: String,
+    /// Their names, each with how many of its requests failed.
+    counts: String,
+}
+
+impl FailedRequests {
+    /// Those of a collection; none if no request failed.
+    fn of(usage: &Usage) -> Option<Self> {
+        /// How many are named.
+        const NAMED: usize = 8;
+        let mut failed: Vec<_> =
+            usage.calls().flat_map(|(_, calls)| &calls.by_peer).filter(|(_, calls)| calls.failures > 0).collect();
+        if failed.is_empty() {
+            return None;
+        }
+        let more = failed.split_off(failed.len().min(NAMED)).len();
+        let listed = |name_of: fn(&str, &PeerCalls) -> String| {
+            let mut names: Vec<_> = failed.iter().map(|(name, calls)| name_of(name, calls)).collect();
+            if more > 0 {
+                names.push(format!("{more} more"));
+            }
+            names.join(", ")
+        };
+        Some(Self {
+            names: listed(|name, _| name.to_owned()),
+            counts: listed(|name, calls| format!("{name} ({} of {})", calls.failures, calls.requests)),
+        })
     }
 }
 

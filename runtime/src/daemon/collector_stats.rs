@@ -14,6 +14,8 @@ use pattoo_sandbox::{ModuleDigest, capability::Usage};
 pub enum TerminationReason {
     /// The collector returned.
     Completed,
+    /// The collector returned, and requests to devices or origins had failed.
+    Partial,
     /// The collector returned an error.
     Failed,
     /// The collector trapped.
@@ -32,8 +34,9 @@ pub enum TerminationReason {
 
 impl TerminationReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Completed,
+        Self::Partial,
         Self::Failed,
         Self::Trap,
         Self::Deadline,
@@ -43,10 +46,16 @@ impl TerminationReason {
         Self::Fault,
     ];
 
+    /// Whether the collector returned without an error.
+    pub fn is_completed(self) -> bool {
+        matches!(self, Self::Completed | Self::Partial)
+    }
+
     /// Its name in metrics and status.
     pub fn name(self) -> &'static str {
         match self {
             Self::Completed => "completed",
+            Self::Partial => "partial",
             Self::Failed => "failed",
             Self::Trap => "trap",
             Self::Deadline => "deadline",
@@ -91,7 +100,9 @@ impl SkipReason {
 pub struct CollectionRecord {
     /// Why it ended.
     pub reason: TerminationReason,
-    /// The same as text.
+    /// The same as text, without numbers that differ from one collection to the next.
+    pub cause: String,
+    /// The same as text, with them.
     pub message: String,
     /// What it used and produced.
     pub totals: Totals,
@@ -138,8 +149,10 @@ pub struct StatsSnapshot {
     pub runs_to_skip: u32,
     /// The last collection.
     pub last: Option<LastCollection>,
-    /// When a collection last completed, in Unix milliseconds.
+    /// When a collection last completed, if only partially, in Unix milliseconds.
     pub last_completed: Option<u64>,
+    /// When the collector was configured, or the daemon started, in Unix milliseconds.
+    pub configured: u64,
     /// Why the configured module does not run, if so.
     pub load_error: Option<String>,
     /// Whether a module for it is being loaded.
@@ -157,7 +170,9 @@ pub struct LastCollection {
     pub at: u64,
     /// Why.
     pub reason: TerminationReason,
-    /// The same as text.
+    /// The same as text, without numbers that differ from one collection to the next.
+    pub cause: String,
+    /// The same as text, with them.
     pub message: String,
     /// How long it took.
     pub duration: Duration,
@@ -181,9 +196,16 @@ impl StatsSnapshot {
 }
 
 /// The statistics of one collector, shared by those that write and read them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CollectorStats {
     current: Mutex<StatsSnapshot>,
+}
+
+impl Default for CollectorStats {
+    /// Those of a collector that is configured now.
+    fn default() -> Self {
+        Self { current: Mutex::new(StatsSnapshot { configured: unix_millis(), ..StatsSnapshot::default() }) }
+    }
 }
 
 impl CollectorStats {
@@ -213,12 +235,13 @@ impl CollectorStats {
         let duration = record.totals.duration;
         current.totals.add(record.totals);
         let at = unix_millis();
-        if record.reason == TerminationReason::Completed {
+        if record.reason.is_completed() {
             current.last_completed = Some(at);
         }
         let differs =
-            current.last.as_ref().is_none_or(|last| last.reason != record.reason || last.message != record.message);
-        current.last = Some(LastCollection { at, reason: record.reason, message: record.message, duration });
+            current.last.as_ref().is_none_or(|last| last.reason != record.reason || last.cause != record.cause);
+        let CollectionRecord { reason, cause, message, .. } = record;
+        current.last = Some(LastCollection { at, reason, cause, message, duration });
         differs
     }
 }

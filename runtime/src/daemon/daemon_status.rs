@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -16,6 +16,7 @@ use pattoo_base::{
     lock::{read, write},
 };
 use pattoo_measurement::Program;
+use pattoo_output::DeliveryStatus;
 
 use super::{collector_stats::CollectorStats, time_mark::TimeMark};
 
@@ -47,6 +48,12 @@ pub struct DaemonStatus {
     pub reloads: AtomicU64,
     /// Reloads that were refused, since the configuration could not be used.
     pub refused_reloads: AtomicU64,
+    /// When the configuration in effect was read, in Unix milliseconds.
+    pub configured: AtomicU64,
+    /// Whether the configuration could not be used when it was last read.
+    configuration_refused: AtomicBool,
+    /// What is known of the outputs.
+    pub outputs: Arc<DeliveryStatus>,
 }
 
 /// How late collections began: how many in each bucket, not cumulated, and the sum.
@@ -82,6 +89,9 @@ impl Default for DaemonStatus {
             realignments: AtomicU64::default(),
             reloads: AtomicU64::default(),
             refused_reloads: AtomicU64::default(),
+            configured: AtomicU64::new(unix_millis()),
+            configuration_refused: AtomicBool::default(),
+            outputs: Arc::default(),
         }
     }
 }
@@ -91,9 +101,24 @@ fn count(counter: &AtomicU64) {
 }
 
 impl DaemonStatus {
-    /// The state at the start, with the newest time that earlier processes kept.
-    pub fn new(time_mark: TimeMark) -> Self {
-        Self { time_mark: Arc::new(time_mark), ..Self::default() }
+    /// The state at the start, with the newest time that earlier processes kept, and what delivery
+    /// knows of the outputs.
+    pub fn new(time_mark: TimeMark, outputs: Arc<DeliveryStatus>) -> Self {
+        Self { time_mark: Arc::new(time_mark), outputs, ..Self::default() }
+    }
+
+    /// The configuration was read again, and is in effect or was refused.
+    pub(super) fn reloaded(&self, is_valid: bool) {
+        if is_valid {
+            self.configured.store(unix_millis(), Ordering::Relaxed);
+        }
+        count(if is_valid { &self.reloads } else { &self.refused_reloads });
+        self.configuration_refused.store(!is_valid, Ordering::Relaxed);
+    }
+
+    /// Whether the configuration could be used when it was last read.
+    pub fn is_configuration_valid(&self) -> bool {
+        !self.configuration_refused.load(Ordering::Relaxed)
     }
 
     /// The statistics of a program, which are created if there are none.

@@ -14,7 +14,7 @@
 //! | `module_loader` | from a module file to a collector that can replace another one |
 //! | `supervisor` | the one task that starts collections and handles their results |
 //! | `collection` | one collection, until its datapoints are durable |
-//! | `collector_stats`, `daemon_status` | statistics of one collector, and of all |
+//! | `collector_stats`, `collector_state`, `daemon_status` | statistics of one collector, its state, and those of all |
 //! | `metrics`, `status_server` | how they are shown |
 //! | `time_mark` | whether the clock was set back since payloads were stored |
 //! | `daemon_lock`, `systemd_notify` | one daemon for a directory; notifications to the service manager |
@@ -26,6 +26,7 @@
 mod clock;
 mod collection;
 mod collector_backoff;
+mod collector_state;
 mod collector_stats;
 mod daemon_lock;
 mod daemon_status;
@@ -38,10 +39,7 @@ mod supervisor;
 mod systemd_notify;
 mod time_mark;
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use pattoo_base::text::counted;
@@ -50,12 +48,13 @@ use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 pub(crate) use self::collection::termination_of;
 pub use self::{
     collection::StorePayloads,
+    collector_state::CollectorState,
     collector_stats::{
         CollectionRecord, CollectorStats, LastCollection, SkipReason, StatsSnapshot, TerminationReason, Totals,
     },
     daemon_lock::{DirectoryLock, DirectoryLockError},
     daemon_status::{DaemonStatus, LATENESS_BOUNDS, LatenessHistogram, RunningCollection},
-    metrics::{CollectorState, FAMILIES, page as metrics_page},
+    metrics::{FAMILIES, page as metrics_page},
     module_loader::{CollectorLoadError, DesiredCollector, FileStamp, Loader, PreparedCollector},
     plan::{DaemonResources, PlanError, plan},
     status_server::StatusServer,
@@ -178,11 +177,11 @@ impl Daemon {
         match planned {
             Ok(plan) => {
                 self.follow(plan);
-                self.status.reloads.fetch_add(1, Ordering::Relaxed);
+                self.status.reloaded(true);
             }
             Err(error) => {
                 tracing::error!("the new configuration is refused, and the previous one stays in effect: {error}");
-                self.status.refused_reloads.fetch_add(1, Ordering::Relaxed);
+                self.status.reloaded(false);
                 self.ready(" with the previous configuration: the new one was refused");
             }
         }

@@ -10,7 +10,7 @@ use std::{
 use pattoo_base::lock::lock;
 use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::{Agent, AgentId, AgentIdError, Program};
-use pattoo_output::{Delivery, DeliverySettings, Encodings, NamedOutput, OutputName};
+use pattoo_output::{Delivery, DeliverySettings, DeliveryStatus, Encodings, NamedOutput, OutputName};
 use pattoo_sandbox::{
     capability::{Assignment, GrantError, SharedResources},
     state_store::StateStore,
@@ -69,12 +69,20 @@ pub struct DaemonResources {
     state: StateStore,
     status: Option<SocketAddr>,
     delivery: Mutex<Option<Delivery>>,
+    outputs: Arc<DeliveryStatus>,
 }
 
 impl DaemonResources {
     /// Resources that deliver nothing yet. `status` is our own address, which no collector may reach.
     pub fn new(spool: Spool, state: StateStore, status: Option<SocketAddr>) -> Self {
-        Self { spool, shared: SharedResources::default(), state, status, delivery: Mutex::new(None) }
+        Self {
+            spool,
+            shared: SharedResources::default(),
+            state,
+            status,
+            delivery: Mutex::new(None),
+            outputs: Arc::default(),
+        }
     }
 
     /// Sends what is in the spool to `outputs` from now on, and at once. Outputs that did not change are not disturbed.
@@ -83,9 +91,15 @@ impl DaemonResources {
         if let Some(delivery) = &*delivery {
             delivery.reload(outputs.to_vec());
         } else {
-            let settings = DeliverySettings { outputs: outputs.to_vec(), ..DeliverySettings::default() };
+            let status = Arc::clone(&self.outputs);
+            let settings = DeliverySettings { outputs: outputs.to_vec(), status, ..DeliverySettings::default() };
             *delivery = Some(Delivery::start(self.spool.clone(), settings));
         }
+    }
+
+    /// What is known of the outputs.
+    pub fn outputs(&self) -> Arc<DeliveryStatus> {
+        Arc::clone(&self.outputs)
     }
 
     /// Stops the delivery. A running request gets some time to finish; other payloads stay in the

@@ -5,7 +5,12 @@
 //! name of its own (DNS rebinding): see [`listen`]. The number of pages that are made at once is
 //! limited; further requests wait, except those for `/healthz`.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -16,12 +21,14 @@ use axum::{
     routing::get,
 };
 use pattoo_measurement::Program;
+use pattoo_output::ObservedOutput;
 use pattoo_sandbox::{ModuleDigest, capability::PeerCalls};
-use pattoo_spool::Spool;
+use pattoo_spool::{OutputId, Spool};
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use super::{
+    collector_state::CollectorState,
     collector_stats::{CollectorStats, SkipReason},
     daemon_status::DaemonStatus,
     metrics,
@@ -124,8 +131,7 @@ async fn status_page(State(source): State<Source>) -> Response {
         Err(_) => None,
     };
     let queued = source.spool.queued_by_output().await.unwrap_or_default();
-    let outputs =
-        queued.into_iter().map(|(output, queued)| OutputPage { output: output.to_string(), queued }).collect();
+    let outputs = OutputPage::all(source.status.outputs.all(), queued);
     let all = source.status.all_collectors();
     let running = source.status.running();
     let page = StatusPage {
@@ -135,6 +141,8 @@ async fn status_page(State(source): State<Source>) -> Response {
         running,
         under_way: running,
         spool,
+        configuration_valid: source.status.is_configuration_valid(),
+        configured: source.status.configured.load(Ordering::Relaxed),
         outputs,
         collectors: all.into_iter().map(|(program, stats)| CollectorPage::of(&program, &stats)).collect(),
     };
@@ -155,7 +163,12 @@ struct StatusPage {
     /// The previous name of `running`.
     under_way: u64,
     spool: Option<SpoolPage>,
-    /// The outputs for which payloads wait.
+    /// Whether the configuration could be used when it was last read. If not, the previous one is in
+    /// effect.
+    configuration_valid: bool,
+    /// When the configuration in effect was read, in Unix milliseconds.
+    configured: u64,
+    /// The outputs that are configured, and others for which payloads wait.
     outputs: Vec<OutputPage>,
     collectors: Vec<CollectorPage>,
 }
@@ -174,8 +187,51 @@ struct SpoolPage {
 struct OutputPage {
     /// Its name; a pattoo server has the name of its URL.
     output: String,
+    /// Its name and type in the configuration, if it is configured.
+    name: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<&'static str>,
     /// Payloads that wait for it.
     queued: u64,
+    /// When it was last tried to send a payload, and when it last accepted one, in Unix milliseconds.
+    last_attempt: Option<u64>,
+    last_delivery: Option<u64>,
+    /// Whether it could be reached at the last attempt, and whether it accepted the credentials.
+    reachable: Option<bool>,
+    authorised: Option<bool>,
+    /// Why it accepts nothing at the moment.
+    problem: Option<String>,
+}
+
+impl OutputPage {
+    fn all(configured: Vec<ObservedOutput>, mut queued: BTreeMap<OutputId, u64>) -> Vec<Self> {
+        let mut pages: Vec<_> = configured
+            .into_iter()
+            .map(|ObservedOutput { id, name, kind, status }| Self {
+                output: id.to_string(),
+                name: Some(name.to_string()),
+                kind: Some(kind),
+                queued: queued.remove(&id).unwrap_or_default(),
+                last_attempt: status.last_attempt,
+                last_delivery: status.last_delivery,
+                reachable: status.reachable,
+                authorised: status.authorised,
+                problem: status.problem,
+            })
+            .collect();
+        pages.extend(queued.into_iter().map(|(id, queued)| Self {
+            output: id.to_string(),
+            name: None,
+            kind: None,
+            queued,
+            last_attempt: None,
+            last_delivery: None,
+            reachable: None,
+            authorised: None,
+            problem: None,
+        }));
+        pages
+    }
 }
 
 #[derive(Serialize)]
@@ -197,7 +253,15 @@ struct CollectorPage {
     /// The previous name of `runs_to_skip`.
     resting: u32,
     /// What became of requests since the daemon started, by interface and device or origin.
-    peers: BTreeMap<&'static str, BTreeMap<String, PeerCalls>>,
+    peers: BTreeMap<&'static str, BTreeMap<String, PeerPage>>,
+}
+
+#[derive(Serialize)]
+struct PeerPage {
+    /// Whether it answered when it was last asked; null before.
+    up: Option<bool>,
+    #[serde(flatten)]
+    calls: PeerCalls,
 }
 
 #[derive(Serialize)]
@@ -215,11 +279,12 @@ impl CollectorPage {
     fn of(program: &Program, stats: &CollectorStats) -> Self {
         let mut stats = stats.snapshot();
         let usage = std::mem::take(&mut stats.totals.usage).into_calls();
-        let peers = usage.map(|(capability, calls)| (capability, calls.by_peer));
+        let page = |(peer, calls): (String, PeerCalls)| (peer, PeerPage { up: calls.is_up(), calls });
+        let peers = usage.map(|(capability, calls)| (capability, calls.by_peer.into_iter().map(page).collect()));
         Self {
-            peers: peers.filter(|(_, by_peer)| !by_peer.is_empty()).collect(),
+            peers: peers.filter(|(_, by_peer): &(_, BTreeMap<_, _>)| !by_peer.is_empty()).collect(),
             program: program.to_string(),
-            state: metrics::CollectorState::of(&stats).name(),
+            state: CollectorState::of(&stats).name(),
             interval_seconds: stats.interval.seconds(),
             collections: stats.ended(),
             overruns: stats.skipped(SkipReason::Overrun),

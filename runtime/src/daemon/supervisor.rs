@@ -157,7 +157,14 @@ impl Supervisor {
     /// Starts to load one collector. It is adopted when that is done.
     fn load(&mut self, desired: DesiredCollector, is_new: bool) {
         let program = desired.assignment.agent.program.clone();
-        self.status.collector(&program).update(|stats| stats.loading = true);
+        self.status.collector(&program).update(|stats| {
+            stats.loading = true;
+            // What runs may have other grants and another interval, until it is replaced.
+            if !self.by_program.contains_key(&program) {
+                stats.interval = desired.assignment.agent.polling_interval;
+                stats.totals.usage.keep_granted(&desired.assignment.granted);
+            }
+        });
         self.loading.insert(program.clone(), (Arc::clone(&desired.assignment), is_new));
         let loader = Arc::clone(&self.loader);
         let task = self.loads.spawn(async move { loader.prepare(desired).await });
@@ -319,7 +326,8 @@ impl Supervisor {
                 supervised.backoff.failed(supervised.interval.period());
                 let message = "internal error; this is a bug in pattoo-wasm".to_owned();
                 let reason = TerminationReason::Fault;
-                supervised.stats.record(CollectionRecord { reason, message, totals: Totals::default() });
+                let record = CollectionRecord { reason, cause: message.clone(), message, totals: Totals::default() };
+                supervised.stats.record(record);
             }
         }
         let (failures, runs_to_skip) = (supervised.backoff.failures(), supervised.backoff.runs_to_skip());
@@ -395,6 +403,7 @@ impl SupervisedCollector {
     fn run_module(&mut self, desired: DesiredCollector, code: Arc<Collector>) {
         let sha256 = code.sha256();
         let interval = desired.assignment.agent.polling_interval;
+        let granted = Arc::clone(&desired.assignment);
         let previous = self.loaded.replace(LoadedModule { code, assignment: desired.assignment });
         if previous.is_none_or(|previous| previous.code.sha256() != sha256) {
             tracing::info!("{}: runs {} ({sha256})", self.program, desired.module.display());
@@ -405,6 +414,7 @@ impl SupervisedCollector {
             stats.load_error = None;
             stats.sha256 = Some(sha256);
             stats.interval = interval;
+            stats.totals.usage.keep_granted(&granted.granted);
             (stats.failures, stats.runs_to_skip) = (0, 0);
         });
     }

@@ -7,6 +7,7 @@ use pattoo_tests::{Cli, Daemon, Running, Site, guest};
 use serde_json::{Value, json};
 
 mod address_space;
+mod alerts;
 mod clock_and_name;
 mod collecting;
 mod log;

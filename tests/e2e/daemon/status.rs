@@ -78,6 +78,15 @@ fn metrics_count_reads_fetches_and_errors() {
     let of = |name: &str, device: &str| metrics[&format!("pattoo_wasm_{name}{{program=\"M\",device=\"{device}\"}}")];
     assert!(of("modbus_reads_total", "plc1") >= 2.0);
     assert_eq!(of("modbus_read_errors_total", "plc1"), 0.0);
+    assert_eq!((of("modbus_device_up", "plc1"), of("modbus_device_up", "plc2")), (1.0, 0.0));
+    let status = daemon.status_of("M").expect("the collector");
+    assert_eq!((&status["state"], &status["last"]["outcome"]), (&json!("partial"), &json!("partial")), "{status:#}");
+    let message = status["last"]["message"].as_str().expect("text");
+    assert!(message.contains("requests failed: plc2 (1 of 1)"), "{message}");
+    assert_eq!(
+        (&status["peers"]["modbus"]["plc1"]["up"], &status["peers"]["modbus"]["plc2"]["up"]),
+        (&json!(true), &json!(false))
+    );
     assert_eq!(of("modbus_read_errors_total", "plc2"), of("modbus_reads_total", "plc2"));
     assert!(metrics["pattoo_wasm_host_call_seconds_total{program=\"M\",interface=\"modbus\"}"] > 0.0);
     assert!(metrics["pattoo_wasm_peak_memory_bytes{program=\"M\"}"] >= 65536.0);
@@ -124,6 +133,77 @@ fn log_file_is_written_and_reopened_after_a_rotation() {
 }
 
 #[test]
+fn fetches_that_the_end_of_a_collection_cut_off_are_counted() {
+    let site = Site::new(unused_address());
+    // It takes connections, and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let origin = format!("http://{}", silent.local_addr().expect("an address"));
+    site.configure(&json!([{
+        "program": "W", "module": guest("lava_script"), "polling_interval": 1, "limits": {"timeout": "300ms"},
+        "settings": {"sources": [{"target": "SITE", "url": format!("{origin}/a.json"), "keys": ["A"]}]},
+        "grants": {"http": [{"origin": origin}]},
+    }]));
+    let daemon = site.start();
+    let value = |daemon: &Daemon, name: &str| {
+        daemon.metrics()[&format!("pattoo_wasm_http_{name}{{program=\"W\",origin=\"{origin}\"}}")]
+    };
+    daemon.wait_until("a fetch without a response", |daemon| value(daemon, "fetch_errors_total") >= 1.0);
+    assert_eq!(value(&daemon, "origin_up"), 0.0);
+    assert!(value(&daemon, "fetches_total") >= 1.0);
+}
+
+#[test]
+fn everything_that_is_configured_has_its_series_before_its_first_collection() {
+    let site = Site::new(unused_address());
+    let device = unused_address();
+    // None of them collects while the test runs.
+    site.configure(&json!([
+        {
+            "program": "M", "module": guest("modbus_registers"), "polling_interval": 86_400,
+            "grants": {"modbus": {"plc1": {"url": format!("tcp://{device}")}}, "http": [{"origin": "http://site-a.example.org"}]},
+        },
+        {"program": "MISSING", "module": "missing.wasm", "polling_interval": 86_400},
+    ]));
+    let daemon = site.start();
+    let series = |name: &str, of: &Daemon| of.metrics().get(&format!("pattoo_wasm_{name}")).copied();
+    daemon.wait_until("both are loaded or refused", |daemon| {
+        let state = |program, state| {
+            series(&format!("collector_state{{program=\"{program}\",state=\"{state}\"}}"), daemon) == Some(1.0)
+        };
+        state("M", "new") && state("MISSING", "not_loaded")
+    });
+    for program in ["M", "MISSING"] {
+        let of = |name: &str| series(&format!("{name}{{program=\"{program}\"}}"), &daemon);
+        assert_eq!(of("collector_interval_seconds"), Some(86_400.0));
+        assert!(of("collector_configured_timestamp_seconds") > Some(1.7e9));
+        assert_eq!(
+            (of("last_collection_timestamp_seconds"), of("last_completed_timestamp_seconds")),
+            (Some(0.0), Some(0.0))
+        );
+    }
+    let peers = [
+        ("modbus_device_up", "modbus_last_reply_timestamp_seconds", "device=\"plc1\""),
+        ("http_origin_up", "http_last_response_timestamp_seconds", "origin=\"http://site-a.example.org\""),
+    ];
+    for (up, last, label) in peers {
+        assert!(series(&format!("{up}{{program=\"M\",{label}}}"), &daemon).is_some_and(f64::is_nan), "{up}");
+        assert_eq!(series(&format!("{last}{{program=\"M\",{label}}}"), &daemon), Some(0.0));
+    }
+    let page = daemon.page("/metrics").1;
+    let responses = page.lines().filter(|line| line.starts_with("pattoo_wasm_http_responses_total{")).count();
+    assert_eq!(responses, 5, "one for each class of statuses");
+    for name in ["queued_payloads", "reachable", "authorised", "last_delivery_timestamp_seconds"] {
+        assert_eq!(
+            page.lines().filter(|line| line.starts_with(&format!("pattoo_wasm_output_{name}{{"))).count(),
+            1,
+            "{name}"
+        );
+    }
+    assert!(page.contains("type=\"pattoo\"} 1"), "{page}");
+    assert_eq!(series("config_last_reload_successful", &daemon), Some(1.0));
+}
+
+#[test]
 fn exposed_metrics_are_the_documented_ones() {
     let site = Site::new(unused_address());
     site.configure(&json!([counter("A")]));
@@ -137,7 +217,8 @@ fn exposed_metrics_are_the_documented_ones() {
     let reference = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/metrics.md"));
     let reference = reference.expect("the reference");
     let mut documented = Vec::new();
-    for line in reference.lines().filter(|line| line.starts_with("| `pattoo_wasm_")) {
+    let is_metric = |line: &&str| line.starts_with("| `pattoo_wasm_") || line.starts_with("| `process_");
+    for line in reference.lines().filter(is_metric) {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         documented.push((cells[1].trim_matches('`'), cells[2]));
         // Every sample has the documented labels.

@@ -35,6 +35,17 @@ pub enum ReadError {
     NotSent(NotSent),
 }
 
+impl ReadError {
+    /// Whether the device replied. A gateway that says that the unit behind it is silent is no reply.
+    pub fn is_of_device(&self) -> bool {
+        match self {
+            Self::Exception(code) => !code.says_unit_is_silent(),
+            Self::Protocol(_) => true,
+            Self::Denied(_) | Self::Timeout(_) | Self::Connection(_) | Self::Deadline | Self::NotSent(_) => false,
+        }
+    }
+}
+
 /// Why nothing was sent for a span that may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotSent {

@@ -58,7 +58,7 @@ use pattoo_settings::{Fields, Reported, Variant, yaml::Node};
 use pattoo_spool::{AgentKey, InvalidName, OutputId};
 
 pub use self::{
-    delivery::{Delivery, DeliverySettings, NotDelivered, deliver_now},
+    delivery::{Delivery, DeliverySettings, DeliveryStatus, NotDelivered, ObservedOutput, OutputStatus, deliver_now},
     encoders::{Encoders, Encodings},
     output_name::{InvalidOutputName, OutputName},
     output_type::{Client, ClientOptions, Encoded, Encoder, Encoding, Folders, OutputSettings, SendError, Verdict},
@@ -82,6 +82,13 @@ macro_rules! outputs {
             pub const TYPES: &'static [&'static str] = &[$($name),*];
             /// The types with the forms of their sections.
             pub const VARIANTS: &'static [Variant] = &[$(Variant { name: $name, form: $module::form }),*];
+
+            /// Its type, as it is written in a configuration.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $name,)*
+                }
+            }
 
             /// Its settings, as those of any type.
             pub fn settings(&self) -> &dyn OutputSettings {

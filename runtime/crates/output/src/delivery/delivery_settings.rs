@@ -1,9 +1,10 @@
 //! How payloads are delivered.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use pattoo_base::tls::Trust;
 
+use super::DeliveryStatus;
 use crate::{NamedOutput, output_type::ClientOptions};
 
 /// How payloads are delivered.
@@ -11,6 +12,8 @@ use crate::{NamedOutput, output_type::ClientOptions};
 pub struct DeliverySettings {
     /// The outputs that are configured. What waits for another one is delivered if its name in the spool says where it is.
     pub outputs: Vec<NamedOutput>,
+    /// What is known of the outputs is written here.
+    pub status: Arc<DeliveryStatus>,
     /// How many queues of an output are sent from at the same time.
     pub parallel: usize,
     /// How long sending a payload may take, from the connection to the last byte of the answer.
@@ -31,6 +34,7 @@ impl Default for DeliverySettings {
     fn default() -> Self {
         Self {
             outputs: Vec::new(),
+            status: Arc::default(),
             parallel: 32,
             timeout: Duration::from_secs(30),
             trust: Trust::default(),

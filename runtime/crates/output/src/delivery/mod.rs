@@ -11,6 +11,7 @@
 //! Several processes may do this on one spool: a queue is locked while its payloads are sent.
 
 mod delivery_settings;
+mod delivery_status;
 mod doubtful_answers;
 mod log_throttling;
 mod scheduler;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use self::{
     delivery_settings::DeliverySettings,
+    delivery_status::{DeliveryStatus, ObservedOutput, OutputStatus},
     sender::{NotDelivered, deliver_now},
     service::Delivery,
 };

@@ -15,7 +15,7 @@ use pattoo_base::invariant::Invariant as _;
 use pattoo_spool::{Clocks, OutputId, PayloadAges, QueueId, Spool, SpoolError};
 
 use super::{
-    DeliverySettings,
+    DeliverySettings, DeliveryStatus,
     log_throttling::{Line, LogThrottle},
     scheduler::QueueScheduler,
     sender::Sender,
@@ -53,6 +53,8 @@ impl Delivery {
         let (outputs, reloads) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(None);
         let parallel = settings.parallel.max(1);
+        let status = Arc::clone(&settings.status);
+        status.configure(&settings.outputs);
         let service = Service {
             scheduler: QueueScheduler::new(jitter, settings.longest_wait).with_slots(parallel),
             sender: Arc::new(Sender::new(spool.clone(), settings)),
@@ -65,6 +67,7 @@ impl Delivery {
             retry_asked: spool.retry_asked(),
             ages: None,
             clock_is_off: false,
+            status,
             log: LogThrottle::default(),
         };
         let verify = spool.clone();
@@ -124,6 +127,7 @@ struct Service {
     ages: Option<PayloadAges>,
     /// It was said that the clock of the server is far from ours.
     clock_is_off: bool,
+    status: Arc<DeliveryStatus>,
     log: LogThrottle,
 }
 
@@ -184,6 +188,7 @@ impl Service {
 
     fn reload(&mut self, outputs: &[NamedOutput]) {
         self.sender.configure(outputs);
+        self.status.configure(outputs);
         self.scheduler.retry_now();
     }
 
@@ -205,6 +210,7 @@ impl Service {
             let running = self.slots.entry(queue.output.clone()).or_default();
             *running = running.checked_sub(1).or_broken("a turn that ended was counted", 0);
             let concern = self.scheduler.ended(queue.clone(), &turn, Instant::now());
+            self.status.record(&queue.output, &turn, concern);
             self.log(&queue, &turn, concern);
         }
     }

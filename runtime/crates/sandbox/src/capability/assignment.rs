@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::{Agent, Collected, SinkFactory};
 
-use super::{CollectionLimits, GrantError, Grants, Recorder, Resources, SharedResources};
+use super::{CollectionLimits, GrantError, Grants, Recorder, Resources, SharedResources, Usage};
 use crate::state_store::StateStore;
 
 /// Who a collector is, what it was granted and how much it may use: everything about it that
@@ -19,6 +19,8 @@ pub struct Assignment {
     pub settings: String,
     /// How much one collection may use.
     pub limits: CollectionLimits,
+    /// The devices and origins that it may ask, of which nothing was asked yet.
+    pub granted: Usage,
     /// Makes what takes the datapoints of each of its collections.
     pub(in crate::capability) sinks: Arc<dyn SinkFactory>,
     /// Where what a collection asks for is recorded, if it is recorded at all.
@@ -124,7 +126,7 @@ impl AssignmentBuilder {
             shared
         });
         let resources = Resources::new(&self, &shared)?;
-        let Self { agent, settings, limits, sinks, recorder, .. } = self;
-        Ok(Assignment { agent, settings, limits, sinks, recorder, resources })
+        let Self { agent, settings, grants, limits, sinks, recorder, .. } = self;
+        Ok(Assignment { agent, settings, limits, granted: Usage::of_grants(&grants), sinks, recorder, resources })
     }
 }

@@ -53,6 +53,8 @@ pub struct Granting {
     pub is_empty: fn(&Grants) -> bool,
     /// Checks that what is granted can be used.
     pub check: fn(&Grants, &CollectionLimits, &OwnEndpoints) -> Result<(), GrantError>,
+    /// The devices or origins whose requests are counted.
+    pub peers: fn(&Grants) -> Vec<String>,
     /// The secrets that it names.
     pub secrets: fn(&Grants) -> Vec<&Secret>,
     /// A grant as it is written under `grants:`, for a help.
@@ -105,16 +107,22 @@ pub struct Request {
 /// share.
 #[derive(Debug)]
 pub struct Counters {
-    /// The label of the two metrics that says whom was asked: `device`.
+    /// The label of its metrics that says whom was asked: `device`.
     pub label: &'static str,
     /// Requests.
     pub requests: Family,
     /// Those of them that failed.
     pub failures: Family,
+    /// Whether the last request was answered.
+    pub up: Family,
+    /// When the last request was made.
+    pub last_request: Family,
+    /// When a request was last answered.
+    pub last_answer: Family,
     /// Those that were sent once more.
     pub repeated: Option<Family>,
-    /// Answers; with a label more, the class of the status.
-    pub responses: Option<Family>,
+    /// Answers; with a label more, the class of the status, and its values.
+    pub responses: Option<(Family, &'static [&'static str])>,
 }
 
 /// One metric: its name, its type, its labels, and its meaning.

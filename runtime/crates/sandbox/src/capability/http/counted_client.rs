@@ -186,8 +186,13 @@ impl Web {
         let recorder = self.0.context.assignment.recorder.as_ref();
         let charge = self.0.context.account.charge(PER_FETCH).map_err(WebRefusal::End)?;
         let meter = FetchMeter { web: self, charge: Mutex::new(charge), stopped: Mutex::default() };
-        let mut counting =
-            Counting { web: self, began: Instant::now(), origin, repeated: AtomicU64::new(0), status: None };
+        let mut counting = Counting {
+            web: self,
+            began: Instant::now(),
+            origin,
+            repeated: AtomicU64::new(0),
+            end: FetchEnd::NoResponse,
+        };
         let repeated = &counting.repeated;
         let watch = |visit: pattoo_fetch::Visit<'_>| {
             if visit.again {
@@ -198,7 +203,13 @@ impl Web {
         };
         let result = http.fetch_watched(request, &watch, &meter).await;
         let FetchMeter { charge, stopped, .. } = meter;
-        counting.status = result.as_ref().ok().map(|response| response.status);
+        counting.end = match &result {
+            Ok(response) => FetchEnd::Response(response.status),
+            Err(Error::TooLarge { cap, .. }) if !cap.is_of_request() => FetchEnd::Unusable,
+            Err(Error::Redirects(_) | Error::Exhausted) => FetchEnd::Unusable,
+            Err(Error::Denied(_) | Error::Invalid(_) | Error::TooLarge { .. }) => FetchEnd::NotSent,
+            Err(Error::Timeout { .. } | Error::Connection(_) | Error::Tls(_)) => FetchEnd::NoResponse,
+        };
         drop(counting);
         match result {
             Ok(response) => {
@@ -261,8 +272,20 @@ struct Counting<'a> {
     /// One of an origin that was not granted is counted for none.
     origin: Option<String>,
     repeated: AtomicU64,
-    /// The status of its response, once it is there.
-    status: Option<u16>,
+    end: FetchEnd,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy)]
+enum FetchEnd {
+    /// It was refused before it was sent.
+    NotSent,
+    /// There was no response.
+    NoResponse,
+    /// A response came, of which the guest gets nothing.
+    Unusable,
+    /// The guest gets a response of this status.
+    Response(u16),
 }
 
 impl Drop for Counting<'_> {
@@ -270,15 +293,25 @@ impl Drop for Counting<'_> {
         let mut used = self.web.used();
         used.calls.time = used.calls.time.saturating_add(self.began.elapsed());
         let Some(origin) = self.origin.take() else { return };
+        let (asked, status) = match self.end {
+            FetchEnd::NotSent => (PeerCalls::default(), None),
+            FetchEnd::NoResponse => (PeerCalls::asked(false), None),
+            FetchEnd::Unusable => (PeerCalls::asked(true), None),
+            FetchEnd::Response(status) => (PeerCalls::asked(true), Some(status)),
+        };
         let calls = PeerCalls {
             requests: 1,
-            failures: u64::from(self.status.is_none()),
+            failures: u64::from(status.is_none()),
             repeated: *self.repeated.get_mut(),
-            responses: self.status.map(|status| (status_class(status), 1)).into_iter().collect(),
+            responses: status.map(|status| (status_class(status), 1)).into_iter().collect(),
+            ..asked
         };
         used.calls.count(origin, calls);
     }
 }
+
+/// The classes of statuses.
+pub(super) const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "5xx", "other"];
 
 /// The class of a status (RFC 9110 section 15).
 fn status_class(status: u16) -> &'static str {

@@ -21,7 +21,10 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi_http::WasiHttpCtx;
 
-use self::{counted_client::Web, wasi_http::WebHooks};
+use self::{
+    counted_client::{STATUS_CLASSES, Web},
+    wasi_http::WebHooks,
+};
 pub use self::{
     http_limits::HttpLimits,
     requested_origins::{OriginRequested, OriginsRequested},
@@ -70,6 +73,7 @@ static GRANTING: Granting = Granting {
         let client = Client::new(grants.http.clone(), limits.http.fetch, own.clone());
         client.and_then(|client| client.check()).map_err(unusable)
     },
+    peers: |grants| grants.http.iter().map(|grant| grant.origin().to_string()).collect(),
     secrets: |grants| grants.http.iter().flat_map(OriginGrant::attached).map(|(_, secret)| secret).collect(),
     example: "http: [{ origin: \"https://site-a.example.org\" }]",
     flag: &grant_flag::FLAG,
@@ -99,6 +103,27 @@ static COUNTERS: Counters = Counters {
         help: "Requests without a response of any status: timeouts, refused or denied requests, responses that are too large.",
         previous_name: None,
     },
+    up: Family {
+        name: "pattoo_wasm_http_origin_up",
+        kind: "gauge",
+        labels: &["program", "origin"],
+        help: "1 if the origin sent a response of any status when it was last asked, else 0; NaN before the first request.",
+        previous_name: None,
+    },
+    last_request: Family {
+        name: "pattoo_wasm_http_last_fetch_timestamp_seconds",
+        kind: "gauge",
+        labels: &["program", "origin"],
+        help: "When the origin was last asked, in Unix seconds; 0 before the first request.",
+        previous_name: None,
+    },
+    last_answer: Family {
+        name: "pattoo_wasm_http_last_response_timestamp_seconds",
+        kind: "gauge",
+        labels: &["program", "origin"],
+        help: "When the origin last sent a response, in Unix seconds; 0 if it never did.",
+        previous_name: None,
+    },
     repeated: Some(Family {
         name: "pattoo_wasm_http_fetches_repeated_total",
         kind: "counter",
@@ -106,13 +131,16 @@ static COUNTERS: Counters = Counters {
         help: "How often a GET or HEAD was sent once more, since the site had closed the kept connection.",
         previous_name: None,
     }),
-    responses: Some(Family {
-        name: "pattoo_wasm_http_responses_total",
-        kind: "counter",
-        labels: &["program", "origin", "status"],
-        help: "Responses that a collector got, by the class of their status: 2xx, 3xx, 4xx, 5xx, other.",
-        previous_name: None,
-    }),
+    responses: Some((
+        Family {
+            name: "pattoo_wasm_http_responses_total",
+            kind: "counter",
+            labels: &["program", "origin", "status"],
+            help: "Responses that a collector got, by the class of their status: 2xx, 3xx, 4xx, 5xx, other.",
+            previous_name: None,
+        },
+        STATUS_CLASSES,
+    )),
 };
 
 /// What one collection sees of it.

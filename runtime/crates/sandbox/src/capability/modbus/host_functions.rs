@@ -146,7 +146,9 @@ impl Host {
         for (name, results) in join_all(reads).await {
             let failed = results.iter().filter(|(_, result)| result.is_err()).count();
             let (requests, failures) = (results.len() as u64, failed as u64);
-            let calls = PeerCalls { requests, failures, ..PeerCalls::default() };
+            let answered =
+                results.iter().any(|(_, result)| result.as_ref().map_or_else(ReadError::is_of_device, |_| true));
+            let calls = PeerCalls { requests, failures, ..PeerCalls::asked(answered) };
             self.capabilities.modbus.calls.count(name.to_string(), calls);
             read.extend(results);
         }
