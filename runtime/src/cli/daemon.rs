@@ -78,8 +78,9 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
         None => None,
     };
     let state = StateStore::at(&configuration.directories.daemon.state());
-    let resources = DaemonResources::new(spool.clone(), state, server.as_ref().map(StatusServer::address));
-    let resources = Arc::new(resources);
+    let status = Arc::new(DaemonStatus::new(time_mark(&configuration.directories.daemon)));
+    let address = server.as_ref().map(StatusServer::address);
+    let resources = Arc::new(DaemonResources::new(spool.clone(), state, address, Arc::clone(&status)));
     let first = plan(&resources, &configuration).await?;
 
     let concurrent = configuration.concurrent;
@@ -104,13 +105,11 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     if let Some(bytes) = configuration.collection_memory {
         sandbox.memory().set_limit(bytes);
     }
-    let status = Arc::new(DaemonStatus::new(time_mark(&configuration.directories.daemon), resources.outputs()));
     let serving = server.map(|server| {
         tracing::info!("status on http://{}", server.address());
         tokio::spawn(server.serve(Arc::clone(&status), spool.clone()))
     });
-    let store = resources.store(Arc::clone(&status.time_mark));
-    let supervisor = Supervisor::new(Arc::new(sandbox), Arc::clone(&status), store);
+    let supervisor = Supervisor::new(Arc::new(sandbox), Arc::clone(&status), resources.store());
     let make_plan = {
         let (resources, started) = (Arc::clone(&resources), Arc::new(configuration));
         Arc::new(move || {

@@ -9,7 +9,7 @@ use pattoo_spool::SpoolLimits;
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
-use super::{CollectorLimits, DataDirectory, LogBounds, MachineName};
+use super::{CollectorLimits, DataDirectory, HealthSettings, LogBounds, MachineName};
 
 /// The configuration as a whole: pattoo's own files and ours.
 ///
@@ -39,6 +39,8 @@ pub struct Configuration {
     pub collection_memory: Option<u64>,
     /// The limits of the spool.
     pub spool: SpoolLimits,
+    /// How the daemon reports on itself, if it does.
+    pub health: Option<HealthSettings>,
     /// The collectors, each with a program name of its own, in the order of the file.
     pub collectors: Vec<CollectorSettings>,
 }

@@ -6,12 +6,12 @@ use pattoo_settings::{Form, GIB, Key, Kind, MIB, Unit};
 use pattoo_spool::SpoolLimits;
 
 use super::{
-    collector_limits,
+    collector_limits, health_section,
     log_section::{LOG, LogBounds},
     spool_section::SPOOL,
 };
 
-const SECONDS: Kind = Kind::Integer(1, PollingInterval::MAX_SECONDS as u64);
+pub(super) const SECONDS: Kind = Kind::Integer(1, PollingInterval::MAX_SECONDS as u64);
 const PORT: Kind = Kind::Integer(1, u16::MAX as u64);
 /// The names of levels in Python's logging.
 pub(super) const LOG_LEVELS: &[&str] = &["debug", "info", "warning", "error", "critical"];
@@ -58,6 +58,12 @@ pub(super) fn pattoo_wasm() -> Form {
             ),
             Key::new("spool", Kind::Form(spool), "the limits of the spool", "{ size: 1GiB, age: 30d }"),
             Key::new("log", Kind::Form(log), "the limits of the log file", "{ size: 64MiB, keep: 4 }"),
+            Key::new(
+                "health",
+                Kind::Form(health_section::form),
+                "the daemon reports on itself under this program; by default it does not",
+                "{ program: GATEWAY_HEALTH }",
+            ),
             Key::new(
                 "collectors",
                 Kind::List(&Kind::Form(collector)),

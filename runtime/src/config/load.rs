@@ -14,10 +14,10 @@ use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, MachineName, collector_limits,
-    forms,
+    CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, HealthSettings, MachineName,
+    collector_limits, forms,
     grants_section::grants,
-    interval,
+    health_section, interval,
     log_section::{LOG, LogBounds},
     pattoo_files::{PattooFiles, SERVER},
     source::{DEFAULT_STATUS, FILE, PathStep, Source},
@@ -107,6 +107,7 @@ impl Loaded {
             concurrent: read.concurrent,
             collection_memory: read.collection_memory,
             spool: read.spool,
+            health: read.health,
             collectors: read.collectors,
         };
         Ok(Self { configuration, ours, pattoos: pattoo.sources })
@@ -150,6 +151,7 @@ struct Ours {
     collection_memory: Option<u64>,
     spool: SpoolLimits,
     log: LogBounds,
+    health: Option<HealthSettings>,
     collectors: Vec<CollectorSettings>,
 }
 
@@ -169,7 +171,11 @@ fn ours(fields: Fields<'_>, folders: Folders<'_>, pattoo: &PattooFiles) -> Resul
     // Names cannot be checked against outputs that are wrong themselves.
     let known = outputs.as_deref().ok();
     let read = all(collectors.iter().map(|node| collector(fields.of(&form, node), folders, default_interval, known)));
+    let health = fields.node("health");
+    let health =
+        health.map(|node| health_section::read(fields.of(&health_section::form(), node), default_interval, known));
     unique_programs(fields, collectors)?;
+    let health = health.transpose()?;
     bounds.transpose()?;
     log_bounds.transpose()?;
     Ok(Ours {
@@ -180,6 +186,7 @@ fn ours(fields: Fields<'_>, folders: Folders<'_>, pattoo: &PattooFiles) -> Resul
         collection_memory: collection_memory?,
         spool,
         log,
+        health,
         collectors: read?,
     })
 }
@@ -246,7 +253,7 @@ fn settings(fields: Fields<'_>) -> Result<String, Reported> {
 fn unique_programs(fields: Fields<'_>, collectors: &[Node]) -> Result<(), Reported> {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let mut unique = Ok(());
-    for node in collectors {
+    for node in fields.node("health").into_iter().chain(collectors) {
         let Some(entry) = node.entry("program") else { continue };
         let Some(program) = entry.node.text() else { continue };
         let line = fields.report.line(entry.node.span.clone());

@@ -15,6 +15,7 @@ mod effective;
 mod exposed_files;
 mod forms;
 mod grants_section;
+mod health_section;
 mod hostname;
 mod json_schema;
 mod load;
@@ -39,6 +40,7 @@ pub use self::{
     configuration::{CollectorSettings, Configuration, Directories},
     directories::{ConfigDirectory, DataDirectory, OtherUsersDirectory},
     grants_section::read_grants,
+    health_section::HealthSettings,
     hostname::MachineName,
     json_schema::schema,
     log_section::LogBounds,

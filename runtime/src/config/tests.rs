@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tracing::level_filters::LevelFilter;
 
-use super::{CollectorLimits, ConfigDirectory, Configuration, Loaded, forms, known_limits};
+use super::{CollectorLimits, ConfigDirectory, Configuration, Loaded, forms, health_section, known_limits};
 
 /// A configuration directory of these files.
 fn directory(files: &[(&str, &str)]) -> TempDir {
@@ -347,6 +347,7 @@ fn reference_has_every_key() {
         pattoo_output::file::form(),
         forms::spool(),
         forms::log(),
+        health_section::form(),
         forms::collector(),
         forms::grants(),
         forms::directories(),

@@ -101,10 +101,9 @@ fn count(counter: &AtomicU64) {
 }
 
 impl DaemonStatus {
-    /// The state at the start, with the newest time that earlier processes kept, and what delivery
-    /// knows of the outputs.
-    pub fn new(time_mark: TimeMark, outputs: Arc<DeliveryStatus>) -> Self {
-        Self { time_mark: Arc::new(time_mark), outputs, ..Self::default() }
+    /// The state at the start, with the newest time that earlier processes kept.
+    pub fn new(time_mark: TimeMark) -> Self {
+        Self { time_mark: Arc::new(time_mark), ..Self::default() }
     }
 
     /// The configuration was read again, and is in effect or was refused.

@@ -15,7 +15,7 @@
 //! | `supervisor` | the one task that starts collections and handles their results |
 //! | `collection` | one collection, until its datapoints are durable |
 //! | `collector_stats`, `collector_state`, `daemon_status` | statistics of one collector, its state, and those of all |
-//! | `metrics`, `status_server` | how they are shown |
+//! | `metrics`, `status_server`, `health` | how they are shown: to Prometheus, to people, and as datapoints |
 //! | `time_mark` | whether the clock was set back since payloads were stored |
 //! | `daemon_lock`, `systemd_notify` | one daemon for a directory; notifications to the service manager |
 //!
@@ -30,6 +30,7 @@ mod collector_state;
 mod collector_stats;
 mod daemon_lock;
 mod daemon_status;
+mod health;
 mod metrics;
 mod module_loader;
 mod plan;

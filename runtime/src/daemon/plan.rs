@@ -10,15 +10,16 @@ use std::{
 use pattoo_base::lock::lock;
 use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::{Agent, AgentId, AgentIdError, Program};
-use pattoo_output::{Delivery, DeliverySettings, DeliveryStatus, Encodings, NamedOutput, OutputName};
+use pattoo_output::{Delivery, DeliverySettings, Encodings, NamedOutput, OutputName};
 use pattoo_sandbox::{
     capability::{Assignment, GrantError, SharedResources},
     state_store::StateStore,
 };
 use pattoo_spool::Spool;
+use tokio::task::JoinSet;
 
-use super::{DesiredCollector, StorePayloads, TimeMark};
-use crate::config::{CollectorSettings, Configuration};
+use super::{DaemonStatus, DesiredCollector, StorePayloads, health::HealthReporter};
+use crate::config::{CollectorSettings, Configuration, HealthSettings};
 
 /// The time for running requests to finish when delivery stops.
 const POST_WITHIN: Duration = Duration::from_secs(5);
@@ -69,20 +70,16 @@ pub struct DaemonResources {
     state: StateStore,
     status: Option<SocketAddr>,
     delivery: Mutex<Option<Delivery>>,
-    outputs: Arc<DeliveryStatus>,
+    /// The reporter of the daemon's own health, stopped when it is dropped.
+    health: Mutex<JoinSet<()>>,
+    daemon: Arc<DaemonStatus>,
 }
 
 impl DaemonResources {
     /// Resources that deliver nothing yet. `status` is our own address, which no collector may reach.
-    pub fn new(spool: Spool, state: StateStore, status: Option<SocketAddr>) -> Self {
-        Self {
-            spool,
-            shared: SharedResources::default(),
-            state,
-            status,
-            delivery: Mutex::new(None),
-            outputs: Arc::default(),
-        }
+    pub fn new(spool: Spool, state: StateStore, status: Option<SocketAddr>, daemon: Arc<DaemonStatus>) -> Self {
+        let (shared, delivery, health) = (SharedResources::default(), Mutex::default(), Mutex::default());
+        Self { spool, shared, state, status, delivery, health, daemon }
     }
 
     /// Sends what is in the spool to `outputs` from now on, and at once. Outputs that did not change are not disturbed.
@@ -91,20 +88,16 @@ impl DaemonResources {
         if let Some(delivery) = &*delivery {
             delivery.reload(outputs.to_vec());
         } else {
-            let status = Arc::clone(&self.outputs);
+            let status = Arc::clone(&self.daemon.outputs);
             let settings = DeliverySettings { outputs: outputs.to_vec(), status, ..DeliverySettings::default() };
             *delivery = Some(Delivery::start(self.spool.clone(), settings));
         }
     }
 
-    /// What is known of the outputs.
-    pub fn outputs(&self) -> Arc<DeliveryStatus> {
-        Arc::clone(&self.outputs)
-    }
-
     /// Stops the delivery. A running request gets some time to finish; other payloads stay in the
     /// spool.
     pub async fn close(&self) {
+        *lock(&self.health) = JoinSet::new();
         let delivery = lock(&self.delivery).take();
         if let Some(delivery) = delivery {
             delivery.shutdown(POST_WITHIN).await;
@@ -113,8 +106,8 @@ impl DaemonResources {
 
     /// Makes the payloads of a collection durable, all of them in one transaction, and notes the
     /// time.
-    pub fn store(&self, time_mark: Arc<TimeMark>) -> StorePayloads {
-        let spool = self.spool.clone();
+    pub fn store(&self) -> StorePayloads {
+        let (spool, time_mark) = (self.spool.clone(), Arc::clone(&self.daemon.time_mark));
         Arc::new(move |payloads| {
             let (spool, time_mark) = (spool.clone(), Arc::clone(&time_mark));
             Box::pin(async move {
@@ -122,6 +115,15 @@ impl DaemonResources {
                 stored.map_err(|error| error.to_string())
             })
         })
+    }
+
+    /// Reports on the daemon itself from now on, or no longer.
+    fn report_health(&self, reporter: Option<HealthReporter>) {
+        let mut health = lock(&self.health);
+        *health = JoinSet::new();
+        if let Some(reporter) = reporter {
+            health.spawn(reporter.run());
+        }
     }
 
     /// Moves the backlog of pattoo's own agent of this name into the spool, for the first output of
@@ -154,24 +156,32 @@ pub async fn plan(
     }
     let own = OwnEndpoints::of_all(&configuration.output_urls, resources.status).await;
     let ids = configuration.directories.daemon.agent_ids();
+    let agent = |program: &Program, polling_interval| {
+        let id = AgentId::load_or_create(&ids, program)
+            .map_err(|error| PlanError::AgentId { program: program.clone(), error })?;
+        Ok(Agent { program: program.clone(), id, hostname: configuration.hostname.clone(), polling_interval })
+    };
     let collectors = configuration
         .collectors
         .iter()
         .map(|settings| {
-            let program = settings.program.clone();
-            let id = AgentId::load_or_create(&ids, &program)
-                .map_err(|error| PlanError::AgentId { program: program.clone(), error })?;
-            let agent = Agent {
-                program,
-                id,
-                hostname: configuration.hostname.clone(),
-                polling_interval: settings.polling_interval,
-            };
+            let agent = agent(&settings.program, settings.polling_interval)?;
             let outputs = chosen(&configuration.outputs, &settings.outputs);
             let collector = desired(settings, agent, &outputs, resources, &own)?;
             Ok((collector, outputs))
         })
-        .collect::<Result<Vec<_>, _>>()?;
+        .collect::<Result<Vec<_>, PlanError>>()?;
+    let health = configuration.health.as_ref().map(|settings: &HealthSettings| {
+        Ok(HealthReporter {
+            agent: Arc::new(agent(&settings.program, settings.polling_interval)?),
+            encodings: Encodings::new(chosen(&configuration.outputs, &settings.outputs)),
+            status: Arc::clone(&resources.daemon),
+            spool: resources.spool.clone(),
+            store: resources.store(),
+            directory: configuration.directories.daemon.own().to_owned(),
+        })
+    });
+    let health = health.transpose()?;
     if let Some(cache) = &configuration.directories.cache {
         for (collector, outputs) in &collectors {
             resources.take_over(cache, &collector.assignment.agent, outputs).await;
@@ -179,6 +189,7 @@ pub async fn plan(
     }
     resources.deliver_to(&configuration.outputs);
     resources.shared.deny_own(&own);
+    resources.report_health(health);
     Ok(collectors.into_iter().map(|(collector, _)| collector).collect())
 }
 

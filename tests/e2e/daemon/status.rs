@@ -4,7 +4,7 @@
 
 use std::{fs, os::unix::net::UnixDatagram, time::Duration};
 
-use pattoo_tests::{Daemon, Site, emits_and, get, guest, unused_address};
+use pattoo_tests::{Cli, Daemon, Site, emits_and, get, guest, pattoo_records_of_all, unused_address};
 use serde_json::{Value, json};
 
 use super::{counter, heard, site};
@@ -234,4 +234,36 @@ fn exposed_metrics_are_the_documented_ones() {
         }
     }
     assert_eq!(exposed, documented);
+}
+
+#[test]
+fn daemon_reports_its_own_health_as_datapoints_of_a_program() {
+    let cli = Cli::new();
+    let address = unused_address();
+    let site = Site::new(address).with("health", json!({"program": "HEALTH", "polling_interval": 1}));
+    site.configure(&json!([counter("A"), {"program": "MISSING", "module": "missing.wasm", "polling_interval": 1}]));
+    let daemon = site.start();
+    daemon.wait_until("payloads wait", |daemon| daemon.metrics()["pattoo_wasm_spool_payloads"] >= 3.0);
+    let _receiver = cli.receive_at(&address.to_string());
+    let values = |key: &str, target: &str| -> Vec<f64> {
+        let records = pattoo_records_of_all(&cli.received());
+        let record = |record: &Value| {
+            let is_it = record["key"] == key && record["agent_polled_target"] == target;
+            is_it.then(|| record["value"].as_f64().or_else(|| record["value"].as_str()?.parse().ok()))?
+        };
+        records.iter().flatten().filter_map(record).collect()
+    };
+    daemon.wait_until("a report after a delivery", |_| !values("seconds_since_delivery", "output pattoo").is_empty());
+    let queued = values("queued_payloads", "daemon");
+    assert!(queued.iter().any(|count| *count >= 1.0), "what waited was reported: {queued:?}");
+    let last = |key: &str| values(key, "daemon").last().copied();
+    assert_eq!((last("collectors"), last("collectors_not_loaded")), (Some(2.0), Some(1.0)));
+    assert!(last("disk_free_bytes") > Some(1e6) && last("resident_memory_bytes") > Some(1e6));
+    assert!(last("clock_ahead_of_server_seconds").is_some_and(|ahead| ahead.abs() <= 5.0));
+    // A collector cannot have the same name.
+    site.configure(&json!([counter("HEALTH")]));
+    daemon.signal("HUP");
+    let refused = daemon.wait_for("named twice");
+    assert!(refused.contains("the program `HEALTH` is named twice"), "{refused}");
+    assert!(daemon.end("TERM").success());
 }

@@ -17,6 +17,7 @@ use pattoo_sandbox::capability::{CAPABILITIES, Family, PeerCalls};
 use pattoo_spool::{OutputId, SpoolStats};
 
 pub use self::family::FAMILIES;
+pub(super) use self::process::read as process_usage;
 use self::text_format::{Page, Samples, seconds, timestamp, up};
 use super::{
     collector_state::CollectorState,

@@ -7,12 +7,12 @@ use procfs::{
 };
 
 /// The process at one moment.
-pub(super) struct ProcessUsage {
+pub(in crate::daemon) struct ProcessUsage {
     /// Processor time, user and system, in seconds.
     pub(super) cpu_seconds: f64,
     pub(super) threads: i64,
     /// Resident memory, in bytes.
-    pub(super) resident: u64,
+    pub(in crate::daemon) resident: u64,
     /// Virtual memory, in bytes.
     pub(super) virtual_memory: u64,
     /// When it started, in Unix seconds.
@@ -24,7 +24,7 @@ pub(super) struct ProcessUsage {
 }
 
 /// The process now; none where `/proc` cannot be read.
-pub(super) fn read() -> Option<ProcessUsage> {
+pub(in crate::daemon) fn read() -> Option<ProcessUsage> {
     usage().ok()
 }
 

@@ -5,14 +5,20 @@
 use std::{collections::BTreeMap, sync::Mutex};
 
 use pattoo_base::{clock::unix_millis, lock::lock};
-use pattoo_spool::OutputId;
+use pattoo_spool::{Clocks, OutputId};
 
 use super::turn::{Concern, Doubt, End, Turn};
 use crate::{NamedOutput, OutputName};
 
 /// The configured outputs, and what is known of each.
 #[derive(Debug, Default)]
-pub struct DeliveryStatus(Mutex<BTreeMap<OutputId, ObservedOutput>>);
+pub struct DeliveryStatus(Mutex<Observed>);
+
+#[derive(Debug, Default)]
+struct Observed {
+    outputs: BTreeMap<OutputId, ObservedOutput>,
+    clock_ahead: Option<i64>,
+}
 
 /// A configured output, and what is known of it.
 #[derive(Debug, Clone)]
@@ -47,8 +53,8 @@ impl DeliveryStatus {
     /// configured before is kept.
     pub fn configure(&self, outputs: &[NamedOutput]) {
         let mut observed = lock(&self.0);
-        let mut before = std::mem::take(&mut *observed);
-        observed.extend(outputs.iter().map(|output| {
+        let mut before = std::mem::take(&mut observed.outputs);
+        observed.outputs.extend(outputs.iter().map(|output| {
             let id = output.id();
             let status = before.remove(&id).map(|before| before.status).unwrap_or_default();
             let (name, kind) = (output.name.clone(), output.output.kind());
@@ -58,12 +64,25 @@ impl DeliveryStatus {
 
     /// The configured outputs.
     pub fn all(&self) -> Vec<ObservedOutput> {
-        lock(&self.0).values().cloned().collect()
+        lock(&self.0).outputs.values().cloned().collect()
+    }
+
+    /// How far the clock of this machine is ahead of the server's, by its last answer, in
+    /// milliseconds; of several servers, of the one that is furthest behind.
+    pub fn clock_ahead(&self) -> Option<i64> {
+        lock(&self.0).clock_ahead
+    }
+
+    /// What the clock of a server was when this machine started (Unix milliseconds).
+    pub(super) fn compare_clocks(&self, server: Option<i64>) {
+        let now = Clocks::now();
+        let ahead = server.map(|server| now.wall.saturating_sub(server.saturating_add(now.boot)));
+        lock(&self.0).clock_ahead = ahead;
     }
 
     /// A queue of this output had its turn.
     pub(super) fn record(&self, output: &OutputId, turn: &Turn, concern: Concern) {
-        if let Some(observed) = lock(&self.0).get_mut(output) {
+        if let Some(observed) = lock(&self.0).outputs.get_mut(output) {
             observed.status.record(turn, concern, unix_millis());
         }
     }

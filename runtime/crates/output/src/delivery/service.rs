@@ -211,6 +211,7 @@ impl Service {
             *running = running.checked_sub(1).or_broken("a turn that ended was counted", 0);
             let concern = self.scheduler.ended(queue.clone(), &turn, Instant::now());
             self.status.record(&queue.output, &turn, concern);
+            self.status.compare_clocks(self.sender.server_clock());
             self.log(&queue, &turn, concern);
         }
     }
