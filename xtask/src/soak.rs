@@ -13,7 +13,7 @@ struct Soak {
     settings: &'static [(&'static str, &'static str)],
 }
 
-const SOAKS: [Soak; 8] = [
+const SOAKS: [Soak; 9] = [
     Soak {
         name: "crash",
         binary: "e2e",
@@ -38,6 +38,12 @@ const SOAKS: [Soak; 8] = [
         binary: "e2e",
         test: "daemon::scale::thousand_collectors_neither_drift_nor_grow_in_memory",
         settings: &[("SCALE_SECONDS", "600"), ("SCALE_COLLECTORS", "1000")],
+    },
+    Soak {
+        name: "operator",
+        binary: "e2e",
+        test: "daemon::operator::ten_minutes_of_an_operator_lose_nothing_and_all_sources_agree",
+        settings: &[("OPERATOR_AWAY", "420")],
     },
     Soak {
         name: "fairness",

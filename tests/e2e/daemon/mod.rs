@@ -12,6 +12,7 @@ mod clock_and_name;
 mod collecting;
 mod log;
 mod monitoring;
+mod operator;
 mod reload;
 mod scale;
 mod status;
