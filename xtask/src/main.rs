@@ -30,7 +30,7 @@ Usage: cargo xtask COMMAND
   ci       what continuous integration runs: `test`, where a skipped step is a failure
   words [PATH ...]
            check texts and identifiers against the terms of STYLE.md, and the sizes of files
-  soak     what takes long, by name: crash, fairness, guests, hostile, queue, scale, systemd,
+  soak     what takes long, by name: crash, fairness, guests, hostile, operator, queue, scale, systemd,
            tenants, or fuzz [TARGET]; with the program that PATTOO_WASM_BINARY names, if it does
   bench [NAME] [--profile dev]
            figures against their targets and rivals, built for release: encode, cycle, boundary, calls, startup, spool,
