@@ -1,11 +1,6 @@
 //! `pattoo-wasm daemon`: every collector of `pattoo_wasm.yaml` on its interval, until stopped.
 
-use std::{
-    fs,
-    io::{self, Write as _},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{fs, io, path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use pattoo_base::{files, text::counted};
@@ -232,19 +227,13 @@ fn keep_name(configuration: &Configuration) {
     let Some(name) = &configuration.machine_name else { return };
     let path = configuration.directories.daemon.hostname();
     let draft = path.with_extension("draft");
-    let keep = || {
-        if path.exists() {
-            return Ok(());
-        }
-        // Of a process that ended here.
-        let _ = fs::remove_file(&draft);
-        let mut file = files::create_new(&draft, 0o600)?;
-        writeln!(file, "{}", name.used)?;
-        file.sync_all()?;
-        files::rename_new(&draft, &path)
-    };
-    if let Err(error) = keep() {
-        tracing::error!("{}: the name of this machine is not kept: {error}", path.display());
+    if path.exists() {
+        return;
+    }
+    // A previous daemon may have been killed while it wrote the draft. This one has the lock.
+    let _ = fs::remove_file(&draft);
+    if let Err(error) = files::publish(&path, &draft, format!("{}\n", name.used).as_bytes()) {
+        tracing::error!("the name of this machine is not kept: {error}");
     }
 }
 

@@ -5,14 +5,14 @@
 
 use std::{
     fmt,
-    fs::{self, File},
-    io::{self, ErrorKind, Read as _, Write as _},
+    fs::File,
+    io::{self, ErrorKind, Read as _},
     path::{Path, PathBuf},
     str::FromStr,
 };
 
 use pattoo_base::{
-    files::{self, Exposure},
+    files::{self, Exposure, PublishError},
     text::shown,
 };
 use thiserror::Error;
@@ -94,23 +94,12 @@ impl AgentId {
     fn publish(&self, dir: &Path, path: &Path) -> Result<(), AgentIdError> {
         files::create_folders(dir, 0o700).map_err(AgentIdError::io("create", dir))?;
         // The id is random, so its file name is unique without another source of randomness.
-        let draft = Draft(dir.join(format!(".{self}.tmp")));
-        let mut file = files::create_new(&draft.0, 0o600).map_err(AgentIdError::io("create", &draft.0))?;
-        file.write_all(self.0.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(AgentIdError::io("write", &draft.0))?;
+        let draft = dir.join(format!(".{self}.tmp"));
         // A file that another process has created in the meantime is not replaced.
-        match files::rename_new(&draft.0, path) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                return Err(AgentIdError::io("create", path)(error));
-            }
-            Ok(()) | Err(_) => {}
-        }
-        drop(draft);
-        for made in [Some(dir), dir.parent()].into_iter().flatten().filter(|d| !d.as_os_str().is_empty()) {
-            File::open(made).and_then(|d| d.sync_all()).map_err(AgentIdError::io("sync", made))?;
-        }
-        Ok(())
+        files::publish(path, &draft, self.0.as_bytes())?;
+        // The directory may be new as well.
+        let above = files::folder_of(dir);
+        File::open(above).and_then(|above| above.sync_all()).map_err(AgentIdError::io("sync", above))
     }
 
     /// An id that is not stored.
@@ -150,19 +139,6 @@ impl fmt::Display for AgentId {
 impl fmt::Debug for AgentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AgentId({})", self.0)
-    }
-}
-
-/// Removes the temporary file when `publish` returns, also with an error.
-struct Draft(PathBuf);
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.0)
-            && error.kind() != ErrorKind::NotFound
-        {
-            tracing::debug!(path = ?self.0, %error, "a temporary agent id file stays behind");
-        }
     }
 }
 
@@ -208,6 +184,12 @@ pub enum AgentIdError {
     Random(getrandom::Error),
 }
 
+impl From<PublishError> for AgentIdError {
+    fn from(PublishError { action, path, source }: PublishError) -> Self {
+        Self::Io { action, path, source }
+    }
+}
+
 impl AgentIdError {
     fn exposed(exposure: Exposure) -> Self {
         Self::Exposed { exposure: exposure.to_string(), help: exposure.help() }
@@ -236,7 +218,7 @@ impl AgentIdError {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::PermissionsExt as _, sync::Barrier, thread};
+    use std::{fs, os::unix::fs::PermissionsExt as _, sync::Barrier, thread};
 
     use super::*;
 

@@ -75,7 +75,7 @@ pub(crate) fn replace(path: &Path) -> Result<Database, DatabaseError> {
 }
 
 pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
-    fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    fs::File::open(files::folder_of(path))?.sync_all()
 }
 
 /// Removes the files of a database that is not needed any more.

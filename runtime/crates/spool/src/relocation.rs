@@ -17,6 +17,7 @@ use std::{
 use pattoo_base::{
     clock::unix_millis,
     database::{Database, DatabaseError, beside},
+    files,
     lock::{lock, read, write},
 };
 use rusqlite::types::Value;
@@ -109,7 +110,7 @@ impl Spool {
             };
             match opened.and_then(checked) {
                 Err(DatabaseError::Damaged { .. } | DatabaseError::Foreign { .. } | DatabaseError::Exposed { .. })
-                    if path.parent().is_some_and(is_private) =>
+                    if is_private(files::folder_of(&path)) =>
                 {
                     let aside = path.with_file_name(format!("replaced-{}.sqlite3", unix_millis()));
                     fs::rename(&path, &aside).map_err(failed)?;

@@ -69,7 +69,7 @@ impl Spool {
     ///
     /// When the file cannot be made or opened, or has to be replaced or converted while another process uses it.
     pub fn open(path: &Path, limits: SpoolLimits) -> Result<Self, SpoolError> {
-        let folder = path.parent().unwrap_or(Path::new("."));
+        let folder = files::folder_of(path);
         files::create_folders(folder, 0o700).map_err(|error| failed(folder, &error))?;
         let (in_use, locks) = open_locks(path)?;
         let interrupted = recovery::recovered(path).exists().then(|| {

@@ -179,7 +179,7 @@ impl LogFile {
 }
 
 fn append(path: &Path) -> io::Result<(File, u64)> {
-    files::refuse_exposed(path.parent().unwrap_or(Path::new(".")))?;
+    files::refuse_exposed(files::folder_of(path))?;
     files::create_missing(path, 0o640)?;
     let file = files::open_with(OpenOptions::new().create(true).append(true).mode(0o640), path, 0)?;
     let size = file.metadata()?.len();

@@ -16,7 +16,7 @@ use crate::files;
 /// # Errors
 /// [`DatabaseError::Exposed`].
 pub fn refuse_unless_private(path: &Path) -> Result<(), DatabaseError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = files::folder_of(path);
     let shared = fs::symlink_metadata(folder).ok().filter(files::is_shared_folder).map(|folder| folder.gid());
     for (path, is_kind) in [(folder, Metadata::is_dir as fn(&Metadata) -> bool), (path, Metadata::is_file)] {
         let Ok(found) = fs::symlink_metadata(path) else { continue };
@@ -48,7 +48,7 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
     if path.exists() {
         return Ok(());
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = files::folder_of(path);
     files::create_folders(folder, 0o700)?;
     files::create_missing(path, 0o600)?;
     // A new folder is durable once its parent is.

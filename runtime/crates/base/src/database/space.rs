@@ -134,7 +134,7 @@ pub fn put_log_aside(path: &Path, bytes: u64) -> io::Result<()> {
     fs::rename(&log, spare_log(path))?;
     match fs::remove_file(beside(path, "-shm")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all(),
+        Ok(()) | Err(_) => File::open(files::folder_of(path))?.sync_all(),
     }
 }
 
@@ -149,8 +149,8 @@ const IN_USE: libc::off_t = 128;
 /// to create it. Where blocks are smaller than a page of memory, SQLite detects the lack of space
 /// too late: the process is killed at the first write.
 pub(super) fn can_share(path: &Path) -> bool {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let free = rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    let free = rustix::fs::statvfs(files::folder_of(path))
+        .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     free >= AMPLE || is_in_use(&beside(path, "-shm")).unwrap_or(false)
 }
 

@@ -20,6 +20,7 @@
 
 mod exposure;
 mod owned;
+mod publish;
 
 use std::{
     fmt,
@@ -32,6 +33,7 @@ use std::{
 pub use self::{
     exposure::{Exposure, How, exposures, exposures_of_secret, is_shared_folder, is_trusted_owner, refuse_exposed},
     owned::{create_folders, create_missing, create_new, link_or_copy, rename_new},
+    publish::{PublishError, publish},
 };
 
 /// An error: the path is not that of a regular file.
@@ -64,6 +66,12 @@ impl From<NotRegular> for io::Error {
         let kind = if error.0 == "a directory" { ErrorKind::IsADirectory } else { ErrorKind::InvalidInput };
         Self::new(kind, error)
     }
+}
+
+/// The folder that a file is in: `.` for a path that is only a name, of which
+/// [`parent`](Path::parent) is the empty path.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Checks that a file can be created in a folder, or the folder itself if it does not exist.

@@ -135,8 +135,7 @@ fn under_lock(from: &Path, to: &Path) -> io::Result<()> {
 /// The folder that an entry is in, and its name.
 fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     let name = path.file_name().ok_or_else(|| io::Error::from(ErrorKind::InvalidInput))?;
-    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
-    Ok((above.unwrap_or(Path::new(".")), name))
+    Ok((super::folder_of(path), name))
 }
 
 fn open_folder(path: &Path) -> io::Result<OwnedFd> {

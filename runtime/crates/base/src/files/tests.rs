@@ -13,7 +13,7 @@ use std::{
 use super::{
     Exposure, How, check_writable, create_folders, create_new,
     exposure::{Trusted, Walk},
-    exposures, exposures_of_secret, open, open_or_create,
+    exposures, exposures_of_secret, folder_of, open, open_or_create,
     owned::{WAYS, first_supported},
     read, read_text, rename_new,
 };
@@ -37,6 +37,14 @@ fn folder_that_does_not_exist_is_writable_unless_a_file_is_in_its_place() {
     fs::write(&file, "").unwrap();
     let why = check_writable(&file.join("a")).unwrap_err();
     assert!(why.starts_with(&format!("in {}: ", file.display())), "{why}");
+}
+
+#[test]
+fn folder_of_a_path_that_is_only_a_name_is_the_current_one() {
+    for (path, folder) in [("/d/f", "/d"), ("d/f", "d"), ("f", "."), ("./f", ".")] {
+        assert_eq!(folder_of(Path::new(path)), Path::new(folder), "{path}");
+    }
+    assert_eq!(check_writable(folder_of(Path::new("f"))), Ok(()));
 }
 
 #[test]

@@ -210,7 +210,7 @@ impl Writer {
     }
 
     fn folder(&self) -> &Path {
-        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+        files::folder_of(&self.path)
     }
 
     /// `values.jsonl.1` is the newest of those that are kept.

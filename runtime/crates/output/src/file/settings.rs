@@ -1,10 +1,6 @@
 //! The section of a file in the configuration.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use pattoo_base::files;
@@ -87,8 +83,8 @@ impl OutputSettings for Settings {
 
     fn probe(&self, _: Duration) -> BoxFuture<'_, Result<(), String>> {
         async {
-            let folder = self.path.parent().unwrap_or(Path::new("."));
-            files::check_writable(folder).map_err(|why| format!("cannot write to {}: {why}", self.path.display()))
+            files::check_writable(files::folder_of(&self.path))
+                .map_err(|why| format!("cannot write to {}: {why}", self.path.display()))
         }
         .boxed()
     }

@@ -71,9 +71,7 @@ impl Cache {
     ///
     /// When it cannot be made, or is not private.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        if let Some(parent) = folder.parent() {
-            files::create_folders(parent, 0o700)?;
-        }
+        files::create_folders(files::folder_of(folder), 0o700)?;
         let folder = &of_this_user(folder);
         match DirBuilder::new().mode(0o700).create(folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
@@ -264,7 +262,7 @@ fn name(engine: &Engine, sha256: &ModuleDigest, ending: &str) -> String {
 /// is in.
 fn of_this_user(folder: &Path) -> PathBuf {
     let user = rustix::process::geteuid().as_raw();
-    let parent = || folder.parent().and_then(|parent| fs::metadata(parent).ok());
+    let parent = || fs::metadata(files::folder_of(folder)).ok();
     let owner = fs::symlink_metadata(folder).ok().or_else(parent).map(|found| found.uid());
     if owner.is_none_or(|owner| owner == user) {
         return folder.to_owned();
