@@ -52,7 +52,11 @@ pub(super) struct Args {
 pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exit, Failure> {
     let mut commands = signals()?;
     let directory = args.config.as_deref().map_or_else(ConfigDirectory::find, ConfigDirectory::at);
-    let configuration = load(&directory, level).await??;
+    let configuration = load(level, {
+        let directory = directory.clone();
+        move || Configuration::load(&directory)
+    });
+    let configuration = configuration.await??;
     configuration.directories.daemon.refuse_other_users()?;
     // First the lock: everything that follows writes.
     let own = configuration.directories.daemon.own();
@@ -109,7 +113,7 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
         let (resources, started) = (Arc::clone(&resources), Arc::new(configuration));
         Arc::new(move || {
             let (resources, directory, started) = (Arc::clone(&resources), directory.clone(), Arc::clone(&started));
-            Box::pin(async move { reload(&resources, &directory, &started, level).await }) as BoxFuture<'static, _>
+            Box::pin(async move { reload(&resources, directory, started, level).await }) as BoxFuture<'static, _>
         })
     };
     let mut daemon = Daemon::new(supervisor, status, Notifier::from_environment());
@@ -173,11 +177,10 @@ async fn stop_requested(commands: &mut mpsc::Receiver<Command>) {
 /// Reads the configuration, and applies its level and file of logging. The outer error is an
 /// internal one.
 async fn load(
-    directory: &ConfigDirectory,
     level: Option<LevelFilter>,
+    read: impl FnOnce() -> Result<Configuration, ConfigError> + Send + 'static,
 ) -> Result<Result<Configuration, ConfigError>, Failure> {
-    let directory = directory.clone();
-    let loaded = tokio::task::spawn_blocking(move || Configuration::load(&directory))
+    let loaded = tokio::task::spawn_blocking(read)
         .await
         .map_err(|error| Failure::internal(format!("internal error while reading the configuration: {error}")))?;
     if let Ok(configuration) = &loaded {
@@ -198,11 +201,18 @@ async fn load(
 /// Makes the plan of the current configuration, except for settings that only a restart changes.
 async fn reload(
     resources: &DaemonResources,
-    directory: &ConfigDirectory,
-    started: &Configuration,
+    directory: ConfigDirectory,
+    started: Arc<Configuration>,
     level: Option<LevelFilter>,
 ) -> Result<Vec<DesiredCollector>, String> {
-    let mut configuration = match load(directory, level).await {
+    let read = move || {
+        let (configuration, differ) = Configuration::load_again(&directory, &started)?;
+        for key in differ {
+            tracing::warn!("`{key}` changed: the previous value stays in effect until the daemon is restarted");
+        }
+        Ok(configuration)
+    };
+    let configuration = match load(level, read).await {
         Ok(Ok(configuration)) => configuration,
         Ok(Err(error)) => {
             for problem in error.problems() {
@@ -212,9 +222,6 @@ async fn reload(
         }
         Err(_) => return Err("it could not be read".to_owned()),
     };
-    for key in configuration.keep_from_start(started) {
-        tracing::warn!("`{key}` changed: the previous value stays in effect until the daemon is restarted");
-    }
     keep_name(&configuration);
     plan(resources, &configuration).await.map_err(|error| match error.help() {
         Some(help) => format!("{error}; help: {help}"),

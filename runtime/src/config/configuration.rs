@@ -46,9 +46,9 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Keeps the settings of the start that only a restart can change. Returns the keys with
-    /// another value in this configuration.
-    pub fn keep_from_start(&mut self, started: &Self) -> Vec<&'static str> {
+    /// Keeps the settings of the start that only a restart can change, besides the directory of
+    /// data. Returns the keys with another value in this configuration.
+    pub(super) fn keep_from_start(&mut self, started: &Self) -> Vec<&'static str> {
         let mut differ = Vec::new();
         if self.status != started.status {
             differ.push("status");
@@ -62,13 +62,9 @@ impl Configuration {
         if self.spool != started.spool {
             differ.push("spool");
         }
-        if self.directories.daemon != started.directories.daemon {
-            differ.push("daemon_directory");
-        }
         (self.status, self.concurrent) = (started.status, started.concurrent);
         self.collection_memory = started.collection_memory;
         self.spool = started.spool;
-        self.directories.daemon = started.directories.daemon.clone();
         differ
     }
 }

@@ -32,6 +32,8 @@ pub(super) const DEFAULT_CONCURRENT: u32 = 256;
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) configuration: Configuration,
+    /// The directory of data that the files name. A daemon that runs uses that of its start.
+    data: DataDirectory,
     pub(super) ours: Source,
     pub(super) pattoos: Vec<Source>,
 }
@@ -46,16 +48,37 @@ impl Configuration {
     /// Everything that is wrong with them, a missing secret included. Modules are not checked.
     pub fn load(directory: &ConfigDirectory) -> Result<Self, ConfigError> {
         let loaded = Loaded::load(directory)?;
-        for problem in loaded.exposures() {
-            tracing::warn!("{problem}; help: {}", problem.help);
-        }
+        loaded.log_exposures();
         Ok(loaded.configuration)
+    }
+
+    /// The same for a daemon that runs since it read `started`: what only a restart can change stays
+    /// as it was, the directory of data with everything in it too. Returns the keys with another
+    /// value in the files as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_again(directory: &ConfigDirectory, started: &Self) -> Result<(Self, Vec<&'static str>), ConfigError> {
+        let loaded = Loaded::load_with(directory, Some(&started.directories.daemon))?;
+        loaded.log_exposures();
+        let mut configuration = loaded.configuration;
+        let mut differ = configuration.keep_from_start(started);
+        if loaded.data != started.directories.daemon {
+            differ.push("daemon_directory");
+        }
+        Ok((configuration, differ))
     }
 }
 
 impl Loaded {
     /// As [`Configuration::load`].
     pub(crate) fn load(directory: &ConfigDirectory) -> Result<Self, ConfigError> {
+        Self::load_with(directory, None)
+    }
+
+    /// The same with the directory of data in `in_use`, if there is one.
+    fn load_with(directory: &ConfigDirectory, in_use: Option<&DataDirectory>) -> Result<Self, ConfigError> {
         let pattoo = PattooFiles::read(directory);
         let path = directory.path().join(FILE);
         let ours = Source::read_trusted(&path).map_err(|error| {
@@ -78,12 +101,13 @@ impl Loaded {
                 return Err(problems.into());
             }
         };
-        Self::of(pattoo, ours)
+        Self::of(pattoo, ours, in_use)
     }
 
     /// Reads the content of pattoo's files and ours.
-    pub(super) fn of(pattoo: PattooFiles, ours: Source) -> Result<Self, ConfigError> {
-        let daemon = DataDirectory::of(&pattoo)?;
+    pub(super) fn of(pattoo: PattooFiles, ours: Source, in_use: Option<&DataDirectory>) -> Result<Self, ConfigError> {
+        let data = DataDirectory::of(&pattoo)?;
+        let daemon = in_use.unwrap_or(&data).clone();
         let read = Self::read_ours(&ours, &pattoo, daemon.root())?;
         let (hostname, machine_name) = if let Some(hostname) = read.hostname {
             (hostname, None)
@@ -110,7 +134,13 @@ impl Loaded {
             health: read.health,
             collectors: read.collectors,
         };
-        Ok(Self { configuration, ours, pattoos: pattoo.sources })
+        Ok(Self { configuration, data, ours, pattoos: pattoo.sources })
+    }
+
+    fn log_exposures(&self) {
+        for problem in self.exposures() {
+            tracing::warn!("{problem}; help: {}", problem.help);
+        }
     }
 
     /// The place in our file that a path of keys and indices leads to, or the nearest one that

@@ -150,6 +150,32 @@ fn configurations_that_mean_the_same_are_equal() {
 }
 
 #[test]
+fn reload_with_another_directory_of_data_keeps_everything_in_that_of_the_start() {
+    let ours = "pattoo_wasm: { outputs: { archive: { type: file, path: values.jsonl } }, concurrent: 9 }\n";
+    let folder = directory(&[("pattoo_wasm.yaml", ours)]);
+    let at = |name: &str| folder.path().join(name);
+    for (data, name) in [("one", "first.example.org"), ("two", "second.example.org")] {
+        fs::create_dir_all(at(data).join("pattoo_wasm")).unwrap();
+        fs::write(at(data).join("pattoo_wasm/hostname"), name).unwrap();
+    }
+    let pattoo = |data: &str| {
+        fs::write(at("pattoo.yaml"), format!("main: {{ daemon_directory: {} }}\n", at(data).display())).unwrap();
+    };
+    pattoo("one");
+    let files = ConfigDirectory::at(folder.path());
+    let started = Configuration::load(&files).unwrap();
+    assert_eq!(Configuration::load_again(&files, &started).unwrap(), (started.clone(), vec![]));
+    pattoo("two");
+    fs::write(at("pattoo_wasm.yaml"), ours.replace("concurrent: 9", "concurrent: 7")).unwrap();
+    let (again, differ) = Configuration::load_again(&files, &started).unwrap();
+    assert_eq!(differ, ["concurrent", "daemon_directory"]);
+    assert_eq!(again, started, "the host name and the paths of outputs are those of the first directory");
+    assert_eq!(again.hostname.as_str(), "first.example.org");
+    let change = again.change_of_name().unwrap();
+    assert!(change.help.contains(&at("one/pattoo_wasm/hostname").display().to_string()), "{}", change.help);
+}
+
+#[test]
 fn program_that_is_named_twice_is_refused() {
     let ours = "pattoo_wasm:\n  collectors:\n    - { program: A, module: a }\n    - { program: A, module: b }\n";
     assert!(refusal(ours).contains("pattoo_wasm.yaml:4:18: the program `A` is named twice"), "{}", refusal(ours));

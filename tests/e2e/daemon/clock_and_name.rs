@@ -71,6 +71,19 @@ fn name_of_the_machine_stays_in_use_when_name_look_up_finds_another() {
     assert!(daemon.log_lines().join("\n").contains(&what));
     let named = |name: &str| receiver_home.received().iter().any(|body| body.to_string().contains(name));
     daemon.wait_until("a payload with the first name", |_| named("first.example.org"));
+    // Another directory has no name yet. Until a restart the name of this one stays in use.
+    let pattoo = fs::read_to_string(site.folder().join("pattoo.yaml")).expect("it is ours");
+    site.file("pattoo.yaml", pattoo.replace("/daemon\"", "/elsewhere\""));
+    daemon.signal("HUP");
+    daemon.wait_for("`daemon_directory` changed: the previous value stays in effect until the daemon is restarted");
+    daemon.wait_for("collectors run");
+    let reloaded = receiver_home.received().len();
+    daemon.wait_until("two payloads after the reload", |_| receiver_home.received().len() >= reloaded + 2);
+    let received = receiver_home.received();
+    let continues = |body: &Value| body.to_string().contains("first.example.org");
+    assert!(received.iter().skip(reloaded).all(continues), "{received:#?}");
+    assert!(!site.folder().join("elsewhere").exists());
+    site.file("pattoo.yaml", pattoo);
     // An operator decides, here for a new name.
     configure("second.example.org");
     daemon.signal("HUP");
