@@ -39,8 +39,8 @@ Examples:
   pattoo-wasm check --schema > pattoo_wasm.schema.json
       Write the JSON Schema of pattoo_wasm.yaml, for editors
 
-It reads pattoo.yaml, pattoo_agent.yaml and pattoo_wasm.yaml in PATTOO_CONFIGDIR, or in
-/etc/pattoo. Findings go to stderr. Exit code 0: no errors; 2: errors.";
+It reads pattoo.yaml, pattoo_agent.yaml, pattoo_wasm.yaml and the files in pattoo_wasm.d in
+PATTOO_CONFIGDIR, or in /etc/pattoo. Findings go to stderr. Exit code 0: no errors; 2: errors.";
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -75,7 +75,7 @@ pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
     let own = OwnEndpoints::of_all(&loaded.configuration.output_urls, loaded.configuration.status).await;
     let mut problems = tokio::task::block_in_place(|| everything_else(&loaded, &own, &user))?;
     problems.extend(reachable);
-    problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.span.start));
+    problems.sort_by(|one, other| one.position().cmp(&other.position()));
     problems.iter().map(Finding::from).for_each(|finding| finding.print());
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     let summary = format!(
@@ -100,13 +100,6 @@ fn with_missing_modules(error: &ConfigError, directory: &ConfigDirectory) -> Con
         Some(Problem::error(error.to_string(), place, error.help()))
     });
     error.problems().iter().cloned().chain(missing).collect::<Vec<_>>().into()
-}
-
-/// The place of something below the collector with this index.
-fn place(loaded: &Loaded, index: usize, path: &[PathStep]) -> Place {
-    let path: Vec<_> =
-        [OURS, PathStep::Key("collectors"), PathStep::Index(index)].iter().chain(path).copied().collect();
-    loaded.place(&path)
 }
 
 /// The problem that there is no output, or those of outputs that cannot be reached.
@@ -184,7 +177,7 @@ fn everything_else(loaded: &Loaded, own: &OwnEndpoints, user: &DaemonUser) -> Re
         Problem::error(what, loaded.place(&[OURS, PathStep::Key("concurrent")]), help).as_warning()
     }));
     for (index, collector) in loaded.configuration.collectors.iter().enumerate() {
-        let at = |path: &[PathStep]| place(loaded, index, path);
+        let at = |path: &[PathStep]| loaded.place_in_collector(index, path);
         problems.extend(grants(collector, own, &at));
         problems.extend(timeout(collector, &at));
         problems.extend(modules.check(collector, &at));

@@ -25,7 +25,8 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   pattoo-wasm daemon
-      Run the collectors of /etc/pattoo/pattoo_wasm.yaml, or of the file in $PATTOO_CONFIGDIR
+      Run the collectors of pattoo_wasm.yaml and pattoo_wasm.d in /etc/pattoo, or in
+      $PATTOO_CONFIGDIR
   pattoo-wasm check && systemctl reload pattoo-wasm
       Validate a changed configuration, then reload it
 

@@ -4,7 +4,7 @@
 //! configuration. A secret is shown by the name of its variable or file. Its value is not known
 //! here.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use pattoo_base::invariant::Invariant as _;
 use pattoo_settings::{
@@ -21,14 +21,15 @@ impl Loaded {
     pub(crate) fn effective(&self) -> String {
         let configuration = &self.configuration;
         let written = self.ours.document.root.entry("pattoo_wasm").map(|entry| &entry.node);
-        let mut ours = filled(&forms::pattoo_wasm(), written);
+        let mut ours = filled(&forms::pattoo_wasm(), written, self.ours.folder());
         pattoo_output::add_defaults(&mut ours, &configuration.outputs);
         ours.insert("hostname".to_owned(), configuration.hostname.as_str().into());
-        let entries = ours.get_mut("collectors").and_then(Value::as_array_mut).into_iter().flatten();
-        for (entry, collector) in entries.zip(&configuration.collectors) {
-            set(entry, "module", collector.module.display().to_string());
-            set(entry, "polling_interval", collector.polling_interval.seconds());
-        }
+        let collectors = self.origins.iter().zip(&configuration.collectors).map(|(origin, collector)| {
+            let mut entry = filled(&forms::collector(), origin.node(), origin.folder());
+            entry.insert("polling_interval".to_owned(), collector.polling_interval.seconds().into());
+            Value::Object(entry)
+        });
+        ours.insert("collectors".to_owned(), collectors.collect());
         let directories = &configuration.directories;
         let mut pattoo = Map::new();
         let paths = [
@@ -47,12 +48,6 @@ impl Loaded {
     }
 }
 
-fn set(entry: &mut Value, key: &str, value: impl Into<Value>) {
-    if let Value::Object(entry) = entry {
-        entry.insert(key.to_owned(), value.into());
-    }
-}
-
 /// The name of a level in pattoo's files.
 fn level(level: LevelFilter) -> &'static str {
     match level {
@@ -63,14 +58,15 @@ fn level(level: LevelFilter) -> &'static str {
     }
 }
 
-/// The keys of a form, with their values in the file or their defaults.
-fn filled(form: &Form, written: Option<&Node>) -> Map<String, Value> {
+/// The keys of a form, with their values in the file or their defaults. Paths in the file are
+/// relative to `folder`.
+fn filled(form: &Form, written: Option<&Node>, folder: &Path) -> Map<String, Value> {
     let mut all = Map::new();
     for key in &form.keys {
         let node = written.and_then(|node| key.entry(node)).map(|entry| &entry.node).filter(|node| !node.is_null());
         let value = match (node, key.kind) {
-            (Some(node), kind) => Some(value(kind, node)),
-            (None, Kind::Form(form)) if defaults_alone(&form()) => Some(Value::Object(filled(&form(), None))),
+            (Some(node), kind) => Some(value(kind, node, folder)),
+            (None, Kind::Form(form)) if defaults_alone(&form()) => Some(Value::Object(filled(&form(), None, folder))),
             (None, _) => default(&key.default),
         };
         if let Some(value) = value {
@@ -85,19 +81,21 @@ fn defaults_alone(form: &Form) -> bool {
     form.keys.iter().all(|key| !key.default.is_empty())
 }
 
-fn value(kind: Kind, node: &Node) -> Value {
+fn value(kind: Kind, node: &Node, folder: &Path) -> Value {
     let list = node.list().unwrap_or_default();
     let map = node.map().unwrap_or_default();
     match kind {
-        Kind::Form(form) => Value::Object(filled(&form(), Some(node))),
-        Kind::List(kind) => list.iter().map(|node| value(*kind, node)).collect(),
+        Kind::Form(form) => Value::Object(filled(&form(), Some(node), folder)),
+        Kind::List(kind) => list.iter().map(|node| value(*kind, node, folder)).collect(),
         Kind::Named(form) => {
             let member = |entry: &pattoo_settings::yaml::Entry| {
-                (entry.key.clone(), Value::Object(filled(&form().resolved(&entry.node), Some(&entry.node))))
+                let filled = filled(&form().resolved(&entry.node), Some(&entry.node), folder);
+                (entry.key.clone(), Value::Object(filled))
             };
             Value::Object(map.iter().map(member).collect())
         }
         Kind::Text => node.text().map_or(Value::Null, Value::from),
+        Kind::Path => node.text().map_or(Value::Null, |path| folder.join(path).display().to_string().into()),
         _ => node.to_json().ok().or_broken("a value that was read is one of JSON", Value::Null),
     }
 }

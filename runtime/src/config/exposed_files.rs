@@ -3,7 +3,7 @@
 //! If the daemon refuses a file, that is an error when the file is read. This finds the rest in
 //! advance, for `check` and for the log of the daemon.
 
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, path::Path, sync::Arc};
 
 use pattoo_base::{
     files::{self, Exposure},
@@ -11,16 +11,18 @@ use pattoo_base::{
 };
 use pattoo_settings::{Problem, Severity};
 
-use super::load::Loaded;
+use super::{collectors::FOLDER, load::Loaded};
 
 impl Loaded {
     /// Everything that is exposed: the files, the secrets that they name, modules, and directories
     /// of data.
     pub(crate) fn exposures(&self) -> Vec<Problem> {
         let mut found = Found::default();
-        for source in self.pattoos.iter().chain([&self.ours]) {
+        let ours = [&self.ours].into_iter().chain(&self.further).map(Arc::as_ref);
+        for source in self.pattoos.iter().chain(ours) {
             found.warn(files::exposures(&source.file.path));
         }
+        found.warn(files::exposures_of_folder(&self.ours.folder().join(FOLDER)));
         let configuration = &self.configuration;
         let sent = configuration.outputs.iter().flat_map(|output| output.output.settings().secrets());
         let granted = configuration.collectors.iter().flat_map(|collector| collector.grants.secrets());

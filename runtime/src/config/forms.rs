@@ -64,16 +64,32 @@ pub(super) fn pattoo_wasm() -> Form {
                 "the daemon reports on itself under this program; by default it does not",
                 "{ program: GATEWAY_HEALTH }",
             ),
-            Key::new(
-                "collectors",
-                Kind::List(&Kind::Form(collector)),
-                "the collectors",
-                "[{ program: LAVA_SCRIPT, module: collectors/lava_script.wasm }]",
-            ),
+            collectors(),
         ],
     );
     form.keys.splice(0..0, pattoo_output::keys());
     form
+}
+
+fn collectors() -> Key {
+    Key::new(
+        "collectors",
+        Kind::List(&Kind::Form(collector)),
+        "the collectors; further ones can be in files in `pattoo_wasm.d`",
+        "[{ program: LAVA_SCRIPT, module: collectors/lava_script.wasm }]",
+    )
+}
+
+/// A file with further collectors, as a whole.
+pub(super) fn file_of_collectors() -> Form {
+    let section = "the section of all settings in this file";
+    let key = Key::new("pattoo_wasm", Kind::Form(only_collectors), section, "{ collectors: [] }");
+    Form::new("a file in pattoo_wasm.d", vec![key.required()])
+}
+
+/// The section of such a file. Its reader refuses other keys: it says of some where they belong.
+pub(super) fn only_collectors() -> Form {
+    Form::new("`pattoo_wasm` in a file in pattoo_wasm.d", vec![collectors().required()]).open()
 }
 
 pub(super) fn spool() -> Form {
@@ -91,13 +107,13 @@ pub(super) fn collector() -> Form {
             Key::new(
                 "program",
                 Kind::Text,
-                "its program name in pattoo, unique in the file: 1 to 64 letters, digits, `_`, `.` and `-`; `.` and `-` cannot be the first",
+                "its program name in pattoo, unique in all files: 1 to 64 letters, digits, `_`, `.` and `-`; `.` and `-` cannot be the first",
                 "LAVA_SCRIPT",
             )
             .required(),
             Key::new(
                 "module",
-                Kind::Text,
+                Kind::Path,
                 "its WebAssembly file; a path is relative to this file",
                 "collectors/lava_script.wasm",
             )

@@ -12,5 +12,5 @@ pub(crate) fn configuration(pattoo: &str, agent: &str, ours: &str) -> Result<Str
         Source::of(Arc::new(SourceFile { path: Path::new("/nowhere").join(name), text: text.to_owned() }))
     };
     let pattoo = PattooFiles::of(Some(source("pattoo.yaml", pattoo)?), Some(source("pattoo_agent.yaml", agent)?))?;
-    Loaded::of(pattoo, source("pattoo_wasm.yaml", ours)?, None).map(|loaded| loaded.effective())
+    Loaded::of(pattoo, source("pattoo_wasm.yaml", ours)?.into(), Vec::new(), None).map(|loaded| loaded.effective())
 }

@@ -1,10 +1,10 @@
 //! `health:`, the program under which the daemon reports on itself.
 
 use pattoo_measurement::{PollingInterval, Program};
-use pattoo_output::{NamedOutput, OutputName, read_choice};
+use pattoo_output::{OutputName, read_choice};
 use pattoo_settings::{Fields, Form, Key, Kind, Reported};
 
-use super::{forms::SECONDS, interval};
+use super::{collectors::Shared, forms::SECONDS, interval};
 
 /// How the daemon reports on itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,18 +45,14 @@ pub(super) fn form() -> Form {
     )
 }
 
-/// Reads the section. Without `outputs` their names are not compared: they are wrong themselves.
-pub(super) fn read(
-    fields: Fields<'_>,
-    default_interval: PollingInterval,
-    outputs: Option<&[NamedOutput]>,
-) -> Result<HealthSettings, Reported> {
+/// Reads the section.
+pub(super) fn read(fields: Fields<'_>, shared: Shared<'_>) -> Result<HealthSettings, Reported> {
     let program = fields.required("program");
     let polling_interval = interval(fields, "polling_interval");
-    let outputs = outputs.map_or(Ok(Vec::new()), |outputs| read_choice(fields, outputs));
+    let outputs = shared.outputs.map_or(Ok(Vec::new()), |outputs| read_choice(fields, outputs));
     Ok(HealthSettings {
         program: program?,
-        polling_interval: polling_interval?.unwrap_or(default_interval),
+        polling_interval: polling_interval?.unwrap_or(shared.interval),
         outputs: outputs?,
     })
 }

@@ -65,7 +65,7 @@ fn capital(text: &str) -> String {
 fn of_kind(kind: Kind) -> Map<String, Value> {
     let schema = match kind {
         // A name or digest of digits only is a number in YAML, and is read as it is written.
-        Kind::Text => json!({ "type": ["string", "number"] }),
+        Kind::Text | Kind::Path => json!({ "type": ["string", "number"] }),
         Kind::Choice(texts) => json!({ "enum": texts }),
         Kind::Integer(least, most) | Kind::Quantity(Unit::Count, least, most) => {
             json!({ "type": "integer", "minimum": least, "maximum": most })

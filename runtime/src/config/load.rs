@@ -1,31 +1,23 @@
 //! From files to a [`Configuration`].
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use pattoo_measurement::{Hostname, PollingInterval};
-use pattoo_output::{Folders, NamedOutput, PLACES, read_choice, read_outputs};
-use pattoo_settings::{ConfigError, Fields, Place, Problem, Reported, all, read, shown, yaml::Node};
+use pattoo_output::{Folders, NamedOutput, PLACES, read_outputs};
+use pattoo_settings::{ConfigError, Fields, Place, Problem, Reported, read, shown};
 use pattoo_spool::SpoolLimits;
-use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    CollectorSettings, ConfigDirectory, Configuration, DataDirectory, Directories, HealthSettings, MachineName,
-    collector_limits, forms,
-    grants_section::grants,
-    health_section, interval,
+    ConfigDirectory, Configuration, DataDirectory, Directories, HealthSettings, MachineName,
+    collectors::{self, CollectorFiles, Origin, ReadCollector, Shared},
+    forms, health_section,
     log_section::{LOG, LogBounds},
     pattoo_files::{PattooFiles, SERVER},
-    source::{DEFAULT_STATUS, FILE, PathStep, Source},
+    source::{DEFAULT_STATUS, FILE, OURS, PathStep, Source},
     spool_section::SPOOL,
 };
 
-/// The section of our file.
-pub(crate) const OURS: PathStep = PathStep::Key("pattoo_wasm");
 /// How many collections run at once, unless the file sets another number.
 pub(super) const DEFAULT_CONCURRENT: u32 = 256;
 /// A configuration, and the files that it came from.
@@ -34,14 +26,20 @@ pub(crate) struct Loaded {
     pub(crate) configuration: Configuration,
     /// The directory of data that the files name. A daemon that runs uses that of its start.
     data: DataDirectory,
-    pub(super) ours: Source,
+    /// `pattoo_wasm.yaml`.
+    pub(super) ours: Arc<Source>,
+    /// The files with further collectors.
+    pub(super) further: Vec<Arc<Source>>,
+    /// Where each collector was read, in the order of the collectors.
+    pub(super) origins: Vec<Origin>,
     pub(super) pattoos: Vec<Source>,
 }
 
 impl Configuration {
-    /// Reads `pattoo.yaml`, `pattoo_agent.yaml` and `pattoo_wasm.yaml` of a directory, the secrets
-    /// that they name, and the name of this machine if they do not set it. Logs which files other
-    /// users can change or read. Blocks while it reads files and looks up that name.
+    /// Reads `pattoo.yaml`, `pattoo_agent.yaml`, `pattoo_wasm.yaml` and the files in `pattoo_wasm.d`
+    /// of a directory, the files that they name, and the name of this machine if they do not set it.
+    /// Logs which files other users can change or read. Blocks while it reads files and looks up that
+    /// name.
     ///
     /// # Errors
     ///
@@ -81,34 +79,43 @@ impl Loaded {
     fn load_with(directory: &ConfigDirectory, in_use: Option<&DataDirectory>) -> Result<Self, ConfigError> {
         let pattoo = PattooFiles::read(directory);
         let path = directory.path().join(FILE);
-        let ours = Source::read_trusted(&path).map_err(|error| {
+        let ours = Source::read_trusted(&path).map(Arc::new).map_err(|error| {
             let missing = error.is_missing();
             let problem = error.into_problem();
             let help = "create it with the collectors and their grants";
             if missing { Problem { help: help.to_owned(), ..problem } } else { problem }
         });
+        let CollectorFiles { sources: further, mut problems } = CollectorFiles::read(directory);
         let (pattoo, ours) = match (pattoo, ours) {
-            (Ok(pattoo), Ok(ours)) => (pattoo, ours),
-            // Errors of values in our file are reported as well, if it can be read.
-            (Err(mut problems), Ok(ours)) => {
-                let defaults = PattooFiles::default();
-                problems.extend(Self::read_ours(&ours, &defaults, Path::new("")).err().unwrap_or_default());
-                return Err(problems.into());
-            }
-            (pattoo, Err(problem)) => {
-                let mut problems = pattoo.err().unwrap_or_default();
-                problems.push(problem);
+            (Ok(pattoo), Ok(ours)) if problems.is_empty() => (pattoo, ours),
+            // Errors of values are reported as well, of all files that can be read.
+            (pattoo, ours) => {
+                let pattoo = pattoo.map_err(|more| problems.extend(more)).ok();
+                let more = match ours {
+                    Ok(ours) => read_ours(&ours, &further, pattoo.as_ref(), Path::new("")).err(),
+                    Err(problem) => {
+                        problems.push(problem);
+                        let shared = Shared { interval: PollingInterval::default(), outputs: None };
+                        collectors::read_files(&further, shared).err()
+                    }
+                };
+                problems.extend(more.unwrap_or_default());
                 return Err(problems.into());
             }
         };
-        Self::of(pattoo, ours, in_use)
+        Self::of(pattoo, ours, further, in_use)
     }
 
     /// Reads the content of pattoo's files and ours.
-    pub(super) fn of(pattoo: PattooFiles, ours: Source, in_use: Option<&DataDirectory>) -> Result<Self, ConfigError> {
+    pub(super) fn of(
+        pattoo: PattooFiles,
+        ours: Arc<Source>,
+        further: Vec<Arc<Source>>,
+        in_use: Option<&DataDirectory>,
+    ) -> Result<Self, ConfigError> {
         let data = DataDirectory::of(&pattoo)?;
         let daemon = in_use.unwrap_or(&data).clone();
-        let read = Self::read_ours(&ours, &pattoo, daemon.root())?;
+        let read = read_ours(&ours, &further, Some(&pattoo), daemon.root())?;
         let (hostname, machine_name) = if let Some(hostname) = read.hostname {
             (hostname, None)
         } else {
@@ -119,6 +126,8 @@ impl Loaded {
         let mut output_urls: Vec<_> = outputs.filter_map(|output| output.output.settings().url().cloned()).collect();
         output_urls.sort_unstable();
         output_urls.dedup();
+        let (collectors, origins) =
+            read.collectors.into_iter().map(|ReadCollector { settings, origin }| (settings, origin)).unzip();
         let configuration = Configuration {
             output_urls,
             directories: Directories { daemon, log: pattoo.log_directory, cache: pattoo.cache_directory },
@@ -132,9 +141,9 @@ impl Loaded {
             collection_memory: read.collection_memory,
             spool: read.spool,
             health: read.health,
-            collectors: read.collectors,
+            collectors,
         };
-        Ok(Self { configuration, data, ours, pattoos: pattoo.sources })
+        Ok(Self { configuration, data, ours, further, origins, pattoos: pattoo.sources })
     }
 
     fn log_exposures(&self) {
@@ -147,6 +156,11 @@ impl Loaded {
     /// exists: of a map or list its key, of anything else its value.
     pub(crate) fn place(&self, path: &[PathStep]) -> Place {
         self.ours.place(path)
+    }
+
+    /// The place of something below the collector with this index, in its own file.
+    pub(crate) fn place_in_collector(&self, index: usize, path: &[PathStep]) -> Place {
+        self.origins.get(index).map_or_else(|| self.place(&[OURS]), |origin| origin.place(path))
     }
 
     /// The place of the first path that exists in one of pattoo's files.
@@ -163,16 +177,40 @@ impl Loaded {
         let ours = PLACES.iter().map(path).find(|path| self.ours.has(path));
         ours.map(|path| self.place(&path)).or_else(|| self.place_in_pattoos(&SERVER))
     }
+}
 
-    fn read_ours(source: &Source, pattoo: &PattooFiles, data: &Path) -> Result<Ours, Vec<Problem>> {
-        read(&source.file, &source.document, &forms::pattoo_wasm_yaml(), |fields| {
-            let (form, node) = (forms::pattoo_wasm(), fields.node("pattoo_wasm").ok_or(Reported)?);
-            ours(fields.of(&form, node), Folders { configuration: source.folder(), data }, pattoo)
-        })
+/// Reads our file, and those with further collectors. Without pattoo's own files, which are wrong
+/// then, the rest is checked only as far as it does not depend on them.
+fn read_ours(
+    source: &Arc<Source>,
+    further: &[Arc<Source>],
+    pattoo: Option<&PattooFiles>,
+    data: &Path,
+) -> Result<Ours, Vec<Problem>> {
+    let interval = pattoo.and_then(|pattoo| pattoo.polling_interval).unwrap_or_default();
+    // Names cannot be checked against outputs that are wrong themselves.
+    let mut known = None;
+    let main = read(&source.file, &source.document, &forms::pattoo_wasm_yaml(), |fields| {
+        let (form, node) = (forms::pattoo_wasm(), fields.node("pattoo_wasm").ok_or(Reported)?);
+        let fields = fields.of(&form, node);
+        let folders = Folders { configuration: source.folder(), data };
+        let outputs = read_outputs(fields, folders, pattoo.and_then(PattooFiles::output));
+        known = outputs.as_ref().ok().filter(|outputs| pattoo.is_some() || !outputs.is_empty()).cloned();
+        let collectors = collectors::list(fields, source, Shared { interval, outputs: known.as_deref() });
+        ours(fields, outputs, collectors, Shared { interval, outputs: known.as_deref() })
+    });
+    let more = collectors::read_files(further, Shared { interval, outputs: known.as_deref() });
+    let repeated = collectors::repeated_programs([source].into_iter().chain(further));
+    match (main, more) {
+        (Ok(mut ours), Ok(more)) if repeated.is_empty() => {
+            ours.collectors.extend(more);
+            Ok(ours)
+        }
+        (main, more) => Err([main.err(), more.err(), Some(repeated)].into_iter().flatten().flatten().collect()),
     }
 }
 
-/// The content of our file.
+/// The content of our files.
 struct Ours {
     outputs: Vec<NamedOutput>,
     hostname: Option<Hostname>,
@@ -182,11 +220,15 @@ struct Ours {
     spool: SpoolLimits,
     log: LogBounds,
     health: Option<HealthSettings>,
-    collectors: Vec<CollectorSettings>,
+    collectors: Vec<ReadCollector>,
 }
 
-fn ours(fields: Fields<'_>, folders: Folders<'_>, pattoo: &PattooFiles) -> Result<Ours, Reported> {
-    let outputs = read_outputs(fields, folders, pattoo.output());
+fn ours(
+    fields: Fields<'_>,
+    outputs: Result<Vec<NamedOutput>, Reported>,
+    collectors: Result<Vec<ReadCollector>, Reported>,
+    shared: Shared<'_>,
+) -> Result<Ours, Reported> {
     let hostname = fields.optional("hostname");
     let status = status(fields);
     let concurrent = fields.integer("concurrent");
@@ -195,17 +237,8 @@ fn ours(fields: Fields<'_>, folders: Folders<'_>, pattoo: &PattooFiles) -> Resul
     let mut log = LogBounds::default();
     let log_bounds = fields.node("log").map(|node| fields.of(&forms::log(), node).quantities(LOG, &mut log));
     let bounds = fields.node("spool").map(|node| fields.of(&forms::spool(), node).quantities(SPOOL, &mut spool));
-    let form = forms::collector();
-    let default_interval = pattoo.polling_interval.unwrap_or_default();
-    let collectors = fields.list("collectors");
-    // Names cannot be checked against outputs that are wrong themselves.
-    let known = outputs.as_deref().ok();
-    let read = all(collectors.iter().map(|node| collector(fields.of(&form, node), folders, default_interval, known)));
-    let health = fields.node("health");
     let health =
-        health.map(|node| health_section::read(fields.of(&health_section::form(), node), default_interval, known));
-    unique_programs(fields, collectors)?;
-    let health = health.transpose()?;
+        fields.node("health").map(|node| health_section::read(fields.of(&health_section::form(), node), shared));
     bounds.transpose()?;
     log_bounds.transpose()?;
     Ok(Ours {
@@ -216,8 +249,8 @@ fn ours(fields: Fields<'_>, folders: Folders<'_>, pattoo: &PattooFiles) -> Resul
         collection_memory: collection_memory?,
         spool,
         log,
-        health,
-        collectors: read?,
+        health: health.transpose()?,
+        collectors: collectors?,
     })
 }
 
@@ -238,61 +271,4 @@ fn status(fields: Fields<'_>) -> Result<Option<SocketAddr>, Reported> {
             text.parse().map(Some).map_err(wrong)
         }
     }
-}
-
-fn collector(
-    fields: Fields<'_>,
-    folders: Folders<'_>,
-    default_interval: PollingInterval,
-    outputs: Option<&[NamedOutput]>,
-) -> Result<CollectorSettings, Reported> {
-    let program = fields.required("program");
-    let module = fields.required::<PathBuf>("module");
-    let sha256 = fields.optional("sha256");
-    let polling_interval = interval(fields, "polling_interval");
-    let settings = settings(fields);
-    let limits =
-        fields.node("limits").map(|node| collector_limits::read(fields.of(&forms::limits(), node))).transpose();
-    let form = forms::grants();
-    let grants = fields.node("grants").map(|node| grants(fields.of(&form, node), folders.configuration)).transpose();
-    let outputs = outputs.map_or(Ok(Vec::new()), |outputs| read_choice(fields, outputs));
-    Ok(CollectorSettings {
-        program: program?,
-        module: folders.configuration.join(module?),
-        sha256: sha256?,
-        polling_interval: polling_interval?.unwrap_or(default_interval),
-        settings: settings?,
-        limits: limits?.unwrap_or_default(),
-        grants: grants?.unwrap_or_default(),
-        outputs: outputs?,
-    })
-}
-
-/// The settings of a collector as JSON.
-fn settings(fields: Fields<'_>) -> Result<String, Reported> {
-    let Some(node) = fields.node("settings") else { return Ok("{}".to_owned()) };
-    match node.to_json() {
-        Ok(Value::Object(settings)) => super::to_json(settings).map_err(|error| fields.wrong("settings", node, error)),
-        // A value that is not a map, or that JSON cannot hold, was reported when the form was
-        // checked.
-        _ => Err(Reported),
-    }
-}
-
-/// Refuses a program that is named twice: both would be the same agent.
-fn unique_programs(fields: Fields<'_>, collectors: &[Node]) -> Result<(), Reported> {
-    let mut seen: HashMap<&str, usize> = HashMap::new();
-    let mut unique = Ok(());
-    for node in fields.node("health").into_iter().chain(collectors) {
-        let Some(entry) = node.entry("program") else { continue };
-        let Some(program) = entry.node.text() else { continue };
-        let line = fields.report.line(entry.node.span.clone());
-        if let Some(first) = seen.insert(program, line) {
-            let help =
-                format!("rename one of them; the other is in line {first}; several collectors may share a module");
-            let what = format!("the program `{}` is named twice", shown(program));
-            unique = Err(fields.wrong_with(&entry.node, what, help));
-        }
-    }
-    unique
 }

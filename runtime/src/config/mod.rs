@@ -9,6 +9,7 @@
 //! Nothing here starts a task or writes a file.
 
 mod collector_limits;
+mod collectors;
 mod configuration;
 mod directories;
 mod effective;
@@ -51,8 +52,8 @@ pub use self::{
 };
 pub(crate) use self::{
     forms::unknown_limit,
-    load::{Loaded, OURS},
-    source::PathStep,
+    load::Loaded,
+    source::{OURS, PathStep},
 };
 
 /// The value of a key that is a number of seconds.

@@ -9,6 +9,7 @@ use pattoo_spool::OutputId;
 use url::Url;
 
 use super::{
+    collectors::CollectorFiles,
     directories::ConfigDirectory,
     pattoo_files::PattooFiles,
     source::{DEFAULT_STATUS, FILE, Source},
@@ -60,18 +61,19 @@ pub fn output_names(directory: &ConfigDirectory) -> Vec<String> {
     pattoo_output::output_names(ours.map(|ours| &ours.node), || installed(directory))
 }
 
-/// The module of each collector, with its place in the file; none of a configuration that cannot be
-/// read. Blocks while it reads.
+/// The module of each collector, with its place in its file; none of a file that cannot be read.
+/// Blocks while it reads.
 pub fn modules(directory: &ConfigDirectory) -> Vec<(PathBuf, Place)> {
-    let Ok(source) = Source::read(&directory.path().join(FILE)) else { return Vec::new() };
-    let ours = source.document.root.entry("pattoo_wasm");
-    let collectors = ours.and_then(|ours| ours.node.entry("collectors")?.node.list()).unwrap_or_default();
-    let module = |collector: &Node| {
-        let node = &collector.entry("module")?.node;
-        let place = Place { file: Arc::clone(&source.file), span: node.span.clone() };
-        Some((source.folder().join(node.text()?), place))
+    let main = Source::read(&directory.path().join(FILE)).ok().map(Arc::new);
+    let sources = main.into_iter().chain(CollectorFiles::read(directory).sources);
+    let of_file = |source: Arc<Source>| -> Vec<_> {
+        let module = |collector: &Node| {
+            let node = &collector.entry("module")?.node;
+            Some((source.folder().join(node.text()?), source.place_of(&node.span)))
+        };
+        source.collectors().iter().filter_map(module).collect()
     };
-    collectors.iter().filter_map(module).collect()
+    sources.flat_map(of_file).collect()
 }
 
 #[cfg(test)]

@@ -3,13 +3,19 @@
 use std::{
     io::ErrorKind,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use pattoo_base::files::{self, Exposure};
-use pattoo_settings::{Place, Problem, SourceFile, yaml::Document};
+use pattoo_settings::{
+    Place, Problem, SourceFile,
+    yaml::{Document, Node},
+};
 
+/// The section of our files.
+pub(crate) const OURS: PathStep = PathStep::Key("pattoo_wasm");
 /// The name of our own file.
 pub(super) const FILE: &str = "pattoo_wasm.yaml";
 /// The status address of the daemon, unless the file names another one.
@@ -76,15 +82,31 @@ impl Source {
         Ok(Self { file, document })
     }
 
+    /// The value that a path leads to.
+    pub(super) fn node(&self, path: &[PathStep]) -> Option<&Node> {
+        path.iter().try_fold(&self.document.root, |node, step| match step {
+            PathStep::Key(key) => node.entry(key).map(|entry| &entry.node),
+            PathStep::Index(index) => node.list().and_then(|nodes| nodes.get(*index)),
+        })
+    }
+
     pub(super) fn has(&self, path: &[PathStep]) -> bool {
-        let mut node = Some(&self.document.root);
-        for step in path {
-            node = node.and_then(|node| match step {
-                PathStep::Key(key) => node.entry(key).map(|entry| &entry.node),
-                PathStep::Index(index) => node.list().and_then(|nodes| nodes.get(*index)),
-            });
-        }
-        node.is_some_and(|node| !node.is_null())
+        self.node(path).is_some_and(|node| !node.is_null())
+    }
+
+    /// The section about the daemon's own health, if there is one.
+    pub(super) fn health(&self) -> Option<&Node> {
+        self.node(&[OURS, PathStep::Key("health")])
+    }
+
+    /// The collectors in our own section; none of a section that cannot be read.
+    pub(super) fn collectors(&self) -> &[Node] {
+        self.node(&[OURS, PathStep::Key("collectors")]).and_then(Node::list).unwrap_or_default()
+    }
+
+    /// The place of these bytes of the file.
+    pub(super) fn place_of(&self, span: &Range<usize>) -> Place {
+        Place { file: Arc::clone(&self.file), span: span.clone() }
     }
 
     pub(super) fn place(&self, path: &[PathStep]) -> Place {
@@ -102,7 +124,7 @@ impl Source {
             span = if scalar { &below.span } else { name };
             node = below;
         }
-        Place { file: Arc::clone(&self.file), span: span.clone() }
+        self.place_of(span)
     }
 
     /// The folder that paths in the file are relative to.

@@ -45,7 +45,8 @@ fn said(cli: &Cli, arguments: &[&str]) -> String {
 }
 
 /// The output about a file of `tests/config`: one whose name begins with `pattoo-` is
-/// `pattoo.yaml`, with `grants-` a `--grants` file, any other `pattoo_wasm.yaml`.
+/// `pattoo.yaml`, with `grants-` a `--grants` file, with `collectors-` a file in `pattoo_wasm.d`, any
+/// other `pattoo_wasm.yaml`.
 fn said_about(name: &str, text: &str) -> String {
     if name.starts_with("pattoo-") {
         said(&configured(text, "pattoo_wasm: { hostname: gateway-7 }\n"), &["check"])
@@ -55,9 +56,21 @@ fn said_about(name: &str, text: &str) -> String {
         cli.file("pattoo.yaml", PATTOO);
         cli.file("grants.yaml", text);
         said(&cli, &["run", "idle.wat", "--hostname", "gateway-7", "--grants", "grants.yaml"])
+    } else if name.starts_with("collectors-") {
+        let main = "pattoo_wasm: { hostname: gateway-7, collectors: [{ program: MAIN, module: idle.wat }] }\n";
+        let cli = configured(PATTOO, main);
+        further_file(&cli, "further.yaml", text);
+        said(&cli, &["check"])
     } else {
         said(&configured(PATTOO, text), &["check"])
     }
+}
+
+/// Writes a file below `pattoo_wasm.d`.
+fn further_file(cli: &Cli, name: &str, text: &str) {
+    let path = Path::new("pattoo_wasm.d").join(name);
+    fs::create_dir_all(cli.folder().join(path.parent().expect("a folder"))).expect("a writable folder");
+    cli.file(path.to_str().expect("a name"), text);
 }
 
 /// With `PATTOO_BLESS=1` the outputs are written instead of compared: read them before you commit
@@ -99,8 +112,11 @@ fn examples(page: &str) -> Vec<(String, String)> {
 #[test]
 fn every_documented_example_configuration_is_valid() {
     let mut read = 0;
-    for (name, text) in examples("docs/reference/configuration.md") {
-        let (ours, file) = if name.starts_with("pattoo_agent") {
+    let examples = examples("docs/reference/configuration.md");
+    for (name, text) in &examples {
+        let (ours, file) = if name.starts_with("pattoo_wasm.d/") {
+            ("pattoo_wasm: { hostname: h }\n", "")
+        } else if name.starts_with("pattoo_agent") {
             ("pattoo_wasm: { hostname: h }\n", name.as_str())
         } else if name.starts_with("pattoo.") {
             ("pattoo_wasm: { hostname: h }\n", "pattoo.yaml")
@@ -108,7 +124,13 @@ fn every_documented_example_configuration_is_valid() {
             ("", "pattoo_wasm.yaml")
         };
         let cli = configured(PATTOO, ours);
-        cli.file(file, &text);
+        if file.is_empty() {
+            // The files of the folder name each other.
+            let together = examples.iter().filter(|(name, _)| name.starts_with("pattoo_wasm.d/"));
+            together.for_each(|(name, text)| further_file(&cli, name.trim_start_matches("pattoo_wasm.d/"), text));
+        } else {
+            cli.file(file, text);
+        }
         let mut command = cli.command(&["check", "--effective"]);
         let command = command.env("PATTOO_CONFIGDIR", ".").env("PATTOO_TOKEN", "t").env("SITE_A_TOKEN", "t");
         let output = command.output().expect("the command starts");
@@ -185,8 +207,17 @@ fn missing_secret_does_not_hide_a_missing_module() {
   server: { url: 'http://127.0.0.1:9', token: { secret: PATTOO_UNSET } }
   collectors: [{ program: P, module: missing.wasm }]
 ";
-    let said = said(&configured(PATTOO, ours), &["check"]);
-    for words in ["PATTOO_UNSET", "missing.wasm: No such file", "pattoo_wasm.yaml:4:38", "exit code 2"] {
+    let cli = configured(PATTOO, ours);
+    further_file(&cli, "more.yaml", "pattoo_wasm: { collectors: [{ program: Q, module: gone.wasm }] }\n");
+    let said = said(&cli, &["check"]);
+    for words in [
+        "PATTOO_UNSET",
+        "missing.wasm: No such file",
+        "pattoo_wasm.yaml:4:38",
+        "gone.wasm: No such file",
+        "pattoo_wasm.d/more.yaml:1:51",
+        "exit code 2",
+    ] {
         assert!(said.contains(words), "{words} is not in {said}");
     }
 }
@@ -220,7 +251,7 @@ fn printed_effective_settings_contain_no_secret() {
     let ours =
         "pattoo_wasm:\n  hostname: gateway-7\n  server: { url: 'http://127.0.0.1:9', token: { secret_file: token } }\n";
     let said = said(&configured(PATTOO, ours), &["check", "--effective"]);
-    assert!(said.contains("secret_file: token") && said.contains("hostname: gateway-7"), "{said}");
+    assert!(said.contains("secret_file: ./token") && said.contains("hostname: gateway-7"), "{said}");
     assert!(!said.contains("hush"), "{said}");
 }
 

@@ -151,6 +151,39 @@ fn collection_running_at_a_reload_finishes_with_its_old_module() {
 }
 
 #[test]
+fn reload_reads_further_files_again() {
+    let (cli, _receiver, site) = site();
+    fs::create_dir(site.folder().join("pattoo_wasm.d")).expect("a new folder");
+    let further = |name: &str, collectors: Value| {
+        let file = json!({"pattoo_wasm": {"collectors": collectors}});
+        site.file(&format!("pattoo_wasm.d/{name}"), file.to_string());
+    };
+    site.configure(&json!([counter("MAIN")]));
+    further("a.yaml", json!([counter("A")]));
+    let daemon = site.start();
+    wait_for_counts(&daemon, &cli, "A", 1);
+    further("b.yaml", json!([counter("B"), counter("C")]));
+    daemon.signal("HUP");
+    daemon.wait_for("4 of 4 collectors run");
+    wait_for_counts(&daemon, &cli, "C", 1);
+
+    // A program that two files name changes nothing, and the log says where both are.
+    further("c.yaml", json!([counter("B")]));
+    daemon.signal("HUP");
+    let said = daemon.wait_for("the program `B` is named twice");
+    assert!(
+        said.contains("pattoo_wasm.d/c.yaml:1:") && said.contains("line 1 of ") && said.contains("b.yaml"),
+        "{said}"
+    );
+    daemon.wait_for("4 of 4 collectors run with the previous configuration");
+    fs::remove_file(site.folder().join("pattoo_wasm.d/c.yaml")).expect("it is there");
+    fs::remove_file(site.folder().join("pattoo_wasm.d/b.yaml")).expect("it is there");
+    daemon.signal("HUP");
+    daemon.wait_for("B: no longer run");
+    daemon.wait_for("2 of 2 collectors run");
+}
+
+#[test]
 fn settings_that_need_a_restart_are_kept_and_named_at_a_reload() {
     let (cli, _receiver, site) = site();
     site.configure(&json!([counter("A")]));

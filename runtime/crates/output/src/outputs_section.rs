@@ -170,8 +170,8 @@ pub fn read_choice(fields: Fields<'_>, outputs: &[NamedOutput]) -> Result<Vec<Ou
             let all: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
             let help = match (closest(text, known), all.as_slice()) {
                 (Some(name), _) => format!("did you mean `{name}`? the outputs are {}", all.join(", ")),
-                (None, []) => "add it below `outputs:`".to_owned(),
-                (None, _) => format!("add it below `outputs:`; the outputs are {}", all.join(", ")),
+                (None, []) => "add it below `outputs:` in pattoo_wasm.yaml".to_owned(),
+                (None, _) => format!("add it below `outputs:` in pattoo_wasm.yaml; the outputs are {}", all.join(", ")),
             };
             fields.wrong_with(node, format!("there is no output `{}`", shown(text)), help)
         })

@@ -57,6 +57,8 @@ pub struct Key {
 pub enum Kind {
     /// A text, or anything that is written like one.
     Text,
+    /// The path of a file, relative to the file that names it.
+    Path,
     /// One of these texts.
     Choice(&'static [&'static str]),
     /// A whole number in this range.
@@ -121,7 +123,7 @@ impl Kind {
     /// What it is, in words: `a list of texts`.
     pub fn words(self) -> String {
         match self {
-            Self::Text => "a string".to_owned(),
+            Self::Text | Self::Path => "a string".to_owned(),
             Self::Choice(texts) => format!("one of {}", quoted(texts)),
             Self::Integer(least, most) | Self::Quantity(Unit::Count, least, most) => {
                 format!("an integer from {least} to {most}")
@@ -315,7 +317,7 @@ impl Key {
     fn check_kind(&self, report: &Report, kind: Kind, node: &Node, entry: Option<&Entry>) {
         let fits = match kind {
             // What addresses they are is for the reader of the device to say.
-            Kind::Text | Kind::Addresses => node.text().is_some(),
+            Kind::Text | Kind::Path | Kind::Addresses => node.text().is_some(),
             Kind::Choice(texts) => node.text().is_some_and(|text| texts.contains(&text.to_lowercase().as_str())),
             Kind::Integer(least, most) => {
                 node.text().and_then(|text| text.parse().ok()).is_some_and(|number| (least..=most).contains(&number))

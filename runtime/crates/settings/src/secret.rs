@@ -14,7 +14,7 @@ pub fn form() -> Form {
             Key::new("secret", Kind::Text, "the environment variable with the secret", "SITE_A_TOKEN"),
             Key::new(
                 "secret_file",
-                Kind::Text,
+                Kind::Path,
                 "the file with the secret; a path is relative to the file that names it",
                 "secrets/site_a",
             ),

@@ -98,6 +98,11 @@ impl Problem {
         Self { severity: Severity::Error, what: what.into(), place: None, help: help.into() }
     }
 
+    /// Where it is in the order of all problems: those without a place first, then file by file.
+    pub fn position(&self) -> Option<(&Path, usize)> {
+        self.place.as_ref().map(|place| (place.file.path.as_path(), place.span.start))
+    }
+
     /// The same as a warning.
     #[must_use]
     pub fn as_warning(mut self) -> Self {
@@ -128,7 +133,7 @@ impl ConfigError {
 impl From<Vec<Problem>> for ConfigError {
     /// Of at least one problem.
     fn from(mut problems: Vec<Problem>) -> Self {
-        problems.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.file.path.clone(), place.span.start)));
+        problems.sort_by(|one, other| one.position().cmp(&other.position()));
         Self { problems }
     }
 }

@@ -121,6 +121,23 @@ pub fn exposures(path: &Path) -> Vec<Exposure> {
     Walk::of(path, Trusted::now()).found
 }
 
+/// The same for a folder in which every file has a meaning: also where the sticky
+/// bit lets others add files, but not replace them.
+pub fn exposures_of_folder(folder: &Path) -> Vec<Exposure> {
+    let mut found = exposures(folder);
+    if let Ok(metadata) = fs::metadata(folder)
+        && metadata.mode() & STICKY != 0
+    {
+        let how = match metadata.mode() {
+            mode if mode & OTHER_WRITE != 0 => Some(How::EveryoneWrites),
+            mode if mode & GROUP_WRITE != 0 && metadata.gid() != 0 => Some(How::GroupWrites(metadata.gid())),
+            _ => None,
+        };
+        found.extend(how.map(|how| Exposure { path: folder.to_owned(), how, is_directory: true }));
+    }
+    found
+}
+
 /// The same for a secret: also read permission of other users.
 pub fn exposures_of_secret(path: &Path) -> Vec<Exposure> {
     let mut found = exposures(path);

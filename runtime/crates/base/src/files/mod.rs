@@ -31,7 +31,10 @@ use std::{
 };
 
 pub use self::{
-    exposure::{Exposure, How, exposures, exposures_of_secret, is_shared_folder, is_trusted_owner, refuse_exposed},
+    exposure::{
+        Exposure, How, exposures, exposures_of_folder, exposures_of_secret, is_shared_folder, is_trusted_owner,
+        refuse_exposed,
+    },
     owned::{create_folders, create_missing, create_new, link_or_copy, rename_new},
     publish::{PublishError, publish},
 };

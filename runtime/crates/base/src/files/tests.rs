@@ -13,7 +13,7 @@ use std::{
 use super::{
     Exposure, How, check_writable, create_folders, create_new,
     exposure::{Trusted, Walk},
-    exposures, exposures_of_secret, folder_of, open, open_or_create,
+    exposures, exposures_of_folder, exposures_of_secret, folder_of, open, open_or_create,
     owned::{WAYS, first_supported},
     read, read_text, rename_new,
 };
@@ -45,6 +45,20 @@ fn folder_of_a_path_that_is_only_a_name_is_the_current_one() {
         assert_eq!(folder_of(Path::new(path)), Path::new(folder), "{path}");
     }
     assert_eq!(check_writable(folder_of(Path::new("f"))), Ok(()));
+}
+
+#[test]
+fn sticky_folder_to_which_others_can_add_files_is_exposed_as_a_folder() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    let refused = || exposures_of_folder(&folder).iter().filter(|exposure| exposure.is_refused()).count();
+    for (bits, expected) in [(0o755, 0), (0o1755, 0), (0o777, 1), (0o1777, 1)] {
+        mode(&folder, bits);
+        assert_eq!(refused(), expected, "{bits:o}");
+    }
+    assert_eq!(exposures(&folder), [], "as a part of a path it is not exposed");
+    assert_eq!(exposures_of_folder(&root.path().join("missing")), []);
 }
 
 #[test]

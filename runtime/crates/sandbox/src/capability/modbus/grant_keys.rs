@@ -216,17 +216,17 @@ fn tls_form() -> Form {
     let keys = vec![
         Key::new(
             "ca_file",
-            Kind::Text,
+            Kind::Path,
             "the authorities that may have signed the certificate of the device, in PEM format, and no others; by default those of the system",
             "plant-ca.pem",
         ),
         Key::new(
             "certificate_file",
-            Kind::Text,
+            Kind::Path,
             "the certificate that is shown to the device, in PEM format, followed by those of intermediate authorities",
             "agent.pem",
         ),
-        Key::new("key_file", Kind::Text, "the private key of this certificate, in PEM format", "agent-key.pem"),
+        Key::new("key_file", Kind::Path, "the private key of this certificate, in PEM format", "agent-key.pem"),
         Key::new(
             "server_name",
             Kind::Text,
