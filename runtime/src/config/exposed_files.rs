@@ -23,6 +23,9 @@ impl Loaded {
             found.warn(files::exposures(&source.file.path));
         }
         found.warn(files::exposures_of_folder(&self.ours.folder().join(FOLDER)));
+        for path in self.origins.iter().filter_map(|origin| origin.settings_file.as_deref()) {
+            found.warn(files::exposures(path));
+        }
         let configuration = &self.configuration;
         let sent = configuration.outputs.iter().flat_map(|output| output.output.settings().secrets());
         let granted = configuration.collectors.iter().flat_map(|collector| collector.grants.secrets());

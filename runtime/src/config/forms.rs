@@ -138,6 +138,12 @@ pub(super) fn collector() -> Form {
             )
             .or("{}"),
             Key::new(
+                "settings_file",
+                Kind::Path,
+                "a YAML or JSON file with settings, besides those in `settings`; a path is relative to the file that names it",
+                "settings/lava_script.yaml",
+            ),
+            Key::new(
                 "outputs",
                 Kind::List(&Kind::Text),
                 "the names of the outputs of its datapoints; by default all outputs",

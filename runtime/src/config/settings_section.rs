@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use pattoo_base::text::one_line;
 use pattoo_settings::{
-    ConfigError, Place, Problem, SourceFile,
+    ConfigError, Problem, SourceFile,
     yaml::{Document, Node, YamlRefusal},
 };
 use serde_json::{Map, Value};
@@ -56,15 +56,21 @@ impl SettingsError {
 ///
 /// When the file cannot be read, is neither, or contains anything but a map.
 pub fn read_settings(path: &Path) -> Result<Map<String, Value>, ConfigError> {
-    let Source { file, document } = Source::read(path).map_err(SourceError::into_problem)?;
-    if !document.duplicates.is_empty() {
-        return Err(document.duplicates.into());
+    let source = Source::read(path).map_err(SourceError::into_problem)?;
+    Ok(settings_of(&source)?)
+}
+
+/// The settings in a file.
+///
+/// # Errors
+///
+/// When it has the same name twice, or is anything but a map that JSON can hold.
+pub(super) fn settings_of(source: &Source) -> Result<Map<String, Value>, Vec<Problem>> {
+    if !source.document.duplicates.is_empty() {
+        return Err(source.document.duplicates.clone());
     }
-    let wrong = |node: &Node, what: String, help: &str| {
-        let place = Place { file: Arc::clone(&file), span: node.span.clone() };
-        ConfigError::from(Problem::error(what, place, help))
-    };
-    let root = &document.root;
+    let wrong = |node: &Node, what: String, help: &str| vec![Problem::error(what, source.place_of(&node.span), help)];
+    let root = &source.document.root;
     match root.to_json() {
         Ok(Value::Object(settings)) => Ok(settings),
         Ok(Value::Null) => Ok(Map::new()),

@@ -48,8 +48,9 @@ fn configured() -> Cli {
     cli.file("pattoo.yaml", "main: { daemon_directory: daemon, log_directory: log }\n");
     cli.file("pattoo_agent.yaml", "{}\n");
     fs::create_dir(cli.folder().join("pattoo_wasm.d")).expect("a new folder");
-    let further = json!({"program": "B", "module": "../a.wat"});
+    let further = json!({"program": "B", "module": "../a.wat", "settings_file": "../settings.yaml"});
     cli.file("pattoo_wasm.d/b.yaml", json!({"pattoo_wasm": {"collectors": [further]}}).to_string());
+    cli.file("settings.yaml", "count: 1\n");
     cli.file(
         "pattoo_wasm.yaml",
         json!({"pattoo_wasm": {
@@ -70,7 +71,15 @@ fn check(cli: &Cli) -> Finished {
 
 #[test]
 fn named_pipe_in_place_of_any_file_is_refused_at_once() {
-    for name in ["pattoo.yaml", "pattoo_agent.yaml", "pattoo_wasm.yaml", "pattoo_wasm.d/b.yaml", "token", "a.wat"] {
+    for name in [
+        "pattoo.yaml",
+        "pattoo_agent.yaml",
+        "pattoo_wasm.yaml",
+        "pattoo_wasm.d/b.yaml",
+        "settings.yaml",
+        "token",
+        "a.wat",
+    ] {
         let cli = configured();
         assert_eq!(check(&cli).code, Some(0), "{name}: {:#?}", check(&cli));
         pipe(&cli.folder().join(name));
@@ -267,6 +276,7 @@ fn configuration_and_secrets_that_others_can_write_are_refused_with_a_fix() {
         // With the sticky bit any user could still add a collector.
         ("pattoo_wasm.d", 0o1777, 0o755),
         ("pattoo_wasm.d/b.yaml", 0o666, 0o644),
+        ("settings.yaml", 0o646, 0o644),
         ("token", 0o622, 0o600),
         (".", 0o777, 0o755),
     ] {

@@ -45,8 +45,8 @@ fn said(cli: &Cli, arguments: &[&str]) -> String {
 }
 
 /// The output about a file of `tests/config`: one whose name begins with `pattoo-` is
-/// `pattoo.yaml`, with `grants-` a `--grants` file, with `collectors-` a file in `pattoo_wasm.d`, any
-/// other `pattoo_wasm.yaml`.
+/// `pattoo.yaml`, with `grants-` a `--grants` file, with `collectors-` a file in `pattoo_wasm.d`, with
+/// `settings-` a `settings_file`, any other `pattoo_wasm.yaml`.
 fn said_about(name: &str, text: &str) -> String {
     if name.starts_with("pattoo-") {
         said(&configured(text, "pattoo_wasm: { hostname: gateway-7 }\n"), &["check"])
@@ -60,6 +60,14 @@ fn said_about(name: &str, text: &str) -> String {
         let main = "pattoo_wasm: { hostname: gateway-7, collectors: [{ program: MAIN, module: idle.wat }] }\n";
         let cli = configured(PATTOO, main);
         further_file(&cli, "further.yaml", text);
+        said(&cli, &["check"])
+    } else if name.starts_with("settings-") {
+        let ours = "pattoo_wasm:
+  hostname: gateway-7
+  collectors: [{ program: A, module: idle.wat, settings_file: settings.yaml, settings: { count: 3 } }]
+";
+        let cli = configured(PATTOO, ours);
+        cli.file("settings.yaml", text);
         said(&cli, &["check"])
     } else {
         said(&configured(PATTOO, text), &["check"])

@@ -151,21 +151,37 @@ fn collection_running_at_a_reload_finishes_with_its_old_module() {
 }
 
 #[test]
-fn reload_reads_further_files_again() {
+fn reload_reads_further_files_and_settings_files_again() {
     let (cli, _receiver, site) = site();
+    let web = RawSite::answering(|_| http_ok(r#"{"FIRST": 1.5, "SECOND": 2.5}"#));
     fs::create_dir(site.folder().join("pattoo_wasm.d")).expect("a new folder");
     let further = |name: &str, collectors: Value| {
         let file = json!({"pattoo_wasm": {"collectors": collectors}});
         site.file(&format!("pattoo_wasm.d/{name}"), file.to_string());
     };
+    let settings = |key: &str| {
+        let source = json!({"target": "S", "url": format!("{}/", web.origin()), "keys": [key]});
+        site.file("pattoo_wasm.d/settings.json", json!({"sources": [source]}).to_string());
+    };
+    settings("FIRST");
+    site.file("pattoo_wasm.d/a.wasm", fs::read(guest("lava_script")).expect("a module"));
     site.configure(&json!([counter("MAIN")]));
-    further("a.yaml", json!([counter("A")]));
+    further(
+        "a.yaml",
+        json!([{
+            "program": "A", "module": "a.wasm", "polling_interval": 1, "settings_file": "settings.json",
+            "grants": {"http": [{"origin": web.origin()}]},
+        }]),
+    );
     let daemon = site.start();
-    wait_for_counts(&daemon, &cli, "A", 1);
+    let received = |key: &str| cli.received().iter().any(|body| body.to_string().contains(key));
+    daemon.wait_until("a value with the first settings", |_| received("\"first\""));
+    settings("SECOND");
     further("b.yaml", json!([counter("B"), counter("C")]));
     daemon.signal("HUP");
     daemon.wait_for("4 of 4 collectors run");
     wait_for_counts(&daemon, &cli, "C", 1);
+    daemon.wait_until("a value with the new settings", |_| received("\"second\""));
 
     // A program that two files name changes nothing, and the log says where both are.
     further("c.yaml", json!([counter("B")]));

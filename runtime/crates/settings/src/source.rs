@@ -134,6 +134,8 @@ impl From<Vec<Problem>> for ConfigError {
     /// Of at least one problem.
     fn from(mut problems: Vec<Problem>) -> Self {
         problems.sort_by(|one, other| one.position().cmp(&other.position()));
+        // Several collectors may name a file that is wrong.
+        problems.dedup();
         Self { problems }
     }
 }

@@ -45,7 +45,12 @@ impl CollectorFiles {
             Ok(names) => names,
             Err(problem) => return Self { sources: Vec::new(), problems: vec![problem] },
         };
-        let too_many = |what: String| Problem::without_place(what, "put several collectors into one file");
+        let too_many = |what: String| {
+            Problem::without_place(
+                what,
+                "put several collectors into one file, and their settings into a `settings_file`",
+            )
+        };
         if names.len() > max_files {
             let what = format!("{} has {} files with collectors, more than {max_files}", folder.display(), names.len());
             return Self { sources: Vec::new(), problems: vec![too_many(what)] };

@@ -11,7 +11,7 @@ mod tests;
 use std::{
     collections::{HashMap, hash_map::Entry},
     ops::Range,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -41,6 +41,8 @@ pub(super) struct Origin {
     source: Arc<Source>,
     /// Its index in the list of that file.
     index: usize,
+    /// The file of its settings, if it names one.
+    pub(super) settings_file: Option<PathBuf>,
 }
 
 impl Origin {
@@ -81,8 +83,8 @@ pub(super) fn list(
 ) -> Result<Vec<ReadCollector>, Reported> {
     let form = forms::collector();
     all(fields.list("collectors").iter().enumerate().map(|(index, node)| {
-        let settings = section::collector(fields.of(&form, node), source.folder(), shared)?;
-        Ok(ReadCollector { settings, origin: Origin { source: Arc::clone(source), index } })
+        let (settings, settings_file) = section::collector(fields.of(&form, node), source.folder(), shared)?;
+        Ok(ReadCollector { settings, origin: Origin { source: Arc::clone(source), index, settings_file } })
     }))
 }
 

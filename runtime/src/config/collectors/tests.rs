@@ -239,14 +239,109 @@ pattoo_wasm:
   collectors:
     - program: A
       module: m.wasm
+      settings_file: a.json
       settings: { two: 2 }
       grants: { http: [{ origin: 'https://a.example.org', headers: { x-token: { secret_file: token } } }] }
 ";
-    let folder = directory(&[MAIN, ("pattoo_wasm.d/a.yaml", further), ("pattoo_wasm.d/token", "hush")]);
+    let folder = directory(&[
+        MAIN,
+        ("pattoo_wasm.d/a.yaml", further),
+        ("pattoo_wasm.d/token", "hush"),
+        ("pattoo_wasm.d/a.json", r#"{"one": "sesame"}"#),
+    ]);
     let loaded = loaded(&folder);
+    assert_eq!(loaded.configuration.collectors[0].settings, r#"{"one":"sesame","two":2}"#);
     let effective = loaded.effective();
-    assert!(!effective.contains("hush"), "{effective}");
+    assert!(!effective.contains("hush") && !effective.contains("sesame"), "{effective}");
     let (pattoo, ours) = effective.split_once("pattoo_wasm:").unwrap();
     let again = directory(&[("pattoo.yaml", pattoo), ("pattoo_wasm.yaml", &format!("pattoo_wasm:{ours}"))]);
     assert_eq!(self::loaded(&again).configuration, loaded.configuration, "{effective}");
+}
+
+/// A collector with this `settings_file`, and with these settings beside it.
+fn with_settings(file: &str, settings: &str) -> String {
+    format!(
+        "pattoo_wasm:\n  hostname: h\n  collectors:\n    - program: A\n      module: m\n      settings_file: {file}\n      \
+         settings: {settings}\n"
+    )
+}
+
+#[test]
+fn settings_are_those_of_the_file_and_of_the_collector() {
+    for (name, text, settings, expected) in [
+        ("s.yaml", "one: 1\nlist: [a]\n", "{ two: '2' }", r#"{"one":1,"list":["a"],"two":"2"}"#),
+        ("s.json", "{\"one\": 1}", "{}", r#"{"one":1}"#),
+        ("deep/s.yaml", "", "~", "{}"),
+        ("s", "one: ~\n", "~", r#"{"one":null}"#),
+    ] {
+        let folder = directory(&[("pattoo_wasm.yaml", &with_settings(name, settings)), (name, text)]);
+        assert_eq!(loaded(&folder).configuration.collectors[0].settings, expected, "{name}");
+    }
+}
+
+#[test]
+fn setting_that_is_in_both_places_is_refused() {
+    let folder = directory(&[
+        ("pattoo_wasm.yaml", &with_settings("s.yaml", "{ two: 3, one: 2 }")),
+        ("s.yaml", "# one\n\none: 1\n"),
+    ]);
+    let what = "pattoo_wasm.yaml:7:27: `one` is in `settings` and in s.yaml too";
+    assert_eq!(refusals(&folder), [(what.to_owned(), "remove it here, or in line 3 of that file".to_owned())]);
+}
+
+#[test]
+fn errors_of_a_settings_file_have_their_own_places() {
+    let ours = with_settings("s.yaml", "{}");
+    let large = format!("one: {}\n", "x".repeat(1 << 20));
+    for (text, what, help) in [
+        ("[", "s.yaml:", ""),
+        (
+            "- 1\n",
+            "s.yaml:1:1: invalid settings: expected a map of names to values, found a list",
+            "write `NAME: VALUE`",
+        ),
+        ("a: 1\nb: .inf\n", "s.yaml:2:4: invalid number: JSON cannot represent it", "put it in quotes"),
+        ("a: 1\na: 2\n", "s.yaml:2:1: `a` is given twice", ""),
+        (&large, "pattoo_wasm.yaml:6:22: the settings are too large: they have", "pass fewer or shorter settings"),
+    ] {
+        let folder = directory(&[("pattoo_wasm.yaml", &ours), ("s.yaml", text)]);
+        let found = refusals(&folder);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].0.starts_with(what) && found[0].1.contains(help), "{what}: {found:?}");
+    }
+    let folder = directory(&[("pattoo_wasm.yaml", &ours)]);
+    assert!(
+        refusals(&folder)[0].0.starts_with("pattoo_wasm.yaml:6:22: s.yaml: No such file"),
+        "{:?}",
+        refusals(&folder)
+    );
+}
+
+#[test]
+fn problem_of_a_settings_file_that_several_collectors_name_is_reported_once() {
+    let item = |program| format!("    - {{ program: {program}, module: m, settings_file: s.yaml }}\n");
+    let ours = format!("pattoo_wasm:\n  hostname: h\n  collectors:\n{}{}", item("A"), item("B"));
+    let folder = directory(&[("pattoo_wasm.yaml", &ours), ("s.yaml", "[1]")]);
+    assert_eq!(refusals(&folder).len(), 1, "{:?}", refusals(&folder));
+}
+
+#[test]
+fn settings_file_that_others_can_change_is_refused_and_one_of_a_group_reported() {
+    let folder = directory(&[("pattoo_wasm.yaml", &with_settings("s.yaml", "{}")), ("s.yaml", "a: 1\n")]);
+    let path = folder.path().join("s.yaml");
+    mode(&path, 0o666);
+    let found = refusals(&folder);
+    assert_eq!(found[0].0, "pattoo_wasm.yaml:6:22: s.yaml can be written by every user");
+    assert!(found[0].1.ends_with("chmod o-w s.yaml"), "{found:?}");
+    mode(&path, 0o644);
+    assert_eq!(loaded(&folder).exposures(), []);
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&path, Some(0), Some(1)).unwrap();
+        mode(&path, 0o664);
+        let exposures = loaded(&folder).exposures();
+        assert!(
+            exposures.len() == 1 && exposures[0].what.ends_with("s.yaml can be written by the group 1"),
+            "{exposures:?}"
+        );
+    }
 }
