@@ -379,7 +379,7 @@ static pattoo_response response_from_host(const pattoo_request *request, const h
   pattoo_result result = tag < sizeof kinds / sizeof *kinds ? kinds[tag] : PATTOO_OTHER;
   const char *why;
   switch (result) {
-  case PATTOO_TIMEOUT: why = "it took longer than it may"; break;
+  case PATTOO_TIMEOUT: why = "the request timed out"; break;
   case PATTOO_TOO_LARGE:
     why = pattoo_format("the response is larger than %llu bytes", (unsigned long long)fetched->as.error.as.limit);
     break;

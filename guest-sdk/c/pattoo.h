@@ -31,7 +31,7 @@ typedef enum {
   PATTOO_DENIED,         /* not granted; the text names what would have to be */
   PATTOO_UNKNOWN_DEVICE, /* no device of that name is granted */
   PATTOO_EXCEPTION,      /* the device itself said no */
-  PATTOO_TIMEOUT,        /* it took longer than it may */
+  PATTOO_TIMEOUT,        /* the request timed out */
   PATTOO_CONNECTION,     /* not reached, or broken, or not the protocol */
   PATTOO_TLS,            /* the connection is not secure */
   PATTOO_TOO_LARGE,      /* the response is larger than it may be */

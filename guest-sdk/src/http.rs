@@ -38,7 +38,7 @@
 //! #     .http("http://site-b.example/DEF", http::ErrorKind::Timeout)
 //! #     .collect(collect);
 //! # assert_eq!(collection.outcome, Ok(()));
-//! # assert_eq!(collection.logs[1].message, "GET http://site-b.example/DEF: it took longer than it may");
+//! # assert_eq!(collection.logs[1].message, "GET http://site-b.example/DEF: the request timed out");
 //! ```
 
 mod error;

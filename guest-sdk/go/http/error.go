@@ -14,8 +14,8 @@ var (
 	ErrDenied = errors.New("denied")
 	// ErrInvalid: the request makes no sense: not an absolute URL, a header that is not allowed, a body that is too large.
 	ErrInvalid = errors.New("invalid")
-	// ErrTimeout: it took longer than it may.
-	ErrTimeout = errors.New("it took longer than it may")
+	// ErrTimeout: the request timed out.
+	ErrTimeout = errors.New("the request timed out")
 	// ErrConnection: the name was not found, the connection was refused or broken, or what came back is not HTTP.
 	ErrConnection = errors.New("connection")
 	// ErrTLS: the certificate is not trusted, has expired or belongs to another host.

@@ -4,7 +4,7 @@ import { Misfit, check } from "./is.js";
 import { decodeUtf8, encodeUtf8 } from "./utf8.js";
 
 export class HttpError extends PattooError {
-  constructor(request, { kind, reason = kind === "timeout" ? "it took longer than it may" : kind, status, limit }) {
+  constructor(request, { kind, reason = kind === "timeout" ? "the request timed out" : kind, status, limit }) {
     super(`${request.method} ${request.url}: ${reason}`);
     Object.assign(this, { request, kind, status, limit });
   }

@@ -122,9 +122,9 @@ class InvalidError(HttpError):
 
 
 class TimeoutError(HttpError):
-    """It took longer than it may."""
+    """It timed out."""
 
-    def __init__(self, request: Request, reason: str = "it took longer than it may") -> None:
+    def __init__(self, request: Request, reason: str = "the request timed out") -> None:
         super().__init__(request, reason)
 
 

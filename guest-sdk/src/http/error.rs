@@ -23,7 +23,7 @@ pub enum ErrorKind {
     Denied(String),
     /// The request makes no sense: not an absolute URL, a header that is not allowed, a body that is too large.
     Invalid(String),
-    /// It took longer than it may.
+    /// It timed out.
     Timeout,
     /// The name was not found, the connection was refused or broken, or what came back is not HTTP.
     Connection(String),
@@ -48,7 +48,7 @@ impl fmt::Display for Error {
         write!(f, "{} {}: ", self.method, self.url)?;
         match &self.kind {
             ErrorKind::Denied(text) => write!(f, "denied: {text}"),
-            ErrorKind::Timeout => f.write_str("it took longer than it may"),
+            ErrorKind::Timeout => f.write_str("the request timed out"),
             ErrorKind::TooLarge(limit) => write!(f, "the response is larger than {limit} bytes"),
             ErrorKind::Redirects(limit) => write!(f, "there were more than {limit} redirects"),
             ErrorKind::Status(status) => write!(f, "the site answered {status}"),

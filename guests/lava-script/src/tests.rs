@@ -42,7 +42,7 @@ fn a_site_that_fails_costs_only_its_own_datapoints_and_is_named() {
         (Response::new(404, "").into(), "the site answered 404"),
         (Response::new(200, "<html>").into(), "not the JSON that was expected"),
         (json!(["ABC"]).into(), "not the JSON that was expected"),
-        (ErrorKind::Timeout.into(), "it took longer than it may"),
+        (ErrorKind::Timeout.into(), "the request timed out"),
     ];
     for (answer, reason) in failures {
         let collection = collect_from(answer, json!({"GHI": 654.321, "JKL": 987.654}));

@@ -295,7 +295,7 @@ export function get(url: string, headers: Header[]): Response | null {
   if (!load<u8>(result)) return new Response(load<u16>(result, 8), decoded(load<usize>(result, 20), load<usize>(result, 24)));
   const tag = load<u8>(result, 8);
   let why: string;
-  if (tag == 2) why = "it took longer than it may";
+  if (tag == 2) why = "the request timed out";
   else if (tag == 5) why = `the response is larger than ${load<u64>(result, 16)} bytes`;
   else if (tag == 6) why = `there were more than ${load<u32>(result, 16)} redirects`;
   else why = decoded(load<usize>(result, 16), load<usize>(result, 20));

@@ -335,7 +335,7 @@ pub fn get(url: []const u8, headers: []const Header) Error!Response {
     if (!result.failed) return .{ .status = result.as.response.status, .body = result.as.response.body.get() };
     const fault = result.as.fault;
     return switch (fault.tag) {
-        2 => fail("GET {s}: it took longer than it may", .{url}),
+        2 => fail("GET {s}: the request timed out", .{url}),
         5 => fail("GET {s}: the response is larger than {d} bytes", .{ url, fault.as.limit }),
         6 => fail("GET {s}: there were more than {d} redirects", .{ url, fault.as.redirects }),
         else => fail("GET {s}: {s}", .{ url, fault.as.text.get() }),

@@ -33,7 +33,7 @@ const DATAPOINTS: &str = "datapoints";
 const EXAMPLES: &str = "\
 Examples:
   pattoo-wasm check
-      Find everything that would fail later, each with file, line and fix
+      Find what would fail later, with file, line and fix; wrong keys hide what follows from them
   PATTOO_CONFIGDIR=./config pattoo-wasm check --effective
       Check another configuration, and print its settings with all defaults
   pattoo-wasm check --schema > pattoo_wasm.schema.json

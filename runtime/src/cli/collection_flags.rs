@@ -20,12 +20,12 @@ const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
 /// The flags.
 #[derive(Debug, clap::Args)]
 pub(super) struct CollectionFlags {
-    /// Store values under this program name [default: the file name of the module without its
+    /// Use this program name [default: the file name of the module without its
     /// extension]
     #[arg(long, value_name = "NAME")]
     program: Option<Program>,
 
-    /// Pass this polling interval to the collector and to pattoo
+    /// Report this polling interval to the collector and to pattoo; `--every` repeats collections
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = parse_interval)]
     interval: PollingInterval,
 
@@ -57,7 +57,7 @@ pub(super) struct CollectionFlags {
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = parse_limit)]
     limits: Vec<(Limit, String)>,
 
-    /// Store values under this name of the machine [default: the name that the daemon keeps, else
+    /// Use this host name [default: the name that the daemon keeps, else
     /// the fully qualified name]
     #[arg(long, value_name = "NAME")]
     hostname: Option<Hostname>,

@@ -28,6 +28,7 @@ use crate::{
 #[command(after_help = "Example:\n  cargo xtask demo\n      Build the two collectors and run this command")]
 pub(super) struct Args {
     /// Use the collectors `lava_script.wasm` and `modbus_registers.wasm` in this folder
+    #[arg(value_name = "FOLDER")]
     guests: PathBuf,
 }
 

@@ -58,7 +58,8 @@ pub(super) struct Args {
     #[arg(long)]
     keep: bool,
 
-    /// Apply these flags only to payloads that contain this text
+    /// Apply --answer, --retry-after, --delay, --hang and --keep only to payloads that contain this
+    /// text
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 
@@ -66,7 +67,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
 
-    /// Read the values of these flags from a YAML file instead, at each request again
+    /// Read the values of these flags from a YAML file, before each request
     // words: keep, the flag's previous name
     #[arg(long, alias = "mood", value_name = "FILE")]
     scenario: Option<PathBuf>,

@@ -61,9 +61,13 @@ impl PostArgs {
         };
         let given = given.transpose().map_err(|error| {
             let help = error.help();
-            let usual = || {
-                "write only the token into that file, or set that variable in the environment of this command"
-                    .to_owned()
+            let usual = || match (&self.token_file, &self.token_env) {
+                (Some(path), _) => {
+                    format!("write only the token into {}, and make it readable for this user", path.display())
+                }
+                (None, name) => {
+                    format!("set {} in the environment of this command", name.as_deref().unwrap_or("the variable"))
+                }
             };
             Failure::usage(error).help(help.unwrap_or_else(usual))
         })?;

@@ -50,7 +50,10 @@ pub(super) async fn simulate(args: Args) -> Result<Exit, Failure> {
         Failure::usage(format!("{}: {what}", path.display()))
             .help("compare it with the file that `pattoo-wasm simulate --sample` prints")
     };
-    let text = files::read_text(&path, MAX_FILE).map_err(|error| wrong(error.to_string()))?;
+    let text = files::read_text(&path, MAX_FILE).map_err(|error| {
+        Failure::usage(format!("{}: {error}", path.display()))
+            .help("give the path of a YAML file that this user can read; `pattoo-wasm simulate --sample` prints one")
+    })?;
     // The size of its expanded aliases is limited before it is parsed.
     config::check_yaml(&path, &text)?;
     let simulation = Simulation::from_yaml(&text).map_err(|error| wrong(error.to_string()))?;

@@ -65,6 +65,7 @@ enum Command {
     /// Put payloads back into the queue, without their earlier refusals
     Retry(SelectedPayloads),
     /// Delete payloads
+    #[command(alias = "delete")]
     Drop(SelectedPayloads),
     /// Count queued, quarantined, delivered, refused and dropped payloads
     Stats {

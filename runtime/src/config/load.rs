@@ -82,7 +82,8 @@ impl Loaded {
         let ours = Source::read_trusted(&path).map(Arc::new).map_err(|error| {
             let missing = error.is_missing();
             let problem = error.into_problem();
-            let help = "create it with the collectors and their grants";
+            let help =
+                "create it with the collectors and their grants, or set PATTOO_CONFIGDIR to the directory that has it";
             if missing { Problem { help: help.to_owned(), ..problem } } else { problem }
         });
         let CollectorFiles { sources: further, mut problems } = CollectorFiles::read(directory);

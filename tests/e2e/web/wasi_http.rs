@@ -325,7 +325,7 @@ fn server_that_is_posted_to_is_unreachable_over_wasi_http() {
     // A grant of it is refused before anything runs, since it is on this machine; without a grant
     // the request is denied.
     let run = ask(&cli, std::slice::from_ref(&request), &["--http", &by_name, "--post", &by_address]);
-    assert_refused(&run, 2, &["is an endpoint of pattoo-wasm itself or its pattoo server"]);
+    assert_refused(&run, 2, &["reaches pattoo-wasm itself or its pattoo server"]);
     let run = ask(&cli, &[request], &["--post", &by_address]);
     assert_eq!(run.code, Some(0), "{run:#?}");
     assert_says(&run, &["it is pattoo-wasm itself or its pattoo server"]);

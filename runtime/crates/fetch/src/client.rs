@@ -45,9 +45,7 @@ impl Default for Setup {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SetupError {
     /// The origin is ours.
-    #[error(
-        "the grant of {origin} is an endpoint of pattoo-wasm itself or its pattoo server, and it does not say `own: true`"
-    )]
+    #[error("the grant of {origin} reaches pattoo-wasm itself or its pattoo server, and has no `own: true`")]
     Own {
         /// The origin granted.
         origin: Origin,
@@ -347,7 +345,7 @@ fn check(grant: &OriginGrant, own: &OwnEndpoints) -> Result<(), SetupError> {
     if grant.methods.is_empty() {
         return Err(SetupError::NoMethod { origin: origin() });
     }
-    match grant.headers.iter().find(|(name, _)| headers::is_ours(name.as_str())) {
+    match grant.headers.iter().find(|(name, _)| headers::is_reserved(name.as_str())) {
         Some((header, _)) => Err(SetupError::Header { origin: origin(), header: header.clone() }),
         None => Ok(()),
     }

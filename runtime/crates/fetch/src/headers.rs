@@ -1,4 +1,4 @@
-//! Which header fields a guest may set, and which of them go where.
+//! Request headers: which a guest may set, and which are sent on to another origin after a redirect.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
@@ -8,9 +8,8 @@ use super::{
 };
 
 /// Fields that belong to the connection (RFC 9110 section 7.6.1) or to the framing of the message, which is ours; fields
-/// that speak for a proxy; and fields by which frameworks let a request pose as one of another method or path, around the
-/// grant.
-const OURS: [&str; 25] = [
+/// of proxies; and fields with which frameworks replace the method or the path of a request, so that it is not the granted one.
+const RESERVED: [&str; 25] = [
     "alt-used",
     "connection",
     "content-length",
@@ -38,11 +37,11 @@ const OURS: [&str; 25] = [
     "early-data",
 ];
 
-const OUR_FAMILIES: [&str; 2] = ["proxy-", "x-forwarded-"];
+const RESERVED_PREFIXES: [&str; 2] = ["proxy-", "x-forwarded-"];
 
-/// What goes on to another origin: how the guest likes its answers, and what describes a body that goes along. Everything
+/// What is sent on to another origin: which answers the guest prefers, and what describes a body that is sent along. Everything
 /// else may be a credential, whatever its name.
-const GOES_ABROAD: [HeaderName; 11] = [
+const KEPT_ACROSS_ORIGINS: [HeaderName; 11] = [
     header::ACCEPT,
     header::ACCEPT_CHARSET,
     header::ACCEPT_ENCODING,
@@ -59,15 +58,15 @@ const GOES_ABROAD: [HeaderName; 11] = [
 const DESCRIBES_BODY: [HeaderName; 4] =
     [header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_LOCATION, header::CONTENT_TYPE];
 
-/// The name as CGI and its heirs see it: they make `_` and `-` one, so that `X_Api_Key` could stand in for `X-Api-Key`.
+/// The name as CGI and frameworks after it read it: they take `_` and `-` for the same, so that `X_Api_Key` could stand in for `X-Api-Key`.
 pub(super) fn as_servers_see(name: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
 }
 
 /// Whether a field is the host's alone: no guest sets it and no grant attaches it.
-pub fn is_ours(name: &str) -> bool {
+pub fn is_reserved(name: &str) -> bool {
     let name = as_servers_see(name);
-    OURS.contains(&name.as_str()) || OUR_FAMILIES.iter().any(|family| name.starts_with(family))
+    RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|family| name.starts_with(family))
 }
 
 /// Checks the fields a guest set.
@@ -80,7 +79,7 @@ pub(super) fn vetted(fields: &[(String, String)], limits: &Limits) -> Result<Hea
     for (name, value) in fields {
         let parsed = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| Error::Invalid(format!("{name:?} is not a valid header name")))?;
-        if is_ours(name) {
+        if is_reserved(name) {
             return Err(Error::Invalid(format!(
                 "the header {parsed} is set by pattoo-wasm, and a collector cannot change it"
             )));
@@ -94,8 +93,8 @@ pub(super) fn vetted(fields: &[(String, String)], limits: &Limits) -> Result<Hea
 }
 
 /// Removes what does not go on to another origin.
-pub(super) fn leave_home(headers: &mut HeaderMap) {
-    let staying: Vec<HeaderName> = headers.keys().filter(|name| !GOES_ABROAD.contains(name)).cloned().collect();
+pub(super) fn remove_for_other_origin(headers: &mut HeaderMap) {
+    let staying: Vec<HeaderName> = headers.keys().filter(|name| !KEPT_ACROSS_ORIGINS.contains(name)).cloned().collect();
     for name in staying {
         headers.remove(name);
     }

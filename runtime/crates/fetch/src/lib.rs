@@ -76,7 +76,7 @@ pub use denied::{Denied, GrantHint, Reason};
 pub use error::{Cap, Error, Wait};
 pub use fetch_limits::Limits;
 pub use grant::OriginGrant;
-pub use headers::is_ours as is_header_of_the_host;
+pub use headers::is_reserved as is_header_of_the_host;
 pub use http::{Method, header::HeaderName};
 pub use message::{MAX_METHOD, Patience, Request, Response};
 pub use meter::{Exhausted, Meter, Unmetered};

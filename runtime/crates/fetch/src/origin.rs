@@ -64,7 +64,9 @@ pub enum OriginError {
     #[error("invalid origin: it has a user name or a password; use `headers:` of the grant instead")]
     UserInfo,
     /// Something after the port.
-    #[error("invalid origin {text:?}: it has a path; use `paths:` of the grant instead")]
+    #[error(
+        "invalid origin {text:?}: it has a path; name only scheme, host and port, and write `paths:` under `grants:`"
+    )]
     Path {
         /// What was given.
         text: String,

@@ -63,7 +63,7 @@ impl Hop {
             headers::drop_body(&mut hop.headers);
         }
         if abroad {
-            headers::leave_home(&mut hop.headers);
+            headers::remove_for_other_origin(&mut hop.headers);
         }
         Ok(Onward::Go(hop))
     }

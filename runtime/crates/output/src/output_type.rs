@@ -164,7 +164,7 @@ pub struct SendError {
     pub text: String,
     /// What can be done about it, as an imperative.
     pub help: Option<String>,
-    /// How long the output asked to be left alone.
+    /// How long the output asked to wait before the next attempt.
     pub retry_after: Option<Duration>,
 }
 

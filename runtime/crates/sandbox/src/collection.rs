@@ -97,7 +97,7 @@ pub enum StopReason {
         /// The innermost functions first, as far as the module names them.
         frames: Vec<String>,
     },
-    /// It took longer than it may.
+    /// It timed out.
     #[error("the collector was stopped at its deadline of {} (limit timeout)", humantime::format_duration(*.0))]
     Deadline(Duration),
     /// It wanted more than it may have.

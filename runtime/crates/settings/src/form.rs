@@ -214,9 +214,10 @@ impl Form {
             Some(entries) => entries,
             None if node.is_null() => &nothing,
             None => {
+                // Not the value itself: it may be a secret that was written in the wrong place.
                 let what = match entry {
-                    Some(entry) => format!("invalid `{}`: expected a map, found {}", shown(&entry.key), found(node)),
-                    None => format!("expected a map with the keys of {}, found {}", self.what, found(node)),
+                    Some(entry) => format!("invalid `{}`: expected a map, found {}", shown(&entry.key), node.kind()),
+                    None => format!("expected a map with the keys of {}, found {}", self.what, node.kind()),
                 };
                 report.error(node.span.clone(), what, format!("write the keys of {}: {}", self.what, self.names()));
                 return;

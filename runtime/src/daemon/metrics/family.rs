@@ -49,14 +49,14 @@ families! {
     OUTPUT_INFO "pattoo_wasm_output_info" "gauge" ["output", "name", "type"] "Always 1; the labels have the name and the type of a configured output.";
     OUTPUT_REACHABLE "pattoo_wasm_output_reachable" "gauge" ["output"] "1 if the output could be reached at the last attempt to send a payload, else 0; NaN before the first attempt.";
     OUTPUT_AUTHORISED "pattoo_wasm_output_authorised" "gauge" ["output"] "0 if the output refused the credentials in its last answer, else 1; NaN before its first answer.";
-    OUTPUT_ATTEMPT "pattoo_wasm_output_last_attempt_timestamp_seconds" "gauge" ["output"] "When it was last tried to send a payload to the output, in Unix seconds; 0 before the first attempt.";
+    OUTPUT_ATTEMPT "pattoo_wasm_output_last_attempt_timestamp_seconds" "gauge" ["output"] "When the daemon last tried to send a payload to the output, in Unix seconds; 0 before the first attempt.";
     OUTPUT_ACCEPTED "pattoo_wasm_output_last_delivery_timestamp_seconds" "gauge" ["output"] "When the output last accepted a payload, in Unix seconds; 0 if it never did.";
     QUEUED "pattoo_wasm_spool_payloads" was "pattoo_wasm_spool_bodies" "gauge" [] "Payloads in the spool that wait for their output.";
-    QUEUED_BYTES "pattoo_wasm_spool_bytes" "gauge" [] "Their size.";
-    QUEUED_AGE "pattoo_wasm_spool_oldest_seconds" "gauge" [] "The age of the oldest of them; 0 if there is none.";
+    QUEUED_BYTES "pattoo_wasm_spool_bytes" "gauge" [] "The size of these payloads, in bytes.";
+    QUEUED_AGE "pattoo_wasm_spool_oldest_seconds" "gauge" [] "The age of the oldest payload that waits; 0 if none does.";
     // words: keep, the previous name
     QUARANTINED "pattoo_wasm_spool_quarantined_payloads" was "pattoo_wasm_spool_quarantined_bodies" "gauge" [] "Payloads in quarantine, which their output refused while it accepted others.";
-    QUARANTINED_BYTES "pattoo_wasm_spool_quarantined_bytes" "gauge" [] "Their size.";
+    QUARANTINED_BYTES "pattoo_wasm_spool_quarantined_bytes" "gauge" [] "The size of the payloads in quarantine, in bytes.";
     DELIVERED "pattoo_wasm_spool_delivered_total" "counter" [] "Payloads that an output accepted, over the life of the spool.";
     REFUSED "pattoo_wasm_spool_refusals_total" "counter" [] "Responses that refused a payload, over the life of the spool.";
     DROPPED "pattoo_wasm_spool_dropped_total" "counter" [] "Payloads that were evicted at a limit of size or age, or dropped by an operator, over the life of the spool.";

@@ -17,7 +17,7 @@ pub enum ManualError {
     #[error("`{0}` is not an address in the notation of manuals: write five or six digits, such as 40001 or 400001")]
     Text(String),
     /// The first digit is that of another table, or of none.
-    #[error("`{text}` is not an address of {table} in a manual's notation: those begin with {}", digit(*.table))]
+    #[error("`{text}` is not an address of {table} in the notation of manuals: those begin with {}", digit(*.table))]
     OtherTable {
         /// The address as it was written.
         text: String,

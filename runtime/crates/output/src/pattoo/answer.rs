@@ -19,7 +19,7 @@ pub enum PostError {
         status: u16,
         /// The beginning of its answer, on one line.
         answer: String,
-        /// How long it wants to be left alone.
+        /// How long to wait before the next attempt (`Retry-After`).
         retry_after: Option<Duration>,
         /// What can be done about it.
         help: String,
@@ -66,7 +66,7 @@ impl PostError {
             Self::Refused { status: 401 | 403, .. } => Verdict::Unauthorised,
             Self::Refused { status: 408 | 429 | 502 | 503 | 504, .. } | Self::NoAnswer { .. } => Verdict::Busy,
             Self::Refused { status: 413, .. } => Verdict::TooLarge,
-            // Pattoo answers 404 or 500 to a bad body, and to a good one when it has a problem of its own: which of the two is
+            // Pattoo answers 404 or 500 to a bad body, and to a good one when the server itself fails: which of the two is
             // not to be seen from one answer.
             Self::Refused { .. } => Verdict::Refused,
         }
@@ -86,7 +86,7 @@ impl PostError {
         }
     }
 
-    /// How long the server asked to be left alone.
+    /// How long the server asked to wait before the next attempt (`Retry-After`).
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
@@ -102,7 +102,7 @@ impl From<PostError> for SendError {
     }
 }
 
-/// How long the server wants to be left alone: seconds, or a date (RFC 9110, section 10.2.3), where its clock shows `now`.
+/// How long to wait before the next attempt: seconds, or a date (RFC 9110, section 10.2.3), where its clock shows `now`.
 pub(super) fn retry_after(value: &header::HeaderValue, now: SystemTime) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {

@@ -157,7 +157,11 @@ impl GrantError {
         capability: &CapabilityDefinition,
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self { capability: capability.name, source: Box::new(source), help: "remove this grant, or correct it" }
+        Self {
+            capability: capability.name,
+            source: Box::new(source),
+            help: "remove this grant, or add `own: true` to it",
+        }
     }
 }
 

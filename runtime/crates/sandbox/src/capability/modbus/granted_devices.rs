@@ -13,9 +13,7 @@ pub struct Devices {
 
 /// A grant of a device that is an endpoint of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the grant of `{name}` is an endpoint of pattoo-wasm itself or its pattoo server, {endpoint}, and it does not say `own: true`"
-)]
+#[error("the grant of `{name}` reaches pattoo-wasm itself or its pattoo server, {endpoint}, and has no `own: true`")]
 pub struct OwnDevice {
     /// The name in the grant.
     pub name: DeviceName,
