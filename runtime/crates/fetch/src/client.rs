@@ -95,6 +95,7 @@ impl SetupError {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Trust { error, .. } => Some(error.help()),
+            Self::Own { .. } => Some("remove this grant, or add `own: true` to it"),
             _ => None,
         }
     }

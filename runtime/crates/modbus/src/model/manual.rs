@@ -89,7 +89,7 @@ mod tests {
             assert_eq!(holding(text), ManualError::Text(text.into()));
         }
         let other = ManualError::OtherTable { text: "30001".into(), table: Table::HoldingRegisters };
-        assert!(other.to_string().ends_with("holding registers in a manual's notation: those begin with 4"));
+        assert!(other.to_string().ends_with("holding registers in the notation of manuals: those begin with 4"));
         assert_eq!(holding("30001"), other);
         for text in ["40000", "465537"] {
             assert_eq!(holding(text), ManualError::Count(text.into()));

@@ -157,11 +157,7 @@ impl GrantError {
         capability: &CapabilityDefinition,
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self {
-            capability: capability.name,
-            source: Box::new(source),
-            help: "remove this grant, or add `own: true` to it",
-        }
+        Self { capability: capability.name, source: Box::new(source), help: "remove this grant, or correct it" }
     }
 }
 

@@ -56,7 +56,7 @@ static GRANTING: Granting = Granting {
         Ok(())
     },
     is_empty: |grants| grants.modbus.is_empty(),
-    check: |grants, _, own| Devices::check(&grants.modbus, own).map_err(|error| GrantError::new(&DEFINITION, error)),
+    check: |grants, _, own| Devices::check(&grants.modbus, own).map_err(own_device),
     peers: |grants| grants.modbus.iter().map(|device| device.name.to_string()).collect(),
     secrets: |_| Vec::new(),
     example: "modbus: { plc1: { url: \"tcp://192.0.2.10:502\" } }",
@@ -64,6 +64,10 @@ static GRANTING: Granting = Granting {
     requests: requested_devices::requests,
     narrowest: requested_devices::narrowest,
 };
+
+fn own_device(error: OwnDevice) -> GrantError {
+    GrantError { help: "remove this grant, or add `own: true` to it", ..GrantError::new(&DEFINITION, error) }
+}
 
 static COUNTERS: Counters = Counters {
     label: "device",
@@ -122,7 +126,7 @@ impl Capability for Modbus {
 
     fn resource(assignment: &AssignmentBuilder, endpoints: &Endpoints) -> Result<Devices, GrantError> {
         let (grants, own) = (assignment.grants.modbus.clone(), &assignment.own);
-        Devices::check(&grants, own).map_err(|error| GrantError::new(&DEFINITION, error))?;
+        Devices::check(&grants, own).map_err(own_device)?;
         Ok(Devices::new(grants, endpoints))
     }
 
