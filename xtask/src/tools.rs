@@ -146,7 +146,7 @@ pub(crate) struct Debian {
 }
 
 /// What tests and benchmarks need.
-const OF_TESTS: [Debian; 12] = [
+const OF_TESTS: [Debian; 13] = [
     Debian { shown_by: "clang", package: "clang" },
     Debian { shown_by: "wasm-ld", package: "lld" },
     Debian { shown_by: "cc", package: "gcc" },
@@ -159,6 +159,7 @@ const OF_TESTS: [Debian; 12] = [
     Debian { shown_by: "valgrind", package: "valgrind" },
     Debian { shown_by: "/usr/sbin/nginx", package: "nginx" },
     Debian { shown_by: "prometheus", package: "prometheus" },
+    Debian { shown_by: "/usr/sbin/logrotate", package: "logrotate" },
 ];
 
 impl Debian {

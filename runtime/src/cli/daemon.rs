@@ -30,9 +30,10 @@ Examples:
   pattoo-wasm check && systemctl reload pattoo-wasm
       Validate a changed configuration, then reload it
 
-Signals: SIGHUP reads the configuration again. SIGTERM and SIGINT stop the daemon when
-the running collections have finished, at most 10 seconds later; a second one stops it
-at once.";
+Signals: SIGHUP reads the configuration again. SIGUSR1 opens the log file again; a file
+that was renamed or removed is noticed within a second also without it. SIGTERM and
+SIGINT stop the daemon when the running collections have finished, at most 10 seconds
+later; a second one stops it at once.";
 
 /// Arguments of `daemon`.
 #[derive(Debug, clap::Args)]
@@ -140,17 +141,24 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     Ok(Exit::Success)
 }
 
-/// SIGHUP reloads, SIGTERM and SIGINT stop.
+/// SIGHUP reloads, SIGTERM and SIGINT stop. SIGUSR1 opens the log file again.
 fn signals() -> Result<mpsc::Receiver<Command>, Failure> {
     // If signals arrive faster than they are handled, the last ones are dropped.
     let (sender, commands) = mpsc::channel(8);
+    let listen = |kind| signal(kind).map_err(|error| Failure::internal(format!("cannot handle signals: {error}")));
+    let mut reopen = listen(SignalKind::user_defined1())?;
+    tokio::spawn(async move {
+        while reopen.recv().await.is_some() {
+            logging::reopen();
+        }
+    });
     let kinds = [
         (SignalKind::hangup(), Command::Reload),
         (SignalKind::terminate(), Command::Stop),
         (SignalKind::interrupt(), Command::Stop),
     ];
     for (kind, command) in kinds {
-        let mut signals = signal(kind).map_err(|error| Failure::internal(format!("cannot handle signals: {error}")))?;
+        let mut signals = listen(kind)?;
         let sender = sender.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {

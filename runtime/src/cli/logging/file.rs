@@ -2,6 +2,9 @@
 //!
 //! It is rotated at a size, so that no number of lines fills a disk. It also leaves some space of
 //! its file system free for the spool: while less space is free, lines are dropped and counted.
+//!
+//! Another program may rotate it, too. A file that was renamed or removed is noticed within a second,
+//! and the path is opened again.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -18,7 +21,7 @@ use crate::config::LogBounds;
 
 /// The free space that is left on a file system, in bytes. On a small one it is a tenth.
 const FREE_SPACE: u64 = 64 << 20;
-/// How often the free space is checked: after this time, and after this many bytes.
+/// How often the free space and the path are checked: after this time, and after this many bytes.
 const CHECK_AFTER: Duration = Duration::from_secs(1);
 const CHECK_AFTER_BYTES: u64 = 1 << 20;
 /// How many old files are removed at most, if fewer files are kept than before.
@@ -39,6 +42,10 @@ pub(super) struct LogFile {
     /// Why lines are dropped at the moment.
     refused: Option<String>,
     dropped: u64,
+    /// When the first of them was dropped.
+    dropped_since: Option<Instant>,
+    /// Why lines still go to a file that was renamed or removed.
+    stranded: Option<String>,
 }
 
 /// A change that is to be logged elsewhere.
@@ -46,8 +53,12 @@ pub(super) struct LogFile {
 pub(super) enum LogChange {
     /// Lines are dropped from now on, for this reason.
     Dropping(String),
-    /// Lines are written again. This many were dropped.
-    Resumed(u64),
+    /// Lines are written again. This many were dropped, in this time.
+    Resumed(u64, Duration),
+    /// The file was renamed, and there is no new one for this reason: lines still go to it.
+    Stranded(String),
+    /// Lines go to a file at the path again.
+    Reopened,
 }
 
 impl LogFile {
@@ -68,6 +79,8 @@ impl LogFile {
             since: 0,
             refused: None,
             dropped: 0,
+            dropped_since: None,
+            stranded: None,
         };
         log.remove_old_files();
         Ok(log)
@@ -80,24 +93,50 @@ impl LogFile {
 
     /// Writes a line, or drops and counts it. It never fails.
     pub(super) fn write(&mut self, line: &[u8]) -> Option<LogChange> {
+        let was_stranded = self.stranded.is_some();
         match self.try_write(line) {
-            Ok(()) if self.dropped > 0 => Some(LogChange::Resumed(std::mem::take(&mut self.dropped))),
-            Ok(()) => None,
+            Ok(()) => self.resumed().or_else(|| self.moved(was_stranded)),
             Err(error) => {
                 self.dropped = self.dropped.saturating_add(1);
+                self.dropped_since.get_or_insert_with(Instant::now);
                 (self.dropped == 1).then(|| LogChange::Dropping(error.to_string()))
             }
         }
     }
 
-    /// Checks whether lines can be written again, if some were dropped.
+    /// Checks whether the file was renamed or removed, and if lines were dropped, whether they can be
+    /// written again.
     pub(super) fn check_again(&mut self) -> Option<LogChange> {
-        let can_be = self.dropped > 0 && self.check_space(true).is_ok();
-        can_be.then(|| LogChange::Resumed(std::mem::take(&mut self.dropped)))
+        let was_stranded = self.stranded.is_some();
+        let checked = self.check(true);
+        let resumed = if checked.is_ok() { self.resumed() } else { None };
+        resumed.or_else(|| self.moved(was_stranded))
+    }
+
+    /// Opens the path again: another program has rotated the file. If that fails, an existing file
+    /// stays open.
+    pub(super) fn reopen(&mut self) -> Option<LogChange> {
+        let was_stranded = self.stranded.is_some();
+        self.follow_path();
+        self.moved(was_stranded)
+    }
+
+    /// That lines are written again, if some were dropped.
+    fn resumed(&mut self) -> Option<LogChange> {
+        let since = self.dropped_since.take()?;
+        Some(LogChange::Resumed(std::mem::take(&mut self.dropped), since.elapsed()))
+    }
+
+    /// What changed about the file that lines go to.
+    fn moved(&self, was_stranded: bool) -> Option<LogChange> {
+        (self.stranded.is_some() != was_stranded).then(|| match &self.stranded {
+            Some(why) => LogChange::Stranded(why.clone()),
+            None => LogChange::Reopened,
+        })
     }
 
     fn try_write(&mut self, line: &[u8]) -> io::Result<()> {
-        self.check_space(false)?;
+        self.check(false)?;
         let length = line.len() as u64;
         if self.size > 0 && self.size.saturating_add(length) > self.bounds.bytes {
             self.rotate()?;
@@ -118,24 +157,36 @@ impl LogFile {
         Ok(())
     }
 
-    /// Checks the free space, if that is due, and whether the file was removed or shortened.
-    fn check_space(&mut self, now: bool) -> io::Result<()> {
+    /// Checks the free space, if that is due, and whether the file was renamed, removed or shortened.
+    fn check(&mut self, now: bool) -> io::Result<()> {
         let due = now || self.since >= CHECK_AFTER_BYTES || self.checked.is_none_or(|at| at.elapsed() >= CHECK_AFTER);
         if due {
             (self.checked, self.since) = (Some(Instant::now()), 0);
             let found = self.file.metadata()?;
-            if found.nlink() == 0 {
-                // It was removed: lines would take space in a file without a name.
-                (self.file, self.size) = append(&self.path)?;
-            } else {
-                // It may have been shortened.
-                self.size = found.len();
+            // It may have been shortened.
+            self.size = found.len();
+            let at_path = fs::symlink_metadata(&self.path).ok();
+            if at_path.is_none_or(|other| (other.dev(), other.ino()) != (found.dev(), found.ino())) {
+                self.follow_path();
+                // Lines would take space in a file without a name.
+                if let Some(why) = self.stranded.clone().filter(|_| found.nlink() == 0) {
+                    return Err(io::Error::other(why));
+                }
             }
-            self.refused = too_little_space(&self.file);
+            self.refused = too_little_space(&self.file, self.refused.is_some());
         }
         match &self.refused {
             Some(why) => Err(io::Error::new(io::ErrorKind::StorageFull, why.clone())),
             None => Ok(()),
+        }
+    }
+
+    /// Writes to the file at the path from now on. If it cannot be opened, the open file stays.
+    fn follow_path(&mut self) {
+        let opened = append(&self.path);
+        self.stranded = opened.as_ref().err().map(ToString::to_string);
+        if let Ok((file, size)) = opened {
+            (self.file, self.size, self.torn) = (file, size, false);
         }
     }
 
@@ -187,11 +238,14 @@ fn append(path: &Path) -> io::Result<(File, u64)> {
 }
 
 /// Why there is too little free space in a file system, if so. One of unknown size has enough.
-fn too_little_space(file: &File) -> Option<String> {
+/// If lines are dropped already, a little more has to be free: otherwise each line that is removed
+/// elsewhere would begin and end that.
+fn too_little_space(file: &File, is_dropping: bool) -> Option<String> {
     let found = rustix::fs::fstatvfs(file).ok()?;
     let (all, free) = (found.f_blocks.saturating_mul(found.f_frsize), found.f_bavail.saturating_mul(found.f_frsize));
     let required = FREE_SPACE.min(all.checked_div(10)?);
-    (all > 0 && free < required).then(|| {
+    let enough = if is_dropping { required.saturating_add(required.div_euclid(8)) } else { required };
+    (all > 0 && free < enough).then(|| {
         let size = |bytes| ByteSize(bytes).display().iec();
         format!("its file system has {} of free space, and at least {} stay free", size(free), size(required))
     })
@@ -276,6 +330,49 @@ mod tests {
     }
 
     #[test]
+    fn renamed_log_file_is_noticed_at_the_next_check_also_without_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let path = at("pattoo_wasm.log");
+        let mut log = LogFile::open(&path, LogBounds { bytes: 1000, keep: 1 }).unwrap();
+        assert_eq!(log.write(line(0).as_bytes()), None);
+        fs::rename(&path, at("old")).unwrap();
+        assert_eq!(log.write(line(1).as_bytes()), None);
+        assert_eq!(numbers(&at("old")), [0, 1], "the check is not due");
+        assert_eq!(log.check_again(), None);
+        assert_eq!(log.write(line(2).as_bytes()), None);
+        assert_eq!((numbers(&at("old")), numbers(&path)), (vec![0, 1], vec![2]));
+        // A rotation that creates the new file itself.
+        fs::rename(&path, at("older")).unwrap();
+        fs::write(&path, line(3)).unwrap();
+        log.checked = None;
+        assert_eq!(log.write(line(4).as_bytes()), None);
+        assert_eq!((numbers(&at("older")), numbers(&path)), (vec![2], vec![3, 4]));
+        // A request does not wait for the check.
+        fs::rename(&path, at("oldest")).unwrap();
+        assert_eq!(log.reopen(), None);
+        assert_eq!(log.write(line(5).as_bytes()), None);
+        assert_eq!((numbers(&at("oldest")), numbers(&path)), (vec![3, 4], vec![5]));
+    }
+
+    #[test]
+    fn lines_go_to_the_renamed_file_while_there_can_be_no_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, old) = (folder.path().join("pattoo_wasm.log"), folder.path().join("old"));
+        let mut log = LogFile::open(&path, LogBounds { bytes: 1000, keep: 1 }).unwrap();
+        fs::rename(&path, &old).unwrap();
+        fs::create_dir(&path).unwrap();
+        let first = log.check_again();
+        assert!(matches!(&first, Some(LogChange::Stranded(why)) if why.contains("director")), "{first:?}");
+        assert_eq!((log.check_again(), log.write(line(0).as_bytes())), (None, None), "it is reported once");
+        assert_eq!(numbers(&old), [0]);
+        fs::remove_dir(&path).unwrap();
+        assert_eq!(log.check_again(), Some(LogChange::Reopened));
+        assert_eq!(log.write(line(1).as_bytes()), None);
+        assert_eq!((numbers(&old), numbers(&path)), (vec![0], vec![1]));
+    }
+
+    #[test]
     fn lines_without_space_are_dropped_counted_and_reported() {
         // Every write to /dev/full fails with ENOSPC. It is not a regular file, so it cannot be
         // opened by `open`.
@@ -283,17 +380,18 @@ mod tests {
         let path = folder.path().join("pattoo_wasm.log");
         let mut log = LogFile::open(&path, LogBounds { bytes: 1000, keep: 1 }).unwrap();
         let file = std::mem::replace(&mut log.file, fs::File::options().write(true).open("/dev/full").unwrap());
+        log.path = "/dev/full".into();
         let first = log.write(line(0).as_bytes());
         assert!(matches!(&first, Some(LogChange::Dropping(why)) if why.contains("space")), "{first:?}");
         assert_eq!((log.write(line(1).as_bytes()), log.write(line(2).as_bytes())), (None, None));
-        log.file = file;
-        assert_eq!(log.write(line(3).as_bytes()), Some(LogChange::Resumed(3)));
+        (log.file, log.path) = (file, path.clone());
+        assert!(matches!(log.write(line(3).as_bytes()), Some(LogChange::Resumed(3, _))));
         assert_eq!(log.write(line(4).as_bytes()), None);
         assert_eq!(numbers(&path), [3, 4]);
         // The same if the file system has too little free space.
         log.refused = Some("full".to_owned());
         assert_eq!(log.write(line(5).as_bytes()), Some(LogChange::Dropping("full".to_owned())));
-        assert_eq!(log.check_again(), Some(LogChange::Resumed(1)));
+        assert!(matches!(log.check_again(), Some(LogChange::Resumed(1, _))));
         assert_eq!(log.check_again(), None);
     }
 }

@@ -9,9 +9,13 @@ mod throttle;
 use std::{
     io::{self, IsTerminal as _, Write as _},
     path::Path,
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use pattoo_base::log_folding::rounded;
 use pattoo_sandbox::capability;
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
@@ -101,9 +105,20 @@ pub(super) fn set_level(level: LevelFilter) {
 /// Logs to `pattoo_wasm.log` in `directory` as well, or to no file. An open file is opened again,
 /// so that a file that a log rotation renamed is closed.
 pub(super) fn to_file(directory: Option<&Path>, bounds: LogBounds) -> io::Result<()> {
-    let opened = directory.map(|directory| LogFile::open(&directory.join(FILE), bounds)).transpose()?;
+    static IS_MISSING: AtomicBool = AtomicBool::new(false);
+    let opened = directory.map(|directory| LogFile::open(&directory.join(FILE), bounds)).transpose();
+    let was_missing = IS_MISSING.swap(opened.is_err(), Ordering::Relaxed);
+    let opened = opened?;
+    if let Some(file) = opened.as_ref().filter(|_| was_missing) {
+        report(file.path(), Some(LogChange::Reopened));
+    }
     LOG_FILE.change(move |file| *file = opened);
     Ok(())
+}
+
+/// Opens the log file again, if there is one: another program has rotated it.
+pub(super) fn reopen() {
+    LOG_FILE.reopen();
 }
 
 /// Our own lines and those of collectors at this level; of libraries only warnings and errors.
@@ -152,15 +167,29 @@ impl LineTarget for Option<LogFile> {
             report(file.path(), change);
         }
     }
+
+    fn reopen(&mut self) {
+        if let Some(file) = self {
+            let change = file.reopen();
+            report(file.path(), change);
+        }
+    }
 }
 
-/// Logs that lines are dropped, or written again.
+/// Logs what changed about the log file.
 fn report(path: &Path, change: Option<LogChange>) {
+    let path = path.display();
     match change {
-        Some(LogChange::Dropping(why)) => tracing::warn!("{}: log lines are dropped: {why}", path.display()),
-        Some(LogChange::Resumed(dropped)) => {
-            tracing::warn!("{}: log lines are written again; {dropped} were dropped", path.display());
+        Some(LogChange::Dropping(why)) => tracing::warn!("{path}: log lines are dropped: {why}"),
+        Some(LogChange::Resumed(dropped, time)) => {
+            let time = rounded(time);
+            // A loss is a warning, even when it is over.
+            tracing::warn!("{path}: log lines are written again; {dropped} were dropped in {time}");
         }
+        Some(LogChange::Stranded(why)) => {
+            tracing::warn!("{path}: it was renamed, and log lines still go to the renamed file: {why}");
+        }
+        Some(LogChange::Reopened) => tracing::info!("{path}: log lines go to this file again"),
         None => {}
     }
 }

@@ -8,7 +8,7 @@ use std::{
     io::{self, Write},
     sync::{
         Mutex, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread,
@@ -31,8 +31,10 @@ const FLUSH: Duration = Duration::from_secs(2);
 pub(super) trait LineTarget: Send + 'static {
     /// Writes a line.
     fn write(&mut self, line: &[u8]);
-    /// Called about once a second.
+    /// Called about once a second while there are no lines.
     fn tick(&mut self) {}
+    /// Called after [`LineQueue::reopen`].
+    fn reopen(&mut self) {}
 }
 
 enum Message {
@@ -51,12 +53,19 @@ pub(super) struct LineQueue<T> {
     name: &'static str,
     sender: OnceLock<SyncSender<Message>>,
     change: Mutex<Option<TargetChange<T>>>,
+    reopens: AtomicBool,
     dropped: AtomicU64,
 }
 
 impl<T: LineTarget> LineQueue<T> {
     pub(super) const fn new(name: &'static str) -> Self {
-        Self { name, sender: OnceLock::new(), change: Mutex::new(None), dropped: AtomicU64::new(0) }
+        Self {
+            name,
+            sender: OnceLock::new(),
+            change: Mutex::new(None),
+            reopens: AtomicBool::new(false),
+            dropped: AtomicU64::new(0),
+        }
     }
 
     /// Starts the thread that writes to `target`, once. [`change`](Self::change) replaces the
@@ -74,6 +83,16 @@ impl<T: LineTarget> LineQueue<T> {
     /// made.
     pub(super) fn change(&self, change: impl FnOnce(&mut T) + Send + 'static) {
         *lock(&self.change) = Some(Box::new(change));
+        self.wake();
+    }
+
+    /// Has the target open its file again before its next line.
+    pub(super) fn reopen(&self) {
+        self.reopens.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(sender) = self.sender.get() {
             // If the queue is full, the thread is awake anyway.
             let _ = sender.try_send(Message::Wake);
@@ -100,6 +119,9 @@ impl<T: LineTarget> LineQueue<T> {
             let change = lock(&self.change).take();
             if let Some(change) = change {
                 change(&mut target);
+            }
+            if self.reopens.swap(false, Ordering::Relaxed) {
+                target.reopen();
             }
             match message {
                 Ok(Message::Line(line)) => target.write(&line),
