@@ -13,12 +13,14 @@ use pattoo_base::{
 use pattoo_output::Encoders;
 use pattoo_sandbox::{
     Collector, Outcome, Sandbox, StopReason, Termination,
-    capability::{Assignment, Denial, PeerCalls, Usage},
+    capability::{Assignment, Denial, Usage},
 };
 use pattoo_spool::NewPayload;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tracing::Level;
 
 use super::{
+    collector_log::CollectorLog,
     collector_stats::{CollectionRecord, CollectorStats, TerminationReason, Totals},
     daemon_status::DaemonStatus,
 };
@@ -40,6 +42,7 @@ pub(super) struct CollectionTask {
     pub(super) code: Arc<Collector>,
     pub(super) assignment: Arc<Assignment>,
     pub(super) store: StorePayloads,
+    pub(super) log: Arc<CollectorLog>,
     pub(super) stats: Arc<CollectorStats>,
     pub(super) status: Arc<DaemonStatus>,
     /// True once the collection is to be stopped.
@@ -78,6 +81,8 @@ impl ConcurrencyPermits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TaskOutput {
     pub(super) result: CollectionResult,
+    /// Whether it completed.
+    pub(super) is_complete: bool,
     /// How long it held its permit.
     pub(super) took: Duration,
 }
@@ -96,7 +101,7 @@ impl CollectionTask {
     pub(super) async fn run(self) -> TaskOutput {
         // Only closed when the daemon ends, which drops this future as well.
         let Some(_permit) = self.permits.acquire(self.is_long).await else {
-            return TaskOutput { result: CollectionResult::Success, took: Duration::ZERO };
+            return TaskOutput { result: CollectionResult::Success, is_complete: false, took: Duration::ZERO };
         };
         let began = Instant::now();
         let lateness = self.due.elapsed();
@@ -106,24 +111,24 @@ impl CollectionTask {
             .sandbox
             .collect_until(&self.code, Arc::clone(&self.assignment), stop_requested(self.stop.clone()))
             .await;
-        let result = self.finish(outcome, lateness).await;
-        TaskOutput { result, took: began.elapsed() }
+        let (result, is_complete) = self.finish(outcome, lateness).await;
+        TaskOutput { result, is_complete, took: began.elapsed() }
     }
 
-    async fn finish(&self, outcome: Outcome, lateness: Duration) -> CollectionResult {
+    /// The result, and whether the collection completed.
+    async fn finish(&self, outcome: Outcome, lateness: Duration) -> (CollectionResult, bool) {
         let program = &self.assignment.agent.program;
         for Denial { what, line, .. } in &outcome.denials {
             let fix = |line: &String| format!("; to grant it, write under `grants:`: {line}");
-            tracing::warn!("{program}: {what}{}", line.as_ref().map_or_else(String::new, fix));
+            let fix = line.as_ref().map_or_else(String::new, fix);
+            self.log.problem(program, Level::WARN, &format!("{what}{fix}"));
         }
-        let (mut reason, mut cause) = termination_of(&outcome.ending);
-        let mut message = cause.clone();
+        let (mut reason, mut message) = termination_of(&outcome.ending);
         if reason == TerminationReason::Completed
-            && let Some(failed) = FailedRequests::of(&outcome.usage)
+            && let Some(failed) = failed_requests(&outcome.usage)
         {
             reason = TerminationReason::Partial;
-            cause = format!("completed partially: requests to {} failed", failed.names);
-            message = format!("completed partially: requests failed: {}", failed.counts);
+            message = format!("completed partially: requests failed: {failed}");
         }
         let accepted = outcome.emission.sink.datapoints() as u64;
         let rejected = outcome.emission.rejected as u64;
@@ -139,7 +144,6 @@ impl CollectionTask {
         };
         if let Err(error) = stored {
             reason = TerminationReason::NotStored;
-            cause.clone_from(&error);
             message = format!("{message}, but they are lost: {error}");
         }
         // In this order a crash in between makes the next collection repeat this one. In the other
@@ -148,7 +152,7 @@ impl CollectionTask {
             && let Some(changes) = outcome.state
             && let Err(error) = changes.keep().await
         {
-            tracing::error!("{program}: cannot store its state: {error}");
+            self.log.problem(program, Level::ERROR, &format!("cannot store its state: {error}"));
             message = format!("{message}, but its state is not stored: {error}");
         }
         let totals = Totals {
@@ -159,14 +163,15 @@ impl CollectionTask {
             usage: outcome.usage,
             peak_memory: outcome.peak_memory as u64,
         };
-        // A collector that fails the same way each time is logged once.
-        let differs = self.stats.record(CollectionRecord { reason, cause, message: message.clone(), totals });
-        if differs && reason != TerminationReason::Completed {
-            tracing::warn!("{program}: {message}");
-        } else {
+        if reason == TerminationReason::Completed {
             tracing::debug!("{program}: {message}");
+        } else {
+            self.log.failure(program, &message);
         }
-        if reason.is_completed() || accepted > 0 { CollectionResult::Success } else { CollectionResult::Failure }
+        let is_complete = reason == TerminationReason::Completed;
+        let is_success = reason.is_completed() || accepted > 0;
+        self.stats.record(CollectionRecord { reason, message, totals });
+        (if is_success { CollectionResult::Success } else { CollectionResult::Failure }, is_complete)
     }
 
     /// Makes the payloads durable. If that fails it is tried again for one interval: a disk that is
@@ -182,11 +187,13 @@ impl CollectionTask {
         loop {
             let Err(error) = (self.store)(payloads.clone()).await else { return Ok(()) };
             if began.elapsed() >= agent.polling_interval.duration() {
-                tracing::error!("{}: {datapoints} datapoints are lost: {error}", agent.program);
+                let text = format!("{datapoints} datapoints are lost: {error}");
+                self.log.problem(&agent.program, Level::ERROR, &text);
                 return Err(error);
             }
             if !logged {
-                tracing::error!("{}: cannot store datapoints yet, trying again: {error}", agent.program);
+                let text = format!("cannot store datapoints yet, trying again: {error}");
+                self.log.problem(&agent.program, Level::ERROR, &text);
                 logged = true;
             }
             tokio::time::sleep(STORE_RETRY).await;
@@ -194,38 +201,23 @@ impl CollectionTask {
     }
 }
 
-/// The devices and origins to which requests failed.
-#[derive(Debug, PartialEq, Eq)]
-struct FailedRequests {
-    /// Their names.
-    names: String,
-    /// Their names, each with how many of its requests failed.
-    counts: String,
-}
-
-impl FailedRequests {
-    /// Those of a collection; none if no request failed.
-    fn of(usage: &Usage) -> Option<Self> {
-        /// How many are named.
-        const NAMED: usize = 8;
-        let mut failed: Vec<_> =
-            usage.calls().flat_map(|(_, calls)| &calls.by_peer).filter(|(_, calls)| calls.failures > 0).collect();
-        if failed.is_empty() {
-            return None;
-        }
-        let more = failed.split_off(failed.len().min(NAMED)).len();
-        let listed = |name_of: fn(&str, &PeerCalls) -> String| {
-            let mut names: Vec<_> = failed.iter().map(|(name, calls)| name_of(name, calls)).collect();
-            if more > 0 {
-                names.push(format!("{more} more"));
-            }
-            names.join(", ")
-        };
-        Some(Self {
-            names: listed(|name, _| name.to_owned()),
-            counts: listed(|name, calls| format!("{name} ({} of {})", calls.failures, calls.requests)),
-        })
+/// The devices and origins to which requests failed, each with how many did; none if no request
+/// failed.
+fn failed_requests(usage: &Usage) -> Option<String> {
+    /// How many are named.
+    const NAMED: usize = 8;
+    let peers = usage.calls().flat_map(|(_, calls)| &calls.by_peer);
+    let failed = peers.filter(|(_, calls)| calls.failures > 0);
+    let mut failed: Vec<_> =
+        failed.map(|(peer, calls)| format!("{peer} ({} of {})", calls.failures, calls.requests)).collect();
+    if failed.is_empty() {
+        return None;
     }
+    let more = failed.split_off(failed.len().min(NAMED)).len();
+    if more > 0 {
+        failed.push(format!("{more} more"));
+    }
+    Some(failed.join(", "))
 }
 
 /// Waits until the collection is to be stopped.

@@ -100,9 +100,7 @@ impl SkipReason {
 pub struct CollectionRecord {
     /// Why it ended.
     pub reason: TerminationReason,
-    /// The same as text, without numbers that differ from one collection to the next.
-    pub cause: String,
-    /// The same as text, with them.
+    /// The same as text.
     pub message: String,
     /// What it used and produced.
     pub totals: Totals,
@@ -170,9 +168,7 @@ pub struct LastCollection {
     pub at: u64,
     /// Why.
     pub reason: TerminationReason,
-    /// The same as text, without numbers that differ from one collection to the next.
-    pub cause: String,
-    /// The same as text, with them.
+    /// The same as text.
     pub message: String,
     /// How long it took.
     pub duration: Duration,
@@ -226,8 +222,8 @@ impl CollectorStats {
         }
     }
 
-    /// Adds a finished collection. Returns whether it ended differently from the previous one.
-    pub fn record(&self, record: CollectionRecord) -> bool {
+    /// Adds a finished collection.
+    pub fn record(&self, record: CollectionRecord) {
         let mut current = lock(&self.current);
         if let Some(count) = current.collections.get_mut(record.reason as usize) {
             *count = count.saturating_add(1);
@@ -238,10 +234,6 @@ impl CollectorStats {
         if record.reason.is_completed() {
             current.last_completed = Some(at);
         }
-        let differs =
-            current.last.as_ref().is_none_or(|last| last.reason != record.reason || last.cause != record.cause);
-        let CollectionRecord { reason, cause, message, .. } = record;
-        current.last = Some(LastCollection { at, reason, cause, message, duration });
-        differs
+        current.last = Some(LastCollection { at, reason: record.reason, message: record.message, duration });
     }
 }

@@ -14,6 +14,7 @@
 //! | `module_loader` | from a module file to a collector that can replace another one |
 //! | `supervisor` | the one task that starts collections and handles their results |
 //! | `collection` | one collection, until its datapoints are durable |
+//! | `collector_log` | which of a collector's lines are logged |
 //! | `collector_stats`, `collector_state`, `daemon_status` | statistics of one collector, its state, and those of all |
 //! | `metrics`, `status_server`, `health` | how they are shown: to Prometheus, to people, and as datapoints |
 //! | `time_mark` | whether the clock was set back since payloads were stored |
@@ -26,6 +27,7 @@
 mod clock;
 mod collection;
 mod collector_backoff;
+mod collector_log;
 mod collector_state;
 mod collector_stats;
 mod daemon_lock;
@@ -49,6 +51,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 pub(crate) use self::collection::termination_of;
 pub use self::{
     collection::StorePayloads,
+    collector_log::CollectorLog,
     collector_state::CollectorState,
     collector_stats::{
         CollectionRecord, CollectorStats, LastCollection, SkipReason, StatsSnapshot, TerminationReason, Totals,

@@ -16,7 +16,7 @@ use pattoo_sandbox::{
     capability::Assignment,
 };
 
-use super::collection::termination_of;
+use super::{collection::termination_of, collector_log::CollectorLog};
 
 /// How many modules are read at the same time.
 const READS: usize = 4;
@@ -44,6 +44,8 @@ pub struct DesiredCollector {
     pub compile: CompileLimits,
     /// Its identity, grants and limits.
     pub assignment: Arc<Assignment>,
+    /// Takes the lines about its collections.
+    pub log: Arc<CollectorLog>,
 }
 
 /// Why a collector does not run as it is configured.

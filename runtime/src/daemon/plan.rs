@@ -1,6 +1,7 @@
 //! From a configuration to a plan: the collectors, their grants, and the outputs of their payloads.
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex},
@@ -18,7 +19,7 @@ use pattoo_sandbox::{
 use pattoo_spool::Spool;
 use tokio::task::JoinSet;
 
-use super::{DaemonStatus, DesiredCollector, StorePayloads, health::HealthReporter};
+use super::{CollectorLog, DaemonStatus, DesiredCollector, StorePayloads, health::HealthReporter};
 use crate::config::{CollectorSettings, Configuration, HealthSettings};
 
 /// The time for running requests to finish when delivery stops.
@@ -62,8 +63,8 @@ impl PlanError {
     }
 }
 
-/// What outlives a reload: the spool, the connections that collectors share, their state, and the
-/// delivery.
+/// What outlives a reload: the spool, the connections that collectors share, their state and their
+/// logs, and the delivery.
 pub struct DaemonResources {
     spool: Spool,
     shared: SharedResources,
@@ -72,6 +73,7 @@ pub struct DaemonResources {
     delivery: Mutex<Option<Delivery>>,
     /// The reporter of the daemon's own health, stopped when it is dropped.
     health: Mutex<JoinSet<()>>,
+    logs: Mutex<HashMap<Program, Arc<CollectorLog>>>,
     daemon: Arc<DaemonStatus>,
 }
 
@@ -79,7 +81,7 @@ impl DaemonResources {
     /// Resources that deliver nothing yet. `status` is our own address, which no collector may reach.
     pub fn new(spool: Spool, state: StateStore, status: Option<SocketAddr>, daemon: Arc<DaemonStatus>) -> Self {
         let (shared, delivery, health) = (SharedResources::default(), Mutex::default(), Mutex::default());
-        Self { spool, shared, state, status, delivery, health, daemon }
+        Self { spool, shared, state, status, delivery, health, logs: Mutex::default(), daemon }
     }
 
     /// Sends what is in the spool to `outputs` from now on, and at once. Outputs that did not change are not disturbed.
@@ -124,6 +126,16 @@ impl DaemonResources {
         if let Some(reporter) = reporter {
             health.spawn(reporter.run());
         }
+    }
+
+    /// Keeps the logs of these collectors and no others. Each logs its problems once more.
+    fn keep_logs<T>(&self, collectors: &[(DesiredCollector, T)]) {
+        let kept = collectors.iter().map(|(one, _)| (one.assignment.agent.program.clone(), Arc::clone(&one.log)));
+        let logs: HashMap<_, _> = kept.collect();
+        for log in logs.values() {
+            log.repeat();
+        }
+        *lock(&self.logs) = logs;
     }
 
     /// Moves the backlog of pattoo's own agent of this name into the spool, for the first output of
@@ -190,6 +202,7 @@ pub async fn plan(
     resources.deliver_to(&configuration.outputs);
     resources.shared.deny_own(&own);
     resources.report_health(health);
+    resources.keep_logs(&collectors);
     Ok(collectors.into_iter().map(|(collector, _)| collector).collect())
 }
 
@@ -206,6 +219,7 @@ fn desired(
     own: &OwnEndpoints,
 ) -> Result<DesiredCollector, PlanError> {
     let program = agent.program.clone();
+    let log = Arc::clone(lock(&resources.logs).entry(program.clone()).or_default());
     let assignment = Assignment::builder(Arc::new(agent))
         .settings(settings.settings.clone())
         .grants(settings.grants.clone())
@@ -214,6 +228,7 @@ fn desired(
         .own(own.clone())
         .state(resources.state.clone())
         .sinks(Arc::new(Encodings::new(outputs.iter().copied())))
+        .lines(Arc::<CollectorLog>::clone(&log))
         .build()
         .map_err(|error| PlanError::Grant { program, error })?;
     Ok(DesiredCollector {
@@ -221,5 +236,6 @@ fn desired(
         pin: settings.sha256,
         compile: settings.limits.module,
         assignment: Arc::new(assignment),
+        log,
     })
 }

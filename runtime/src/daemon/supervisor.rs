@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use pattoo_base::backoff::doubled;
+use pattoo_base::{
+    backoff::doubled,
+    log_folding::{FaultLog, rounded},
+};
 use pattoo_measurement::{Agent, PollingInterval, Program};
 use pattoo_sandbox::{Collector, Sandbox, capability::Assignment};
 use tokio::{
@@ -18,11 +21,13 @@ use tokio::{
     task::{self, JoinError, JoinSet},
     time::Instant,
 };
+use tracing::Level;
 
 use super::{
     clock::Clock,
     collection::{CollectionResult, CollectionTask, ConcurrencyPermits, StorePayloads, TaskOutput},
     collector_backoff::{self, Backoff},
+    collector_log::CollectorLog,
     collector_stats::{CollectionRecord, CollectorStats, SkipReason, TerminationReason, Totals},
     daemon_status::DaemonStatus,
     module_loader::{CollectorLoadError, DesiredCollector, FileStamp, Loader, PreparedCollector},
@@ -35,7 +40,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// collections.
 const LONG: Duration = Duration::from_secs(1);
 const LONG_FOR: u32 = 8;
-/// The number of failures in a row at which the log says that a collector backs off.
+/// The number of failures in a row from which a collector backs off.
 const BACKOFF_LOGGED: u32 = 2;
 /// The longest time between two checks of an awaited module.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -49,6 +54,8 @@ struct SupervisedCollector {
     loaded: Option<LoadedModule>,
     /// A module that could not be loaded, and is loaded again when its file changes.
     awaited: Option<AwaitedModule>,
+    /// Since when its configured module cannot be loaded, and what is logged of it.
+    not_loaded: Option<(std::time::Instant, FaultLog)>,
     interval: Interval,
     backoff: Backoff,
     is_running: bool,
@@ -71,6 +78,7 @@ struct AwaitedModule {
 struct LoadedModule {
     code: Arc<Collector>,
     assignment: Arc<Assignment>,
+    log: Arc<CollectorLog>,
 }
 
 /// Runs collectors on their intervals.
@@ -212,6 +220,7 @@ impl Supervisor {
             program: program.clone(),
             loaded: None,
             awaited: None,
+            not_loaded: None,
             interval,
             backoff: Backoff::default(),
             is_running: false,
@@ -292,6 +301,7 @@ impl Supervisor {
             code: Arc::clone(&loaded.code),
             assignment: Arc::clone(&loaded.assignment),
             store: Arc::clone(&self.store),
+            log: Arc::clone(&loaded.log),
             stats: Arc::clone(&supervised.stats),
             status: Arc::clone(&self.status),
             stop: self.stop.subscribe(),
@@ -312,13 +322,9 @@ impl Supervisor {
         if let Some(TaskOutput { took, .. }) = output {
             supervised.long = if took >= LONG { LONG_FOR } else { supervised.long.saturating_sub(1) };
         }
+        let log = supervised.loaded.as_ref().map(|loaded| Arc::clone(&loaded.log)).unwrap_or_default();
         match output.map(|output| output.result) {
-            Some(CollectionResult::Success) => {
-                if supervised.backoff.failures() >= BACKOFF_LOGGED {
-                    tracing::info!("{}: collects successfully again", supervised.program);
-                }
-                supervised.backoff.succeeded();
-            }
+            Some(CollectionResult::Success) => supervised.backoff.succeeded(),
             Some(CollectionResult::Failure) => supervised.backoff.failed(supervised.interval.period()),
             None => {
                 // A panic of ours. It has been printed; the collector is treated as one that
@@ -326,18 +332,17 @@ impl Supervisor {
                 supervised.backoff.failed(supervised.interval.period());
                 let message = "internal error; this is a bug in pattoo-wasm".to_owned();
                 let reason = TerminationReason::Fault;
-                let record = CollectionRecord { reason, cause: message.clone(), message, totals: Totals::default() };
-                supervised.stats.record(record);
+                log.failure(&supervised.program, &message);
+                supervised.stats.record(CollectionRecord { reason, message, totals: Totals::default() });
             }
         }
         let (failures, runs_to_skip) = (supervised.backoff.failures(), supervised.backoff.runs_to_skip());
-        if failures == BACKOFF_LOGGED && runs_to_skip > 0 {
+        if failures >= BACKOFF_LOGGED && runs_to_skip > 0 {
             let longest = collector_backoff::LONGEST;
-            tracing::warn!(
-                "{}: backs off: runs are skipped until one succeeds, for at most {longest:?}",
-                supervised.program
-            );
+            let text = format!("backs off: runs are skipped until one succeeds, for at most {longest:?}");
+            log.problem(&supervised.program, Level::WARN, &text);
         }
+        log.collection_ended(&supervised.program, output.is_some_and(|output| output.is_complete));
         supervised.stats.update(|stats| (stats.failures, stats.runs_to_skip) = (failures, runs_to_skip));
     }
 
@@ -404,9 +409,12 @@ impl SupervisedCollector {
         let sha256 = code.sha256();
         let interval = desired.assignment.agent.polling_interval;
         let granted = Arc::clone(&desired.assignment);
-        let previous = self.loaded.replace(LoadedModule { code, assignment: desired.assignment });
-        if previous.is_none_or(|previous| previous.code.sha256() != sha256) {
-            tracing::info!("{}: runs {} ({sha256})", self.program, desired.module.display());
+        let module = LoadedModule { code, assignment: desired.assignment, log: desired.log };
+        let previous = self.loaded.replace(module);
+        let not_loaded = self.not_loaded.take().map(|(since, _)| rounded(since.elapsed()));
+        if not_loaded.is_some() || previous.is_none_or(|previous| previous.code.sha256() != sha256) {
+            let after = not_loaded.map(|time| format!("; it could not be loaded for {time}")).unwrap_or_default();
+            tracing::info!("{}: runs {} ({sha256}){after}", self.program, desired.module.display());
         }
         self.awaited = None;
         self.backoff = Backoff::default();
@@ -426,16 +434,23 @@ impl SupervisedCollector {
         } else {
             "the collector does not run"
         };
-        tracing::error!("{}: {what}: {error}", self.program);
-        if let CollectorLoadError::Load(error) = error {
-            tracing::info!("{}: {}", self.program, error.help());
+        let again = self.awaited.take().filter(|awaited| Arc::ptr_eq(&awaited.desired.assignment, &desired.assignment));
+        let refused = again.map_or(0, |awaited| awaited.refused).saturating_add(1);
+        let now = std::time::Instant::now();
+        let (_, faults) = self.not_loaded.get_or_insert_with(|| (now, FaultLog::default()));
+        // A reload is answered in any case; a file that changes again and again is not.
+        if refused == 1 {
+            faults.repeat();
         }
-        let refused = self
-            .awaited
-            .take()
-            .filter(|awaited| Arc::ptr_eq(&awaited.desired.assignment, &desired.assignment))
-            .map_or(0, |awaited| awaited.refused)
-            .saturating_add(1);
+        let text = format!("{}: {what}: {error}", self.program);
+        if let Some(line) = faults.failed(now, &text) {
+            tracing::error!("{line}");
+            if let CollectorLoadError::Load(error) = error {
+                tracing::info!("{}: {}", self.program, error.help());
+            }
+        } else {
+            tracing::debug!("{text}");
+        }
         let wait = doubled(TICK, refused, LONGEST_WAIT);
         let not_before = Instant::now().checked_add(wait).unwrap_or_else(Instant::now);
         self.awaited = error.is_resolved_by_another_file(&desired).then_some(AwaitedModule {

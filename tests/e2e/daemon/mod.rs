@@ -11,6 +11,8 @@ mod alerts;
 mod clock_and_name;
 mod collecting;
 mod log;
+mod log_folding;
+mod log_rotation;
 mod monitoring;
 mod operator;
 mod reload;

@@ -88,6 +88,7 @@ impl Fixture {
             pin: None,
             compile: CompileLimits::default(),
             assignment: Arc::new(assignment),
+            log: Arc::default(),
         }
     }
 

@@ -8,7 +8,8 @@
 //! - [`turns`] shares a number of permits fairly; [`clock`] is the wall clock; [`backoff`] computes
 //!   waits after failures;
 //! - [`lock`] locks mutexes whose holder may have panicked, and [`invariant`] reports bugs of this
-//!   program.
+//!   program;
+//! - [`log_folding`] decides which lines of a lasting fault are logged.
 //!
 //! [`database`], [`secret`] and [`tls`] are features: what a crate does not use is not built for it.
 //!
@@ -28,6 +29,7 @@ pub mod database;
 pub mod files;
 pub mod invariant;
 pub mod lock;
+pub mod log_folding;
 #[cfg(feature = "secret")]
 pub mod secret;
 pub mod text;

@@ -23,7 +23,7 @@ use super::{
     origin::{Origin, Scheme},
     own_endpoints::OwnEndpoints,
     redirect::{Hop, Onward},
-    resolver::{Checked, Reachable, Resolver, SystemResolver},
+    resolver::{Checked, Reachable, Resolved, Resolver, SystemResolver},
 };
 
 /// What a client stands on, apart from its grants: by default the system's.
@@ -137,6 +137,7 @@ pub type Watch<'a> = &'a (dyn Fn(Visit<'_>) + Sync);
 struct Site {
     grants: Vec<OriginGrant>,
     reachable: Arc<Reachable>,
+    resolved: Resolved,
     /// None can be made without certificate authorities.
     connections: Result<Connections, TrustError>,
 }
@@ -162,10 +163,15 @@ impl Client {
             let may_be_ours = grants.iter().any(OriginGrant::is_own);
             let refused = if may_be_ours { Arc::default() } else { Arc::clone(&own) };
             let reachable = Arc::new(Reachable { origin: origin.clone(), private, own: refused });
-            let resolver = Checked { resolver: Arc::clone(&on.resolver), reachable: Arc::clone(&reachable) };
+            let resolved = Resolved::default();
+            let resolver = Checked {
+                resolver: Arc::clone(&on.resolver),
+                reachable: Arc::clone(&reachable),
+                resolved: resolved.clone(),
+            };
             let tls = if origin.scheme() == Scheme::Https { &tls } else { &plain };
             let connections = tls.clone().map(|tls| Connections::new(&limits, resolver, tls, origin.scheme()));
-            (origin, Site { grants, reachable, connections })
+            (origin, Site { grants, reachable, resolved, connections })
         };
         let sites = by_origin.into_iter().map(site).collect();
         Ok(Self { sites, limits, own })
@@ -219,7 +225,7 @@ impl Client {
         let mut hop = request.vetted(&self.limits)?;
         let mut redirects = 0..self.limits.redirects;
         loop {
-            let (answer, asked_for_coding) = self.send(&hop, patience, watch).await?;
+            let (answer, asked_for_coding) = self.send(&hop, patience, watch, meter).await?;
             let (status, headers) = (answer.status(), answer.headers());
             meter.arrived(header_bytes(headers))?;
             hop = match hop.next(status, headers, &self.limits)? {
@@ -233,7 +239,13 @@ impl Client {
     }
 
     /// Sends one hop and waits for the response header. Also whether compression was our wish.
-    async fn send(&self, hop: &Hop, patience: Patience, watch: Watch<'_>) -> Result<(Incoming, bool), Error> {
+    async fn send(
+        &self,
+        hop: &Hop,
+        patience: Patience,
+        watch: Watch<'_>,
+        meter: &dyn Meter,
+    ) -> Result<(Incoming, bool), Error> {
         let denied = |reason| Error::Denied(Box::new(hop.denied(reason)));
         let (site, grant) = self.granted(hop).map_err(denied)?;
         // The library's resolver is not asked about literal addresses.
@@ -264,7 +276,13 @@ impl Client {
                 }
                 answer => answer,
             }
-            .map_err(|error| refusal(&error).map_or_else(|| transport_error(&error, &hop.origin, limits), denied))
+            .map_err(|error| {
+                let error = refusal(&error).map_or_else(|| transport_error(&error, &hop.origin, limits), denied);
+                if error.is_of_connection() && hop.origin.address().is_none() {
+                    meter.unreachable(&hop.origin, &site.resolved.addresses(), &error);
+                }
+                error
+            })
         };
         let most = limits.connect.saturating_add(limits.idle);
         let (after, wait) = Patience::shorter(patience.header, most, Wait::Idle);

@@ -53,6 +53,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it is about the connection to the site, and not about what was sent on it.
+    pub(super) fn is_of_connection(&self) -> bool {
+        matches!(self, Self::Connection(_) | Self::Tls(_) | Self::Timeout { wait: Wait::Connect, .. })
+    }
+
     /// What an operator would write to allow it, if it was denied and can be allowed.
     pub fn grant_hint(&self) -> Option<GrantHint> {
         match self {

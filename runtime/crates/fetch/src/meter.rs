@@ -1,8 +1,11 @@
 //! Where the bytes of a response are counted while they come.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
-use super::error::Error;
+use super::{error::Error, origin::Origin};
 
 /// Counts the bytes of a fetch as they arrive, for the caller. A limit on all fetches together cannot wait until a response is complete.
 ///
@@ -21,6 +24,10 @@ pub trait Meter: Send + Sync {
     ///
     /// When that is more than may be held.
     fn held(&self, bytes: usize) -> Result<(), Exhausted>;
+
+    /// An origin with a name could not be reached at the addresses of that name. This is for the operator: a guest may not
+    /// learn addresses.
+    fn unreachable(&self, _origin: &Origin, _addresses: &[SocketAddr], _error: &Error) {}
 }
 
 /// No more may come.

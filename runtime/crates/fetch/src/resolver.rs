@@ -10,12 +10,13 @@ use std::{
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
 use futures_util::future::BoxFuture;
 use hyper_util::client::legacy::connect::dns::Name;
+use pattoo_base::lock::lock;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tower_service::Service;
@@ -106,6 +107,24 @@ pub(super) struct Refused(pub(super) Reason);
 pub(super) struct Checked {
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) reachable: Arc<Reachable>,
+    pub(super) resolved: Resolved,
+}
+
+/// The addresses that the name of an origin had last, of those that may be connected to. For the operator: a guest does not
+/// learn them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Resolved(Arc<Mutex<Vec<SocketAddr>>>);
+
+impl Resolved {
+    /// In ascending order, however a name server mixes them.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        lock(&self.0).clone()
+    }
+
+    fn set(&self, mut addresses: Vec<SocketAddr>) {
+        addresses.sort_unstable();
+        *lock(&self.0) = addresses;
+    }
 }
 
 /// Addresses of one name that are tried; no honest name has more.
@@ -122,8 +141,9 @@ impl Service<Name> for Checked {
 
     fn call(&mut self, name: Name) -> Self::Future {
         let lookup = self.resolver.lookup(name.as_str());
-        let reachable = Arc::clone(&self.reachable);
+        let (reachable, resolved) = (Arc::clone(&self.reachable), self.resolved.clone());
         Box::pin(async move {
+            resolved.set(Vec::new());
             let mut fit = Vec::new();
             let mut refused = None;
             for found in lookup.await?.into_iter().take(MOST_ADDRESSES) {
@@ -139,6 +159,7 @@ impl Service<Name> for Checked {
                     }
                 }
             }
+            resolved.set(fit.clone());
             match refused {
                 Some(reason) if fit.is_empty() => Err(Refused(reason).into()),
                 _ if fit.is_empty() => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address").into()),

@@ -9,9 +9,9 @@ use tower_service::Service as _;
 
 use super::site::{Book, Site, client, client_on, get, ok, post, reason};
 use crate::{
-    AddressClass, Client, Denied, Error, Limits, Method, Origin, OriginGrant, OwnEndpoints, Reach, Reason, Setup,
-    SetupError,
-    resolver::{Checked, Reachable, Refused},
+    AddressClass, Client, Denied, Error, Exhausted, Limits, Meter, Method, Origin, OriginGrant, OwnEndpoints, Reach,
+    Reason, Setup, SetupError,
+    resolver::{Checked, Reachable, Refused, Resolved},
 };
 
 const NAME: &str = "site-a.example.org";
@@ -124,7 +124,8 @@ async fn resolved(name: &str, private: bool, address: IpAddr) -> Result<Vec<Sock
     let origin = format!("http://{name}").parse().unwrap();
     let book = Book::default().with(name, &[&[&address.to_string()]]);
     let reachable = Reachable { origin, private, own: Arc::default() };
-    let mut checked = Checked { resolver: book.setup().resolver, reachable: Arc::new(reachable) };
+    let mut checked =
+        Checked { resolver: book.setup().resolver, reachable: Arc::new(reachable), resolved: Resolved::default() };
     match checked.call(name.parse().unwrap()).await {
         Ok(addresses) => Ok(addresses.collect()),
         Err(error) => Err(error.downcast::<Refused>().unwrap().0),
@@ -415,4 +416,37 @@ async fn the_systems_resolver_knows_localhost() {
     let grant = OriginGrant::new(site.origin_as("localhost"));
     let client = Client::with(vec![grant], Limits::default(), OwnEndpoints::default(), &Setup::default()).unwrap();
     assert_eq!(client.fetch(get(site.url_as("localhost", "/"))).await.unwrap().body, b"home");
+}
+
+/// Keeps what is for the operator.
+#[derive(Default)]
+struct Reported(std::sync::Mutex<Vec<String>>);
+
+impl Meter for Reported {
+    fn arrived(&self, _: usize) -> Result<(), Exhausted> {
+        Ok(())
+    }
+
+    fn held(&self, _: usize) -> Result<(), Exhausted> {
+        Ok(())
+    }
+
+    fn unreachable(&self, origin: &Origin, addresses: &[SocketAddr], error: &Error) {
+        self.0.lock().unwrap().push(format!("{origin} {addresses:?} {error}"));
+    }
+}
+
+#[tokio::test]
+async fn operator_sees_the_addresses_that_failed_and_the_guest_does_not() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let book = Book::default().with(NAME, &[&["127.0.0.2", "127.0.0.1"]]);
+    let origin: Origin = format!("http://{NAME}:{port}").parse().unwrap();
+    let client = client_on(vec![OriginGrant::new(origin.clone()).private(true)], &book);
+    let reported = Reported::default();
+    let error = client.fetch_watched(get(format!("{origin}/")), &|_| {}, &reported).await.unwrap_err().to_string();
+    assert!(error.contains("refused") && !error.contains("127.0.0"), "{error}");
+    let expected = format!("{origin} [127.0.0.1:{port}, 127.0.0.2:{port}] {error}");
+    assert_eq!(*reported.0.lock().unwrap(), [expected]);
 }

@@ -29,6 +29,7 @@ use tokio::{
 };
 
 use super::{
+    connection_log::ConnectionLog,
     job::Job,
     request_queue::{ActiveRequest, FinishedRequest, Next, Outcome, RequestQueue},
 };
@@ -37,7 +38,7 @@ use crate::{
     endpoint_settings::EndpointSettings,
     error::ReadError,
     model::Unit,
-    transport::{Connection, DeniedAddresses, Opening, after},
+    transport::{Attempts, Connection, DeniedAddresses, Opening, after},
 };
 
 /// A request in progress. Either the caller or the task can complete it.
@@ -49,6 +50,7 @@ pub(super) struct EndpointHandle {
     address: Arc<EndpointAddress>,
     /// The addresses to which no connection is opened.
     denied: Arc<Mutex<Option<DeniedAddresses>>>,
+    log: Arc<ConnectionLog>,
     /// The tokio runtime of the task, on which the connections depend.
     runtime: Id,
     state: Mutex<State>,
@@ -73,16 +75,20 @@ impl EndpointHandle {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub(super) fn new(address: EndpointAddress, denied: Arc<Mutex<Option<DeniedAddresses>>>) -> Self {
+    pub(super) fn new(
+        address: EndpointAddress,
+        denied: Arc<Mutex<Option<DeniedAddresses>>>,
+        log: Arc<ConnectionLog>,
+    ) -> Self {
         let address = Arc::new(address);
         let state = State {
-            queue: RequestQueue::new(Arc::clone(&address)),
+            queue: RequestQueue::new(Arc::clone(&address), Arc::clone(&log)),
             abandoned: Vec::new(),
             checks_idle_at: None,
             is_closing: false,
             has_ended: false,
         };
-        Self { address, denied, runtime: Handle::current().id(), state: Mutex::new(state), wake: Notify::new() }
+        Self { address, denied, log, runtime: Handle::current().id(), state: Mutex::new(state), wake: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -212,7 +218,8 @@ impl Drop for TaskEnd<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.has_ended = true;
-        let queue = std::mem::replace(&mut state.queue, RequestQueue::new(Arc::clone(&self.0.address)));
+        let empty = RequestQueue::new(Arc::clone(&self.0.address), Arc::clone(&self.0.log));
+        let queue = std::mem::replace(&mut state.queue, empty);
         let abandoned = std::mem::take(&mut state.abandoned);
         drop(state);
         drop((queue, abandoned));
@@ -259,6 +266,7 @@ async fn send(
     if let Some(ready_at) = slot.ready_at {
         sleep_until(ready_at).await;
     }
+    let attempts = Attempts::default();
     let connection = if let Some(connection) = slot.connection.take() {
         Ok(connection)
     } else {
@@ -270,6 +278,7 @@ async fn send(
             retries_refused: slot.has_replied && settings.retries > 0,
             denied: lock(&denied).clone(),
             tls: &settings.tls,
+            attempts: &attempts,
         };
         let opened = Connection::open(&opening, &mut slot.lock).await;
         slot.has_replied = false;
@@ -278,7 +287,10 @@ async fn send(
     let started = Instant::now();
     let connection = match connection {
         Ok(connection) => connection,
-        Err(error) => return FinishedRequest { request, started, outcome: Outcome::NoConnection(error) },
+        Err(error) => {
+            let why = attempts.describe(&error);
+            return FinishedRequest { request, started, outcome: Outcome::NoConnection { error, why } };
+        }
     };
     slot.discard_late = false;
     let outcome = match connection.read(pending.span, settings.request_timeout, settings.tolerance).await {
@@ -315,7 +327,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url: DeviceUrl = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
         drop(listener);
-        let handle = EndpointHandle::new(url.endpoint().clone(), Arc::default());
+        let handle = EndpointHandle::new(url.endpoint().clone(), Arc::default(), Arc::default());
         let settings = EndpointSettings { first_backoff: Duration::ZERO, ..EndpointSettings::default() };
         let (reply, replies) = oneshot::channel();
         let requests: Vec<_> = (1..=3).map(|unit| Span::new(unit, Table::Coils, 0, 1).unwrap()).collect();

@@ -1,6 +1,7 @@
 //! Endpoints: reading spans over a connection that many callers share.
 
 mod circuit_breaker;
+mod connection_log;
 mod fairness;
 mod handle;
 mod job;
@@ -21,7 +22,7 @@ use tokio::{
 };
 
 pub use self::fairness::Caller;
-use self::{handle::EndpointHandle, job::Job};
+use self::{connection_log::ConnectionLog, handle::EndpointHandle, job::Job};
 use crate::{
     address::{EndpointAddress, EndpointKey},
     endpoint_settings::EndpointSettings,
@@ -56,6 +57,8 @@ struct Shared {
     handle: Mutex<Option<Arc<EndpointHandle>>>,
     /// What earlier reads showed of its units.
     learned: Mutex<Learned>,
+    /// What was logged about its connections.
+    log: Arc<ConnectionLog>,
 }
 
 impl Shared {
@@ -74,7 +77,8 @@ impl Shared {
                 Err(job) => job,
             },
         };
-        let handle = Arc::new(EndpointHandle::new(self.address.clone(), Arc::clone(&self.denied)));
+        let handle =
+            Arc::new(EndpointHandle::new(self.address.clone(), Arc::clone(&self.denied), Arc::clone(&self.log)));
         let id = handle.submit(job).ok()?;
         let shared = Arc::downgrade(self);
         let task = Arc::clone(&handle);
@@ -137,9 +141,9 @@ impl Endpoints {
             ReadError::Connection("the serial line is in use with other parameters (mode, speed, data bits, parity or stop bits)".to_owned())
         });
         let shared = known.filter(|known| known.address == *address).cloned().unwrap_or_else(|| {
-            let (handle, learned) = (Mutex::default(), Mutex::default());
+            let (handle, learned, log) = (Mutex::default(), Mutex::default(), Arc::default());
             let denied = if settings.own { Arc::default() } else { Arc::clone(&self.denied) };
-            Arc::new(Shared { address: address.clone(), denied, handle, learned })
+            Arc::new(Shared { address: address.clone(), denied, handle, learned, log })
         });
         if conflict.is_none() {
             by_key.insert(key, Arc::clone(&shared));

@@ -34,6 +34,7 @@ use tokio::time::Instant;
 
 use super::{
     circuit_breaker::CircuitBreakers,
+    connection_log::ConnectionLog,
     fairness::{Caller, UsageAccounts},
     job::{Job, JobProgress, PendingRequest},
 };
@@ -64,7 +65,11 @@ pub(super) struct ConnectionSlot {
 pub(super) enum Outcome {
     Reply(Result<Words, ExceptionCode>),
     Lost(LostConnection),
-    NoConnection(ReadError),
+    /// With the reason for the operator.
+    NoConnection {
+        error: ReadError,
+        why: String,
+    },
 }
 
 /// A request that has ended.
@@ -97,6 +102,7 @@ pub(super) enum Next {
 /// The requests of an endpoint, its connections that are not in use, and the state of its units.
 pub(super) struct RequestQueue {
     address: Arc<EndpointAddress>,
+    log: Arc<ConnectionLog>,
     /// The combined settings of all callers so far.
     settings: Option<ConnectionSettings>,
     jobs: VecDeque<JobProgress>,
@@ -119,9 +125,10 @@ pub(super) struct RequestQueue {
 }
 
 impl RequestQueue {
-    pub(super) fn new(address: Arc<EndpointAddress>) -> Self {
+    pub(super) fn new(address: Arc<EndpointAddress>, log: Arc<ConnectionLog>) -> Self {
         Self {
             address,
+            log,
             settings: None,
             jobs: VecDeque::new(),
             accounts: UsageAccounts::default(),
@@ -319,14 +326,16 @@ impl RequestQueue {
                     }));
                 }
             }
-            Outcome::NoConnection(error) => {
+            Outcome::NoConnection { error, why } => {
                 let has_other = self.active > 0 || self.slots.iter().any(|slot| slot.connection.is_some());
                 self.failures = self.failures.saturating_add(1);
                 let backoff = settings.backoff(self.failures);
-                tracing::debug!(endpoint = %self.address, %error, ?backoff, has_other, "cannot connect");
                 if has_other {
+                    // The device has fewer connections than are configured, which is no fault.
+                    tracing::debug!(endpoint = %self.address, ?backoff, "no further connection: {why}");
                     self.single_until = Some(after(now, backoff.max(Duration::from_secs(1))));
                 } else {
+                    self.log.failed(&self.address, &why);
                     self.backoff = Some((error.clone(), after(now, backoff)));
                     if let Some(job) = &mut job {
                         job.fail(|_| Some(error.clone().into()));
@@ -336,6 +345,7 @@ impl RequestQueue {
             }
         }
         if has_answered {
+            self.log.works(&self.address);
             self.breakers.replied(unit);
         }
         if matches!(reply, Some(Err(RequestError::NoReply(_)))) {

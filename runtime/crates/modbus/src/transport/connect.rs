@@ -59,7 +59,7 @@ pub(super) async fn connect_tls(host: &HostPort, opening: &Opening<'_>) -> Resul
         let (config, name) =
             tokio::task::spawn_blocking(read_files).await.map_err(io::Error::other)?.map_err(|error| {
                 // The paths in it are not for collectors.
-                tracing::warn!(endpoint = %opening.address, %error, "cannot use the TLS settings of a device");
+                opening.attempts.files_failed(error);
                 io::Error::other("the files under `tls` in the grant of the device cannot be used")
             })?;
         let stream = connect_tcp(host, opening).await?;
@@ -134,9 +134,10 @@ where
         async move {
             if is_denied {
                 let why = "the address is one of this program or its server, and the grant does not say `own: true`";
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+                let error = io::Error::new(io::ErrorKind::PermissionDenied, why);
+                return opening.attempts.record(address, std::future::ready(Err(error))).await;
             }
-            connect(address).await
+            opening.attempts.record(address, connect(address)).await
         }
     })
     .await

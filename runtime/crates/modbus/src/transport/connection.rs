@@ -18,6 +18,7 @@ use tokio_modbus::{
 
 use super::{
     ascii::Ascii,
+    attempts::Attempts,
     connect::{DeniedAddresses, connect, connect_tls, connect_udp},
     discard::{discard_for, discard_until_quiet},
     fault::Fault,
@@ -67,6 +68,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) retries_refused: bool,
     pub(crate) denied: Option<DeniedAddresses>,
     pub(crate) tls: &'a TlsSettings,
+    /// Records what is tried, for the operator.
+    pub(crate) attempts: &'a Attempts,
 }
 
 /// Why a connection was closed.

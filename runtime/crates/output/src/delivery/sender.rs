@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pattoo_base::lock::lock;
+use pattoo_base::{lock::lock, log_folding::FaultLog};
 use pattoo_measurement::AgentId;
 use pattoo_spool::{InvalidName, Judgement, OutputId, QueueId, QueuedPayload, Refusal, Spool, SpoolError, StoredId};
 
@@ -206,13 +206,17 @@ impl Sender {
                 self.answers(&queue.output, |answers| answers.doubtful.remove(queue));
             }
             // What was accepted must not be sent again, so nothing else happens until it is gone.
+            let mut faults = FaultLog::default();
             while let Err(error) = self.spool.delivered(payload.id, &queue.output).await {
-                tracing::error!(
-                    "{}: cannot delete payload {}, which was delivered: {error}",
-                    payload.program,
-                    payload.id
-                );
+                let (program, id) = (&payload.program, payload.id);
+                let text = format!("{program}: cannot delete payload {id}, which was delivered: {error}");
+                if let Some(line) = faults.failed(Instant::now(), &text) {
+                    tracing::error!("{line}");
+                }
                 tokio::time::sleep(DELETE_WAIT).await;
+            }
+            if let Some(over) = faults.works(Instant::now()) {
+                tracing::info!("payload {} is deleted; over: {over}", payload.id);
             }
             tracing::debug!("{}: {} datapoints delivered (payload {})", payload.program, payload.count, payload.id);
             return Ok(Sent::Delivered);

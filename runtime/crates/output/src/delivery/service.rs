@@ -11,7 +11,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use pattoo_base::invariant::Invariant as _;
+use pattoo_base::{invariant::Invariant as _, log_folding::FaultLog};
 use pattoo_spool::{Clocks, OutputId, PayloadAges, QueueId, Spool, SpoolError};
 
 use super::{
@@ -69,6 +69,7 @@ impl Delivery {
             clock_is_off: false,
             status,
             log: LogThrottle::default(),
+            spool_faults: FaultLog::default(),
         };
         let verify = spool.clone();
         tokio::spawn(async move {
@@ -129,6 +130,8 @@ struct Service {
     clock_is_off: bool,
     status: Arc<DeliveryStatus>,
     log: LogThrottle,
+    /// Faults of the spool.
+    spool_faults: FaultLog,
 }
 
 impl Service {
@@ -219,7 +222,7 @@ impl Service {
     /// Logs what changed.
     fn log(&mut self, queue: &QueueId, turn: &Turn, concern: Concern) {
         let help = turn.help.as_deref().map_or_else(String::new, |help| format!("; {help}"));
-        match self.log.of(queue, turn, concern) {
+        match self.log.of(Instant::now(), queue, turn, concern) {
             Some(Line::Error(text)) => tracing::error!("{text}{help}"),
             Some(Line::Warning(text)) => tracing::warn!("{text}{help}"),
             Some(Line::Info(text)) => tracing::info!("{text}"),
@@ -249,8 +252,23 @@ impl Service {
             self.seen = Some(now);
             Ok::<_, SpoolError>(())
         };
-        if let Err(error) = looked.await {
-            tracing::error!("{error}");
+        let looked = looked.await;
+        self.log_spool(looked.as_ref().err());
+    }
+
+    /// Logs a fault of the spool, or its end.
+    fn log_spool(&mut self, error: Option<&SpoolError>) {
+        let now = Instant::now();
+        let Some(error) = error else {
+            if let Some(over) = self.spool_faults.works(now) {
+                tracing::info!("the spool works again; over: {over}");
+            }
+            return;
+        };
+        if let Some(line) = self.spool_faults.failed(now, &error.to_string()) {
+            tracing::error!("{line}");
+        } else {
+            tracing::debug!("{error}");
         }
     }
 
@@ -269,7 +287,7 @@ impl Service {
             Ok(dropped) => {
                 tracing::error!("{dropped} payloads were deleted: they were in the spool longer than the limit `age`");
             }
-            Err(error) => tracing::error!("{error}"),
+            Err(error) => self.log_spool(Some(&error)),
         }
     }
 
@@ -285,6 +303,9 @@ impl Service {
                 "the clock of this machine is {} {side} the clock of the server: if the server is right, timestamps of datapoints are wrong",
                 humantime::format_duration(by)
             );
+        }
+        if self.clock_is_off && !is_off {
+            tracing::info!("the clock of this machine agrees with the clock of the server again");
         }
         self.clock_is_off = is_off;
     }

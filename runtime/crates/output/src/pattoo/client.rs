@@ -16,7 +16,9 @@ use reqwest::header;
 use super::{
     CONTENT_TYPE, ServerUrl,
     answer::{PostError, retry_after},
-    answer_help, split,
+    answer_help,
+    name_lookup::NameLookup,
+    split,
 };
 use crate::output_type::{Client, Encoded, SendError};
 
@@ -33,6 +35,7 @@ const MAX_ANSWER: usize = 1000;
 pub struct Poster {
     server: ServerUrl,
     client: reqwest::Client,
+    lookup: NameLookup,
     token: Option<Secret>,
     /// What the `Date` of the last answer was less the time since the start of this machine, in milliseconds; [`i64::MAX`] before that.
     clock_at_boot: Arc<AtomicI64>,
@@ -51,7 +54,9 @@ impl Poster {
         let tls = trust
             .config(usize::from(is_https))
             .map_err(|error| PostError::Untrusted { server: server.to_string(), error })?;
+        let lookup = NameLookup::default();
         let client = reqwest::Client::builder()
+            .dns_resolver(lookup.clone())
             .tls_backend_preconfigured(tls)
             .user_agent(concat!("pattoo-wasm/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
@@ -60,7 +65,7 @@ impl Poster {
             .timeout(timeout)
             .build()
             .map_err(|error| unusable(chain(&error)))?;
-        Ok(Self { server, client, token, clock_at_boot: Arc::new(AtomicI64::new(i64::MAX)) })
+        Ok(Self { server, client, lookup, token, clock_at_boot: Arc::new(AtomicI64::new(i64::MAX)) })
     }
 
     /// Posts a body of `agent` once. Success is any status from 200 to 299.
@@ -72,7 +77,8 @@ impl Poster {
         let unreachable = |error: reqwest::Error| {
             let (server, detail) = (self.server.to_string(), chain(&error));
             if error.is_connect() || error.is_builder() {
-                PostError::Unreachable { server, detail }
+                let port = self.server.url().port_or_known_default().unwrap_or_default();
+                PostError::Unreachable { server, detail: format!("{detail}{}", self.lookup.describe(port)) }
             } else {
                 PostError::NoAnswer { server, detail }
             }

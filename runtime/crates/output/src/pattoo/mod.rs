@@ -17,6 +17,7 @@ mod checksum;
 mod client;
 mod datapoint;
 mod key_value_pairs;
+mod name_lookup;
 mod place_table;
 mod python_backlog;
 mod python_text;

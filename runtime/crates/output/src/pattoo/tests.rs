@@ -4,6 +4,7 @@
 
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
+use pattoo_base::tls::Trust;
 use pattoo_measurement::{
     Agent, AgentId, Candidate, DEFAULT_FUTURE_BOUND, Metadatum, PollingInterval, Reason, Rejection, TargetError, Value,
 };
@@ -444,4 +445,20 @@ proptest! {
             prop_assert_eq!(written.parse::<f64>().unwrap().to_bits(), bits);
         }
     }
+}
+
+#[tokio::test]
+async fn error_of_a_server_that_cannot_be_reached_names_the_addresses_of_its_name() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let post = async |host: &str| {
+        let server = format!("http://{host}:{port}").parse().unwrap();
+        let poster = Poster::new(server, None, &Trust::default(), Duration::from_secs(10)).unwrap();
+        poster.post(&"ab".repeat(32).parse().unwrap(), Vec::new()).await.unwrap_err().to_string()
+    };
+    let by_name = post("localhost").await;
+    assert!(by_name.contains("addresses of the name: ") && by_name.contains(&format!("127.0.0.1:{port}")), "{by_name}");
+    let by_address = post("127.0.0.1").await;
+    assert!(by_address.contains("refused") && !by_address.contains("of the name"), "{by_address}");
 }

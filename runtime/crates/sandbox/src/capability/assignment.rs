@@ -5,7 +5,9 @@ use std::sync::Arc;
 use pattoo_fetch::OwnEndpoints;
 use pattoo_measurement::{Agent, Collected, SinkFactory};
 
-use super::{CollectionLimits, GrantError, Grants, Recorder, Resources, SharedResources, Usage};
+use super::{
+    CollectionLimits, GrantError, Grants, LineSink, Recorder, Resources, SharedResources, Usage, log::EachLine,
+};
 use crate::state_store::StateStore;
 
 /// Who a collector is, what it was granted and how much it may use: everything about it that
@@ -25,6 +27,8 @@ pub struct Assignment {
     pub(in crate::capability) sinks: Arc<dyn SinkFactory>,
     /// Where what a collection asks for is recorded, if it is recorded at all.
     pub(in crate::capability) recorder: Option<Recorder>,
+    /// Takes the lines about its collections.
+    pub(in crate::capability) lines: Arc<dyn LineSink>,
     /// What was made of its grants.
     pub(in crate::capability) resources: Resources,
 }
@@ -45,6 +49,7 @@ pub struct AssignmentBuilder {
     shared: Option<SharedResources>,
     sinks: Arc<dyn SinkFactory>,
     recorder: Option<Recorder>,
+    lines: Arc<dyn LineSink>,
 }
 
 impl Assignment {
@@ -60,6 +65,7 @@ impl Assignment {
             shared: None,
             sinks: Arc::new(Collected::default()),
             recorder: None,
+            lines: Arc::new(EachLine),
         }
     }
 }
@@ -114,6 +120,12 @@ impl AssignmentBuilder {
         Self { recorder: Some(recorder), ..self }
     }
 
+    /// With what takes the lines about its collections. Without, each is logged.
+    #[must_use]
+    pub fn lines(self, lines: Arc<dyn LineSink>) -> Self {
+        Self { lines, ..self }
+    }
+
     /// The assignment.
     ///
     /// # Errors
@@ -126,7 +138,8 @@ impl AssignmentBuilder {
             shared
         });
         let resources = Resources::new(&self, &shared)?;
-        let Self { agent, settings, grants, limits, sinks, recorder, .. } = self;
-        Ok(Assignment { agent, settings, limits, granted: Usage::of_grants(&grants), sinks, recorder, resources })
+        let Self { agent, settings, grants, limits, sinks, recorder, lines, .. } = self;
+        let granted = Usage::of_grants(&grants);
+        Ok(Assignment { agent, settings, limits, granted, sinks, recorder, lines, resources })
     }
 }

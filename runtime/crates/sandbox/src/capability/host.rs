@@ -8,7 +8,7 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use super::{
     Account, Assignment, CapabilityStates, Charge, Denial, Denials, Emission, GuestLog, LimitReached, Reached,
-    StateChanges, Usage, host_memory::Handles,
+    StateChanges, Usage, host_memory::Handles, log::ProgramLines,
 };
 
 /// What every capability in a collection knows. Clones are the same.
@@ -74,10 +74,11 @@ impl Context {
     }
 
     fn new(assignment: Arc<Assignment>) -> Self {
-        let (program, limits) = (&assignment.agent.program, &assignment.limits);
+        let limits = &assignment.limits;
         let account = Account::new(limits);
-        let reached = Reached::new(program);
-        let log = GuestLog::new(program, &limits.log, &reached);
+        let lines = ProgramLines::of(&assignment);
+        let reached = Reached::new(lines.clone());
+        let log = GuestLog::new(lines, &limits.log, &reached);
         let now = Instant::now();
         let waiting = limits.timeout.saturating_sub(time_to_end(limits.timeout));
         let deadline = now.checked_add(waiting).unwrap_or(now);

@@ -6,7 +6,9 @@ use std::{
 };
 
 use pattoo_base::lock::lock;
-use pattoo_measurement::Program;
+use tracing::Level;
+
+use super::log::ProgramLines;
 
 /// A limit that a collection reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,20 +33,20 @@ impl LimitReached {
 /// The limits that a collection reached and went on. Clones are the same.
 #[derive(Debug, Clone)]
 pub(super) struct Reached {
-    program: Program,
+    lines: ProgramLines,
     said: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
 impl Reached {
-    pub(super) fn new(program: &Program) -> Self {
-        Self { program: program.clone(), said: Arc::default() }
+    pub(super) fn new(lines: ProgramLines) -> Self {
+        Self { lines, said: Arc::default() }
     }
 
     /// Says to the operator that a limit was reached, the first time; and in the same words to the
     /// guest.
     pub(super) fn say(&self, reached: LimitReached) -> LimitReached {
         if self.is_first(&reached) {
-            tracing::warn!("{}: {reached}", self.program);
+            self.lines.runtime(Level::WARN, &reached.to_string());
         }
         reached
     }
@@ -52,7 +54,7 @@ impl Reached {
     /// Says so in passing: the guest goes on as if there was no limit.
     pub(super) fn note(&self, reached: &LimitReached) {
         if self.is_first(reached) {
-            tracing::debug!("{}: {reached}; further requests wait", self.program);
+            self.lines.runtime(Level::DEBUG, &format!("{reached}; further requests wait"));
         }
     }
 

@@ -57,7 +57,7 @@ pub use self::{
     host_memory::{Account, Charge},
     interface_versions::{Interface, draft_interfaces, interfaces, our_interfaces},
     limit_reached::LimitReached,
-    log::{GUEST_LOG, GuestLog, log_for_guest},
+    log::{GUEST_LOG, GuestLog, LineSink, Reporter, is_logged, log_for_guest, log_line},
     recorded_denials::Denial,
     requested_access::{Recorder, RequestedAccess},
     state::{STATE_ENTRY, StateChanges},

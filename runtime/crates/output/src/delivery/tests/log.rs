@@ -1,5 +1,8 @@
 //! What is logged about outputs.
 
+use std::time::{Duration, Instant};
+
+use pattoo_base::log_folding::REPEAT;
 use pattoo_spool::QueueId;
 
 use crate::delivery::{
@@ -25,9 +28,9 @@ fn turn(end: End) -> Turn {
 
 /// What was said of these turns.
 fn said(turns: &[(char, End)]) -> Vec<String> {
-    let mut throttle = LogThrottle::default();
+    let (mut throttle, now) = (LogThrottle::default(), Instant::now());
     let lines =
-        turns.iter().filter_map(|(digit, end)| throttle.of(&queue(*digit), &turn(end.clone()), Concern::Output));
+        turns.iter().filter_map(|(digit, end)| throttle.of(now, &queue(*digit), &turn(end.clone()), Concern::Output));
     lines
         .map(|line| match line {
             Line::Error(text) | Line::Warning(text) | Line::Info(text) => text,
@@ -37,7 +40,7 @@ fn said(turns: &[(char, End)]) -> Vec<String> {
 
 const REFUSED: &str = "a payload of P is not accepted, and stays in the spool: 500";
 const AWAY: &str = "not delivered, and kept in the spool: 503";
-const AGAIN: &str = "delivery to http://a resumed";
+const AGAIN: &str = "delivery to http://a resumed after 0s";
 
 #[test]
 fn one_agent_that_is_refused_among_others_that_are_taken_is_said_once_and_its_end_once() {
@@ -85,9 +88,40 @@ fn a_server_that_gives_another_reason_each_time_is_not_repeated_for_ever() {
 fn a_token_that_is_wrong_is_an_error() {
     let (what, program) = (Doubt::Unauthorised, "P".to_owned());
     let end = End::Doubtful { what, program, retry_after: None, text: "401".to_owned() };
-    let line = LogThrottle::default().of(&queue('a'), &turn(end), Concern::Output);
+    let line = LogThrottle::default().of(Instant::now(), &queue('a'), &turn(end), Concern::Output);
     assert_eq!(
         line,
         Some(Line::Error("not delivered, and the queue waits until the token is corrected: 401".to_owned()))
     );
+}
+
+#[test]
+fn outage_that_lasts_is_logged_each_hour_and_its_end_says_how_long_it_was() {
+    let (mut throttle, began) = (LogThrottle::default(), Instant::now());
+    let away = turn(unavailable("503"));
+    let lines = (0..=7200).filter_map(|second| {
+        let now = began + Duration::from_secs(second);
+        throttle.of(now, &queue('a'), &away, Concern::Output).map(|_| second)
+    });
+    assert_eq!(lines.collect::<Vec<_>>(), [0, 3600, 7200]);
+    let over = throttle.of(began + REPEAT * 2, &queue('a'), &turn(End::More), Concern::Output);
+    assert_eq!(over, Some(Line::Info("delivery to http://a resumed after 2h 0m".to_owned())));
+}
+
+#[test]
+fn output_that_comes_and_goes_each_second_is_a_few_lines_an_hour() {
+    for held_up in [false, true] {
+        let (mut throttle, began) = (LogThrottle::default(), Instant::now());
+        if held_up {
+            throttle.of(began, &queue('b'), &turn(refused("500")), Concern::Output);
+        }
+        let lines = (0..3600).filter_map(|second| {
+            let end = if second % 2 == 0 { unavailable("503") } else { End::More };
+            throttle.of(began + Duration::from_secs(second), &queue('a'), &turn(end), Concern::Output)
+        });
+        assert_eq!(lines.count(), 3, "it is unavailable, not any more, and again");
+        let later = began + REPEAT + Duration::from_mins(2);
+        let over = throttle.of(later, &queue('a'), &turn(End::More), Concern::Output);
+        assert_eq!(over.is_some(), !held_up, "its end is a line: {over:?}");
+    }
 }

@@ -12,6 +12,7 @@ use pattoo_settings::{
     convert::{duration, millis, narrow, widen},
     quantity,
 };
+use tracing::Level;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
@@ -214,11 +215,10 @@ impl datapoints::Host for Host {
     ) -> wasmtime::Result<Result<Vec<datapoints::Rejection>, datapoints::Error>> {
         let assignment = Arc::clone(&self.context.assignment);
         let limits = &assignment.limits.datapoints;
-        let program = &assignment.agent.program;
         let count = points.len();
         if let Err(limit) = self.capabilities.datapoints.admit(&target, count, limits) {
             if self.capabilities.datapoints.reject(count) {
-                tracing::warn!("{program}: {count} datapoints rejected: {limit}");
+                self.context.log.runtime(Level::WARN, &format!("{count} datapoints rejected: {limit}"));
             }
             return Ok(Err(datapoints::Error::Quota(limit.to_string())));
         }
@@ -233,7 +233,7 @@ impl datapoints::Host for Host {
                 Ok(rejections) => rejections,
                 Err(error) => {
                     if self.capabilities.datapoints.reject(count) {
-                        tracing::warn!("{program}: {count} datapoints rejected: {error}");
+                        self.context.log.runtime(Level::WARN, &format!("{count} datapoints rejected: {error}"));
                     }
                     return Ok(Err(datapoints::Error::Target(error.to_string())));
                 }
@@ -252,7 +252,8 @@ impl datapoints::Host for Host {
                 if is_logged {
                     let target = one_line(&target, MAX_LOGGED_TARGET);
                     let why = limit.as_ref().map_or_else(String::new, |limit| format!(": {limit}"));
-                    tracing::warn!("{program}: 1 of {count} datapoints of `{target}` rejected: {rejection}{why}");
+                    let text = format!("1 of {count} datapoints of `{target}` rejected: {rejection}{why}");
+                    self.context.log.runtime(Level::WARN, &text);
                 }
                 rejected.push(to_guest(rejection, limit.as_ref()));
             }

@@ -2,6 +2,8 @@
 //! takes.
 
 use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -10,8 +12,9 @@ use std::{
 };
 
 use pattoo_base::{invariant::Invariant as _, lock::lock};
-use pattoo_fetch::{Cap, Error, Exhausted, Limits, Meter, Request, Response, Wait};
+use pattoo_fetch::{Cap, Error, Exhausted, Limits, Meter, Origin, Request, Response, Wait};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tracing::Level;
 
 use super::{denied::denial_of, requested_origins};
 use crate::capability::{Account, Calls, Charge, Context, LimitReached, PeerCalls};
@@ -31,6 +34,8 @@ struct Shared {
     /// Places for requests under way.
     places: Semaphore,
     used: Mutex<Used>,
+    /// The origins whose addresses were reported, since they could not be reached.
+    unreachable: Mutex<BTreeSet<String>>,
     /// The limit that ends the collection, if a request reached one that no call of the guest waits
     /// for.
     ended: OnceLock<LimitReached>,
@@ -99,6 +104,19 @@ impl Meter for FetchMeter<'_> {
         let mut charge = lock(&self.charge);
         charge.resize(bytes.saturating_add(PER_FETCH)).map_err(|reached| self.stop(WebRefusal::End(reached)))
     }
+
+    fn unreachable(&self, origin: &Origin, addresses: &[SocketAddr], error: &Error) {
+        let origin = origin.to_string();
+        // Once in each collection: the guest decides how often it fetches.
+        if !lock(&self.web.0.unreachable).insert(origin.clone()) {
+            return;
+        }
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let resolved = if addresses.is_empty() { "none".to_owned() } else { addresses.join(", ") };
+        let error = error.to_string();
+        let error = error.strip_prefix(&format!("{origin}: ")).unwrap_or(&error);
+        self.web.log(Level::WARN, &format!("{origin}: {error} (addresses of the name: {resolved})"));
+    }
 }
 
 /// The limit on all responses together.
@@ -110,7 +128,13 @@ impl Web {
     pub(super) fn new(context: &Context) -> Self {
         let context = context.clone();
         let places = Semaphore::new(context.assignment.limits.http.concurrent.max(1));
-        Self(Arc::new(Shared { context, places, used: Mutex::default(), ended: OnceLock::new() }))
+        Self(Arc::new(Shared {
+            context,
+            places,
+            used: Mutex::default(),
+            unreachable: Mutex::default(),
+            ended: OnceLock::new(),
+        }))
     }
 
     /// What it used, once the collection has ended.
@@ -123,9 +147,9 @@ impl Web {
         self.0.context.assignment.resources.http.limits()
     }
 
-    /// The program, for its operator's eyes.
-    pub(super) fn program(&self) -> &str {
-        self.0.context.assignment.agent.program.as_str()
+    /// A line about the collection, for its operator.
+    pub(super) fn log(&self, level: Level, text: &str) {
+        self.0.context.log.runtime(level, text);
     }
 
     /// The limit that ends the collection at the next call that is about a response.

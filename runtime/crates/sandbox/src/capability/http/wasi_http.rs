@@ -98,7 +98,7 @@ impl WasiHttpHooks for WebHooks {
                     && !matches!(error, Error::Denied(_))
                     && logged.fetch_add(1, Ordering::Relaxed) < MAX_LOGGED
                 {
-                    tracing::info!("{}: a request over `wasi:http` failed: {error}", web.program());
+                    web.log(tracing::Level::INFO, &format!("a request over `wasi:http` failed: {error}"));
                 }
                 WasiError::from(refusal)
             })?;

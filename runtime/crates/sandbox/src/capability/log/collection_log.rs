@@ -11,13 +11,10 @@ use std::{
 };
 
 use pattoo_base::text::one_line;
-use pattoo_measurement::Program;
+use tracing::Level;
 
-use super::LogLimits;
+use super::{LogLimits, line_sink::ProgramLines};
 use crate::capability::{LimitReached, bindings::pattoo::agent::log, limit_reached::Reached};
-
-/// Under which target what guests say is logged.
-pub const GUEST_LOG: &str = "guest";
 
 thread_local! {
     /// The log of the collection that this thread is at work for.
@@ -66,7 +63,7 @@ pub struct GuestLog(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    program: Program,
+    lines_of: ProgramLines,
     max_lines: u32,
     max_line_bytes: usize,
     max_bytes: usize,
@@ -78,10 +75,10 @@ struct Inner {
 }
 
 impl GuestLog {
-    /// An empty log of `program`, which says to `reached` that it had to cut a line.
-    pub(in crate::capability) fn new(program: &Program, limits: &LogLimits, reached: &Reached) -> Self {
+    /// An empty log, whose lines go to `lines_of`. It says to `reached` that it had to cut a line.
+    pub(in crate::capability) fn new(lines_of: ProgramLines, limits: &LogLimits, reached: &Reached) -> Self {
         Self(Arc::new(Inner {
-            program: program.clone(),
+            lines_of,
             max_lines: limits.lines,
             max_line_bytes: limits.line_bytes,
             max_bytes: limits.bytes,
@@ -106,17 +103,22 @@ impl GuestLog {
             self.0.left_out.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let program = &self.0.program;
-        match level {
-            log::Level::Trace => tracing::trace!(target: GUEST_LOG, "{program}: {message}"),
-            log::Level::Debug => tracing::debug!(target: GUEST_LOG, "{program}: {message}"),
-            log::Level::Info => tracing::info!(target: GUEST_LOG, "{program}: {message}"),
-            log::Level::Warn => tracing::warn!(target: GUEST_LOG, "{program}: {message}"),
-            log::Level::Error => tracing::error!(target: GUEST_LOG, "{program}: {message}"),
-        }
+        let level = match level {
+            log::Level::Trace => Level::TRACE,
+            log::Level::Debug => Level::DEBUG,
+            log::Level::Info => Level::INFO,
+            log::Level::Warn => Level::WARN,
+            log::Level::Error => Level::ERROR,
+        };
+        self.0.lines_of.guest(level, &message);
         if is_cut {
             self.0.reached.say(LimitReached::of_bytes("one log line", limit, "log_line_bytes"));
         }
+    }
+
+    /// A line of the runtime about the collection. It does not count as a line of the guest.
+    pub(in crate::capability) fn runtime(&self, level: Level, text: &str) {
+        self.0.lines_of.runtime(level, text);
     }
 
     /// Whether there is room for one more line of so many bytes; then it is taken.
@@ -136,13 +138,14 @@ impl GuestLog {
     pub(in crate::capability) fn finish(&self) {
         let left_out = self.0.left_out.load(Ordering::Relaxed);
         if left_out > 0 {
-            let (program, kept) = (&self.0.program, self.0.lines.load(Ordering::Relaxed));
+            let kept = self.0.lines.load(Ordering::Relaxed);
             let bytes = bytesize::ByteSize(self.0.max_bytes as u64).display().iec();
-            tracing::warn!(
-                "{program}: {left_out} log lines left out after the first {kept} of this collection: at most {} lines \
+            let text = format!(
+                "{left_out} log lines left out after the first {kept} of this collection: at most {} lines \
                  (limit log_lines) and {bytes} (limit log_bytes) are logged",
                 self.0.max_lines
             );
+            self.0.lines_of.runtime(Level::WARN, &text);
         }
     }
 }

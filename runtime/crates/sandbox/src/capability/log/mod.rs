@@ -5,6 +5,7 @@
 //! how much is said at the end: a flood of words is no reason to lose measurements.
 
 mod collection_log;
+mod line_sink;
 
 use pattoo_settings::{
     GIB, MIB, Quantity,
@@ -15,7 +16,11 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
 pub(crate) use self::collection_log::Attributed;
-pub use self::collection_log::{GUEST_LOG, GuestLog, log_for_guest};
+pub(super) use self::line_sink::{EachLine, ProgramLines};
+pub use self::{
+    collection_log::{GuestLog, log_for_guest},
+    line_sink::{GUEST_LOG, LineSink, Reporter, is_logged, log_line},
+};
 use super::{
     AssignmentBuilder, Capability, CapabilityDefinition, Context, GrantError, Host, HostView, Interface, Power,
     bindings::pattoo::agent::log,

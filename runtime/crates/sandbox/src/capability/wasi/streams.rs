@@ -133,12 +133,18 @@ mod tests {
     use wasmtime_wasi::p2::{OutputStream as _, StreamError};
 
     use super::LogLines;
-    use crate::capability::{GuestLog, bindings::pattoo::agent::log::Level, limit_reached::Reached, log::LogLimits};
+    use crate::capability::{
+        GuestLog,
+        bindings::pattoo::agent::log::Level,
+        limit_reached::Reached,
+        log::{LogLimits, ProgramLines},
+    };
 
     #[test]
     fn write_that_is_longer_than_permitted_is_a_trap_and_writes_nothing() {
         let program = "STDOUT".parse().unwrap();
-        let log = GuestLog::new(&program, &LogLimits::default(), &Reached::new(&program));
+        let lines = ProgramLines::all(&program);
+        let log = GuestLog::new(lines.clone(), &LogLimits::default(), &Reached::new(lines));
         let mut stream = LogLines::new(log, Level::Info);
         let permitted = stream.check_write().unwrap();
         stream.write(Bytes::from(vec![b'a'; permitted])).unwrap();
