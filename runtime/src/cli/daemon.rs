@@ -15,7 +15,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::{Exit, Failure, logging};
 use crate::{
-    config::{ConfigDirectory, Configuration, DataDirectory},
+    config::{ConfigDirectory, Configuration, DataDirectory, Loaded},
     daemon::{
         Command, Daemon, DaemonResources, DaemonStatus, DesiredCollector, DirectoryLock, DirectoryLockError, Notifier,
         StatusServer, Supervisor, TimeMark, plan,
@@ -54,11 +54,13 @@ pub(super) struct Args {
 pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exit, Failure> {
     let mut commands = signals()?;
     let directory = args.config.as_deref().map_or_else(ConfigDirectory::find, ConfigDirectory::at);
-    let configuration = load(level, {
+    let loaded = load(level, {
         let directory = directory.clone();
-        move || Configuration::load(&directory)
+        move || Loaded::load(&directory)
     });
-    let configuration = configuration.await??;
+    let loaded = loaded.await??;
+    let digest = loaded.digest();
+    let configuration = loaded.configuration;
     configuration.directories.daemon.refuse_other_users()?;
     // First the lock: everything that follows writes.
     let own = configuration.directories.daemon.own();
@@ -83,6 +85,7 @@ pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exi
     let address = server.as_ref().map(StatusServer::address);
     let resources = Arc::new(DaemonResources::new(spool.clone(), state, address, Arc::clone(&status)));
     let first = plan(&resources, &configuration).await?;
+    resources.configured_by(digest);
 
     let concurrent = configuration.concurrent;
     let compiled = configuration.directories.daemon.compiled().to_owned();
@@ -187,12 +190,14 @@ async fn stop_requested(commands: &mut mpsc::Receiver<Command>) {
 /// internal one.
 async fn load(
     level: Option<LevelFilter>,
-    read: impl FnOnce() -> Result<Configuration, ConfigError> + Send + 'static,
-) -> Result<Result<Configuration, ConfigError>, Failure> {
+    read: impl FnOnce() -> Result<Loaded, ConfigError> + Send + 'static,
+) -> Result<Result<Loaded, ConfigError>, Failure> {
     let loaded = tokio::task::spawn_blocking(read)
         .await
         .map_err(|error| Failure::internal(format!("internal error while reading the configuration: {error}")))?;
-    if let Ok(configuration) = &loaded {
+    if let Ok(loaded) = &loaded {
+        loaded.log_exposures();
+        let configuration = &loaded.configuration;
         logging::set_level(level.unwrap_or(configuration.log_level));
         let log = configuration.directories.log.as_deref();
         if let Err(error) = logging::to_file(log, configuration.log) {
@@ -215,14 +220,14 @@ async fn reload(
     level: Option<LevelFilter>,
 ) -> Result<Vec<DesiredCollector>, String> {
     let read = move || {
-        let (configuration, differ) = Configuration::load_again(&directory, &started)?;
+        let (loaded, differ) = Loaded::load_again(&directory, &started)?;
         for key in differ {
             tracing::warn!("`{key}` changed: the previous value stays in effect until the daemon is restarted");
         }
-        Ok(configuration)
+        Ok(loaded)
     };
-    let configuration = match load(level, read).await {
-        Ok(Ok(configuration)) => configuration,
+    let loaded = match load(level, read).await {
+        Ok(Ok(loaded)) => loaded,
         Ok(Err(error)) => {
             for problem in error.problems() {
                 tracing::error!("{problem}; help: {}", problem.help);
@@ -231,11 +236,13 @@ async fn reload(
         }
         Err(_) => return Err("it could not be read".to_owned()),
     };
-    keep_name(&configuration);
-    plan(resources, &configuration).await.map_err(|error| match error.help() {
+    keep_name(&loaded.configuration);
+    let planned = plan(resources, &loaded.configuration).await.map_err(|error| match error.help() {
         Some(help) => format!("{error}; help: {help}"),
         None => error.to_string(),
-    })
+    })?;
+    resources.configured_by(loaded.digest());
+    Ok(planned)
 }
 
 /// Keeps the name of this machine that was looked up from now on, unless one is kept.

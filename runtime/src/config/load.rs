@@ -6,6 +6,7 @@ use pattoo_measurement::{Hostname, PollingInterval};
 use pattoo_output::{Folders, NamedOutput, PLACES, read_outputs};
 use pattoo_settings::{ConfigError, Fields, Place, Problem, Reported, read, shown};
 use pattoo_spool::SpoolLimits;
+use sha2::{Digest as _, Sha256};
 use tracing::level_filters::LevelFilter;
 
 use super::{
@@ -49,6 +50,13 @@ impl Configuration {
         loaded.log_exposures();
         Ok(loaded.configuration)
     }
+}
+
+impl Loaded {
+    /// As [`Configuration::load`], but for the log.
+    pub(crate) fn load(directory: &ConfigDirectory) -> Result<Self, ConfigError> {
+        Self::load_with(directory, None)
+    }
 
     /// The same for a daemon that runs since it read `started`: what only a restart can change stays
     /// as it was, the directory of data with everything in it too. Returns the keys with another
@@ -57,22 +65,28 @@ impl Configuration {
     /// # Errors
     ///
     /// As [`load`](Self::load).
-    pub fn load_again(directory: &ConfigDirectory, started: &Self) -> Result<(Self, Vec<&'static str>), ConfigError> {
-        let loaded = Loaded::load_with(directory, Some(&started.directories.daemon))?;
-        loaded.log_exposures();
-        let mut configuration = loaded.configuration;
-        let mut differ = configuration.keep_from_start(started);
+    pub(crate) fn load_again(
+        directory: &ConfigDirectory,
+        started: &Configuration,
+    ) -> Result<(Self, Vec<&'static str>), ConfigError> {
+        let mut loaded = Self::load_with(directory, Some(&started.directories.daemon))?;
+        let mut differ = loaded.configuration.keep_from_start(started);
         if loaded.data != started.directories.daemon {
             differ.push("daemon_directory");
         }
-        Ok((configuration, differ))
+        Ok((loaded, differ))
     }
-}
 
-impl Loaded {
-    /// As [`Configuration::load`].
-    pub(crate) fn load(directory: &ConfigDirectory) -> Result<Self, ConfigError> {
-        Self::load_with(directory, None)
+    /// The SHA-256 digest of pattoo's files, ours, and those with further collectors.
+    pub(crate) fn digest(&self) -> String {
+        let ours = [&self.ours].into_iter().chain(&self.further).map(Arc::as_ref);
+        let mut digest = Sha256::new();
+        for source in self.pattoos.iter().chain(ours) {
+            // With the length no two different lists of files are the same text.
+            digest.update((source.file.text.len() as u64).to_be_bytes());
+            digest.update(&source.file.text);
+        }
+        format!("{:x}", digest.finalize())
     }
 
     /// The same with the directory of data in `in_use`, if there is one.
@@ -147,7 +161,8 @@ impl Loaded {
         Ok(Self { configuration, data, ours, further, origins, pattoos: pattoo.sources })
     }
 
-    fn log_exposures(&self) {
+    /// Logs which files other users can change or read.
+    pub(crate) fn log_exposures(&self) {
         for problem in self.exposures() {
             tracing::warn!("{problem}; help: {}", problem.help);
         }

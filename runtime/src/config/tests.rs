@@ -164,10 +164,15 @@ fn reload_with_another_directory_of_data_keeps_everything_in_that_of_the_start()
     pattoo("one");
     let files = ConfigDirectory::at(folder.path());
     let started = Configuration::load(&files).unwrap();
-    assert_eq!(Configuration::load_again(&files, &started).unwrap(), (started.clone(), vec![]));
+    let (again, differ) = Loaded::load_again(&files, &started).unwrap();
+    assert_eq!((again.configuration, differ), (started.clone(), vec![]));
+    let before = Loaded::load(&files).unwrap().digest();
+    assert_eq!(Loaded::load(&files).unwrap().digest(), before);
     pattoo("two");
     fs::write(at("pattoo_wasm.yaml"), ours.replace("concurrent: 9", "concurrent: 7")).unwrap();
-    let (again, differ) = Configuration::load_again(&files, &started).unwrap();
+    let (loaded, differ) = Loaded::load_again(&files, &started).unwrap();
+    assert_ne!(loaded.digest(), before, "the files differ");
+    let again = loaded.configuration;
     assert_eq!(differ, ["concurrent", "daemon_directory"]);
     assert_eq!(again, started, "the host name and the paths of outputs are those of the first directory");
     assert_eq!(again.hostname.as_str(), "first.example.org");

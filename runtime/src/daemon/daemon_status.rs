@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, RwLock,
+        Arc, Mutex, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -13,7 +13,7 @@ use std::{
 use pattoo_base::{
     clock::unix_millis,
     invariant::Invariant as _,
-    lock::{read, write},
+    lock::{lock, read, write},
 };
 use pattoo_measurement::Program;
 use pattoo_output::DeliveryStatus;
@@ -52,6 +52,8 @@ pub struct DaemonStatus {
     pub configured: AtomicU64,
     /// Whether the configuration could not be used when it was last read.
     configuration_refused: AtomicBool,
+    /// The digest of the files of that configuration.
+    configuration_digest: Mutex<String>,
     /// What is known of the outputs.
     pub outputs: Arc<DeliveryStatus>,
 }
@@ -91,6 +93,7 @@ impl Default for DaemonStatus {
             refused_reloads: AtomicU64::default(),
             configured: AtomicU64::new(unix_millis()),
             configuration_refused: AtomicBool::default(),
+            configuration_digest: Mutex::default(),
             outputs: Arc::default(),
         }
     }
@@ -113,6 +116,16 @@ impl DaemonStatus {
         }
         count(if is_valid { &self.reloads } else { &self.refused_reloads });
         self.configuration_refused.store(!is_valid, Ordering::Relaxed);
+    }
+
+    /// Files with this digest are in effect from now on.
+    pub(super) fn configured_by(&self, digest: String) {
+        *lock(&self.configuration_digest) = digest;
+    }
+
+    /// The SHA-256 digest of the files of the configuration in effect.
+    pub fn configuration_digest(&self) -> String {
+        lock(&self.configuration_digest).clone()
     }
 
     /// Whether the configuration could be used when it was last read.

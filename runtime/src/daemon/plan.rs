@@ -119,6 +119,11 @@ impl DaemonResources {
         })
     }
 
+    /// Files with this digest are in effect from now on.
+    pub fn configured_by(&self, digest: String) {
+        self.daemon.configured_by(digest);
+    }
+
     /// Reports on the daemon itself from now on, or no longer.
     fn report_health(&self, reporter: Option<HealthReporter>) {
         let mut health = lock(&self.health);

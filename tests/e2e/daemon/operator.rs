@@ -1,5 +1,5 @@
 //! What an operator lives through in ten minutes: the server is down and comes back, the daemon is
-//! killed, the configuration is broken, a device is away, a certificate is replaced. Nothing is
+//! killed, the configuration is broken, a device is unavailable, a certificate is replaced. Nothing is
 //! lost but what the promise lists, and metrics, log and `check` say the same at each moment.
 
 use std::{fs, path::Path, thread, time::Duration};
@@ -135,7 +135,7 @@ fn ten_minutes_of_an_operator_lose_nothing_and_all_sources_agree() {
     daemon.signal("HUP");
     wait_for_metric(&daemon, "config_last_reload_successful", 1.0);
 
-    // A device is away, and comes back.
+    // A device is unavailable, and comes back.
     plc.signal("STOP");
     wait_for_metric(&daemon, &device("plc"), 0.0);
     wait_for_metric(&daemon, &state("FIELD", "partial"), 1.0);

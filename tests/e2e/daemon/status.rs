@@ -201,6 +201,15 @@ fn everything_that_is_configured_has_its_series_before_its_first_collection() {
     }
     assert!(page.contains("type=\"pattoo\"} 1"), "{page}");
     assert_eq!(series("config_last_reload_successful", &daemon), Some(1.0));
+    let digest = |daemon: &Daemon| {
+        let page = daemon.page("/metrics").1;
+        let line = page.lines().find(|line| line.starts_with("pattoo_wasm_config_info{")).map(str::to_owned);
+        line.expect("the digest of the configuration")
+    };
+    let before = digest(&daemon);
+    site.configure(&json!([counter("A")]));
+    daemon.signal("HUP");
+    daemon.wait_until("another digest", |daemon| digest(daemon) != before);
 }
 
 #[test]

@@ -23,6 +23,7 @@ families! {
     BUILD "pattoo_wasm_build_info" "gauge" ["version", "revision"] "Always 1; the labels have the version, and the commit that the program was built from if that is known.";
     STARTED "pattoo_wasm_start_time_seconds" "gauge" [] "When the daemon started, in Unix seconds.";
     RELOADS "pattoo_wasm_reloads_total" "counter" ["result"] "Reloads: applied, or refused because the configuration was invalid.";
+    CONFIG "pattoo_wasm_config_info" "gauge" ["sha256"] "Always 1; the label has the SHA-256 digest of the files of the configuration in effect, without those that it names.";
     RELOAD_OK "pattoo_wasm_config_last_reload_successful" "gauge" [] "1 if the configuration was valid when it was last read, else 0: then the previous one stays in effect.";
     RELOADED "pattoo_wasm_config_last_reload_success_timestamp_seconds" "gauge" [] "When the configuration in effect was read, in Unix seconds.";
     JUMPS "pattoo_wasm_clock_jumps_total" "counter" [] "How often the wall clock jumped and all scheduled runs were aligned to it again.";

@@ -55,6 +55,8 @@ impl Page {
                 samples.add("", &[("result", result)], &counter.load(Ordering::Relaxed));
             }
         });
+        let digest = status.configuration_digest();
+        self.family(family::CONFIG, |samples| samples.add("", &[("sha256", &digest)], &1));
         self.single(family::RELOAD_OK, u8::from(status.is_configuration_valid()));
         self.single(family::RELOADED, seconds(Duration::from_millis(status.configured.load(Ordering::Relaxed))));
         self.single(family::JUMPS, status.realignments.load(Ordering::Relaxed));

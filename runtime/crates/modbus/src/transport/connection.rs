@@ -167,8 +167,10 @@ impl Connection {
     fn lost_by(&self, error: Error) -> LostConnection {
         let error = match error {
             Error::Protocol(ProtocolError::HeaderMismatch { message, .. }) => return protocol(message),
-            Error::Protocol(ProtocolError::FunctionCodeMismatch { .. }) => {
-                return protocol(Fault::OtherFunction.to_string());
+            Error::Protocol(ProtocolError::FunctionCodeMismatch { request, result }) => {
+                let found = result.map_or_else(|exception| exception.function, |response| response.function_code());
+                let (found, expected) = (found.value(), request.value());
+                return protocol(Fault::OtherFunction { found, expected }.to_string());
             }
             Error::Transport(error) => error,
         };

@@ -45,15 +45,23 @@ pub(super) enum Fault {
     OtherTransaction { found: u16, expected: u16 },
     #[error(
         "the device sent a reply of another unit: the reply is of unit {found}, the request was to unit {expected}; help: add \
-         `tolerate: [wrong-unit]` to the grant of the device, if all its replies are of another unit"
+         `tolerate: [wrong-unit]` to the grant of the device, if all its replies are of another unit{}", or_padding(*.found)
     )]
     OtherUnit { found: u8, expected: u8 },
-    #[error("the device replied with another function")]
-    OtherFunction,
+    #[error("the device replied with another function: the reply has {found}, the request had {expected}")]
+    OtherFunction { found: u8, expected: u8 },
     #[error("the device replied with {found} bytes where {expected} were requested")]
     Size { found: u8, expected: u8 },
     #[error("the checksum of the reply is wrong")]
     Checksum,
+}
+
+/// What a unit may be instead: a byte of padding before the reply.
+fn or_padding(unit: u8) -> &'static str {
+    match unit {
+        0 | 0xFF => ", or `tolerate: [padding]`, if it sends bytes before its replies",
+        _ => "",
+    }
 }
 
 impl Fault {

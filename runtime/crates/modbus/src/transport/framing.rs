@@ -68,7 +68,7 @@ impl RequestInProgress {
             return Ok(Some(3));
         }
         if function != self.function {
-            return Err(Fault::OtherFunction);
+            return Err(Fault::OtherFunction { found: function, expected: self.function });
         }
         match bytes.next() {
             None => Ok(None),
