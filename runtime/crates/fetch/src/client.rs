@@ -17,12 +17,12 @@ use super::{
     error::{Error, Wait, refusal, transport_error},
     fetch_limits::Limits,
     grant::OriginGrant,
-    headers,
     message::{Patience, Request, Response, destination, header_bytes, response_headers},
     meter::{Meter, Unmetered},
     origin::{Origin, Scheme},
     own_endpoints::OwnEndpoints,
     redirect::{Hop, Onward},
+    request_headers,
     resolver::{Checked, Reachable, Resolved, Resolver, SystemResolver},
 };
 
@@ -364,7 +364,7 @@ fn check(grant: &OriginGrant, own: &OwnEndpoints) -> Result<(), SetupError> {
     if grant.methods.is_empty() {
         return Err(SetupError::NoMethod { origin: origin() });
     }
-    match grant.headers.iter().find(|(name, _)| headers::is_reserved(name.as_str())) {
+    match grant.headers.iter().find(|(name, _)| request_headers::is_reserved(name.as_str())) {
         Some((header, _)) => Err(SetupError::Header { origin: origin(), header: header.clone() }),
         None => Ok(()),
     }
@@ -394,8 +394,9 @@ fn prepared(hop: &Hop, grant: &OriginGrant) -> Result<(Outgoing, bool), Error> {
 
 /// Adds the headers of the grant, none of which the guest may have set.
 fn attach(headers: &mut HeaderMap, grant: &OriginGrant) -> Result<(), Error> {
-    let attached = |seen: &str| grant.headers.iter().any(|(name, _)| headers::as_servers_see(name.as_str()) == seen);
-    if let Some(set) = headers.keys().find(|set| attached(&headers::as_servers_see(set.as_str()))) {
+    let attached =
+        |seen: &str| grant.headers.iter().any(|(name, _)| request_headers::as_servers_see(name.as_str()) == seen);
+    if let Some(set) = headers.keys().find(|set| attached(&request_headers::as_servers_see(set.as_str()))) {
         return Err(Error::Invalid(format!("the header {set} is set by the grant, and a collector cannot change it")));
     }
     for (name, secret) in &grant.headers {

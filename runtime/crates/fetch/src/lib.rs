@@ -61,13 +61,13 @@ mod error;
 mod fetch_limits;
 mod framing;
 mod grant;
-mod headers;
 mod message;
 mod meter;
 mod origin;
 mod own_endpoints;
 mod path_prefix;
 mod redirect;
+mod request_headers;
 mod resolver;
 
 pub use address_class::{AddressClass, Reach};
@@ -76,13 +76,13 @@ pub use denied::{Denied, GrantHint, Reason};
 pub use error::{Cap, Error, Wait};
 pub use fetch_limits::Limits;
 pub use grant::OriginGrant;
-pub use headers::is_reserved as is_header_of_the_host;
 pub use http::{Method, header::HeaderName};
 pub use message::{MAX_METHOD, Patience, Request, Response};
 pub use meter::{Exhausted, Meter, Unmetered};
 pub use origin::{Origin, OriginError, Scheme};
 pub use own_endpoints::OwnEndpoints;
 pub use path_prefix::{PathError, PathPrefix};
+pub use request_headers::is_reserved as is_header_of_the_host;
 pub use resolver::{Lookup, Resolver, SystemResolver};
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use url::Url;
 use super::{
     error::{Cap, Error, Wait},
     fetch_limits::Limits,
-    headers,
     origin::Origin,
     redirect::Hop,
+    request_headers,
 };
 
 /// A request as the guest gave it: nothing in it has been checked.
@@ -69,7 +69,7 @@ impl Request {
     pub(super) fn vetted(self, limits: &Limits) -> Result<Hop, Error> {
         let method = method(&self.method)?;
         let (url, origin) = destination(&self.url, None, limits).map_err(Error::Invalid)?;
-        let headers = headers::vetted(&self.headers, limits)?;
+        let headers = request_headers::vetted(&self.headers, limits)?;
         if let Some(body) = &self.body {
             Cap::RequestBody.check(body.len(), limits.request_bytes)?;
         }

@@ -9,9 +9,9 @@ use url::Url;
 use super::{
     error::Error,
     fetch_limits::Limits,
-    headers,
     message::{destination, text},
     origin::Origin,
+    request_headers,
 };
 
 /// One request on its way: the guest's own, or one that a redirect asks for.
@@ -60,10 +60,10 @@ impl Hop {
         if rewrites {
             hop.method = Method::GET;
             hop.body = None;
-            headers::drop_body(&mut hop.headers);
+            request_headers::drop_body(&mut hop.headers);
         }
         if abroad {
-            headers::remove_for_other_origin(&mut hop.headers);
+            request_headers::remove_for_other_origin(&mut hop.headers);
         }
         Ok(Onward::Go(hop))
     }

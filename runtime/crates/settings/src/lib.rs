@@ -28,7 +28,7 @@ mod form;
 mod quantity;
 mod reader;
 mod report;
-pub mod secret;
+pub mod secret_keys;
 mod source;
 pub mod yaml;
 

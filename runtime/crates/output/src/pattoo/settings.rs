@@ -8,7 +8,7 @@ use pattoo_measurement::{AgentId, Program};
 use pattoo_settings::{
     Fields, Form, Key, Kind, Quantity, Reported,
     convert::{narrow, widen},
-    secret,
+    secret_keys,
     yaml::Node,
 };
 use pattoo_spool::{OutputId, Spool, SpoolError};
@@ -59,7 +59,7 @@ pub fn form() -> Form {
         .required(),
         Key::new(
             "token",
-            Kind::Form(secret::form),
+            Kind::Form(secret_keys::form),
             "the token that is sent as `Authorization: Bearer …`",
             "{ secret: PATTOO_TOKEN }",
         ),
@@ -89,8 +89,8 @@ impl Settings {
 impl OutputSettings for Settings {
     fn read(fields: Fields<'_>, folders: Folders<'_>) -> Result<Self, Reported> {
         let url = fields.required("url");
-        let form = secret::form();
-        let token = fields.node("token").map(|node| secret::read(fields.of(&form, node), folders.configuration));
+        let form = secret_keys::form();
+        let token = fields.node("token").map(|node| secret_keys::read(fields.of(&form, node), folders.configuration));
         let mut sizes = Sizes::default();
         let read = fields.quantities(SIZES, &mut sizes);
         let token = token.transpose();

@@ -5,7 +5,7 @@ use std::path::Path;
 use pattoo_base::secret::Secret;
 use pattoo_fetch::{HeaderName, Method, OriginGrant};
 use pattoo_settings::{
-    Fields, Form, Key, Kind, Reported, all, secret, shown,
+    Fields, Form, Key, Kind, Reported, all, secret_keys, shown,
     yaml::{Entry, Node},
 };
 
@@ -33,7 +33,7 @@ fn form() -> Form {
             Key::new("paths", TEXTS, "the prefixes of allowed paths; by default all paths", "[/v1/]"),
             Key::new(
                 "headers",
-                Kind::Named(secret::form),
+                Kind::Named(secret_keys::form),
                 "headers by their names, each with a secret that is added to every request and never shown to the collector",
                 "{ authorization: { secret: SITE_A_TOKEN } }",
             ),
@@ -84,7 +84,7 @@ fn header(fields: Fields<'_>, entry: &Entry, folder: &Path) -> Result<(HeaderNam
         .key
         .parse()
         .map_err(|_| fields.wrong_key(entry, format!("`{}` is not a valid header name", shown(&entry.key)), help));
-    let form = secret::form();
-    let value = secret::read(fields.of(&form, &entry.node), folder);
+    let form = secret_keys::form();
+    let value = secret_keys::read(fields.of(&form, &entry.node), folder);
     Ok((name?, value?))
 }
