@@ -34,18 +34,21 @@ const EXAMPLES: &str = "\
 Examples:
   pattoo-wasm check
       Find what would fail later, with file, line and fix; wrong keys hide what follows from them
-  PATTOO_CONFIGDIR=./config pattoo-wasm check --effective
+  pattoo-wasm check --config ./config --effective
       Check another configuration, and print its settings with all defaults
   pattoo-wasm check --schema > pattoo_wasm.schema.json
       Write the JSON Schema of pattoo_wasm.yaml, for editors
 
-It reads pattoo.yaml, pattoo_agent.yaml, pattoo_wasm.yaml and the files in pattoo_wasm.d in
-PATTOO_CONFIGDIR, or in /etc/pattoo. Findings go to stderr. Exit code 0: no errors; 2: errors.";
+It reads pattoo.yaml, pattoo_agent.yaml, pattoo_wasm.yaml and the files in pattoo_wasm.d. Findings go to stderr. Exit code 0: no errors; 2: errors.";
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
+    /// Check the configuration in this directory [default: `PATTOO_CONFIGDIR`, or /etc/pattoo]
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
+
     /// Print the effective settings as YAML, with the variable or file of each secret
     #[arg(long)]
     effective: bool,
@@ -61,8 +64,9 @@ pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
         print_line(format!("{:#}", schema()))?;
         return Ok(Exit::Success);
     }
-    let (user, loaded) = tokio::task::spawn_blocking(|| {
-        let (user, directory) = (DaemonUser::find(), ConfigDirectory::find());
+    let directory = args.config.as_deref().map_or_else(ConfigDirectory::find, ConfigDirectory::at);
+    let (user, loaded) = tokio::task::spawn_blocking(move || {
+        let user = DaemonUser::find(&directory);
         let load = || Loaded::load(&directory).map_err(|error| with_missing_modules(&error, &directory));
         let loaded = user.does(load);
         (user, loaded)
@@ -123,8 +127,8 @@ struct DaemonUser(Option<User>);
 
 impl DaemonUser {
     /// For root the owner of the directory of data, else this user.
-    fn find() -> Self {
-        let owner = DataDirectory::find().ok().and_then(|directory| directory.owner());
+    fn find(directory: &ConfigDirectory) -> Self {
+        let owner = DataDirectory::find_in(directory).ok().and_then(|directory| directory.owner());
         let owner = owner.filter(|owner| User::current().is_root() && !owner.is_root());
         if let Some(owner) = &owner {
             tracing::info!("files are checked with the permissions of {owner}, who owns `daemon_directory`");

@@ -143,8 +143,13 @@ impl Daemon {
     /// datapoints are kept. If the future is dropped, all are abandoned at once.
     pub async fn finish(self) {
         self.notifier.send(ServiceState::Stopping, "finishing the running collections");
-        let running = counted(self.status.running(), "collection", "collections");
-        tracing::info!("stopping: {running} running, which may take {STOP_WITHIN:?} to finish");
+        match self.status.running() {
+            0 => tracing::info!("stopping"),
+            count => {
+                let running = counted(count, "running collection", "running collections");
+                tracing::info!("stopping: waiting up to {STOP_WITHIN:?} for {running}");
+            }
+        }
         let stopped = self.supervisor.finish(STOP_WITHIN).await;
         if stopped > 0 {
             let stopped = counted(stopped as u64, "collection", "collections");

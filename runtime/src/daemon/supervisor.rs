@@ -339,7 +339,8 @@ impl Supervisor {
         let (failures, runs_to_skip) = (supervised.backoff.failures(), supervised.backoff.runs_to_skip());
         if failures >= BACKOFF_LOGGED && runs_to_skip > 0 {
             let longest = collector_backoff::LONGEST;
-            let text = format!("backs off: runs are skipped until one succeeds, for at most {longest:?}");
+            let text =
+                format!("backs off: it runs less often, but at least every {longest:?}, until a collection succeeds");
             log.problem(&supervised.program, Level::WARN, &text);
         }
         log.collection_ended(&supervised.program, output.is_some_and(|output| output.is_complete));
@@ -446,7 +447,7 @@ impl SupervisedCollector {
         if let Some(line) = faults.failed(now, &text) {
             tracing::error!("{line}");
             if let CollectorLoadError::Load(error) = error {
-                tracing::info!("{}: {}", self.program, error.help());
+                tracing::info!("{}: help: {}", self.program, error.help());
             }
         } else {
             tracing::debug!("{text}");

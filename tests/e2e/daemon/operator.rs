@@ -54,8 +54,7 @@ fn device(name: &str) -> String {
 }
 
 fn check(site: &Site) -> Finished {
-    let mut command = Cli::new().command(&["check"]);
-    command.env("PATTOO_CONFIGDIR", site.folder()).current_dir(site.folder()).output().expect("it starts").into()
+    Cli::new().run(&["check", "--config", &site.folder().display().to_string()])
 }
 
 #[test]

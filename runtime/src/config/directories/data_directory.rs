@@ -63,7 +63,16 @@ impl DataDirectory {
     ///
     /// When there is a configuration that cannot be used, or no directory is known.
     pub fn find() -> Result<Self, ConfigError> {
-        let files = PattooFiles::read(&ConfigDirectory::find()).map_err(ConfigError::from)?;
+        Self::find_in(&ConfigDirectory::find())
+    }
+
+    /// The same for another configuration directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`find`](Self::find).
+    pub fn find_in(directory: &ConfigDirectory) -> Result<Self, ConfigError> {
+        let files = PattooFiles::read(directory).map_err(ConfigError::from)?;
         Ok(Self::of(&files)?)
     }
 
