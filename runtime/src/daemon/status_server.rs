@@ -8,8 +8,8 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -20,10 +20,11 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
+use pattoo_base::{lock::lock, log_folding::FaultLog};
 use pattoo_measurement::Program;
 use pattoo_output::ObservedOutput;
 use pattoo_sandbox::{ModuleDigest, capability::PeerCalls};
-use pattoo_spool::{OutputId, Spool};
+use pattoo_spool::{OutputId, Spool, SpoolStats};
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::Semaphore};
 
@@ -53,6 +54,30 @@ struct Source {
     status: Arc<DaemonStatus>,
     spool: Spool,
     permits: Arc<Semaphore>,
+    /// Whether the spool can be read, for the log.
+    spool_log: Arc<Mutex<FaultLog>>,
+}
+
+impl Source {
+    /// What is in the spool; none if it cannot be read.
+    async fn spool_stats(&self) -> Option<SpoolStats> {
+        let stats = self.spool.stats().await;
+        let mut log = lock(&self.spool_log);
+        match &stats {
+            Err(error) => {
+                if let Some(line) = log.failed(Instant::now(), &format!("cannot read the state of the spool: {error}"))
+                {
+                    tracing::warn!("{line}");
+                }
+            }
+            Ok(_) => {
+                if let Some(over) = log.works(Instant::now()) {
+                    tracing::info!("the state of the spool can be read again; over: {over}");
+                }
+            }
+        }
+        stats.ok()
+    }
 }
 
 impl StatusServer {
@@ -73,7 +98,7 @@ impl StatusServer {
 
     /// Serves until the future is dropped.
     pub async fn serve(self, status: Arc<DaemonStatus>, spool: Spool) {
-        let source = Source { status, spool, permits: Arc::new(Semaphore::new(AT_ONCE)) };
+        let source = Source { status, spool, permits: Arc::new(Semaphore::new(AT_ONCE)), spool_log: Arc::default() };
         let router = Router::new()
             .route("/metrics", get(metrics_page))
             .route("/status", get(status_page))
@@ -101,12 +126,9 @@ async fn only_for_us(State(address): State<SocketAddr>, request: Request, next: 
 }
 
 async fn metrics_page(State(source): State<Source>) -> Response {
-    let stats = source.spool.stats().await;
-    if let Err(error) = &stats {
-        tracing::warn!("cannot read the state of the spool: {error}");
-    }
-    let outputs = source.spool.queued_by_output().await.unwrap_or_default();
-    let page = metrics::page(&source.status, stats.as_ref().ok(), &outputs);
+    let stats = source.spool_stats().await;
+    let queued = source.spool.queued_by_output().await.ok();
+    let page = metrics::page(&source.status, stats.as_ref(), queued.as_ref());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }
 
@@ -119,17 +141,14 @@ async fn health_page(State(source): State<Source>) -> Response {
 }
 
 async fn status_page(State(source): State<Source>) -> Response {
-    let spool = match source.spool.stats().await {
-        Ok(stats) => Some(SpoolPage {
-            queued: stats.queued,
-            queued_bytes: stats.queued_bytes,
-            oldest_seconds: stats.oldest.map(|age| age.as_secs()),
-            quarantined: stats.quarantined,
-            delivered: stats.delivered,
-            dropped: stats.dropped,
-        }),
-        Err(_) => None,
-    };
+    let spool = source.spool_stats().await.map(|stats| SpoolPage {
+        queued: stats.queued,
+        queued_bytes: stats.queued_bytes,
+        oldest_seconds: stats.oldest.map(|age| age.as_secs()),
+        quarantined: stats.quarantined,
+        delivered: stats.delivered,
+        dropped: stats.dropped,
+    });
     let queued = source.spool.queued_by_output().await.unwrap_or_default();
     let outputs = OutputPage::all(source.status.outputs.all(), queued);
     let all = source.status.all_collectors();

@@ -22,6 +22,8 @@ use tracing_subscriber::fmt::MakeWriter;
 const WAITING: usize = 4096;
 /// How long the thread waits for a line before it calls [`LineTarget::tick`].
 const TICK: Duration = Duration::from_secs(1);
+/// How often it is logged at most that lines were dropped.
+const REPORTED_EVERY: Duration = Duration::from_secs(10);
 /// The interval at which a full queue is checked for room.
 const FULL: Duration = Duration::from_millis(10);
 /// How long the end of the program waits for the remaining lines.
@@ -114,6 +116,7 @@ impl<T: LineTarget> LineQueue<T> {
     }
 
     fn run(&self, mut target: T, lines: &Receiver<Message>) {
+        let mut reported: Option<Instant> = None;
         loop {
             let message = lines.recv_timeout(TICK);
             let change = lock(&self.change).take();
@@ -132,8 +135,13 @@ impl<T: LineTarget> LineQueue<T> {
                 Err(RecvTimeoutError::Timeout) => target.tick(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+            // A target that is too slow must not be given a line for each that it loses.
+            if reported.is_some_and(|at| at.elapsed() < REPORTED_EVERY) {
+                continue;
+            }
             let dropped = self.dropped.swap(0, Ordering::Relaxed);
             if dropped > 0 {
+                reported = Some(Instant::now());
                 tracing::warn!("{dropped} log lines were dropped: {} is too slow", self.name);
             }
         }

@@ -32,11 +32,11 @@ type AddSamples<'f> = dyn Fn(&mut Samples<'_>, &[(&str, &str)], &PeerCalls) + 'f
 const REVISION: &str = env!("PATTOO_REVISION");
 
 /// The page. The metrics of the spool are left out if the spool could not be read.
-pub fn page(status: &DaemonStatus, spool: Option<&SpoolStats>, queued: &BTreeMap<OutputId, u64>) -> String {
+pub fn page(status: &DaemonStatus, spool: Option<&SpoolStats>, queued: Option<&BTreeMap<OutputId, u64>>) -> String {
     let mut page = Page::default();
     page.daemon(status);
     page.collectors(status);
-    page.outputs(&status.outputs.all(), spool.is_some().then_some(queued));
+    page.outputs(&status.outputs.all(), queued);
     if let Some(stats) = spool {
         page.spool(stats);
     }
