@@ -137,7 +137,7 @@ fn second_sigterm_abandons_a_running_collection_and_exits_cleanly() {
     let daemon = site.start();
     daemon.wait_until("a collection", |daemon| daemon.metrics()["pattoo_wasm_collections_running"] >= 1.0);
     daemon.signal("TERM");
-    daemon.wait_for("stopping: 1 collection running");
+    daemon.wait_for("stopping: waiting up to 10s for 1 running collection");
     // A second signal stops it at once.
     daemon.signal("TERM");
     daemon.wait_for("second signal to stop");

@@ -78,7 +78,7 @@ fn missing_token_is_reported_before_anything_runs() {
     cli.file("a.wat", emits_and(GOOD));
     let server = format!("http://{}", unused_address());
     let run = cli.run(&["run", "a.wat", "--post", &server, "--token-file", "missing"]);
-    assert_refused(&run, 2, &["missing", "write only the token into that file"]);
+    assert_refused(&run, 2, &["missing", "write only the token into missing"]);
     let run = cli.run(&["run", "a.wat", "--post", &server, "--token-env", "NOT_SET_ANYWHERE"]);
     assert_refused(&run, 2, &["NOT_SET_ANYWHERE"]);
     let run = cli.run(&["run", "a.wat", "--token-env", "NOT_SET_ANYWHERE"]);

@@ -58,16 +58,12 @@ fn own_endpoints_are_refused_at_every_local_address_without_an_own_grant() {
         };
         for at in local(port) {
             cli.file("collector.wat", fetcher(&format!("http://{at}/"), 1, 1));
-            assert_refused(
-                &run(&["--http", &format!("http://{at}")]),
-                2,
-                &["is an endpoint of pattoo-wasm", "own: true"],
-            );
+            assert_refused(&run(&["--http", &format!("http://{at}")]), 2, &["reaches pattoo-wasm itself", "own: true"]);
             if at.starts_with(|first: char| {
                 first == '[' || first.is_ascii_digit() && !at.contains("0x") && !at.starts_with("127.1:")
             }) {
                 let device = format!("plc1=tcp://{at}");
-                assert_refused(&run(&["--modbus", &device]), 2, &["is an endpoint of pattoo-wasm", "own: true"]);
+                assert_refused(&run(&["--modbus", &device]), 2, &["reaches pattoo-wasm itself", "own: true"]);
             }
             assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 0, "{at}");
         }
