@@ -11,7 +11,7 @@ macro_rules! families {
             help: $help,
             previous_name: families!(@previous $($previous)?),
         };)*
-        /// Those of the daemon itself. [`CAPABILITIES`] have theirs, as
+        /// Those of the daemon itself. [`CAPABILITIES`](pattoo_sandbox::capability::CAPABILITIES) have theirs, as
         /// [`Counters`](pattoo_sandbox::capability::Counters).
         pub const FAMILIES: &[Family] = &[$($constant),*];
     };
