@@ -3,8 +3,8 @@
 //! A fault that lasts makes each *round* (a collection, an attempt to connect) report the same
 //! lines. Here is decided which of them are logged:
 //!
-//! - The first line of a [pattern](pattern) is logged at once, and so are a few lines of the same
-//!   pattern with other numbers in them. Further ones are counted.
+//! - The first line of a pattern (a text with `#` for each number) is logged at once, and so are a
+//!   few lines of the same pattern with other numbers in them. Further ones are counted.
 //! - While a pattern occurs, one of its lines is logged each hour, with the number of the others.
 //! - When a round is complete and a pattern did not occur in it, the pattern is *over*, and one line
 //!   says how often it occurred. All patterns that are over in one round share that line.
