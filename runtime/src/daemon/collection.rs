@@ -81,17 +81,17 @@ impl ConcurrencyPermits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TaskOutput {
     pub(super) result: CollectionResult,
-    /// Whether it completed.
-    pub(super) is_complete: bool,
     /// How long it held its permit.
     pub(super) took: Duration,
 }
 
-/// Whether a failing collector backs off.
+/// What a collection means for the back-off of its collector, and for what is over in its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CollectionResult {
-    /// The collection completed, or emitted datapoints before it failed.
-    Success,
+    /// The collection completed.
+    Complete,
+    /// It completed partially, or emitted datapoints before it failed.
+    Incomplete,
     /// The collection failed and emitted nothing.
     Failure,
 }
@@ -101,7 +101,7 @@ impl CollectionTask {
     pub(super) async fn run(self) -> TaskOutput {
         // Only closed when the daemon ends, which drops this future as well.
         let Some(_permit) = self.permits.acquire(self.is_long).await else {
-            return TaskOutput { result: CollectionResult::Success, is_complete: false, took: Duration::ZERO };
+            return TaskOutput { result: CollectionResult::Incomplete, took: Duration::ZERO };
         };
         let began = Instant::now();
         let lateness = self.due.elapsed();
@@ -111,12 +111,11 @@ impl CollectionTask {
             .sandbox
             .collect_until(&self.code, Arc::clone(&self.assignment), stop_requested(self.stop.clone()))
             .await;
-        let (result, is_complete) = self.finish(outcome, lateness).await;
-        TaskOutput { result, is_complete, took: began.elapsed() }
+        let result = self.finish(outcome, lateness).await;
+        TaskOutput { result, took: began.elapsed() }
     }
 
-    /// The result, and whether the collection completed.
-    async fn finish(&self, outcome: Outcome, lateness: Duration) -> (CollectionResult, bool) {
+    async fn finish(&self, outcome: Outcome, lateness: Duration) -> CollectionResult {
         let program = &self.assignment.agent.program;
         for Denial { what, line, .. } in &outcome.denials {
             let fix = |line: &String| format!("; to grant it, write under `grants:`: {line}");
@@ -163,15 +162,19 @@ impl CollectionTask {
             usage: outcome.usage,
             peak_memory: outcome.peak_memory as u64,
         };
-        if reason == TerminationReason::Completed {
+        let result = match reason {
+            TerminationReason::Completed => CollectionResult::Complete,
+            TerminationReason::Partial => CollectionResult::Incomplete,
+            _ if accepted > 0 => CollectionResult::Incomplete,
+            _ => CollectionResult::Failure,
+        };
+        if result == CollectionResult::Complete {
             tracing::debug!("{program}: {message}");
         } else {
             self.log.failure(program, &message);
         }
-        let is_complete = reason == TerminationReason::Completed;
-        let is_success = reason.is_completed() || accepted > 0;
         self.stats.record(CollectionRecord { reason, message, totals });
-        (if is_success { CollectionResult::Success } else { CollectionResult::Failure }, is_complete)
+        result
     }
 
     /// Makes the payloads durable. If that fails it is tried again for one interval: a disk that is

@@ -323,8 +323,9 @@ impl Supervisor {
             supervised.long = if took >= LONG { LONG_FOR } else { supervised.long.saturating_sub(1) };
         }
         let log = supervised.loaded.as_ref().map(|loaded| Arc::clone(&loaded.log)).unwrap_or_default();
-        match output.map(|output| output.result) {
-            Some(CollectionResult::Success) => supervised.backoff.succeeded(),
+        let result = output.map(|output| output.result);
+        match result {
+            Some(CollectionResult::Complete | CollectionResult::Incomplete) => supervised.backoff.succeeded(),
             Some(CollectionResult::Failure) => supervised.backoff.failed(supervised.interval.period()),
             None => {
                 // A panic of ours. It has been printed; the collector is treated as one that
@@ -343,7 +344,7 @@ impl Supervisor {
                 format!("backs off: it runs less often, but at least every {longest:?}, until a collection succeeds");
             log.problem(&supervised.program, Level::WARN, &text);
         }
-        log.collection_ended(&supervised.program, output.is_some_and(|output| output.is_complete));
+        log.collection_ended(&supervised.program, result == Some(CollectionResult::Complete));
         supervised.stats.update(|stats| (stats.failures, stats.runs_to_skip) = (failures, runs_to_skip));
     }
 
