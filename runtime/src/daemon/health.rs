@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use pattoo_base::clock::unix_millis;
+use pattoo_base::{clock::unix_millis, files::Space};
 use pattoo_measurement::{Agent, Bounds, Candidate, SinkFactory as _, Value};
 use pattoo_output::{Encoders, Encodings};
 use pattoo_spool::Spool;
@@ -124,9 +124,8 @@ impl HealthReporter {
         ] {
             values.push((key, count(states.iter().filter(|found| **found == state).count() as u64)));
         }
-        if let Ok(found) = rustix::fs::statvfs(&self.directory) {
-            values.push(("disk_free_bytes", count(found.f_bavail.saturating_mul(found.f_frsize))));
-            values.push(("disk_size_bytes", count(found.f_blocks.saturating_mul(found.f_frsize))));
+        if let Ok(Space { size, free }) = Space::at(&self.directory) {
+            values.extend([("disk_free_bytes", count(free)), ("disk_size_bytes", count(size))]);
         }
         if let Some(process) = process_usage() {
             values.push(("resident_memory_bytes", count(process.resident)));

@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytesize::ByteSize;
-use pattoo_base::files;
+use pattoo_base::files::{self, Space};
 
 use crate::config::LogBounds;
 
@@ -241,8 +241,7 @@ fn append(path: &Path) -> io::Result<(File, u64)> {
 /// If lines are dropped already, a little more has to be free: otherwise each line that is removed
 /// elsewhere would begin and end that.
 fn too_little_space(file: &File, is_dropping: bool) -> Option<String> {
-    let found = rustix::fs::fstatvfs(file).ok()?;
-    let (all, free) = (found.f_blocks.saturating_mul(found.f_frsize), found.f_bavail.saturating_mul(found.f_frsize));
+    let Space { size: all, free } = Space::of(file).ok()?;
     let required = FREE_SPACE.min(all.checked_div(10)?);
     let enough = if is_dropping { required.saturating_add(required.div_euclid(8)) } else { required };
     (all > 0 && free < enough).then(|| {

@@ -34,7 +34,10 @@ use std::{
 use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::PAGE;
-use crate::{files, invariant::Invariant as _};
+use crate::{
+    files::{self, Space},
+    invariant::Invariant as _,
+};
 
 /// The file grows by this much at a time, where there is space.
 const CHUNK: i64 = 64 << 10;
@@ -149,8 +152,7 @@ const IN_USE: libc::off_t = 128;
 /// to create it. Where blocks are smaller than a page of memory, SQLite detects the lack of space
 /// too late: the process is killed at the first write.
 pub(super) fn can_share(path: &Path) -> bool {
-    let free = rustix::fs::statvfs(files::folder_of(path))
-        .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    let free = Space::at(files::folder_of(path)).map_or(u64::MAX, |space| space.free);
     free >= AMPLE || is_in_use(&beside(path, "-shm")).unwrap_or(false)
 }
 

@@ -128,14 +128,18 @@ pub fn exposures_of_folder(folder: &Path) -> Vec<Exposure> {
     if let Ok(metadata) = fs::metadata(folder)
         && metadata.mode() & STICKY != 0
     {
-        let how = match metadata.mode() {
-            mode if mode & OTHER_WRITE != 0 => Some(How::EveryoneWrites),
-            mode if mode & GROUP_WRITE != 0 && metadata.gid() != 0 => Some(How::GroupWrites(metadata.gid())),
-            _ => None,
-        };
-        found.extend(how.map(|how| Exposure { path: folder.to_owned(), how, is_directory: true }));
+        found.extend(writers(&metadata).map(|how| Exposure { path: folder.to_owned(), how, is_directory: true }));
     }
     found
+}
+
+/// Which users besides its owner can write a file, or in a directory.
+fn writers(found: &Metadata) -> Option<How> {
+    let mode = found.mode();
+    if mode & OTHER_WRITE != 0 {
+        return Some(How::EveryoneWrites);
+    }
+    (mode & GROUP_WRITE != 0 && found.gid() != 0).then(|| How::GroupWrites(found.gid()))
 }
 
 /// The same for a secret: also read permission of other users.
@@ -244,16 +248,11 @@ impl Walk {
     }
 
     fn how(&self, found: &Metadata, in_public_directory: bool) -> Option<How> {
-        let mode = found.mode();
-        let sticky = found.is_dir() && mode & STICKY != 0;
-        if mode & OTHER_WRITE != 0 && !sticky {
-            Some(How::EveryoneWrites)
-        } else if !self.trusted.trusts(found.uid(), in_public_directory) {
-            Some(How::Owner(found.uid()))
-        } else if mode & GROUP_WRITE != 0 && !sticky && found.gid() != 0 {
-            Some(How::GroupWrites(found.gid()))
-        } else {
-            None
+        let sticky = found.is_dir() && found.mode() & STICKY != 0;
+        match writers(found).filter(|_| !sticky) {
+            Some(How::EveryoneWrites) => Some(How::EveryoneWrites),
+            _ if !self.trusted.trusts(found.uid(), in_public_directory) => Some(How::Owner(found.uid())),
+            of_group => of_group,
         }
     }
 

@@ -21,6 +21,7 @@
 mod exposure;
 mod owned;
 mod publish;
+mod space;
 
 use std::{
     fmt,
@@ -37,6 +38,7 @@ pub use self::{
     },
     owned::{create_folders, create_missing, create_new, link_or_copy, rename_new},
     publish::{PublishError, publish},
+    space::Space,
 };
 
 /// An error: the path is not that of a regular file.
