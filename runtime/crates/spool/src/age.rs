@@ -46,6 +46,11 @@ impl Clocks {
         time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec.div_euclid(1_000_000))
     }
 
+    /// How far the wall clock is ahead of another one, of which is known what it showed at the start of the machine.
+    pub fn ahead_of(self, other_at_boot: i64) -> i64 {
+        self.wall.saturating_sub(other_at_boot.saturating_add(self.boot))
+    }
+
     /// The wall clock at the start of the machine.
     fn wall_at_boot(self) -> i64 {
         self.wall.saturating_sub(self.boot)

@@ -17,7 +17,8 @@ pub struct DeliveryStatus(Mutex<Observed>);
 #[derive(Debug, Default)]
 struct Observed {
     outputs: BTreeMap<OutputId, ObservedOutput>,
-    clock_ahead: Option<i64>,
+    /// What the clock of a server was when this machine started (Unix milliseconds).
+    server_clock: Option<i64>,
 }
 
 /// A configured output, and what is known of it.
@@ -70,14 +71,12 @@ impl DeliveryStatus {
     /// How far the clock of this machine is ahead of the server's, by its last answer, in
     /// milliseconds; of several servers, of the one that is furthest behind.
     pub fn clock_ahead(&self) -> Option<i64> {
-        lock(&self.0).clock_ahead
+        lock(&self.0).server_clock.map(|server| Clocks::now().ahead_of(server))
     }
 
-    /// What the clock of a server was when this machine started (Unix milliseconds).
-    pub(super) fn compare_clocks(&self, server: Option<i64>) {
-        let now = Clocks::now();
-        let ahead = server.map(|server| now.wall.saturating_sub(server.saturating_add(now.boot)));
-        lock(&self.0).clock_ahead = ahead;
+    /// What the clock of a server was when this machine started, by its last answer (Unix milliseconds).
+    pub(super) fn set_server_clock(&self, server: Option<i64>) {
+        lock(&self.0).server_clock = server;
     }
 
     /// A queue of this output had its turn.

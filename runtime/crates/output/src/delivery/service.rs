@@ -214,7 +214,7 @@ impl Service {
             *running = running.checked_sub(1).or_broken("a turn that ended was counted", 0);
             let concern = self.scheduler.ended(queue.clone(), &turn, Instant::now());
             self.status.record(&queue.output, &turn, concern);
-            self.status.compare_clocks(self.sender.server_clock());
+            self.status.set_server_clock(self.sender.server_clock());
             self.log(&queue, &turn, concern);
         }
     }
@@ -294,7 +294,7 @@ impl Service {
     /// Says when the clock of the server is far from ours, and when that is over.
     fn compare_clocks(&mut self, now: Clocks, server: Option<i64>) {
         let Some(server) = server else { return };
-        let ahead = now.wall.saturating_sub(server.saturating_add(now.boot));
+        let ahead = now.ahead_of(server);
         let is_off = ahead.saturating_abs() > CLOCK_TOLERANCE;
         if is_off && !self.clock_is_off {
             let by = Duration::from_secs(ahead.unsigned_abs().div_euclid(1000));
