@@ -39,7 +39,8 @@ Examples:
   pattoo-wasm check --schema > pattoo_wasm.schema.json
       Write the JSON Schema of pattoo_wasm.yaml, for editors
 
-It reads pattoo.yaml, pattoo_agent.yaml, pattoo_wasm.yaml and the files in pattoo_wasm.d. Findings go to stderr. Exit code 0: no errors; 2: errors.";
+It reads pattoo.yaml, pattoo_agent.yaml, pattoo_wasm.yaml and the files in pattoo_wasm.d.
+Findings go to stderr. Exit code 0: no errors; 2: errors.";
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -64,7 +65,7 @@ pub(super) async fn check(args: Args) -> Result<Exit, Failure> {
         print_line(format!("{:#}", schema()))?;
         return Ok(Exit::Success);
     }
-    let directory = args.config.as_deref().map_or_else(ConfigDirectory::find, ConfigDirectory::at);
+    let directory = ConfigDirectory::named_or_found(args.config.as_deref());
     let (user, loaded) = tokio::task::spawn_blocking(move || {
         let user = DaemonUser::find(&directory);
         let load = || Loaded::load(&directory).map_err(|error| with_missing_modules(&error, &directory));

@@ -53,7 +53,7 @@ pub(super) struct Args {
 /// configuration.
 pub(super) async fn daemon(args: Args, level: Option<LevelFilter>) -> Result<Exit, Failure> {
     let mut commands = signals()?;
-    let directory = args.config.as_deref().map_or_else(ConfigDirectory::find, ConfigDirectory::at);
+    let directory = ConfigDirectory::named_or_found(args.config.as_deref());
     let loaded = load(level, {
         let directory = directory.clone();
         move || Loaded::load(&directory)

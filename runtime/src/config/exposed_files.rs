@@ -3,7 +3,7 @@
 //! If the daemon refuses a file, that is an error when the file is read. This finds the rest in
 //! advance, for `check` and for the log of the daemon.
 
-use std::{collections::HashSet, path::Path, sync::Arc};
+use std::{collections::HashSet, path::Path};
 
 use pattoo_base::{
     files::{self, Exposure},
@@ -18,8 +18,7 @@ impl Loaded {
     /// of data.
     pub(crate) fn exposures(&self) -> Vec<Problem> {
         let mut found = Found::default();
-        let ours = [&self.ours].into_iter().chain(&self.further).map(Arc::as_ref);
-        for source in self.pattoos.iter().chain(ours) {
+        for source in self.sources() {
             found.warn(files::exposures(&source.file.path));
         }
         found.warn(files::exposures_of_folder(&self.ours.folder().join(FOLDER)));

@@ -77,11 +77,16 @@ impl Loaded {
         Ok((loaded, differ))
     }
 
+    /// All files: pattoo's, ours, and those with further collectors.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &Source> {
+        let ours = [&self.ours].into_iter().chain(&self.further);
+        self.pattoos.iter().chain(ours.map(Arc::as_ref))
+    }
+
     /// The SHA-256 digest of pattoo's files, ours, and those with further collectors.
     pub(crate) fn digest(&self) -> String {
-        let ours = [&self.ours].into_iter().chain(&self.further).map(Arc::as_ref);
         let mut digest = Sha256::new();
-        for source in self.pattoos.iter().chain(ours) {
+        for source in self.sources() {
             // With the length no two different lists of files are the same text.
             digest.update((source.file.text.len() as u64).to_be_bytes());
             digest.update(&source.file.text);

@@ -32,6 +32,11 @@ impl ConfigDirectory {
         Self { path: path.to_owned(), named: true }
     }
 
+    /// The directory that a command line names, else the one that is found without it.
+    pub fn named_or_found(path: Option<&Path>) -> Self {
+        path.map_or_else(Self::find, Self::at)
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
