@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use pattoo_base::{invariant::Invariant as _, secret::Secret};
+use pattoo_base::{
+    invariant::Invariant as _,
+    secret::{Secret, SecretError},
+};
 use pattoo_measurement::{Agent, Program};
 use pattoo_output::{
     DeliverySettings, NotDelivered, OutputSettings as _, ServerUrl, deliver_now,
@@ -55,27 +58,28 @@ impl PostArgs {
     pub(super) fn plan(&self) -> Result<Option<PostPlan>, Failure> {
         let Some(url) = self.post.clone() else { return Ok(None) };
         let given = match (&self.token_file, &self.token_env) {
-            (Some(path), _) => Some(Secret::from_file(path)),
-            (None, Some(name)) => Some(Secret::from_env(name)),
+            (Some(path), _) => {
+                let usual = format!("write only the token into {}, and make it readable for this user", path.display());
+                Some(given(Secret::from_file(path), usual)?)
+            }
+            (None, Some(name)) => {
+                Some(given(Secret::from_env(name), format!("set {name} in the environment of this command"))?)
+            }
             (None, None) => None,
         };
-        let given = given.transpose().map_err(|error| {
-            let help = error.help();
-            let usual = || match (&self.token_file, &self.token_env) {
-                (Some(path), _) => {
-                    format!("write only the token into {}, and make it readable for this user", path.display())
-                }
-                (None, name) => {
-                    format!("set {} in the environment of this command", name.as_deref().unwrap_or("the variable"))
-                }
-            };
-            Failure::usage(error).help(help.unwrap_or_else(usual))
-        })?;
         let configured = Posting::find(&ConfigDirectory::find(), &url, given.is_none())?;
         let server = configured.server.unwrap_or_else(|| pattoo::Settings::new(url));
         let server = if given.is_some() { server.with_token(given) } else { server };
         Ok(Some(PostPlan { server, limits: configured.spool }))
     }
+}
+
+/// A token that was named by a flag; `usual` is the help if there is no other.
+fn given(token: Result<Secret, SecretError>, usual: String) -> Result<Secret, Failure> {
+    token.map_err(|error| {
+        let help = error.help();
+        Failure::usage(error).help(help.unwrap_or(usual))
+    })
 }
 
 impl PostPlan {
