@@ -21,12 +21,13 @@ pub struct Limits {
     pub response_header_bytes: u64,
     /// Redirects followed. Default 5; 0 makes every redirect an error.
     pub redirects: u32,
-    /// Time for one fetch as a whole (limit `fetch_timeout`), all redirects included. Default 10 s. A request can ask for less, never for more.
+    /// Time for one fetch as a whole (limit `fetch_timeout`), all redirects included. Default 10 s. A request can ask for less,
+    /// never for more.
     pub total: Duration,
     /// Time for connecting (limit `fetch_connect_timeout`): name lookup, TCP and TLS. Default 5 s.
     pub connect: Duration,
-    /// How long a site may stay silent (limit `fetch_idle_timeout`): from the request to the complete response header, and then between any two pieces
-    /// of the body. Default 10 s.
+    /// How long a site may stay silent (limit `fetch_idle_timeout`): from the request to the complete response header, and
+    /// then between any two pieces of the body. Default 10 s.
     pub idle: Duration,
     /// Bytes of a request body. Default 1 MiB.
     pub request_bytes: u64,
